@@ -1,0 +1,1 @@
+//! Targets: adapters for agents under test, behind one registry.

@@ -1,0 +1,81 @@
+//! A tenant's project.
+
+use serde::{Deserialize, Serialize};
+
+use super::Secret;
+use crate::events::ProjectId;
+
+/// A tenant's project: who it is, its default model, and where its spans go.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Project {
+    /// The project's id.
+    pub id: ProjectId,
+    /// Its name; the id where none is given.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The model of every role that names none, as `provider/model`.
+    #[serde(default)]
+    pub default_model: Option<String>,
+    /// Where the spans of this project's runs go.
+    #[serde(default)]
+    pub telemetry: Option<TelemetryDestination>,
+}
+
+/// An OTLP/HTTP endpoint of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TelemetryDestination {
+    /// Base or full URL; see [`TelemetryDestination::traces_url`].
+    pub endpoint: String,
+    /// Sent as bearer token and as `X-Auth-Token`.
+    #[serde(default, serialize_with = "Secret::serialize_exposed")]
+    pub api_key: Option<Secret>,
+    /// Which path an endpoint without one gets.
+    #[serde(default)]
+    pub protocol: TelemetryProtocol,
+}
+
+/// Who answers behind a telemetry endpoint.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TelemetryProtocol {
+    /// LangWatch: traces go to `/api/otel/v1/traces`.
+    #[default]
+    Langwatch,
+    /// Any OTLP/HTTP collector: traces go to `/v1/traces`.
+    Otlp,
+}
+
+impl TelemetryDestination {
+    /// The URL that spans are posted to.
+    #[must_use]
+    pub fn traces_url(&self) -> String {
+        let base = self.endpoint.trim_end_matches('/');
+        if base.ends_with("/v1/traces") {
+            base.to_owned()
+        } else if base.ends_with("/api/otel") || self.protocol == TelemetryProtocol::Otlp {
+            format!("{base}/v1/traces")
+        } else {
+            format!("{base}/api/otel/v1/traces")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(endpoint: &str, protocol: TelemetryProtocol) -> String {
+        TelemetryDestination { endpoint: endpoint.into(), api_key: None, protocol }.traces_url()
+    }
+
+    #[test]
+    fn an_endpoint_gets_the_path_of_its_protocol() {
+        let (langwatch, otlp) = (TelemetryProtocol::Langwatch, TelemetryProtocol::Otlp);
+        assert_eq!(url("https://app.example", langwatch), "https://app.example/api/otel/v1/traces");
+        assert_eq!(url("https://app.example/", otlp), "https://app.example/v1/traces");
+        assert_eq!(url("https://app.example/api/otel", otlp), "https://app.example/api/otel/v1/traces");
+        assert_eq!(url("https://c.example/v1/traces", langwatch), "https://c.example/v1/traces");
+    }
+}

@@ -1,0 +1,50 @@
+//! A prompt: an agent under test that is only a model and its instructions.
+
+use serde::{Deserialize, Serialize};
+
+/// Who a prompt's own message is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PromptRole {
+    /// Instructions.
+    System,
+    /// The customer.
+    User,
+    /// The agent.
+    Assistant,
+}
+
+/// A message that a prompt brings along, before the conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PromptMessage {
+    /// Who it is from.
+    pub role: PromptRole,
+    /// Its text: a template.
+    pub content: String,
+}
+
+/// A prompt target's definition.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Prompt {
+    /// The prompt's id.
+    pub id: String,
+    /// The instructions: a template.
+    pub system_prompt: String,
+    /// Messages before the conversation.
+    #[serde(default)]
+    pub messages: Vec<PromptMessage>,
+    /// The model as `provider/model`; the project's default where none is given.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// Sampling temperature.
+    #[serde(default)]
+    pub temperature: Option<f64>,
+    /// The most tokens of one reply.
+    #[serde(default)]
+    pub max_tokens: Option<u32>,
+    /// Names of the variables that the templates read beside the built-in ones.
+    #[serde(default)]
+    pub inputs: Vec<String>,
+}

@@ -1,0 +1,212 @@
+//! `scenario.run.completed`: the one outcome of a run.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::{BatchRunId, MessageRole, ProjectId, RunId, ScenarioId, SetId, TargetRef, ToolCall};
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum RunStatus {
+    /// Every criterion was met.
+    Success,
+    /// The run was judged and did not pass.
+    Failed,
+    /// The run could not be judged.
+    Error,
+    /// Somebody cancelled it.
+    Cancelled,
+}
+
+/// What the judgement came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Every criterion is met.
+    Success,
+    /// At least one criterion is unmet.
+    Failure,
+    /// None is unmet, and at least one could not be decided.
+    Inconclusive,
+}
+
+/// What the judge says of one criterion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CriterionStatus {
+    /// The conversation shows that it holds.
+    Met,
+    /// The conversation shows that it does not hold, or the judge left it out.
+    Unmet,
+    /// The conversation does not show it either way.
+    Inconclusive,
+}
+
+/// One criterion with its judgement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CriterionResult {
+    /// `c1`, `c2`, … in the definition's order.
+    pub id: String,
+    /// The criterion as the definition words it.
+    pub text: String,
+    /// The judgement.
+    pub status: CriterionStatus,
+    /// Why, in the judge's words.
+    pub reasoning: String,
+}
+
+/// Who a failure is put down to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Attribution {
+    /// The agent under test.
+    Target,
+    /// The simulated customer.
+    UserSimulator,
+    /// The judge.
+    Judge,
+    /// The service behind a model.
+    ModelProvider,
+    /// A definition that cannot work.
+    Definition,
+    /// This program or what it runs on.
+    Worker,
+    /// A limit on cost or tokens.
+    Budget,
+}
+
+/// Why a run could not be judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunError {
+    /// Stable code for programs.
+    pub code: String,
+    /// What happened, for people.
+    pub message: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Who it is put down to.
+    pub attributed_to: Attribution,
+}
+
+/// Tokens and calls of one role.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenUsage {
+    /// Tokens sent to the model.
+    pub input_tokens: u64,
+    /// Tokens that came back.
+    pub output_tokens: u64,
+    /// Calls made.
+    pub calls: u64,
+}
+
+impl TokenUsage {
+    /// Adds the usage of one more call or of another role.
+    pub fn add(&mut self, other: Self) {
+        self.input_tokens += other.input_tokens;
+        self.output_tokens += other.output_tokens;
+        self.calls += other.calls;
+    }
+}
+
+/// Usage of a run by role.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UsageByRole {
+    /// The simulated customer.
+    pub user_simulator: TokenUsage,
+    /// The agent under test: calls of any target; tokens where it reports them.
+    pub target: TokenUsage,
+    /// The judge.
+    pub judge: TokenUsage,
+}
+
+/// What became of a run's spans.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TelemetryReceipt {
+    /// The run's trace; null if it never came to run.
+    pub trace_id: Option<String>,
+    /// Spans made over the whole run.
+    pub spans: u64,
+    /// Spans that the endpoint accepted.
+    pub exported: u64,
+    /// Why not all were accepted, if so.
+    pub error: Option<String>,
+}
+
+/// One message of the transcript, as the outcome repeats it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TranscriptMessage {
+    /// Position in the transcript, from 0.
+    pub index: u32,
+    /// Turn, from 1.
+    pub turn: u32,
+    /// Who said it.
+    pub role: MessageRole,
+    /// What was said.
+    pub content: String,
+    /// Tools that the agent called.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
+}
+
+/// The payload of `scenario.run.completed`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunCompleted {
+    /// The run.
+    pub scenario_run_id: RunId,
+    /// Its project.
+    pub project_id: ProjectId,
+    /// The scenario that was played.
+    pub scenario_id: ScenarioId,
+    /// The batch.
+    pub batch_run_id: BatchRunId,
+    /// The set.
+    pub set_id: SetId,
+    /// The agent under test.
+    pub target: TargetRef,
+    /// How it ended.
+    pub status: RunStatus,
+    /// True for `SUCCESS` only.
+    pub success: bool,
+    /// The judgement; null if the run was not judged.
+    pub verdict: Option<Verdict>,
+    /// Why, in a sentence or a few.
+    pub reasoning: String,
+    /// Every criterion with its judgement, in the definition's order.
+    pub criteria: Vec<CriterionResult>,
+    /// Texts of the criteria that were met.
+    pub met_criteria: Vec<String>,
+    /// Texts of the criteria that were not, inconclusive ones included.
+    pub unmet_criteria: Vec<String>,
+    /// Set for `ERROR` only.
+    pub error: Option<RunError>,
+    /// Turns begun.
+    pub turns: u32,
+    /// Deliveries that executed something.
+    pub attempts: u32,
+    /// The transcript; absent where the payload would not fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages: Option<Vec<TranscriptMessage>>,
+    /// True where the transcript was left out for its size.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub messages_truncated: bool,
+    /// Tokens and calls by role.
+    pub usage: UsageByRole,
+    /// What became of the spans.
+    pub telemetry: TelemetryReceipt,
+    /// When the run began.
+    #[serde(with = "time::serde::rfc3339")]
+    pub started_at: OffsetDateTime,
+    /// When it ended.
+    #[serde(with = "time::serde::rfc3339")]
+    pub finished_at: OffsetDateTime,
+    /// The time between, in milliseconds.
+    pub duration_ms: u64,
+}

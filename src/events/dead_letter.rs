@@ -1,0 +1,59 @@
+//! `scenario.run.dead_lettered`: a message that can never be run, with its reason and its bytes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+/// What is wrong with a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeadLetterCode {
+    /// The bytes are not JSON.
+    InvalidJson,
+    /// A field is missing, of the wrong type, or breaks its rule.
+    InvalidRequest,
+    /// A number is outside its bounds.
+    OutOfBounds,
+    /// The subject names another project than the payload.
+    ProjectMismatch,
+    /// The server delivered it too often and gave up.
+    DeliveriesExhausted,
+}
+
+impl DeadLetterCode {
+    /// The code as it travels.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidJson => "invalid_json",
+            Self::InvalidRequest => "invalid_request",
+            Self::OutOfBounds => "out_of_bounds",
+            Self::ProjectMismatch => "project_mismatch",
+            Self::DeliveriesExhausted => "deliveries_exhausted",
+        }
+    }
+}
+
+/// The payload of `scenario.run.dead_lettered`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeadLetter {
+    /// What is wrong.
+    pub code: DeadLetterCode,
+    /// What is wrong and where, for a person.
+    pub reason: String,
+    /// The subject that the message was published on.
+    pub subject: String,
+    /// Its headers.
+    pub headers: BTreeMap<String, Vec<String>>,
+    /// Its original bytes, as base64.
+    pub payload: String,
+    /// Where the stream had it.
+    pub stream_sequence: u64,
+    /// How often it was delivered.
+    pub deliveries: u64,
+    /// When it was given up.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+}

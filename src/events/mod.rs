@@ -1,0 +1,31 @@
+//! The wire contract: what travels over NATS, and nothing else.
+//!
+//! Everything here is plain data: subjects, headers and payloads as clients see them. The module
+//! knows no other room of the crate, so that a client library could be cut out of it.
+
+mod cancel;
+mod completed;
+mod dead_letter;
+mod ids;
+mod progress;
+mod receipt;
+mod request;
+pub mod subjects;
+mod trace_context;
+
+pub use cancel::{CancelRequest, CancelScope};
+pub use completed::{
+    Attribution, CriterionResult, CriterionStatus, RunCompleted, RunError, RunStatus, TelemetryReceipt,
+    TokenUsage, TranscriptMessage, UsageByRole, Verdict,
+};
+pub use dead_letter::{DeadLetter, DeadLetterCode};
+pub use ids::{
+    BatchRunId, InvalidId, MAX_ID_CHARS, ProjectId, ReferenceId, RunId, RunKey, ScenarioId, SetId, TargetType,
+};
+pub use progress::{MessageRole, RunMessage, RunStarted, ScenarioSummary, ToolCall};
+pub use receipt::{Receipt, ReceiptError};
+pub use request::{
+    MAX_TIMEOUT_SECONDS, MAX_TURNS_LIMIT, ModelOverrides, RequestIdentity, RequestPayload, RequestRejection,
+    RunRequest, TargetRef, TraceContextMode,
+};
+pub use trace_context::{InvalidTraceContext, TraceContext};

@@ -1,0 +1,110 @@
+//! `scenario.run.started` and `scenario.run.message`: what a run says on its way.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use super::{BatchRunId, ProjectId, RunId, ScenarioId, SetId, TargetRef};
+
+/// Who said a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MessageRole {
+    /// The simulated customer.
+    User,
+    /// The agent under test.
+    Assistant,
+    /// A tool that the agent called.
+    Tool,
+}
+
+impl MessageRole {
+    /// The role as it travels.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Assistant => "assistant",
+            Self::Tool => "tool",
+        }
+    }
+}
+
+/// A tool call of the agent under test, or of a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// The call's id, where the agent gives one.
+    pub id: String,
+    /// The tool.
+    pub name: String,
+    /// Its arguments.
+    pub arguments: Value,
+}
+
+/// A scenario as events name it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScenarioSummary {
+    /// The scenario's name.
+    pub name: String,
+    /// Its labels.
+    pub labels: Vec<String>,
+}
+
+/// The payload of `scenario.run.started`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunStarted {
+    /// The run.
+    pub scenario_run_id: RunId,
+    /// Its project.
+    pub project_id: ProjectId,
+    /// The scenario that is played.
+    pub scenario_id: ScenarioId,
+    /// The batch.
+    pub batch_run_id: BatchRunId,
+    /// The set.
+    pub set_id: SetId,
+    /// The agent under test.
+    pub target: TargetRef,
+    /// Name and labels of the scenario.
+    pub scenario: ScenarioSummary,
+    /// Which delivery this is, from 1.
+    pub attempt: u32,
+    /// The run's trace.
+    pub trace_id: String,
+    /// When the run began.
+    #[serde(with = "time::serde::rfc3339")]
+    pub started_at: OffsetDateTime,
+}
+
+/// The payload of `scenario.run.message`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunMessage {
+    /// The run.
+    pub scenario_run_id: RunId,
+    /// Its project.
+    pub project_id: ProjectId,
+    /// The scenario that is played.
+    pub scenario_id: ScenarioId,
+    /// The batch.
+    pub batch_run_id: BatchRunId,
+    /// The set.
+    pub set_id: SetId,
+    /// Position in the transcript, from 0.
+    pub index: u32,
+    /// Turn, from 1.
+    pub turn: u32,
+    /// Who said it.
+    pub role: MessageRole,
+    /// What was said.
+    pub content: String,
+    /// Tools that the agent called.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
+    /// The run's trace.
+    pub trace_id: String,
+    /// When it was said.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+}

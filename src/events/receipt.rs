@@ -1,0 +1,52 @@
+//! What a client gets back for a request: scheduled, or why not.
+
+use serde::{Deserialize, Serialize};
+
+use super::{BatchRunId, RunId, SetId};
+
+/// Why a request was not scheduled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptError {
+    /// Stable code for programs.
+    pub code: String,
+    /// What is wrong, for people.
+    pub message: String,
+}
+
+/// The answer to a request to schedule. It says `scheduled: true` only of what the stream has stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+pub enum Receipt {
+    /// The stream has it.
+    Scheduled {
+        /// Always true.
+        scheduled: bool,
+        /// The request's `Nats-Msg-Id`.
+        job_id: String,
+        /// The run.
+        scenario_run_id: RunId,
+        /// The batch.
+        batch_run_id: BatchRunId,
+        /// The set.
+        set_id: SetId,
+        /// The stream had it already.
+        duplicate: bool,
+        /// Where the stream stored it.
+        stream_sequence: u64,
+    },
+    /// It was refused; nothing was published.
+    Refused {
+        /// Always false.
+        scheduled: bool,
+        /// Why.
+        error: ReceiptError,
+    },
+}
+
+impl Receipt {
+    /// A refusal.
+    #[must_use]
+    pub fn refused(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Refused { scheduled: false, error: ReceiptError { code: code.into(), message: message.into() } }
+    }
+}

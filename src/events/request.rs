@@ -1,0 +1,323 @@
+//! `scenario.run.requested`: what a client asks for, and what the worker makes of it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{
+    BatchRunId, DeadLetterCode, InvalidId, ProjectId, ReferenceId, RunId, RunKey, ScenarioId, SetId,
+    TargetType,
+};
+use super::{TraceContext, subjects};
+
+/// The most turns that a request may ask for.
+pub const MAX_TURNS_LIMIT: u32 = 100;
+/// The longest time that a request may ask for, in seconds: one day.
+pub const MAX_TIMEOUT_SECONDS: u64 = 86_400;
+
+/// The target of a run: a kind and what it refers to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetRef {
+    /// The kind of target, such as `prompt` or `http`.
+    #[serde(rename = "type")]
+    pub kind: TargetType,
+    /// The id of the prompt or agent.
+    pub reference_id: ReferenceId,
+}
+
+/// Models that a request chooses over the project's default, as `provider/model`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelOverrides {
+    /// Plays the customer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_simulator: Option<String>,
+    /// Decides the criteria.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge: Option<String>,
+}
+
+/// How a run's trace relates to the `traceparent` of its request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TraceContextMode {
+    /// The run has a trace of its own whose root links to the request's span.
+    #[default]
+    Link,
+    /// The run's root is a child of the request's span.
+    Continue,
+}
+
+/// The payload of `scenario.run.requested`, as it travels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestPayload {
+    /// The tenant's project.
+    pub project_id: ProjectId,
+    /// The scenario to play.
+    pub scenario_id: ScenarioId,
+    /// The agent under test.
+    pub target: TargetRef,
+    /// The run's id; derived from the message when missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenario_run_id: Option<RunId>,
+    /// The batch; derived from the run id when missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_run_id: Option<BatchRunId>,
+    /// The set; missing or empty is the configured default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_id: Option<String>,
+    /// Values for the scenario's parameters.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub parameters: Map<String, Value>,
+    /// Models chosen for this run.
+    #[serde(default)]
+    pub models: ModelOverrides,
+    /// Turns after which the judge must decide, 1 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_turns: Option<u32>,
+    /// Turns before which the judge is not asked, 0 to `maxTurns`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_turns: Option<u32>,
+    /// Time for the whole run in seconds, 1 to 86400.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<u64>,
+    /// What a `traceparent` on the request means for the run's trace.
+    #[serde(default)]
+    pub trace_context: TraceContextMode,
+}
+
+/// Why a request can never be run: it becomes a dead letter with this code and reason.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct RequestRejection {
+    /// What kind of problem it is.
+    pub code: DeadLetterCode,
+    /// What is wrong and where, for a person.
+    pub reason: String,
+}
+
+impl RequestRejection {
+    fn new(code: DeadLetterCode, reason: impl Into<String>) -> Self {
+        Self { code, reason: reason.into() }
+    }
+}
+
+/// What the message itself says about a request, beside its payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestIdentity<'a> {
+    /// The subject that it was published on.
+    pub subject: &'a str,
+    /// Its `Nats-Msg-Id`, if it has one.
+    pub message_id: Option<&'a str>,
+    /// Names this message for ever where it has no `Nats-Msg-Id`: stream sequence and storage time.
+    pub stored_as: &'a str,
+    /// The trace context of its headers, already validated.
+    pub trace_context: Option<TraceContext>,
+}
+
+/// A request that may run: every id known, every bound kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunRequest {
+    /// Project and run id.
+    pub key: RunKey,
+    /// The scenario to play.
+    pub scenario_id: ScenarioId,
+    /// The agent under test.
+    pub target: TargetRef,
+    /// The batch.
+    pub batch_run_id: BatchRunId,
+    /// The set.
+    pub set_id: SetId,
+    /// Values for the scenario's parameters.
+    pub parameters: Map<String, Value>,
+    /// Models chosen for this run.
+    pub models: ModelOverrides,
+    /// Turns after which the judge must decide, if the request says so.
+    pub max_turns: Option<u32>,
+    /// Turns before which the judge is not asked, if the request says so.
+    pub min_turns: Option<u32>,
+    /// Time for the whole run, if the request says so.
+    pub timeout: Option<Duration>,
+    /// What the parent means.
+    pub trace_context_mode: TraceContextMode,
+    /// The request's own trace context, if it had a valid one.
+    pub parent: Option<TraceContext>,
+}
+
+impl RequestPayload {
+    /// Reads the bytes of a request.
+    ///
+    /// # Errors
+    /// [`RequestRejection`] that says whether the bytes are no JSON, or which field is wrong.
+    pub fn decode(bytes: &[u8]) -> Result<Self, RequestRejection> {
+        let value: Value = serde_json::from_slice(bytes).map_err(|e| {
+            RequestRejection::new(DeadLetterCode::InvalidJson, format!("the payload is not JSON: {e}"))
+        })?;
+        serde_path_to_error::deserialize(value).map_err(|e| {
+            let place = e.path().to_string();
+            let place = if place == "." { String::new() } else { format!(" at `{place}`") };
+            RequestRejection::new(
+                DeadLetterCode::InvalidRequest,
+                format!("the request is not valid{place}: {}", e.inner()),
+            )
+        })
+    }
+
+    /// Checks the bounds and fills in what the message itself decides.
+    ///
+    /// # Errors
+    /// [`RequestRejection`] naming the field and the value that is out of bounds.
+    pub fn resolve(
+        self,
+        identity: RequestIdentity<'_>,
+        default_set: &SetId,
+    ) -> Result<RunRequest, RequestRejection> {
+        self.check_project(identity.subject)?;
+        self.check_bounds()?;
+        let set_id = self.resolve_set(default_set)?;
+        let run = self.scenario_run_id.clone().unwrap_or_else(|| {
+            RunId::derive(&self.project_id, identity.message_id.unwrap_or(identity.stored_as))
+        });
+        Ok(self.into_request(run, set_id, identity.trace_context))
+    }
+
+    fn into_request(self, run: RunId, set_id: SetId, parent: Option<TraceContext>) -> RunRequest {
+        RunRequest {
+            scenario_id: self.scenario_id,
+            target: self.target,
+            batch_run_id: self.batch_run_id.unwrap_or_else(|| BatchRunId::derive(&run)),
+            key: RunKey { project: self.project_id, run },
+            set_id,
+            parameters: self.parameters,
+            models: self.models,
+            max_turns: self.max_turns,
+            min_turns: self.min_turns,
+            timeout: self.timeout_seconds.map(Duration::from_secs),
+            trace_context_mode: self.trace_context,
+            parent,
+        }
+    }
+
+    fn check_project(&self, subject: &str) -> Result<(), RequestRejection> {
+        match subjects::request_project(subject) {
+            Some(token) if token != self.project_id.as_str() => Err(RequestRejection::new(
+                DeadLetterCode::ProjectMismatch,
+                format!(
+                    "the subject '{subject}' is of another project than the payload's '{}'",
+                    self.project_id
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_bounds(&self) -> Result<(), RequestRejection> {
+        check_range("maxTurns", self.max_turns.map(u64::from), 1, u64::from(MAX_TURNS_LIMIT))?;
+        let most = self.max_turns.unwrap_or(MAX_TURNS_LIMIT);
+        check_range("minTurns", self.min_turns.map(u64::from), 0, u64::from(most))?;
+        check_range("timeoutSeconds", self.timeout_seconds, 1, MAX_TIMEOUT_SECONDS)
+    }
+
+    fn resolve_set(&self, default_set: &SetId) -> Result<SetId, RequestRejection> {
+        match self.set_id.as_deref() {
+            None | Some("") => Ok(default_set.clone()),
+            Some(set) => SetId::parse(set).map_err(RequestRejection::from),
+        }
+    }
+}
+
+impl From<InvalidId> for RequestRejection {
+    fn from(error: InvalidId) -> Self {
+        Self::new(DeadLetterCode::InvalidRequest, error.to_string())
+    }
+}
+
+fn check_range(field: &str, value: Option<u64>, least: u64, most: u64) -> Result<(), RequestRejection> {
+    match value {
+        Some(value) if value < least || value > most => Err(RequestRejection::new(
+            DeadLetterCode::OutOfBounds,
+            format!("`{field}` is {value}; it must be {least} to {most}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn decode(value: &Value) -> Result<RequestPayload, RequestRejection> {
+        RequestPayload::decode(value.to_string().as_bytes())
+    }
+
+    fn minimal() -> Value {
+        json!({ "projectId": "acme", "scenarioId": "refund", "target": { "type": "http", "referenceId": "shop" } })
+    }
+
+    fn resolve(
+        value: &Value,
+        subject: &str,
+        message_id: Option<&str>,
+    ) -> Result<RunRequest, RequestRejection> {
+        let identity = RequestIdentity { subject, message_id, stored_as: "7@1", trace_context: None };
+        decode(value)?.resolve(identity, &SetId::parse("default").unwrap())
+    }
+
+    #[test]
+    fn a_minimal_request_gets_the_same_ids_on_every_delivery() {
+        let first = resolve(&minimal(), "scenario.run.requested", None).unwrap();
+        let second = resolve(&minimal(), "scenario.run.requested", None).unwrap();
+        assert_eq!(first, second);
+        assert_eq!(first.set_id.as_str(), "default");
+        let keyed = resolve(&minimal(), "scenario.run.requested", Some("acme:k")).unwrap();
+        assert_ne!(keyed.key, first.key);
+    }
+
+    #[test]
+    fn a_request_of_the_wrong_shape_says_which_field() {
+        let mut wrong = minimal();
+        wrong["target"]["referenceId"] = json!(5);
+        let error = decode(&wrong).unwrap_err();
+        assert_eq!(error.code, DeadLetterCode::InvalidRequest);
+        assert!(error.reason.contains("`target.referenceId`"), "{error}");
+        let missing = decode(&json!({ "projectId": "acme" })).unwrap_err();
+        assert!(missing.reason.contains("scenarioId"), "{missing}");
+        assert_eq!(RequestPayload::decode(b"\xff\x00").unwrap_err().code, DeadLetterCode::InvalidJson);
+    }
+
+    #[test]
+    fn values_out_of_bounds_are_named() {
+        for (field, value) in
+            [("maxTurns", 0), ("maxTurns", 101), ("timeoutSeconds", 0), ("timeoutSeconds", 86_401)]
+        {
+            let mut wrong = minimal();
+            wrong[field] = json!(value);
+            let error = resolve(&wrong, "scenario.run.requested", None).unwrap_err();
+            assert_eq!(error.code, DeadLetterCode::OutOfBounds, "{field}={value}");
+            assert!(error.reason.contains(field) && error.reason.contains(&value.to_string()), "{error}");
+        }
+        let mut inverted = minimal();
+        inverted["maxTurns"] = json!(3);
+        inverted["minTurns"] = json!(4);
+        assert!(resolve(&inverted, "scenario.run.requested", None).is_err());
+    }
+
+    #[test]
+    fn a_subject_of_another_project_is_a_mismatch() {
+        let error = resolve(&minimal(), "scenario.run.requested.other", None).unwrap_err();
+        assert_eq!(error.code, DeadLetterCode::ProjectMismatch);
+        assert!(resolve(&minimal(), "scenario.run.requested.acme", None).is_ok());
+    }
+
+    #[test]
+    fn an_empty_set_is_the_default_set() {
+        let mut request = minimal();
+        request["setId"] = json!("");
+        assert_eq!(resolve(&request, "scenario.run.requested", None).unwrap().set_id.as_str(), "default");
+    }
+}

@@ -1,0 +1,114 @@
+//! Names on the wire: subjects, streams, buckets and headers. Clients rely on each of them.
+
+use super::{ProjectId, RunKey};
+
+/// Stream of the requests: a work queue.
+pub const REQUESTS_STREAM: &str = "SCENARIO_REQUESTS";
+/// Stream of the cancel requests: a work queue.
+pub const COMMANDS_STREAM: &str = "SCENARIO_COMMANDS";
+/// Stream of everything that runs report.
+pub const EVENTS_STREAM: &str = "SCENARIO_EVENTS";
+/// Stream of the messages that can never be run.
+pub const DEAD_LETTERS_STREAM: &str = "SCENARIO_DEAD_LETTERS";
+/// Key-value bucket of the run states and cancel marks.
+pub const RUNS_BUCKET: &str = "SCENARIO_RUNS";
+
+/// Where clients publish requests; `.<projectId>` may follow.
+pub const REQUESTED: &str = "scenario.run.requested";
+/// Where clients publish cancel requests; `.<projectId>` may follow.
+pub const CANCEL_REQUESTED: &str = "scenario.run.cancel_requested";
+/// Where the worker puts dead letters.
+pub const DEAD_LETTERED: &str = "scenario.run.dead_lettered";
+/// What the events stream stores.
+pub const EVENTS_FILTER: &str = "scenario.events.*.*.*";
+/// The plain subject that the server republishes a stored event on.
+pub const REPUBLISH_TEMPLATE: &str = "scenario.run.{{wildcard(3)}}";
+
+/// Header: idempotency key of a message.
+pub const HEADER_MESSAGE_ID: &str = "Nats-Msg-Id";
+/// Header: the run.
+pub const HEADER_RUN_ID: &str = "Scenario-Run-Id";
+/// Header: the project.
+pub const HEADER_PROJECT_ID: &str = "Scenario-Project-Id";
+/// Header: the batch.
+pub const HEADER_BATCH_RUN_ID: &str = "Scenario-Batch-Run-Id";
+/// Header: the payload's media type.
+pub const HEADER_CONTENT_TYPE: &str = "Content-Type";
+/// Media type of every payload.
+pub const CONTENT_TYPE_JSON: &str = "application/json";
+/// Header: W3C trace context. NATS header names are case-sensitive; this one is lowercase.
+pub const HEADER_TRACEPARENT: &str = "traceparent";
+/// Header: W3C trace state.
+pub const HEADER_TRACESTATE: &str = "tracestate";
+
+/// The kinds of event that a run reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventKind {
+    /// The run began.
+    Started,
+    /// Something was said.
+    Message,
+    /// The one outcome.
+    Completed,
+}
+
+impl EventKind {
+    /// The last token of the event's subject.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Message => "message",
+            Self::Completed => "completed",
+        }
+    }
+
+    /// The kind that a subject's last token names.
+    #[must_use]
+    pub fn from_subject(subject: &str) -> Option<Self> {
+        let token = subject.rsplit('.').next()?;
+        [Self::Started, Self::Message, Self::Completed].into_iter().find(|kind| kind.as_str() == token)
+    }
+}
+
+/// The subject that requests of `project` are published on.
+#[must_use]
+pub fn requested(project: &ProjectId) -> String {
+    format!("{REQUESTED}.{project}")
+}
+
+/// The subject that cancel requests of `project` are published on.
+#[must_use]
+pub fn cancel_requested(project: &ProjectId) -> String {
+    format!("{CANCEL_REQUESTED}.{project}")
+}
+
+/// The subject that stores an event of `key`.
+#[must_use]
+pub fn event(key: &RunKey, kind: EventKind) -> String {
+    format!("scenario.events.{}.{}.{}", key.project, key.run, kind.as_str())
+}
+
+/// The plain subject that events of `kind` are republished on.
+#[must_use]
+pub fn plain(kind: EventKind) -> String {
+    format!("scenario.run.{}", kind.as_str())
+}
+
+/// Key of a run's state in [`RUNS_BUCKET`].
+#[must_use]
+pub fn run_state_key(key: &RunKey) -> String {
+    format!("run.{}.{}", key.project, key.run)
+}
+
+/// Key of a run's cancel mark in [`RUNS_BUCKET`].
+#[must_use]
+pub fn cancel_key(key: &RunKey) -> String {
+    format!("cancel.{}.{}", key.project, key.run)
+}
+
+/// The project token of a request's subject, if it has one.
+#[must_use]
+pub fn request_project(subject: &str) -> Option<&str> {
+    subject.strip_prefix(REQUESTED)?.strip_prefix('.')
+}

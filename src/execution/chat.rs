@@ -1,0 +1,32 @@
+//! Calling a model inside a span.
+
+use std::sync::Arc;
+
+use super::failure::RunFailure;
+use super::ports::{ChatModel, RunSpan};
+use super::types::{ChatReply, ChatRequest, SpanEnd, SpanStart};
+
+/// Asks `model` under a span of its own below `parent`.
+///
+/// # Errors
+/// The model's failure, which the span carries too.
+pub async fn chat_in_span(
+    model: &dyn ChatModel,
+    request: ChatRequest,
+    parent: &dyn RunSpan,
+) -> Result<ChatReply, RunFailure> {
+    let request = Arc::new(request);
+    let span = parent.child(SpanStart::Chat { model: model.name().clone(), request: Arc::clone(&request) });
+    let result = model.chat(&request).await;
+    span.end(match &result {
+        Ok(reply) => SpanEnd::Replied(reply.clone()),
+        Err(failure) => failure.into(),
+    });
+    result
+}
+
+impl From<&RunFailure> for SpanEnd {
+    fn from(failure: &RunFailure) -> Self {
+        Self::Failed { code: failure.code.clone().into_owned(), message: failure.message.clone() }
+    }
+}

@@ -1,0 +1,125 @@
+//! Failures of a run, as values: each becomes an outcome.
+
+use std::borrow::Cow;
+
+use crate::events::{Attribution, RunError};
+
+/// Stable codes of the failures that the execution room itself knows.
+pub mod code {
+    /// The request names a scenario that the project does not have.
+    pub const SCENARIO_NOT_FOUND: &str = "scenario_not_found";
+    /// The request names a project that the store does not have.
+    pub const PROJECT_NOT_FOUND: &str = "project_not_found";
+    /// A role has no model and the project has no default.
+    pub const DEFAULT_MODEL_NOT_CONFIGURED: &str = "default_model_not_configured";
+    /// A model name is not `provider/model`.
+    pub const INVALID_MODEL_FORMAT: &str = "invalid_model_format";
+    /// A model's provider is not in the project.
+    pub const PROVIDER_NOT_FOUND: &str = "provider_not_found";
+    /// A model's provider is switched off.
+    pub const PROVIDER_NOT_ENABLED: &str = "provider_not_enabled";
+    /// A model's provider lacks what it needs.
+    pub const MISSING_PARAMS: &str = "missing_params";
+    /// No adapter is registered for the target's type.
+    pub const UNKNOWN_TARGET_TYPE: &str = "unknown_target_type";
+    /// The target's prompt or agent does not exist.
+    pub const TARGET_NOT_FOUND: &str = "target_not_found";
+    /// The target's definition cannot work.
+    pub const INVALID_TARGET: &str = "invalid_target";
+    /// `minTurns` of one source is above `maxTurns` of another.
+    pub const INVALID_TURNS: &str = "invalid_turns";
+    /// A model's provider refused or failed.
+    pub const MODEL_PROVIDER_ERROR: &str = "model_provider_error";
+    /// The customer had nothing to say, several times.
+    pub const USER_SIMULATOR_EMPTY: &str = "user_simulator_empty";
+    /// The judge did not answer with its tool.
+    pub const JUDGE_NO_VERDICT: &str = "judge_no_verdict";
+    /// The run took longer than it may.
+    pub const EXECUTION_TIMEOUT: &str = "execution_timeout";
+    /// The worker has a bug.
+    pub const WORKER_PANIC: &str = "worker_panic";
+    /// The run's execution was lost too often.
+    pub const ATTEMPTS_EXHAUSTED: &str = "attempts_exhausted";
+}
+
+/// Why a run could not be judged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct RunFailure {
+    /// Stable code for programs.
+    pub code: Cow<'static, str>,
+    /// What happened, for people.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// Who it is put down to.
+    pub attributed_to: Attribution,
+}
+
+impl RunFailure {
+    /// A failure without a hint.
+    #[must_use]
+    pub fn new(
+        code: impl Into<Cow<'static, str>>,
+        attributed_to: Attribution,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { code: code.into(), message: message.into(), hint: None, attributed_to }
+    }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// A failure of a definition, which whoever wrote it can mend.
+    #[must_use]
+    pub fn definition(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(code, Attribution::Definition, message)
+    }
+
+    /// The failure as the outcome carries it.
+    #[must_use]
+    pub fn to_error(&self) -> RunError {
+        RunError {
+            code: self.code.clone().into_owned(),
+            message: self.message.clone(),
+            hint: self.hint.clone(),
+            attributed_to: self.attributed_to,
+        }
+    }
+}
+
+/// Something that the worker runs on did not answer. It is no outcome: the run waits for better times.
+#[derive(Debug, thiserror::Error)]
+#[error("{attempted} failed")]
+pub struct Unavailable {
+    /// What was attempted, in a few words.
+    pub attempted: String,
+    /// Why it failed.
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl Unavailable {
+    /// Says what was attempted and why it failed.
+    pub fn new(
+        attempted: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self { attempted: attempted.into(), source: source.into() }
+    }
+}
+
+/// Why a run could not be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// It never can be: an outcome.
+    #[error(transparent)]
+    Failure(#[from] RunFailure),
+    /// Not now.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}

@@ -1,0 +1,9 @@
+//! Playing a run: what is said, by whom, and what it comes to.
+//!
+//! This room knows the wire's vocabulary (`events`), the definitions, and its own [`ports`]. Brokers,
+//! databases and network protocols are behind the ports.
+
+pub mod chat;
+pub mod failure;
+pub mod ports;
+pub mod types;

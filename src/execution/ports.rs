@@ -1,0 +1,193 @@
+//! What execution needs of the world. Each trait is implemented by another room.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+
+use super::failure::{PlanError, RunFailure, Unavailable};
+use super::types::{ChatReply, ChatRequest, Conversation, Message, ModelName, SpanEnd, SpanStart, TraceSpec};
+use crate::definitions::{Project, Scenario};
+use crate::events::{
+    ProjectId, RunKey, RunStarted, ScenarioId, TargetRef, TelemetryReceipt, TokenUsage, ToolCall,
+    TraceContext,
+};
+
+/// Finds scenarios.
+#[async_trait]
+pub trait ScenarioRepository: Send + Sync {
+    /// The scenario `id` of `project`, if there is one.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the store does not answer.
+    async fn scenario(&self, project: &ProjectId, id: &ScenarioId) -> Result<Option<Scenario>, Unavailable>;
+}
+
+/// Finds projects.
+#[async_trait]
+pub trait ProjectRepository: Send + Sync {
+    /// The project `id`, if there is one.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the store does not answer.
+    async fn project(&self, id: &ProjectId) -> Result<Option<Project>, Unavailable>;
+}
+
+/// A model that can be talked to.
+#[async_trait]
+pub trait ChatModel: Send + Sync {
+    /// Its full name.
+    fn name(&self) -> &ModelName;
+
+    /// Asks it. Retries and time limits are its own business.
+    ///
+    /// # Errors
+    /// [`RunFailure`] attributed to the model's provider.
+    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure>;
+}
+
+/// Turns the name of a model into a client for it.
+#[async_trait]
+pub trait ChatModelFactory: Send + Sync {
+    /// The model `name` (`provider/model`) by the providers of `project`.
+    ///
+    /// # Errors
+    /// A failure with reason `invalid_model_format`, `provider_not_found`, `provider_not_enabled` or
+    /// `missing_params`, or [`Unavailable`] if the store does not answer.
+    async fn model(&self, project: &ProjectId, name: &str) -> Result<Arc<dyn ChatModel>, PlanError>;
+}
+
+/// What an adapter is created from.
+#[derive(Debug, Clone)]
+pub struct TargetSpec {
+    /// The project that the target belongs to.
+    pub project: Project,
+    /// The target.
+    pub target: TargetRef,
+    /// The run's parameters, for templates.
+    pub parameters: Map<String, Value>,
+    /// The model of a target that names none, as `provider/model`.
+    pub default_model: Option<String>,
+}
+
+/// One turn of the agent under test.
+pub struct TargetTurn<'a> {
+    /// The run; its id is the thread id.
+    pub run: &'a RunKey,
+    /// The turn, from 1.
+    pub turn: u32,
+    /// What was said, the line to answer last.
+    pub transcript: &'a Arc<[Message]>,
+    /// The call's span: its context travels to the agent, its children are the adapter's own calls.
+    pub span: &'a dyn RunSpan,
+}
+
+/// What the agent under test answered.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TargetReply {
+    /// Its words.
+    pub content: String,
+    /// The tools that it called.
+    pub tool_calls: Vec<ToolCall>,
+    /// Tokens that it reports; `calls` is counted by whoever calls.
+    pub usage: TokenUsage,
+}
+
+/// The agent under test.
+#[async_trait]
+pub trait TargetAdapter: Send + Sync {
+    /// Lets the agent answer the customer's last line.
+    ///
+    /// # Errors
+    /// [`RunFailure`], attributed to the target unless somebody else is to blame.
+    async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure>;
+}
+
+/// Makes adapters for targets of any registered type.
+#[async_trait]
+pub trait TargetAdapters: Send + Sync {
+    /// An adapter for one run of `spec`'s target.
+    ///
+    /// # Errors
+    /// A failure if the type is unknown, the target does not exist or its definition cannot work, or
+    /// [`Unavailable`] if the store does not answer.
+    async fn adapter(&self, spec: TargetSpec) -> Result<Box<dyn TargetAdapter>, PlanError>;
+}
+
+/// A span of a run. Dropped without [`RunSpan::end`], it ends as abandoned.
+pub trait RunSpan: Send + Sync {
+    /// Begins a span below this one.
+    fn child(&self, start: SpanStart) -> Box<dyn RunSpan>;
+
+    /// This span's context, for a callee that may continue the trace.
+    fn context(&self) -> TraceContext;
+
+    /// Ends the span.
+    fn end(self: Box<Self>, end: SpanEnd);
+}
+
+/// The trace of one run, from its root to its delivery.
+#[async_trait]
+pub trait RunTrace: Send + Sync {
+    /// The trace id, as 32 hexadecimal digits.
+    fn trace_id(&self) -> String;
+
+    /// The root span.
+    fn root(&self) -> &dyn RunSpan;
+
+    /// Sends the spans that have ended, so that the trace can be watched. A failure is kept for [`RunTrace::finish`].
+    async fn flush(&self);
+
+    /// Ends the root and delivers what is left. It never fails: what went wrong is in the receipt.
+    async fn finish(self: Box<Self>, end: SpanEnd) -> TelemetryReceipt;
+}
+
+/// Starts traces.
+pub trait RunTracers: Send + Sync {
+    /// Starts the trace of a run.
+    fn start(&self, spec: TraceSpec) -> Box<dyn RunTrace>;
+}
+
+/// Why a run must stop without an outcome: it is not this worker's any more, or it cannot be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// Another worker has the run.
+    #[error("the run belongs to another worker now: {0}")]
+    LeaseLost(String),
+    /// What the worker runs on did not answer.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Records a run's progress where it survives the worker, and tells the world.
+#[async_trait]
+pub trait RunJournal: Send + Sync {
+    /// The run began.
+    ///
+    /// # Errors
+    /// [`JournalError`] if the run may not go on.
+    async fn started(&self, event: RunStarted) -> Result<(), JournalError>;
+
+    /// A step is finished: the conversation is stored first, then its new messages are published.
+    ///
+    /// # Errors
+    /// [`JournalError`] if the run may not go on.
+    async fn advanced(&self, conversation: &Conversation) -> Result<(), JournalError>;
+}
+
+/// Tells the time.
+pub trait Clock: Send + Sync {
+    /// Now, in UTC.
+    fn now(&self) -> OffsetDateTime;
+}
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> OffsetDateTime {
+        OffsetDateTime::now_utc()
+    }
+}

@@ -1,0 +1,75 @@
+//! The conversation: everything that a run has to remember to go on.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::events::{MessageRole, ToolCall, TranscriptMessage, UsageByRole};
+
+/// One message of the transcript.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// Turn, from 1.
+    pub turn: u32,
+    /// Who said it.
+    pub role: MessageRole,
+    /// What was said.
+    pub content: String,
+    /// Tools that the agent called.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
+    /// When it was said.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+}
+
+/// Whose move it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// The simulated customer speaks.
+    #[default]
+    UserSimulator,
+    /// The agent under test answers.
+    Target,
+    /// The judge decides whether to go on.
+    Judge,
+}
+
+/// A conversation in progress. It is what a checkpoint stores, so a run can go on from it anywhere.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Conversation {
+    /// The transcript; a message's index is its position.
+    pub messages: Vec<Message>,
+    /// Turns begun.
+    pub turn: u32,
+    /// Whose move it is.
+    pub next: Step,
+    /// Tokens and calls so far.
+    pub usage: UsageByRole,
+}
+
+impl Conversation {
+    /// The transcript as the outcome repeats it.
+    #[must_use]
+    pub fn transcript(&self) -> Vec<TranscriptMessage> {
+        (0..).zip(&self.messages).map(|(index, message)| message.at_index(index)).collect()
+    }
+
+    /// The last thing that the customer said.
+    #[must_use]
+    pub fn last_user_message(&self) -> Option<&Message> {
+        self.messages.iter().rev().find(|message| message.role == MessageRole::User)
+    }
+}
+
+impl Message {
+    fn at_index(&self, index: u32) -> TranscriptMessage {
+        TranscriptMessage {
+            index,
+            turn: self.turn,
+            role: self.role,
+            content: self.content.clone(),
+            tool_calls: self.tool_calls.clone(),
+        }
+    }
+}

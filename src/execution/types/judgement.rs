@@ -1,0 +1,47 @@
+//! Criteria and what the judge made of them.
+
+use crate::events::{CriterionResult, CriterionStatus, Verdict};
+
+/// A criterion with the id that it is matched by: `c1`, `c2`, … in the definition's order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Criterion {
+    /// The id: safe as a JSON key whatever language the text is in.
+    pub id: String,
+    /// The criterion as the definition words it.
+    pub text: String,
+}
+
+impl Criterion {
+    /// Numbers the criteria of a scenario.
+    #[must_use]
+    pub fn number(texts: &[String]) -> Vec<Self> {
+        (1..).zip(texts).map(|(n, text): (u32, _)| Self { id: format!("c{n}"), text: text.clone() }).collect()
+    }
+}
+
+/// A judgement of a whole run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// Derived from the criteria, never stated by a model.
+    pub verdict: Verdict,
+    /// Why, in a sentence or a few.
+    pub reasoning: String,
+    /// Every criterion, in the definition's order.
+    pub criteria: Vec<CriterionResult>,
+}
+
+impl Judgement {
+    /// Derives the verdict: any unmet is a failure; else any inconclusive, or no criterion at all, is inconclusive.
+    #[must_use]
+    pub fn derive(criteria: Vec<CriterionResult>, reasoning: String) -> Self {
+        let any = |status| criteria.iter().any(|c: &CriterionResult| c.status == status);
+        let verdict = if any(CriterionStatus::Unmet) {
+            Verdict::Failure
+        } else if criteria.is_empty() || any(CriterionStatus::Inconclusive) {
+            Verdict::Inconclusive
+        } else {
+            Verdict::Success
+        };
+        Self { verdict, reasoning, criteria }
+    }
+}

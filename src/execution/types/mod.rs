@@ -1,0 +1,13 @@
+//! The vocabulary of a run in progress.
+
+mod chat;
+mod conversation;
+mod judgement;
+mod model_name;
+mod span;
+
+pub use chat::{ChatMessage, ChatReply, ChatRequest, ChatRole, ForcedTool, Scene, SceneRole, ToolSpec};
+pub use conversation::{Conversation, Message, Step};
+pub use judgement::{Criterion, Judgement};
+pub use model_name::{InvalidModelName, ModelName};
+pub use span::{SpanEnd, SpanStart, TraceSpec};

@@ -1,0 +1,94 @@
+//! What a run's trace records, in the run's own terms. How it becomes spans is the telemetry room's business.
+
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
+use super::{ChatReply, ChatRequest, Criterion, Judgement, Message, ModelName};
+use crate::definitions::TelemetryDestination;
+use crate::events::{RunRequest, TargetRef, TokenUsage, ToolCall};
+
+/// What a run's trace is about and where it goes.
+#[derive(Debug, Clone)]
+pub struct TraceSpec {
+    /// The request; its parent decides how the root is connected.
+    pub request: Arc<RunRequest>,
+    /// The scenario's name.
+    pub scenario_name: String,
+    /// The scenario's labels.
+    pub labels: Vec<String>,
+    /// Which delivery this is, from 1.
+    pub attempt: u32,
+    /// When the run began.
+    pub started_at: OffsetDateTime,
+    /// Where the spans go; `None` is the worker's default, if it has one.
+    pub destination: Option<TelemetryDestination>,
+}
+
+/// A piece of work that begins.
+#[derive(Debug, Clone)]
+pub enum SpanStart {
+    /// A turn, from 1.
+    Turn {
+        /// Its number.
+        number: u32,
+    },
+    /// The customer thinks of something to say.
+    UserSimulator {
+        /// What was said so far.
+        transcript: Arc<[Message]>,
+    },
+    /// The agent under test is asked.
+    Target {
+        /// The agent.
+        target: TargetRef,
+        /// What was said so far, the line to answer last.
+        transcript: Arc<[Message]>,
+    },
+    /// The judge is asked.
+    Judge {
+        /// What was said so far.
+        transcript: Arc<[Message]>,
+        /// What it decides.
+        criteria: Arc<[Criterion]>,
+    },
+    /// A model is called, for whatever role the parent has.
+    Chat {
+        /// The model.
+        model: ModelName,
+        /// What is asked of it.
+        request: Arc<ChatRequest>,
+    },
+}
+
+/// How a piece of work ended.
+#[derive(Debug, Clone)]
+pub enum SpanEnd {
+    /// It is over; there is nothing more to say.
+    Done,
+    /// Somebody said something.
+    Said {
+        /// What was said.
+        content: String,
+        /// The tools that were called.
+        tool_calls: Vec<ToolCall>,
+        /// Tokens that the speaker reports.
+        usage: TokenUsage,
+    },
+    /// A model answered.
+    Replied(ChatReply),
+    /// The judge wants to hear more.
+    Continued {
+        /// Why.
+        reasoning: String,
+    },
+    /// The judge, or the run, came to a judgement.
+    Judged(Judgement),
+    /// It failed.
+    Failed {
+        /// Stable code.
+        code: String,
+        /// What happened.
+        message: String,
+    },
+}

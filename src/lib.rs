@@ -1,0 +1,19 @@
+//! Scenario Worker: the durable runner of AI-agent simulations on NATS JetStream.
+//!
+//! How a run flows: [`queue`] takes a request from its durable consumer, [`worker`] claims it and hands it to
+//! [`execution`], which plays it with a target of [`adapters`] and models of [`models`], both found in the [`store`];
+//! [`telemetry`] keeps its spans apart; [`worker`] publishes the one outcome. [`events`] is the contract on the wire,
+//! [`definitions`] what people write in files, [`cli`] wires everything in one place.
+
+pub mod adapters;
+pub mod cli;
+pub mod definitions;
+pub mod events;
+pub mod execution;
+pub mod http_client;
+pub mod models;
+pub mod queue;
+pub mod settings;
+pub mod store;
+pub mod telemetry;
+pub mod worker;

@@ -1,0 +1,3 @@
+//! The process: parse, load settings, start one command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Chat models: from `provider/model` to a client that answers.

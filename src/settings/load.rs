@@ -1,0 +1,130 @@
+//! Reading the layers.
+
+use std::path::{Path, PathBuf};
+
+use config::{Config, Environment, File, FileFormat};
+use serde_json::{Map, Value};
+
+use super::Settings;
+use super::validation::problems;
+
+/// The embedded first layer, which documents every setting.
+pub const DEFAULT_CONFIG: &str = include_str!("../../config/default.toml");
+/// What the name of every environment variable begins with; sections follow behind two underscores.
+pub const ENVIRONMENT_PREFIX: &str = "SCENARIO_WORKER";
+const ENVIRONMENT_SEPARATOR: &str = "__";
+
+/// Settings that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A layer cannot be read at all.
+    #[error("the settings cannot be read{}: {source}", of_file(.file.as_deref()))]
+    Unreadable {
+        /// The file of `--config`, if one was given.
+        file: Option<PathBuf>,
+        /// What is wrong with it.
+        source: config::ConfigError,
+    },
+    /// Values that cannot be used, all of them.
+    #[error("the settings cannot be used:\n{}", .0.iter().map(|p| format!("  - {p}")).collect::<Vec<_>>().join("\n"))]
+    Invalid(Vec<String>),
+}
+
+fn of_file(file: Option<&Path>) -> String {
+    file.map(|f| format!(" (file {})", f.display())).unwrap_or_default()
+}
+
+/// Reads the layers and checks them as a whole. `overrides` are flags, as dotted names and values.
+///
+/// # Errors
+/// [`SettingsError`] that lists every problem at once.
+pub fn load(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+    overrides: &[(&str, String)],
+) -> Result<Settings, SettingsError> {
+    let merged = merge(file, environment, overrides)
+        .map_err(|source| SettingsError::Unreadable { file: file.map(Path::to_path_buf), source })?;
+    let (settings, mut found) = typed(&merged);
+    found.extend(problems(&settings));
+    if found.is_empty() { Ok(settings) } else { Err(SettingsError::Invalid(found)) }
+}
+
+fn merge(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+    overrides: &[(&str, String)],
+) -> Result<Value, config::ConfigError> {
+    let variables = Environment::with_prefix(ENVIRONMENT_PREFIX)
+        .prefix_separator(ENVIRONMENT_SEPARATOR)
+        .separator(ENVIRONMENT_SEPARATOR)
+        .source(Some(environment.into_iter().collect()));
+    let mut builder = Config::builder().add_source(File::from_str(DEFAULT_CONFIG, FileFormat::Toml));
+    if let Some(file) = file {
+        builder = builder.add_source(File::from(file).format(FileFormat::Toml));
+    }
+    builder = builder.add_source(variables);
+    for (name, value) in overrides {
+        builder = builder.set_override(*name, value.clone())?;
+    }
+    builder.build()?.try_deserialize()
+}
+
+/// Reads section by section and key by key, so that one wrong value does not hide the next.
+fn typed(merged: &Value) -> (Settings, Vec<String>) {
+    let mut found = Vec::new();
+    let mut accepted = Value::Object(Map::new());
+    for (path, leaf) in leaves(merged) {
+        match readings(leaf).into_iter().map(|reading| with(&accepted, &path, reading)).find_map(Result::ok) {
+            Some(larger) => accepted = larger,
+            None => found.push(complaint(&accepted, &path, leaf)),
+        }
+    }
+    (serde_json::from_value(accepted).unwrap_or_default(), found)
+}
+
+/// What a value may mean: variables and flags arrive as text, whatever the setting's type is.
+fn readings(leaf: &Value) -> Vec<Value> {
+    let mut readings = vec![leaf.clone()];
+    readings.extend(leaf.as_str().and_then(|text| serde_json::from_str(text).ok()));
+    readings
+}
+
+fn with(accepted: &Value, path: &[String], leaf: Value) -> Result<Value, serde_json::Error> {
+    let mut attempt = accepted.clone();
+    insert(&mut attempt, path, leaf);
+    serde_json::from_value::<Settings>(attempt.clone())?;
+    Ok(attempt)
+}
+
+/// An unknown key may be a misspelt secret, so only the values of known ones are repeated.
+fn complaint(accepted: &Value, path: &[String], leaf: &Value) -> String {
+    let name = path.join(".");
+    match with(accepted, path, leaf.clone()) {
+        Err(error) if !error.to_string().starts_with("unknown field") => {
+            format!("`{name}` is {leaf}: {error}")
+        }
+        Err(error) => format!("`{name}` is no setting: {error}"),
+        Ok(_) => format!("`{name}` cannot be read"),
+    }
+}
+
+fn leaves(value: &Value) -> Vec<(Vec<String>, &Value)> {
+    let Value::Object(map) = value else {
+        return vec![(Vec::new(), value)];
+    };
+    let below = |(key, value)| {
+        leaves(value).into_iter().map(move |(mut path, leaf): (Vec<String>, _)| {
+            path.insert(0, String::clone(key));
+            (path, leaf)
+        })
+    };
+    map.iter().flat_map(below).collect()
+}
+
+fn insert(target: &mut Value, path: &[String], leaf: Value) {
+    match path {
+        [] => *target = leaf,
+        [head, tail @ ..] => insert(&mut target[head.as_str()], tail, leaf),
+    }
+}

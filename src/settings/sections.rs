@@ -1,0 +1,340 @@
+//! The settings by section, each number beside its name.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+const NATS_URL: &str = "nats://127.0.0.1:4222";
+const NATS_REPLICAS: usize = 1;
+const CONSUMER_DURABLE: &str = "scenario-workers";
+const CONSUMER_MAX_ACK_PENDING: i64 = 256;
+const CONSUMER_ACK_WAIT_SECONDS: u64 = 30;
+const CONSUMER_MAX_ATTEMPTS: u32 = 5;
+const CONSUMER_PULL_EXPIRES_SECONDS: u64 = 10;
+const WORKER_CONCURRENCY: usize = 64;
+const WORKER_DRAIN_SECONDS: u64 = 25;
+const RUN_TIMEOUT_SECONDS: u64 = 900;
+const RUN_MAX_TURNS: u32 = 10;
+const RUN_DEFAULT_SET_ID: &str = "default";
+const EVENTS_COMPLETED_RETENTION_SECONDS: u64 = 259_200;
+const EVENTS_FAILED_RETENTION_SECONDS: u64 = 604_800;
+const EVENTS_PROGRESS_RETENTION_SECONDS: u64 = 86_400;
+const REQUESTS_DEDUP_WINDOW_SECONDS: u64 = 120;
+const STORE_URL: &str = "sqlite://scenario-worker.db";
+const HTTP_BIND: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9464);
+const TELEMETRY_RUN_DEADLINE_SECONDS: u64 = 20;
+
+/// Heartbeats that fit in one `ack_wait`: two may fail before a run is lost.
+const HEARTBEATS_PER_ACK_WAIT: u32 = 3;
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The broker.
+    pub nats: NatsSettings,
+    /// The durable pull consumer.
+    pub consumer: ConsumerSettings,
+    /// This process.
+    pub worker: WorkerSettings,
+    /// Defaults of runs.
+    pub run: RunSettings,
+    /// What runs report.
+    pub events: EventSettings,
+    /// What clients ask for.
+    pub requests: RequestSettings,
+    /// Where definitions are kept.
+    pub store: StoreSettings,
+    /// What runs may reach.
+    pub egress: EgressSettings,
+    /// Where telemetry goes.
+    pub telemetry: TelemetrySettings,
+    /// The health and metrics server.
+    pub http: HttpSettings,
+}
+
+/// The broker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NatsSettings {
+    /// Servers, separated by commas.
+    pub url: String,
+    /// A NATS credentials file.
+    pub credentials_file: Option<PathBuf>,
+    /// Certificates.
+    pub tls: TlsSettings,
+    /// False only checks streams, consumer and bucket.
+    pub manage_topology: bool,
+    /// Copies of every stream and of the bucket.
+    pub replicas: usize,
+}
+
+/// Certificates for the broker.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsSettings {
+    /// Refuse a connection without TLS.
+    pub required: bool,
+    /// Certificate authorities, beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// This client's certificate.
+    pub cert_file: Option<PathBuf>,
+    /// Its key.
+    pub key_file: Option<PathBuf>,
+}
+
+/// The durable pull consumer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConsumerSettings {
+    /// The consumer group.
+    pub durable: String,
+    /// Runs in flight over all workers of the group.
+    pub max_ack_pending: i64,
+    /// A silent worker's runs move on after this.
+    pub ack_wait_seconds: u64,
+    /// Lost executions of one run.
+    pub max_attempts: u32,
+    /// How long one pull stays open.
+    pub pull_expires_seconds: u64,
+}
+
+/// This process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkerSettings {
+    /// Runs in flight in this process.
+    pub concurrency: usize,
+    /// How long runs may go on after a request to stop.
+    pub drain_seconds: u64,
+}
+
+/// Where a run executes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Isolation {
+    /// In a task of this process.
+    #[default]
+    Task,
+    /// In a child process.
+    Process,
+}
+
+/// Defaults of runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunSettings {
+    /// Time for a run that asks for none.
+    pub timeout_seconds: u64,
+    /// Turns of a run whose request and scenario ask for none.
+    pub max_turns: u32,
+    /// The set of a run that names none.
+    pub default_set_id: String,
+    /// The model of a project that has no default, as `provider/model`.
+    pub default_model: Option<String>,
+    /// Where a run executes.
+    pub isolation: Isolation,
+}
+
+/// What runs report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EventSettings {
+    /// How long the outcome of a judged run is kept.
+    pub completed_retention_seconds: u64,
+    /// How long the outcome of a failed run, a dead letter and a terminal run state are kept.
+    pub failed_retention_seconds: u64,
+    /// How long `started` and `message` events are kept.
+    pub progress_retention_seconds: u64,
+    /// Also publish on the plain subjects `scenario.run.<kind>`.
+    pub republish: bool,
+}
+
+/// What clients ask for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RequestSettings {
+    /// How long the stream remembers a `Nats-Msg-Id`.
+    pub dedup_window_seconds: u64,
+}
+
+/// Where definitions are kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreSettings {
+    /// `sqlite://…` or `postgres://…`.
+    pub url: String,
+}
+
+/// What runs may reach.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EgressSettings {
+    /// Whether targets, models and endpoints may be in private networks.
+    pub allow_private_networks: bool,
+}
+
+/// Where telemetry goes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TelemetrySettings {
+    /// The worker's own.
+    pub worker: WorkerTelemetrySettings,
+    /// The runs'.
+    pub run: RunTelemetrySettings,
+}
+
+/// The worker's own telemetry.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkerTelemetrySettings {
+    /// OTLP/HTTP base; unset is off.
+    pub otlp_endpoint: Option<String>,
+}
+
+/// The runs' telemetry.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunTelemetrySettings {
+    /// Where a run's spans go when its project names no endpoint.
+    pub default_endpoint: Option<String>,
+    /// Time for delivering a run's spans at its end, retries included.
+    pub deadline_seconds: u64,
+}
+
+/// The health and metrics server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpSettings {
+    /// Where it listens.
+    pub bind: SocketAddr,
+}
+
+impl Default for NatsSettings {
+    fn default() -> Self {
+        Self {
+            url: NATS_URL.to_owned(),
+            credentials_file: None,
+            tls: TlsSettings::default(),
+            manage_topology: true,
+            replicas: NATS_REPLICAS,
+        }
+    }
+}
+
+impl Default for ConsumerSettings {
+    fn default() -> Self {
+        Self {
+            durable: CONSUMER_DURABLE.to_owned(),
+            max_ack_pending: CONSUMER_MAX_ACK_PENDING,
+            ack_wait_seconds: CONSUMER_ACK_WAIT_SECONDS,
+            max_attempts: CONSUMER_MAX_ATTEMPTS,
+            pull_expires_seconds: CONSUMER_PULL_EXPIRES_SECONDS,
+        }
+    }
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        Self { concurrency: WORKER_CONCURRENCY, drain_seconds: WORKER_DRAIN_SECONDS }
+    }
+}
+
+impl Default for RunSettings {
+    fn default() -> Self {
+        Self {
+            timeout_seconds: RUN_TIMEOUT_SECONDS,
+            max_turns: RUN_MAX_TURNS,
+            default_set_id: RUN_DEFAULT_SET_ID.to_owned(),
+            default_model: None,
+            isolation: Isolation::Task,
+        }
+    }
+}
+
+impl Default for EventSettings {
+    fn default() -> Self {
+        Self {
+            completed_retention_seconds: EVENTS_COMPLETED_RETENTION_SECONDS,
+            failed_retention_seconds: EVENTS_FAILED_RETENTION_SECONDS,
+            progress_retention_seconds: EVENTS_PROGRESS_RETENTION_SECONDS,
+            republish: true,
+        }
+    }
+}
+
+impl Default for RequestSettings {
+    fn default() -> Self {
+        Self { dedup_window_seconds: REQUESTS_DEDUP_WINDOW_SECONDS }
+    }
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self { url: STORE_URL.to_owned() }
+    }
+}
+
+impl Default for EgressSettings {
+    fn default() -> Self {
+        Self { allow_private_networks: true }
+    }
+}
+
+impl Default for RunTelemetrySettings {
+    fn default() -> Self {
+        Self { default_endpoint: None, deadline_seconds: TELEMETRY_RUN_DEADLINE_SECONDS }
+    }
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self { bind: HTTP_BIND }
+    }
+}
+
+impl ConsumerSettings {
+    /// How long a delivery stays this worker's without a heartbeat.
+    #[must_use]
+    pub fn ack_wait(&self) -> Duration {
+        Duration::from_secs(self.ack_wait_seconds)
+    }
+
+    /// How often a run says that it is alive.
+    #[must_use]
+    pub fn heartbeat(&self) -> Duration {
+        self.ack_wait() / HEARTBEATS_PER_ACK_WAIT
+    }
+
+    /// How long one pull stays open.
+    #[must_use]
+    pub fn pull_expires(&self) -> Duration {
+        Duration::from_secs(self.pull_expires_seconds)
+    }
+}
+
+impl WorkerSettings {
+    /// How long runs may go on after a request to stop.
+    #[must_use]
+    pub fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain_seconds)
+    }
+}
+
+impl RunSettings {
+    /// Time for a run that asks for none.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout_seconds)
+    }
+}
+
+impl RunTelemetrySettings {
+    /// Time for delivering a run's spans at its end, retries included.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        Duration::from_secs(self.deadline_seconds)
+    }
+}

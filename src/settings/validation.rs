@@ -1,0 +1,93 @@
+//! What must hold between the settings.
+
+use url::Url;
+
+use super::Settings;
+use crate::events::SetId;
+
+/// Shortest `ack_wait` in seconds that leaves room for a heartbeat a second.
+const LEAST_ACK_WAIT_SECONDS: u64 = 2;
+
+/// Every rule that `settings` breaks, each as a sentence that names the setting and its value.
+pub(super) fn problems(settings: &Settings) -> Vec<String> {
+    let mut found = Vec::new();
+    positive(settings, &mut found);
+    relations(settings, &mut found);
+    addresses(settings, &mut found);
+    if let Err(error) = SetId::parse(settings.run.default_set_id.clone()) {
+        found.push(format!("`run.default_set_id`: {error}"));
+    }
+    found
+}
+
+fn positive(settings: &Settings, found: &mut Vec<String>) {
+    let (consumer, events) = (&settings.consumer, &settings.events);
+    let values = [
+        ("nats.replicas", settings.nats.replicas as u64),
+        ("consumer.max_ack_pending", u64::try_from(consumer.max_ack_pending).unwrap_or(0)),
+        ("consumer.max_attempts", u64::from(consumer.max_attempts)),
+        ("consumer.pull_expires_seconds", consumer.pull_expires_seconds),
+        ("worker.concurrency", settings.worker.concurrency as u64),
+        ("run.timeout_seconds", settings.run.timeout_seconds),
+        ("run.max_turns", u64::from(settings.run.max_turns)),
+        ("events.completed_retention_seconds", events.completed_retention_seconds),
+        ("events.progress_retention_seconds", events.progress_retention_seconds),
+        ("requests.dedup_window_seconds", settings.requests.dedup_window_seconds),
+        ("telemetry.run.deadline_seconds", settings.telemetry.run.deadline_seconds),
+    ];
+    let zero = values.iter().filter(|(_, value)| *value == 0);
+    found.extend(zero.map(|(name, _)| format!("`{name}` must be at least 1")));
+}
+
+fn relations(settings: &Settings, found: &mut Vec<String>) {
+    let (ack_wait, durable) = (settings.consumer.ack_wait_seconds, &settings.consumer.durable);
+    if ack_wait < LEAST_ACK_WAIT_SECONDS {
+        let least = LEAST_ACK_WAIT_SECONDS;
+        found.push(format!(
+            "`consumer.ack_wait_seconds` is {ack_wait}; it must be at least {least}, or heartbeats cannot keep up"
+        ));
+    }
+    let (failed, completed) =
+        (settings.events.failed_retention_seconds, settings.events.completed_retention_seconds);
+    if failed < completed {
+        found.push(format!(
+            "`events.failed_retention_seconds` is {failed}, less than `events.completed_retention_seconds` \
+             ({completed}): run states are kept for the former and must outlive every outcome"
+        ));
+    }
+    if durable.is_empty() || durable.contains(['.', '*', '>', ' ', '/', '\\']) {
+        found.push(format!("`consumer.durable` is '{durable}'; it must have no dot, star, space or slash"));
+    }
+}
+
+fn addresses(settings: &Settings, found: &mut Vec<String>) {
+    let scheme = settings.store.url.split(':').next().unwrap_or_default();
+    if !["sqlite", "postgres", "postgresql"].contains(&scheme) {
+        found.push(format!("`store.url` begins with '{scheme}:'; it must be a sqlite:// or postgres:// URL"));
+    }
+    for server in settings.nats.url.split(',') {
+        check_url("nats.url", server.trim(), &["nats", "tls"], found);
+    }
+    let telemetry = &settings.telemetry;
+    for (name, url) in [
+        ("telemetry.worker.otlp_endpoint", &telemetry.worker.otlp_endpoint),
+        ("telemetry.run.default_endpoint", &telemetry.run.default_endpoint),
+    ] {
+        if let Some(url) = url {
+            check_url(name, url, &["http", "https"], found);
+        }
+    }
+}
+
+/// The value is not repeated: a URL may hold a password.
+fn check_url(name: &str, url: &str, schemes: &[&str], found: &mut Vec<String>) {
+    match Url::parse(url) {
+        Ok(parsed) if schemes.contains(&parsed.scheme()) => {}
+        Ok(parsed) => found.push(format!(
+            "`{name}` has the scheme '{}'; it must be one of {}",
+            parsed.scheme(),
+            schemes.join(", ")
+        )),
+        Err(error) => found.push(format!("`{name}` is not a URL: {error}")),
+    }
+}

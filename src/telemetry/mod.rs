@@ -1,0 +1,1 @@
+//! Two planes of telemetry that never meet: each run's own, and the worker's own.

@@ -1,0 +1,1 @@
+//! One delivery from claim to settlement, many at once.

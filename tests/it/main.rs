@@ -1,0 +1,12 @@
+//! Component and black-box tests, linked once. Real servers and doubles are in `tests/support/`.
+#![expect(clippy::too_many_lines, reason = "a test tells one story from start to end")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod adapters;
+mod end_to_end;
+mod models;
+mod queue;
+mod store;
+mod telemetry;

@@ -1,0 +1,1 @@
+//! Real servers and doubles that the tests share.
