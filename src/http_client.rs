@@ -16,7 +16,6 @@ pub fn install_tls_provider() {
 ///
 /// Redirects are not followed because a client that follows them replays credentials such as `X-Auth-Token`
 /// to another origin; proxies are not taken from the environment because they would see every tenant's key.
-#[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the place that the ban points to")]
 pub fn builder() -> reqwest::ClientBuilder {
     install_tls_provider();
