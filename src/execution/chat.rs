@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::failure::RunFailure;
 use super::ports::{ChatModel, RunSpan};
+use crate::events::TokenUsage;
+
 use super::types::{ChatReply, ChatRequest, SpanEnd, SpanStart};
 
 /// Asks `model` under a span of its own below `parent`.
@@ -23,6 +25,12 @@ pub async fn chat_in_span(
         Err(failure) => failure.into(),
     });
     result
+}
+
+/// What a call used; one that failed still was a call.
+#[must_use]
+pub fn usage_of(reply: &Result<ChatReply, RunFailure>) -> TokenUsage {
+    reply.as_ref().map_or(TokenUsage { calls: 1, ..TokenUsage::default() }, |reply| reply.usage)
 }
 
 impl From<&RunFailure> for SpanEnd {

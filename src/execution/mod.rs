@@ -5,5 +5,10 @@
 
 pub mod chat;
 pub mod failure;
+pub mod orchestrator;
+mod outcome;
+pub mod planner;
 pub mod ports;
+pub mod signals;
+mod simulation;
 pub mod types;

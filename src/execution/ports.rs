@@ -10,7 +10,7 @@ use super::failure::{PlanError, RunFailure, Unavailable};
 use super::types::{ChatReply, ChatRequest, Conversation, Message, ModelName, SpanEnd, SpanStart, TraceSpec};
 use crate::definitions::{Project, Scenario};
 use crate::events::{
-    ProjectId, RunKey, RunStarted, ScenarioId, TargetRef, TelemetryReceipt, TokenUsage, ToolCall,
+    ProjectId, RunKey, RunRequest, RunStarted, ScenarioId, TargetRef, TelemetryReceipt, TokenUsage, ToolCall,
     TraceContext,
 };
 
@@ -174,6 +174,16 @@ pub trait RunJournal: Send + Sync {
     /// # Errors
     /// [`JournalError`] if the run may not go on.
     async fn advanced(&self, conversation: &Conversation) -> Result<(), JournalError>;
+}
+
+/// Checks a request against the definitions before it is scheduled.
+#[async_trait]
+pub trait RequestValidator: Send + Sync {
+    /// Resolves everything that the run would need.
+    ///
+    /// # Errors
+    /// The first thing that cannot be resolved, or that the store does not answer.
+    async fn validate(&self, request: &RunRequest) -> Result<(), PlanError>;
 }
 
 /// Tells the time.

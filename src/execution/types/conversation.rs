@@ -38,6 +38,9 @@ pub enum Step {
 /// A conversation in progress. It is what a checkpoint stores, so a run can go on from it anywhere.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Conversation {
+    /// When the run began, on whichever worker.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub started_at: Option<OffsetDateTime>,
     /// The transcript; a message's index is its position.
     pub messages: Vec<Message>,
     /// Turns begun.
@@ -63,7 +66,9 @@ impl Conversation {
 }
 
 impl Message {
-    fn at_index(&self, index: u32) -> TranscriptMessage {
+    /// The message as the outcome repeats it.
+    #[must_use]
+    pub fn at_index(&self, index: u32) -> TranscriptMessage {
         TranscriptMessage {
             index,
             turn: self.turn,

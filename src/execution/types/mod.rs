@@ -3,6 +3,7 @@
 mod chat;
 mod conversation;
 mod judgement;
+pub mod judging;
 mod model_name;
 mod span;
 

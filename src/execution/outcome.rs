@@ -1,0 +1,124 @@
+//! What a run came to, as the one event that says so.
+
+use time::OffsetDateTime;
+
+use super::failure::RunFailure;
+use super::types::{Conversation, Judgement};
+use crate::events::{
+    CriterionResult, CriterionStatus, RunCompleted, RunError, RunRequest, RunStatus, TelemetryReceipt,
+    Verdict,
+};
+
+/// Wording of a cancel that arrived while the run was under way.
+pub(super) const CANCELLED_BY_USER: &str = "Cancelled by user";
+/// Wording of a cancel that arrived before the run began.
+pub(super) const CANCELLED_BEFORE_START: &str = "Cancelled before execution started";
+
+/// How a run ended, in what was decided.
+#[derive(Debug, Clone)]
+pub(super) enum Ending {
+    /// It was judged.
+    Judged(Judgement),
+    /// It could not be judged.
+    Failed(RunFailure),
+    /// Somebody cancelled it; the wording says when.
+    Cancelled(&'static str),
+}
+
+/// Everything of an outcome that is not its ending.
+#[derive(Debug, Clone)]
+pub(super) struct Circumstances<'a> {
+    /// What was asked for.
+    pub(super) request: &'a RunRequest,
+    /// What was said.
+    pub(super) conversation: &'a Conversation,
+    /// Deliveries that executed something.
+    pub(super) attempts: u32,
+    /// What became of the spans.
+    pub(super) telemetry: TelemetryReceipt,
+    /// When the run began.
+    pub(super) started_at: OffsetDateTime,
+    /// When it ended.
+    pub(super) finished_at: OffsetDateTime,
+}
+
+/// The parts of an outcome that the ending alone decides.
+struct Decided {
+    status: RunStatus,
+    verdict: Option<Verdict>,
+    reasoning: String,
+    criteria: Vec<CriterionResult>,
+    error: Option<RunError>,
+}
+
+impl From<Ending> for Decided {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Judged(judgement) => judgement.into(),
+            Ending::Failed(failure) => failure.into(),
+            Ending::Cancelled(wording) => Self {
+                status: RunStatus::Cancelled,
+                verdict: Some(Verdict::Inconclusive),
+                reasoning: wording.to_owned(),
+                criteria: Vec::new(),
+                error: None,
+            },
+        }
+    }
+}
+
+impl From<Judgement> for Decided {
+    fn from(Judgement { verdict, reasoning, criteria }: Judgement) -> Self {
+        let status = if verdict == Verdict::Success { RunStatus::Success } else { RunStatus::Failed };
+        Self { status, verdict: Some(verdict), reasoning, criteria, error: None }
+    }
+}
+
+impl From<RunFailure> for Decided {
+    fn from(failure: RunFailure) -> Self {
+        let error = Some(failure.to_error());
+        Self {
+            status: RunStatus::Error,
+            verdict: None,
+            reasoning: failure.message,
+            criteria: Vec::new(),
+            error,
+        }
+    }
+}
+
+/// Puts the outcome together.
+#[expect(clippy::too_many_lines, reason = "one line a field of the event")]
+pub(super) fn assemble(ending: Ending, around: Circumstances<'_>) -> RunCompleted {
+    let Circumstances { request, conversation, attempts, telemetry, started_at, finished_at } = around;
+    let Decided { status, verdict, reasoning, criteria, error } = ending.into();
+    let texts = |met: bool| {
+        let wanted = criteria.iter().filter(|c| (c.status == CriterionStatus::Met) == met);
+        wanted.map(|c| c.text.clone()).collect()
+    };
+    RunCompleted {
+        scenario_run_id: request.key.run.clone(),
+        project_id: request.key.project.clone(),
+        scenario_id: request.scenario_id.clone(),
+        batch_run_id: request.batch_run_id.clone(),
+        set_id: request.set_id.clone(),
+        target: request.target.clone(),
+        status,
+        success: status == RunStatus::Success,
+        verdict,
+        reasoning,
+        met_criteria: texts(true),
+        unmet_criteria: texts(false),
+        criteria,
+        error,
+        turns: conversation.turn,
+        attempts,
+        messages: Some(conversation.transcript()),
+        messages_truncated: false,
+        usage: conversation.usage,
+        telemetry,
+        started_at,
+        finished_at,
+        duration_ms: u64::try_from((finished_at - started_at).whole_milliseconds()).unwrap_or_default(),
+    }
+}
