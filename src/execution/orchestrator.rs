@@ -9,11 +9,13 @@ use time::OffsetDateTime;
 use super::failure::{PlanError, RunFailure, Unavailable, code};
 use super::outcome::{CANCELLED_BEFORE_START, CANCELLED_BY_USER, Circumstances, Ending, assemble};
 use super::planner::{Planner, RunPlan};
-use super::ports::{Clock, JournalError, RunJournal, RunTrace, RunTracers};
+use super::ports::{Clock, JournalError, RunJournal, RunTrace, RunTracers, TraceNote};
 use super::signals::{StopReason, StopSignal};
 use super::simulation::{Simulation, SimulationStop};
 use super::types::{Conversation, Criterion, Judgement, SpanEnd, Step, TraceSpec};
-use crate::events::{Attribution, RunCompleted, RunRequest, RunStarted, ScenarioSummary, TelemetryReceipt};
+use crate::events::{
+    Attribution, RunCompleted, RunRequest, RunStarted, ScenarioSummary, TelemetryReceipt, TraceContext,
+};
 
 /// Wording of a run that took too long.
 const TIMED_OUT: &str = "Scenario execution timed out";
@@ -36,7 +38,12 @@ pub enum Interruption {
 #[derive(Debug)]
 pub enum RunEnd {
     /// It has an outcome.
-    Outcome(Box<RunCompleted>),
+    Outcome {
+        /// The outcome.
+        completed: Box<RunCompleted>,
+        /// The trace context that its event carries, if the request brought one.
+        context: Option<TraceContext>,
+    },
     /// It goes on elsewhere or later.
     Interrupted(Interruption),
 }
@@ -119,7 +126,7 @@ impl Orchestrator {
             started_at: conversation.started_at.unwrap_or(began),
             finished_at: self.clock.now(),
         };
-        RunEnd::Outcome(Box::new(assemble(ending, circumstances)))
+        RunEnd::Outcome { completed: Box::new(assemble(ending, circumstances)), context: None }
     }
 
     async fn play(
@@ -132,7 +139,9 @@ impl Orchestrator {
         let mut conversation = context.resumed.clone().unwrap_or_default();
         let started_at = *conversation.started_at.get_or_insert(began);
         let trace = self.tracers.start(trace_spec(request, &plan, context.attempt, started_at));
-        let stopped = self.supervise(request, &plan, trace.as_ref(), &mut conversation, &context).await;
+        let note = trace_note(request, trace.as_ref());
+        let stage = Stage { request, plan: &plan, trace: trace.as_ref(), note: &note, context: &context };
+        let stopped = self.supervise(&stage, &mut conversation).await;
         let telemetry = trace.finish(span_end(&stopped)).await;
         let ending = match stopped {
             Stopped::Interrupted(interruption) => return RunEnd::Interrupted(interruption),
@@ -141,24 +150,16 @@ impl Orchestrator {
         let (attempts, finished_at) = (context.attempt, self.clock.now());
         let conversation = &conversation;
         let around = Circumstances { request, conversation, attempts, telemetry, started_at, finished_at };
-        RunEnd::Outcome(Box::new(assemble(ending, around)))
+        RunEnd::Outcome { completed: Box::new(assemble(ending, around)), context: note.context }
     }
 
     /// Lets the simulation run until it ends, panics, takes too long or is told to stop.
-    async fn supervise(
-        &self,
-        request: &RunRequest,
-        plan: &RunPlan,
-        trace: &dyn RunTrace,
-        conversation: &mut Conversation,
-        context: &RunContext<'_>,
-    ) -> Stopped {
-        let simulation =
-            AssertUnwindSafe(self.simulate(request, plan, trace, conversation, context)).catch_unwind();
+    async fn supervise(&self, stage: &Stage<'_>, conversation: &mut Conversation) -> Stopped {
+        let simulation = AssertUnwindSafe(self.simulate(stage, conversation)).catch_unwind();
         let result = tokio::select! {
             biased;
-            reason = context.stop.stopped() => return stopped(reason, CANCELLED_BY_USER),
-            result = tokio::time::timeout(plan.limits.timeout, simulation) => result,
+            reason = stage.context.stop.stopped() => return stopped(reason, CANCELLED_BY_USER),
+            result = tokio::time::timeout(stage.plan.limits.timeout, simulation) => result,
         };
         match result {
             Err(_) => Stopped::Ended(Ending::Failed(timed_out(conversation.next))),
@@ -171,24 +172,32 @@ impl Orchestrator {
 
     async fn simulate(
         &self,
-        request: &RunRequest,
-        plan: &RunPlan,
-        trace: &dyn RunTrace,
+        stage: &Stage<'_>,
         conversation: &mut Conversation,
-        context: &RunContext<'_>,
     ) -> Result<Judgement, SimulationStop> {
+        let &Stage { request, plan, trace, note, context } = stage;
         if context.resumed.is_none() {
-            context
-                .journal
-                .started(started_event(request, plan, trace, context.attempt, conversation))
-                .await?;
+            context.journal.started(started_event(stage, conversation), note).await?;
         }
         let criteria = Criterion::number(&plan.scenario.criteria).into();
-        let clock = self.clock.as_ref();
-        Simulation { request, plan, criteria, journal: context.journal, trace, clock }
-            .play(conversation)
-            .await
+        let (journal, clock) = (context.journal, self.clock.as_ref());
+        Simulation { request, plan, criteria, journal, trace, note, clock }.play(conversation).await
     }
+}
+
+/// What the simulation of one run is set up with.
+struct Stage<'a> {
+    request: &'a RunRequest,
+    plan: &'a RunPlan,
+    trace: &'a dyn RunTrace,
+    note: &'a TraceNote,
+    context: &'a RunContext<'a>,
+}
+
+/// Trace context travels only where the request brought one.
+fn trace_note(request: &RunRequest, trace: &dyn RunTrace) -> TraceNote {
+    let context = request.parent.is_some().then(|| trace.root().context());
+    TraceNote { trace_id: trace.trace_id(), context }
 }
 
 fn stopped(reason: StopReason, wording: &'static str) -> Stopped {
@@ -261,13 +270,8 @@ fn trace_spec(
     }
 }
 
-fn started_event(
-    request: &RunRequest,
-    plan: &RunPlan,
-    trace: &dyn RunTrace,
-    attempt: u32,
-    conversation: &Conversation,
-) -> RunStarted {
+fn started_event(stage: &Stage<'_>, conversation: &Conversation) -> RunStarted {
+    let &Stage { request, plan, note, context, .. } = stage;
     RunStarted {
         scenario_run_id: request.key.run.clone(),
         project_id: request.key.project.clone(),
@@ -276,8 +280,8 @@ fn started_event(
         set_id: request.set_id.clone(),
         target: request.target.clone(),
         scenario: ScenarioSummary { name: plan.scenario.name.clone(), labels: plan.scenario.labels.clone() },
-        attempt,
-        trace_id: trace.trace_id(),
+        attempt: context.attempt,
+        trace_id: note.trace_id.clone(),
         started_at: conversation.started_at.unwrap_or(OffsetDateTime::UNIX_EPOCH),
     }
 }

@@ -160,6 +160,15 @@ pub enum JournalError {
     Unavailable(#[from] Unavailable),
 }
 
+/// What a run's events say of its trace.
+#[derive(Debug, Clone)]
+pub struct TraceNote {
+    /// The trace id, as 32 hexadecimal digits.
+    pub trace_id: String,
+    /// The root's context, for a run whose request brought one; other events carry no trace headers.
+    pub context: Option<TraceContext>,
+}
+
 /// Records a run's progress where it survives the worker, and tells the world.
 #[async_trait]
 pub trait RunJournal: Send + Sync {
@@ -167,13 +176,13 @@ pub trait RunJournal: Send + Sync {
     ///
     /// # Errors
     /// [`JournalError`] if the run may not go on.
-    async fn started(&self, event: RunStarted) -> Result<(), JournalError>;
+    async fn started(&self, event: RunStarted, trace: &TraceNote) -> Result<(), JournalError>;
 
     /// A step is finished: the conversation is stored first, then its new messages are published.
     ///
     /// # Errors
     /// [`JournalError`] if the run may not go on.
-    async fn advanced(&self, conversation: &Conversation) -> Result<(), JournalError>;
+    async fn advanced(&self, conversation: &Conversation, trace: &TraceNote) -> Result<(), JournalError>;
 }
 
 /// Checks a request against the definitions before it is scheduled.

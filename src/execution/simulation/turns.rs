@@ -7,7 +7,9 @@ use super::user_simulator::Customer;
 use crate::events::{MessageRole, RunRequest, TokenUsage};
 use crate::execution::failure::RunFailure;
 use crate::execution::planner::RunPlan;
-use crate::execution::ports::{Clock, JournalError, RunJournal, RunSpan, RunTrace, TargetReply, TargetTurn};
+use crate::execution::ports::{
+    Clock, JournalError, RunJournal, RunSpan, RunTrace, TargetReply, TargetTurn, TraceNote,
+};
 use crate::execution::types::{Conversation, Criterion, Judgement, Message, SpanEnd, SpanStart, Step};
 
 /// Why a simulation ended without a judgement.
@@ -33,6 +35,8 @@ pub(crate) struct Simulation<'a> {
     pub(crate) journal: &'a dyn RunJournal,
     /// The run's trace.
     pub(crate) trace: &'a dyn RunTrace,
+    /// What its events say of the trace.
+    pub(crate) note: &'a TraceNote,
     /// Tells when something was said.
     pub(crate) clock: &'a dyn Clock,
 }
@@ -69,7 +73,7 @@ impl Simulation<'_> {
                 Step::Target => self.agent_answers(conversation, span).await?,
                 Step::Judge => return self.judge_decides(conversation, span).await,
             }
-            self.journal.advanced(conversation).await?;
+            self.journal.advanced(conversation, self.note).await?;
         }
     }
 
@@ -139,7 +143,7 @@ impl Simulation<'_> {
 
     async fn go_on(&self, conversation: &mut Conversation) -> Result<Option<Judgement>, SimulationStop> {
         conversation.next = Step::UserSimulator;
-        self.journal.advanced(conversation).await?;
+        self.journal.advanced(conversation, self.note).await?;
         Ok(None)
     }
 
