@@ -6,7 +6,6 @@
 //! [`definitions`] what people write in files, [`cli`] wires everything in one place.
 
 pub mod adapters;
-pub mod cli;
 pub mod definitions;
 pub mod events;
 pub mod execution;
@@ -16,4 +15,3 @@ pub mod queue;
 pub mod settings;
 pub mod store;
 pub mod telemetry;
-pub mod worker;

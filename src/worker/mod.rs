@@ -1,1 +1,12 @@
 //! One delivery from claim to settlement, many at once.
+
+mod health;
+mod intake;
+mod journal;
+mod processor;
+mod service;
+mod stopping;
+
+pub use health::{Health, serve as serve_health};
+pub use processor::{Processor, ProcessorParts};
+pub use service::{Service, ServiceError};

@@ -6,6 +6,7 @@ mod support;
 
 mod adapters;
 mod end_to_end;
+mod execution;
 mod models;
 mod queue;
 mod store;

@@ -1,1 +1,2 @@
 //! Real servers and doubles that the tests share.
+pub(crate) mod play;

@@ -1,0 +1,25 @@
+# Two commands for everybody: `make demo` and `make test`. `make check` is what continuous integration adds.
+.PHONY: demo test check fmt lint doc deny
+
+# Prints the path of a nats-server, fetching one if there is none.
+NATS = "$$(deploy/nats-server)"
+
+demo:
+	NATS_SERVER=$(NATS) cargo run --quiet --locked -- demo $(ARGS)
+
+test:
+	NATS_SERVER=$(NATS) deploy/with-postgres cargo test --locked
+
+check: fmt lint doc deny
+
+fmt:
+	cargo fmt --all -- --check
+
+lint:
+	cargo clippy --locked --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+deny:
+	"$$(deploy/cargo-deny)" check licenses bans sources

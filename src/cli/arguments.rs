@@ -1,0 +1,225 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::Value;
+
+use crate::events::{BatchRunId, ProjectId, ReferenceId, RunId, ScenarioId, TargetRef, TargetType};
+use crate::settings::{self, Settings};
+
+use super::error::CliError;
+
+/// The durable runner of AI-agent simulations on NATS JetStream.
+#[derive(Debug, Parser)]
+#[command(name = "scenario-worker", version, arg_required_else_help = true)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) layers: Layers,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// Where the settings come from.
+#[derive(Debug, Args)]
+pub(super) struct Layers {
+    /// A settings file in TOML; `config show` prints what can be in it.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The broker (setting `nats.url`).
+    #[arg(long, global = true, value_name = "URL")]
+    nats_url: Option<String>,
+    /// The store of definitions (setting `store.url`).
+    #[arg(long, global = true, value_name = "URL")]
+    store_url: Option<String>,
+}
+
+impl Layers {
+    /// The settings of all layers, checked as a whole.
+    pub(super) fn settings(&self) -> Result<Settings, CliError> {
+        let flags = [("nats.url", &self.nats_url), ("store.url", &self.store_url)];
+        let overrides: Vec<(&str, String)> =
+            flags.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();
+        settings::load(self.config.as_deref(), std::env::vars(), &overrides).map_err(CliError::refused)
+    }
+}
+
+/// What can be asked for.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the worker until SIGTERM or Ctrl-C.
+    Serve(ServeOptions),
+    /// See it all on this machine: broker, models and agent included, nothing to set up.
+    Demo(DemoOptions),
+    /// Ask for a run, after checking that everything it needs is there.
+    Schedule(Box<ScheduleOptions>),
+    /// Stop a run, or every run of a batch.
+    Cancel(CancelOptions),
+    /// Watch conversations as they happen.
+    Watch(WatchOptions),
+    /// Load definition files into the store, all of them or nothing.
+    Import(ImportOptions),
+    /// Create or update the store's tables.
+    Migrate,
+    /// Check the settings, or show what is in force.
+    Config(ConfigOptions),
+}
+
+/// Options of `serve`.
+#[derive(Debug, Args)]
+pub(super) struct ServeOptions {
+    /// Runs in flight in this process (setting `worker.concurrency`).
+    #[arg(long, value_name = "N")]
+    pub(super) concurrency: Option<usize>,
+}
+
+/// Options of `demo`.
+#[derive(Debug, Args)]
+pub(super) struct DemoOptions {
+    /// Leave everything running afterwards, to poke at.
+    #[arg(long)]
+    pub(super) keep: bool,
+    /// The nats-server to start; else `NATS_SERVER`, the `PATH` and `.tools/` are searched.
+    #[arg(long, value_name = "FILE", env = "NATS_SERVER")]
+    pub(super) nats_server: Option<PathBuf>,
+}
+
+/// Options of `schedule`.
+#[derive(Debug, Args)]
+pub(super) struct ScheduleOptions {
+    /// The project.
+    #[arg(long, value_parser = parse_project)]
+    pub(super) project: ProjectId,
+    /// The scenario.
+    #[arg(long, value_parser = parse_scenario)]
+    pub(super) scenario: ScenarioId,
+    /// The agent under test, such as `http:shop-agent` or `prompt:support`.
+    #[arg(long, value_parser = parse_target, value_name = "TYPE:ID")]
+    pub(super) target: TargetRef,
+    /// How many runs.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) repeat: u32,
+    /// Wait for the outcomes; exit code 1 if one did not pass.
+    #[arg(long)]
+    pub(super) wait: bool,
+    /// Print receipts and outcomes as JSON lines.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Idempotency key: the same key twice is one run.
+    #[arg(long, conflicts_with = "repeat")]
+    pub(super) key: Option<String>,
+    /// The run's id; made up if missing.
+    #[arg(long, value_parser = parse_run, conflicts_with = "repeat", value_name = "ID")]
+    pub(super) run_id: Option<RunId>,
+    /// The batch's id.
+    #[arg(long, value_parser = parse_batch, value_name = "ID")]
+    pub(super) batch: Option<BatchRunId>,
+    /// The set's id.
+    #[arg(long, value_name = "ID")]
+    pub(super) set: Option<String>,
+    /// A parameter of the scenario; the value is JSON if it can be read as such, else text.
+    #[arg(long = "param", value_parser = parse_parameter, value_name = "NAME=VALUE")]
+    pub(super) parameters: Vec<(String, Value)>,
+    /// The customer's model.
+    #[arg(long, value_name = "PROVIDER/MODEL")]
+    pub(super) user_simulator_model: Option<String>,
+    /// The judge's model.
+    #[arg(long, value_name = "PROVIDER/MODEL")]
+    pub(super) judge_model: Option<String>,
+    /// Turns after which the judge must decide.
+    #[arg(long, value_name = "N")]
+    pub(super) max_turns: Option<u32>,
+    /// Turns before which the judge is not asked.
+    #[arg(long, value_name = "N")]
+    pub(super) min_turns: Option<u32>,
+    /// Time for the whole run.
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) timeout_seconds: Option<u64>,
+}
+
+/// Options of `cancel`.
+#[derive(Debug, Args)]
+pub(super) struct CancelOptions {
+    /// The project.
+    #[arg(long, value_parser = parse_project)]
+    pub(super) project: ProjectId,
+    /// The run.
+    #[arg(value_parser = parse_run, required_unless_present = "batch", conflicts_with = "batch", value_name = "RUN_ID")]
+    pub(super) run: Option<RunId>,
+    /// Every run of this batch instead.
+    #[arg(long, value_parser = parse_batch, value_name = "ID")]
+    pub(super) batch: Option<BatchRunId>,
+}
+
+/// Options of `watch`.
+#[derive(Debug, Args)]
+pub(super) struct WatchOptions {
+    /// One run, from its beginning, until its outcome.
+    #[arg(long, value_parser = parse_run, value_name = "ID", conflicts_with = "batch")]
+    pub(super) run: Option<RunId>,
+    /// The runs of one batch, from their beginning.
+    #[arg(long, value_parser = parse_batch, value_name = "ID")]
+    pub(super) batch: Option<BatchRunId>,
+    /// Print events as JSON lines.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Options of `import`.
+#[derive(Debug, Args)]
+pub(super) struct ImportOptions {
+    /// YAML or JSON files.
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+    /// Also remove what a named project has in the store and not in the files.
+    #[arg(long)]
+    pub(super) prune: bool,
+}
+
+/// Options of `config`.
+#[derive(Debug, Args)]
+pub(super) struct ConfigOptions {
+    #[command(subcommand)]
+    pub(super) action: ConfigAction,
+}
+
+/// What to do with the settings.
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigAction {
+    /// Say whether the settings can be used; list every problem.
+    Check,
+    /// Print the settings in force, secrets left out.
+    Show {
+        /// Print them as one JSON line.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn parse_project(text: &str) -> Result<ProjectId, String> {
+    ProjectId::parse(text).map_err(|error| error.to_string())
+}
+
+fn parse_scenario(text: &str) -> Result<ScenarioId, String> {
+    ScenarioId::parse(text).map_err(|error| error.to_string())
+}
+
+fn parse_run(text: &str) -> Result<RunId, String> {
+    RunId::parse(text).map_err(|error| error.to_string())
+}
+
+fn parse_batch(text: &str) -> Result<BatchRunId, String> {
+    BatchRunId::parse(text).map_err(|error| error.to_string())
+}
+
+fn parse_target(text: &str) -> Result<TargetRef, String> {
+    let (kind, id) = text.split_once(':').ok_or("a target is written TYPE:ID, such as http:shop-agent")?;
+    let kind = TargetType::parse(kind).map_err(|error| error.to_string())?;
+    let reference_id = ReferenceId::parse(id).map_err(|error| error.to_string())?;
+    Ok(TargetRef { kind, reference_id })
+}
+
+fn parse_parameter(text: &str) -> Result<(String, Value), String> {
+    let (name, value) = text.split_once('=').ok_or("a parameter is written NAME=VALUE")?;
+    Ok((name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| Value::from(value))))
+}

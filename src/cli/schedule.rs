@@ -1,0 +1,95 @@
+//! `schedule`: ask for runs, and wait for them if asked to.
+
+use std::collections::BTreeSet;
+
+use futures::StreamExt as _;
+
+use super::arguments::{Layers, ScheduleOptions};
+use super::error::{CliError, Finished};
+use super::terminal::{emit, say, table};
+use super::wiring::{self, Definitions};
+use crate::events::subjects::EventKind;
+use crate::events::{ModelOverrides, Receipt, RequestPayload, RunCompleted, RunId, TraceContextMode};
+use crate::queue::connection::Connection;
+use crate::queue::feed::{self, Event, FeedFilter, FeedStart};
+
+/// Name of this client at the broker.
+const CLIENT_NAME: &str = "scenario-worker schedule";
+
+/// Schedules the runs; nothing is called scheduled before the stream has it.
+pub(super) async fn run(layers: &Layers, options: ScheduleOptions) -> Result<Finished, CliError> {
+    let settings = layers.settings()?;
+    let definitions = Definitions::open(&settings).await?;
+    let connection = wiring::connect(&settings, CLIENT_NAME).await?;
+    let scheduler = definitions.scheduler(&connection, &settings)?;
+    let mut runs = BTreeSet::new();
+    for _ in 0..options.repeat {
+        let receipt = scheduler.schedule(payload(&options), options.key.as_deref()).await;
+        runs.insert(announce(&receipt.map_err(|error| CliError::out_of_reach(&error))?, options.json)?);
+    }
+    if !options.wait {
+        return Ok(Finished::Well);
+    }
+    let outcomes = wait(&connection, &options, runs).await?;
+    if !options.json {
+        say(table(&outcomes));
+    }
+    let all_passed = outcomes.iter().all(|outcome| outcome.success);
+    Ok(if all_passed { Finished::Well } else { Finished::WithFailedRuns })
+}
+
+fn payload(options: &ScheduleOptions) -> RequestPayload {
+    RequestPayload {
+        project_id: options.project.clone(),
+        scenario_id: options.scenario.clone(),
+        target: options.target.clone(),
+        scenario_run_id: options.run_id.clone(),
+        batch_run_id: options.batch.clone(),
+        set_id: options.set.clone(),
+        parameters: options.parameters.iter().cloned().collect(),
+        models: ModelOverrides {
+            user_simulator: options.user_simulator_model.clone(),
+            judge: options.judge_model.clone(),
+        },
+        max_turns: options.max_turns,
+        min_turns: options.min_turns,
+        timeout_seconds: options.timeout_seconds,
+        trace_context: TraceContextMode::default(),
+    }
+}
+
+fn announce(receipt: &Receipt, json: bool) -> Result<RunId, CliError> {
+    if json {
+        emit(receipt)?;
+    }
+    match receipt {
+        Receipt::Refused { error, .. } => Err(CliError::Refused(error.message.clone())),
+        Receipt::Scheduled { scenario_run_id, job_id, duplicate, .. } => {
+            if !json {
+                let what = if *duplicate { "was scheduled before" } else { "is scheduled" };
+                say(format_args!("{scenario_run_id} {what} (job {job_id})"));
+            }
+            Ok(scenario_run_id.clone())
+        }
+    }
+}
+
+/// Waits for the outcome of every run, in the order in which they come.
+async fn wait(connection: &Connection, options: &ScheduleOptions, mut runs: BTreeSet<RunId>) -> Result<Vec<RunCompleted>, CliError> {
+    let (project, kind) = (Some(options.project.clone()), Some(EventKind::Completed));
+    let filters: Vec<FeedFilter> =
+        runs.iter().map(|run| FeedFilter { project: project.clone(), run: Some(run.clone()), kind }).collect();
+    let mut events = feed::open(connection, &filters, FeedStart::Beginning).await.map_err(|e| CliError::out_of_reach(&e))?;
+    let mut outcomes = Vec::new();
+    while !runs.is_empty() {
+        let event = events.next().await.ok_or_else(|| CliError::OutOfReach("the broker ended the subscription".into()))?;
+        if let Event::Completed(outcome) = event.map_err(|e| CliError::out_of_reach(&e))? {
+            if options.json {
+                emit(outcome.as_ref())?;
+            }
+            runs.remove(&outcome.scenario_run_id);
+            outcomes.push(*outcome);
+        }
+    }
+    Ok(outcomes)
+}

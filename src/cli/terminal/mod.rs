@@ -1,0 +1,52 @@
+//! What people see: on standard error, coloured only on a terminal and without `NO_COLOR`.
+//! Machine output is JSON lines on standard output.
+
+mod outcomes;
+mod story;
+mod tree;
+
+use std::io::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use serde::Serialize;
+
+pub(super) use outcomes::table;
+pub(super) use story::Story;
+pub(super) use tree::{TreeSpan, tree};
+
+/// Width of what is printed, in columns: narrow enough for any terminal and for reading.
+pub(super) const WIDTH: usize = 100;
+
+/// Headings.
+pub(super) const HEADING: Style = Style::new().bold();
+/// What matters less.
+pub(super) const DIM: Style = Style::new().dimmed();
+/// What is well.
+pub(super) const GOOD: Style = AnsiColor::Green.on_default();
+/// What is not.
+pub(super) const BAD: Style = AnsiColor::Red.on_default();
+/// What is neither.
+pub(super) const WARN: Style = AnsiColor::Yellow.on_default();
+
+/// `text` in `style`; the style is left out where there is no colour.
+pub(super) fn styled(style: Style, text: impl std::fmt::Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// Prints lines for people.
+pub(super) fn say(text: impl std::fmt::Display) {
+    // A closed standard error is no reason to stop working.
+    drop(writeln!(anstream::stderr(), "{text}"));
+}
+
+/// Prints why a command could not do what it was asked to.
+pub(super) fn problem(text: &str) {
+    say(format_args!("{} {text}", styled(BAD.bold(), "error:")));
+}
+
+/// Prints one JSON line for programs.
+pub(super) fn emit(value: &impl Serialize) -> Result<(), super::error::CliError> {
+    let mut line = serde_json::to_vec(value).map_err(super::error::CliError::refused)?;
+    line.push(b'\n');
+    std::io::stdout().lock().write_all(&line).map_err(super::error::CliError::refused)
+}

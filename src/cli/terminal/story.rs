@@ -1,0 +1,82 @@
+//! Conversations of many runs at once, line by line, each run with a name and a colour of its own.
+
+use std::collections::HashMap;
+
+use anstyle::{AnsiColor, Style};
+use textwrap::Options;
+
+use super::{BAD, DIM, GOOD, WARN, WIDTH, styled};
+use crate::events::{MessageRole, RunCompleted, RunId, RunMessage, RunStarted, RunStatus};
+use crate::queue::feed::Event;
+
+const COLOURS: [AnsiColor; 6] = [
+    AnsiColor::Cyan,
+    AnsiColor::Magenta,
+    AnsiColor::Blue,
+    AnsiColor::Yellow,
+    AnsiColor::Green,
+    AnsiColor::BrightBlack,
+];
+/// Columns for a run's name.
+const NAME_WIDTH: usize = 22;
+/// Columns for the speaker.
+const SPEAKER_WIDTH: usize = 9;
+
+/// Tells what happens in runs.
+#[derive(Debug, Default)]
+pub(crate) struct Story {
+    names: HashMap<RunId, (String, Style)>,
+}
+
+impl Story {
+    /// The event as lines to print.
+    pub(crate) fn tell(&mut self, event: &Event) -> String {
+        match event {
+            Event::Started(started) => self.begins(started),
+            Event::Message(message) => self.says(message),
+            Event::Completed(completed) => self.ends(completed),
+        }
+    }
+
+    fn begins(&mut self, started: &RunStarted) -> String {
+        let colour = COLOURS[self.names.len() % COLOURS.len()].on_default();
+        self.names.insert(started.scenario_run_id.clone(), (started.scenario.name.clone(), colour));
+        let target = format!("{}:{}", started.target.kind, started.target.reference_id);
+        self.line(&started.scenario_run_id, "▶", DIM, &format!("begins, against {target}"))
+    }
+
+    fn says(&self, message: &RunMessage) -> String {
+        let (speaker, style) = match message.role {
+            MessageRole::User => ("customer", Style::new()),
+            MessageRole::Assistant => ("agent", Style::new().bold()),
+            MessageRole::Tool => ("tool", DIM),
+        };
+        self.line(&message.scenario_run_id, speaker, style, &message.content)
+    }
+
+    fn ends(&self, completed: &RunCompleted) -> String {
+        let (mark, style) = match completed.status {
+            RunStatus::Success => ("✔", GOOD),
+            RunStatus::Failed => ("✘", BAD),
+            RunStatus::Error => ("!", BAD),
+            RunStatus::Cancelled => ("■", WARN),
+        };
+        let status = format!("{:?}", completed.status).to_uppercase();
+        self.line(&completed.scenario_run_id, mark, style, &format!("{status}: {}", completed.reasoning))
+    }
+
+    fn line(&self, run: &RunId, speaker: &str, style: Style, text: &str) -> String {
+        let (name, colour) = self.names.get(run).cloned().unwrap_or_else(|| (run.to_string(), DIM));
+        let name: String = name.chars().take(NAME_WIDTH).collect();
+        let first = format!("{name:<NAME_WIDTH$} {speaker:>SPEAKER_WIDTH$}  ");
+        let indent = " ".repeat(first.chars().count());
+        let wrapped = textwrap::wrap(text, Options::new(WIDTH - indent.len()).break_words(true));
+        let mut lines = wrapped.iter();
+        let head = lines.next().map(ToString::to_string).unwrap_or_default();
+        let mut out = format!("{} {}  {}", styled(colour, format_args!("{name:<NAME_WIDTH$}")), styled(style, format_args!("{speaker:>SPEAKER_WIDTH$}")), styled(style, head));
+        for line in lines {
+            out.push_str(&format!("\n{indent}{}", styled(style, line)));
+        }
+        out
+    }
+}

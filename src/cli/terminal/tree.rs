@@ -1,0 +1,80 @@
+//! The spans of a trace as a tree.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::{BAD, DIM, styled};
+
+/// Columns before the durations.
+const NAME_COLUMN: usize = 64;
+
+/// A span as the tree shows it.
+#[derive(Debug, Clone)]
+pub(crate) struct TreeSpan {
+    /// Its id.
+    pub(crate) id: Vec<u8>,
+    /// Its parent's id; empty for a root.
+    pub(crate) parent: Vec<u8>,
+    /// Its name.
+    pub(crate) name: String,
+    /// When it began, in nanoseconds of the epoch.
+    pub(crate) start_nanos: u64,
+    /// How long it took.
+    pub(crate) duration: Duration,
+    /// What went wrong, if something did.
+    pub(crate) error: Option<String>,
+}
+
+/// The tree as lines. A span whose parent is not among `spans` is shown as a root.
+pub(crate) fn tree(spans: &[TreeSpan]) -> String {
+    let ids: HashMap<&[u8], ()> = spans.iter().map(|span| (span.id.as_slice(), ())).collect();
+    let mut children: HashMap<&[u8], Vec<&TreeSpan>> = HashMap::new();
+    for span in spans {
+        let parent: &[u8] = if ids.contains_key(span.parent.as_slice()) { &span.parent } else { &[] };
+        children.entry(parent).or_default().push(span);
+    }
+    for siblings in children.values_mut() {
+        siblings.sort_by_key(|span| span.start_nanos);
+    }
+    let mut lines = Vec::new();
+    for root in children.get(&[] as &[u8]).into_iter().flatten() {
+        lines.push(line("", root));
+        below(root, "", &children, &mut lines);
+    }
+    lines.join("\n")
+}
+
+fn below(parent: &TreeSpan, indent: &str, children: &HashMap<&[u8], Vec<&TreeSpan>>, lines: &mut Vec<String>) {
+    let Some(siblings) = children.get(parent.id.as_slice()) else { return };
+    for (position, child) in siblings.iter().enumerate() {
+        let is_last = position + 1 == siblings.len();
+        let (branch, stem) = if is_last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+        lines.push(line(&format!("{indent}{branch}"), child));
+        below(child, &format!("{indent}{stem}"), children, lines);
+    }
+}
+
+fn line(indent: &str, span: &TreeSpan) -> String {
+    let name = format!("{indent}{}", span.name);
+    let duration = styled(DIM, format_args!("{:>6} ms", span.duration.as_millis()));
+    let error = span.error.as_ref().map(|error| format!("  {}", styled(BAD, error))).unwrap_or_default();
+    format!("{name:<NAME_COLUMN$}{duration}{error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(id: u8, parent: &[u8], name: &str, start_nanos: u64) -> TreeSpan {
+        let (id, parent, name) = (vec![id], parent.to_vec(), name.to_owned());
+        TreeSpan { id, parent, name, start_nanos, duration: Duration::from_millis(1), error: None }
+    }
+
+    #[test]
+    fn children_stand_below_their_parent_in_the_order_of_time() {
+        let spans = [span(3, &[1], "later", 30), span(1, &[9], "root", 10), span(2, &[1], "earlier", 20)];
+        let names: Vec<String> =
+            tree(&spans).lines().map(|line| line[..20].trim().to_owned()).collect();
+        assert_eq!(names, ["root", "├─ earlier", "└─ later"]);
+    }
+}

@@ -1,0 +1,75 @@
+//! `/healthz`, `/readyz` and `/metrics`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::queue::connection::Connection;
+use crate::store::Store;
+use crate::telemetry::worker::Metrics;
+
+/// What readiness depends on.
+#[derive(Clone)]
+pub struct Health {
+    /// The broker.
+    pub connection: Connection,
+    /// The definitions.
+    pub store: Store,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Fires when the worker drains.
+    pub stop: CancellationToken,
+    /// Topology as expected and consumer bound.
+    pub bound: Arc<AtomicBool>,
+}
+
+impl Health {
+    /// Everything that keeps the worker from taking work, in a line each.
+    async fn obstacles(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        if self.stop.is_cancelled() {
+            found.push("draining".to_owned());
+        }
+        if !self.bound.load(Ordering::Acquire) {
+            found.push("the consumer is not bound".to_owned());
+        }
+        if !self.connection.is_connected() {
+            found.push("the broker is not connected".to_owned());
+        }
+        if let Err(error) = self.store.ping().await {
+            found.push(format!("the store does not answer: {error}"));
+        }
+        found
+    }
+}
+
+/// Serves health and metrics until `stop` fires.
+///
+/// # Errors
+/// What the listener reports.
+pub async fn serve(listener: TcpListener, health: Health, stop: CancellationToken) -> std::io::Result<()> {
+    let router = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(health);
+    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+async fn ready(State(health): State<Health>) -> (StatusCode, String) {
+    let obstacles = health.obstacles().await;
+    if obstacles.is_empty() {
+        return (StatusCode::OK, "ready\n".to_owned());
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", obstacles.join("\n")))
+}
+
+async fn metrics(State(health): State<Health>) -> String {
+    health.metrics.render()
+}

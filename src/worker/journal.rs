@@ -1,0 +1,72 @@
+//! A run's progress: into its state first, then onto the wire.
+
+use async_trait::async_trait;
+use tokio::sync::Mutex;
+
+use crate::events::{RunMessage, RunRequest, RunStarted};
+use crate::execution::failure::Unavailable;
+use crate::execution::ports::{JournalError, RunJournal, TraceNote};
+use crate::execution::types::{Conversation, Message};
+use crate::queue::publisher::EventPublisher;
+use crate::queue::run_state::ClaimedRun;
+
+/// The journal of one run on this worker.
+pub(super) struct DurableJournal<'a> {
+    request: &'a RunRequest,
+    claim: &'a ClaimedRun,
+    publisher: &'a EventPublisher,
+    /// How many messages of the transcript are published.
+    published: Mutex<u32>,
+}
+
+impl<'a> DurableJournal<'a> {
+    /// A journal that goes on behind the messages which an earlier delivery published.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the stream cannot say what it has.
+    pub(super) async fn open(
+        request: &'a RunRequest,
+        claim: &'a ClaimedRun,
+        publisher: &'a EventPublisher,
+    ) -> Result<Self, Unavailable> {
+        let published = match claim.resumed() {
+            None => 0,
+            Some(_) => publisher.last_message_index(&request.key).await?.map_or(0, |index| index + 1),
+        };
+        Ok(Self { request, claim, publisher, published: Mutex::new(published) })
+    }
+
+    fn event(&self, index: u32, message: &Message, trace: &TraceNote) -> RunMessage {
+        RunMessage {
+            scenario_run_id: self.request.key.run.clone(),
+            project_id: self.request.key.project.clone(),
+            scenario_id: self.request.scenario_id.clone(),
+            batch_run_id: self.request.batch_run_id.clone(),
+            set_id: self.request.set_id.clone(),
+            index,
+            turn: message.turn,
+            role: message.role,
+            content: message.content.clone(),
+            tool_calls: message.tool_calls.clone(),
+            trace_id: trace.trace_id.clone(),
+            at: message.at,
+        }
+    }
+}
+
+#[async_trait]
+impl RunJournal for DurableJournal<'_> {
+    async fn started(&self, event: RunStarted, trace: &TraceNote) -> Result<(), JournalError> {
+        Ok(self.publisher.started(&event, trace.context.as_ref()).await?)
+    }
+
+    async fn advanced(&self, conversation: &Conversation, trace: &TraceNote) -> Result<(), JournalError> {
+        self.claim.checkpoint(conversation).await?;
+        let mut published = self.published.lock().await;
+        for (index, message) in (0..).zip(&conversation.messages).skip(*published as usize) {
+            self.publisher.message(&self.event(index, message, trace), trace.context.as_ref()).await?;
+            *published = index + 1;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,237 @@
+//! One delivery: read, claim, play, publish, settle. Every path ends in a settlement or says why not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::intake;
+use super::journal::DurableJournal;
+use super::stopping::StopSources;
+use crate::events::{Attribution, RequestRejection, RunCompleted, RunRequest, SetId, TraceContext};
+use crate::execution::failure::{RunFailure, Unavailable, code};
+use crate::execution::orchestrator::{Interruption, Orchestrator, RunContext, RunEnd};
+use crate::execution::signals::StopSignal;
+use crate::execution::types::Conversation;
+use crate::queue::cancellation::Cancellations;
+use crate::queue::dead_letters::DeadLetters;
+use crate::queue::delivery::{Delivery, SettleError};
+use crate::queue::lease::Lease;
+use crate::queue::publisher::{EventPublisher, PublishError, Published};
+use crate::queue::run_state::{Claim, ClaimedRun, RunStates};
+use crate::settings::ConsumerSettings;
+use crate::telemetry::worker::Metrics;
+
+/// How long a delivery waits that met an unavailable database or broker, before it is delivered again.
+const RETRY_DELAY: Duration = Duration::from_secs(5);
+
+/// What the processor works with.
+pub struct ProcessorParts {
+    /// Plays runs.
+    pub orchestrator: Orchestrator,
+    /// Who runs what.
+    pub states: RunStates,
+    /// Events out.
+    pub publisher: EventPublisher,
+    /// Where hopeless messages go.
+    pub dead_letters: DeadLetters,
+    /// Cancel requests.
+    pub cancellations: Cancellations,
+    /// Timing of leases, and how often a run may be lost.
+    pub consumer: ConsumerSettings,
+    /// The set of a run that names none.
+    pub default_set: SetId,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+/// Processes deliveries, any number at once.
+pub struct Processor {
+    parts: ProcessorParts,
+    hand_back: CancellationToken,
+}
+
+/// A delivery could not be settled as it should.
+#[derive(Debug, thiserror::Error)]
+enum ProcessError {
+    #[error(transparent)]
+    Settle(#[from] SettleError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+impl Processor {
+    /// A processor whose runs are handed back when `hand_back` fires.
+    #[must_use]
+    pub fn new(parts: ProcessorParts, hand_back: CancellationToken) -> Self {
+        Self { parts, hand_back }
+    }
+
+    /// Processes one delivery to its end. What goes wrong is logged here, once.
+    pub async fn process(&self, delivery: Delivery) {
+        let stream_sequence = delivery.stream_sequence();
+        self.parts.metrics.delivery(delivery.deliveries());
+        let result = match intake::read(&delivery, &self.parts.default_set) {
+            Ok(request) => self.claim(delivery, &request).await,
+            Err(rejection) => self.bury(delivery, rejection).await,
+        };
+        if let Err(error) = result {
+            tracing::error!(stream_sequence, error = %chain(&error), "a delivery could not be settled; the server delivers it again");
+        }
+    }
+
+    async fn bury(&self, delivery: Delivery, rejection: RequestRejection) -> Result<(), ProcessError> {
+        let code = rejection.code;
+        tracing::warn!(stream_sequence = delivery.stream_sequence(), code = code.as_str(), reason = %rejection, "dead letter");
+        self.parts.dead_letters.bury(&delivery, code, &rejection.reason).await?;
+        self.parts.metrics.dead_letter(code);
+        Ok(delivery.term(code.as_str()).await?)
+    }
+
+    /// Takes the run if it is to be had. Its lease is kept from here on.
+    async fn claim(&self, delivery: Delivery, request: &Arc<RunRequest>) -> Result<(), ProcessError> {
+        let consumer = &self.parts.consumer;
+        let lease = Lease::hold(&delivery, consumer.ack_wait(), consumer.heartbeat());
+        let sequence = delivery.stream_sequence();
+        match self.claimed(request, sequence).await {
+            Ok(Claim::Granted(claim)) => self.play(delivery, request, claim, &lease).await,
+            Ok(Claim::AttemptsExhausted(claim)) => self.give_up(delivery, request, claim).await,
+            Ok(Claim::Finished | Claim::OwnedByOther { .. }) => {
+                tracing::info!(run = %request.key, stream_sequence = sequence, "a second request for a run is acknowledged and not run");
+                Ok(delivery.ack().await?)
+            }
+            Err(unavailable) => self.retry_later(delivery, unavailable).await,
+        }
+    }
+
+    /// The state of a run may have expired while its outcome is still there: finished is final.
+    async fn claimed(&self, request: &RunRequest, sequence: u64) -> Result<Claim, Unavailable> {
+        if self.parts.publisher.is_completed(&request.key).await? {
+            return Ok(Claim::Finished);
+        }
+        self.parts.states.claim(&request.key, sequence, self.parts.consumer.max_attempts).await
+    }
+
+    async fn play(&self, delivery: Delivery, request: &Arc<RunRequest>, claim: ClaimedRun, lease: &Lease) -> Result<(), ProcessError> {
+        let cancel = match self.parts.cancellations.watch(&request.key, &request.batch_run_id).await {
+            Ok(handle) => handle,
+            Err(unavailable) => return self.hand_on(delivery, &claim, Interruption::Unavailable(unavailable)).await,
+        };
+        let sources = StopSources {
+            lease_lost: lease.lost(),
+            cancelled: cancel.token(),
+            hand_back: self.hand_back.clone(),
+        };
+        let end = {
+            let _in_flight = self.parts.metrics.run_in_flight();
+            self.orchestrate(request, &claim, &sources).await
+        };
+        match end {
+            Ok(RunEnd::Outcome { completed, context }) => self.conclude(delivery, claim, *completed, context).await,
+            Ok(RunEnd::Interrupted(interruption)) => self.hand_on(delivery, &claim, interruption).await,
+            Err(unavailable) => self.hand_on(delivery, &claim, Interruption::Unavailable(unavailable)).await,
+        }
+    }
+
+    async fn orchestrate(&self, request: &Arc<RunRequest>, claim: &ClaimedRun, sources: &StopSources) -> Result<RunEnd, Unavailable> {
+        let journal = DurableJournal::open(request, claim, &self.parts.publisher).await?;
+        let stop = StopSignal::default();
+        let context =
+            RunContext { attempt: claim.attempt(), resumed: claim.resumed().cloned(), journal: &journal, stop: &stop };
+        tokio::select! {
+            end = self.parts.orchestrator.run(request, context) => Ok(end),
+            never = sources.relay(&stop) => match never {},
+        }
+    }
+
+    async fn give_up(&self, delivery: Delivery, request: &Arc<RunRequest>, claim: ClaimedRun) -> Result<(), ProcessError> {
+        let most = self.parts.consumer.max_attempts;
+        let failure = RunFailure::new(
+            code::ATTEMPTS_EXHAUSTED,
+            Attribution::Worker,
+            format!("The run's execution was lost more than {most} times"),
+        )
+        .with_hint("Its workers crashed or were killed; their logs say why.");
+        let said = claim.resumed().cloned().unwrap_or_else(Conversation::default);
+        let completed = self.parts.orchestrator.refuse(request, failure, claim.attempt(), &said);
+        self.conclude(delivery, claim, completed, None).await
+    }
+
+    /// Outcome, then state, then acknowledgement: a crash between any two of them repeats the rest only.
+    async fn conclude(
+        &self,
+        delivery: Delivery,
+        claim: ClaimedRun,
+        completed: RunCompleted,
+        context: Option<TraceContext>,
+    ) -> Result<(), ProcessError> {
+        match self.parts.publisher.completed(&completed, context.as_ref()).await? {
+            Published::Stored => self.report(&completed),
+            Published::AlreadyThere => {
+                self.parts.metrics.outcome_conflict();
+                tracing::warn!(run = %completed.scenario_run_id, "the run had an outcome already; this one is dropped");
+            }
+        }
+        if let Err(error) = claim.finish(completed.status).await {
+            tracing::warn!(run = %completed.scenario_run_id, %error, "the outcome is published, but the run's state does not say so yet");
+        }
+        Ok(delivery.ack().await?)
+    }
+
+    fn report(&self, completed: &RunCompleted) {
+        self.parts.metrics.outcome(completed.status, Duration::from_millis(completed.duration_ms));
+        tracing::info!(
+            project = %completed.project_id,
+            run = %completed.scenario_run_id,
+            scenario = %completed.scenario_id,
+            status = ?completed.status,
+            error.code = completed.error.as_ref().map(|error| error.code.as_str()),
+            turns = completed.turns,
+            attempts = completed.attempts,
+            duration_ms = completed.duration_ms,
+            spans.made = completed.telemetry.spans,
+            spans.exported = completed.telemetry.exported,
+            "run completed"
+        );
+    }
+
+    /// Leaves the run to whoever is next.
+    async fn hand_on(&self, delivery: Delivery, claim: &ClaimedRun, why: Interruption) -> Result<(), ProcessError> {
+        match why {
+            Interruption::LeaseLost => {
+                self.parts.metrics.lease_lost();
+                tracing::warn!(stream_sequence = delivery.stream_sequence(), "the lease of a run is lost; it is another worker's now");
+                delivery.abandon();
+                Ok(())
+            }
+            Interruption::HandBack => {
+                self.release(claim).await;
+                Ok(delivery.nak(None).await?)
+            }
+            Interruption::Unavailable(unavailable) => {
+                self.release(claim).await;
+                self.retry_later(delivery, unavailable).await
+            }
+        }
+    }
+
+    /// Without this mark the next delivery counts a lost execution, which is the worst that can come of a failure.
+    async fn release(&self, claim: &ClaimedRun) {
+        if let Err(error) = claim.hand_back().await {
+            tracing::warn!(%error, "a run could not be marked as handed back");
+        }
+    }
+
+    async fn retry_later(&self, delivery: Delivery, unavailable: Unavailable) -> Result<(), ProcessError> {
+        let (stream_sequence, seconds) = (delivery.stream_sequence(), RETRY_DELAY.as_secs());
+        tracing::warn!(stream_sequence, error = %chain(&unavailable), "a run waits {seconds} s for better times");
+        Ok(delivery.nak(Some(RETRY_DELAY)).await?)
+    }
+}
+
+/// An error with all its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

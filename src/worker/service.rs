@@ -1,0 +1,72 @@
+//! The worker's life: pull while there is room, then finish or hand back, then stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::processor::Processor;
+use crate::queue::consumer::{Consumer, ConsumerError};
+
+/// How long runs have for checkpointing and being handed back, after the drain time is over.
+const HAND_BACK_GRACE: Duration = Duration::from_secs(10);
+
+/// Why a worker stopped that was not told to.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The consumer cannot go on.
+    #[error("the worker cannot pull requests any more")]
+    Consumer(#[from] ConsumerError),
+}
+
+/// A worker that pulls requests and plays them.
+pub struct Service {
+    /// Where requests come from.
+    pub consumer: Consumer,
+    /// What is done with them.
+    pub processor: Arc<Processor>,
+    /// Runs in flight at most.
+    pub concurrency: usize,
+    /// How long runs may go on after the stop.
+    pub drain: Duration,
+    /// Fires when runs are to be handed back; the processor listens to it.
+    pub hand_back: CancellationToken,
+}
+
+impl Service {
+    /// Pulls and plays until `stop` fires, then lets runs finish or hands them back.
+    ///
+    /// # Errors
+    /// [`ServiceError`] if the consumer fails for good; runs under way are finished or handed back all the same.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), ServiceError> {
+        let (tracker, slots) = (TaskTracker::new(), Arc::new(Semaphore::new(self.concurrency)));
+        let (processor, tasks) = (Arc::clone(&self.processor), tracker.clone());
+        let pulled = self
+            .consumer
+            .run(slots, stop, move |delivery, slot| {
+                let processor = Arc::clone(&processor);
+                tasks.spawn(async move {
+                    processor.process(delivery).await;
+                    drop(slot);
+                });
+            })
+            .await;
+        self.drain(&tracker).await;
+        Ok(pulled?)
+    }
+
+    async fn drain(&self, tracker: &TaskTracker) {
+        tracker.close();
+        tracing::info!(runs = tracker.len(), seconds = self.drain.as_secs(), "no new work; runs may finish");
+        if tokio::time::timeout(self.drain, tracker.wait()).await.is_ok() {
+            return;
+        }
+        tracing::info!(runs = tracker.len(), "the time is up; runs are handed back");
+        self.hand_back.cancel();
+        if tokio::time::timeout(HAND_BACK_GRACE, tracker.wait()).await.is_err() {
+            tracing::error!(runs = tracker.len(), "runs did not stop in time; the server delivers them again");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! What makes a run stop before its end: a lost lease, a cancel, or this worker's own stop.
+
+use std::convert::Infallible;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::execution::signals::{StopReason, StopSignal};
+
+/// The tokens that a run listens to.
+pub(super) struct StopSources {
+    /// Fires when the lease is lost.
+    pub(super) lease_lost: CancellationToken,
+    /// Fires when somebody cancels the run.
+    pub(super) cancelled: CancellationToken,
+    /// Fires when this worker hands its runs back.
+    pub(super) hand_back: CancellationToken,
+}
+
+impl StopSources {
+    /// Passes the first token that fires on to `signal`. A lost lease counts even after another reason did,
+    /// because then nothing may be published any more; the signal keeps the first reason, and the outcome's
+    /// compare-and-set refuses the rest.
+    pub(super) async fn relay(&self, signal: &StopSignal) -> Infallible {
+        let reason = tokio::select! {
+            biased;
+            () = self.lease_lost.cancelled() => StopReason::LeaseLost,
+            () = self.cancelled.cancelled() => StopReason::Cancelled,
+            () = self.hand_back.cancelled() => StopReason::HandBack,
+        };
+        signal.stop(reason);
+        std::future::pending().await
+    }
+}

@@ -1,0 +1,290 @@
+//! Doubles of the ports of execution: a stage on which runs are played without any network.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use scenario_worker::definitions::{Project, RoleModels, Scenario};
+use scenario_worker::events::{
+    Attribution, ProjectId, ReferenceId, RequestIdentity, RequestPayload, RunRequest, RunStarted, ScenarioId,
+    SetId, TargetRef, TargetType, TelemetryReceipt, TokenUsage, ToolCall, TraceContext,
+};
+use scenario_worker::execution::failure::{PlanError, RunFailure, Unavailable};
+use scenario_worker::execution::orchestrator::{Orchestrator, RunContext, RunEnd};
+use scenario_worker::execution::planner::{PlanDefaults, Planner};
+use scenario_worker::execution::ports::{
+    ChatModel, ChatModelFactory, JournalError, ProjectRepository, RunJournal, RunSpan, RunTrace, RunTracers,
+    ScenarioRepository, SystemClock, TargetAdapter, TargetAdapters, TargetReply, TargetSpec, TargetTurn,
+    TraceNote,
+};
+use scenario_worker::execution::signals::StopSignal;
+use scenario_worker::execution::types::{
+    ChatReply, ChatRequest, Conversation, ModelName, SceneRole, SpanEnd, SpanStart, TraceSpec, judging,
+};
+use serde_json::{Value, json};
+
+/// What the agent under test does when it is asked.
+#[derive(Clone)]
+pub(crate) enum Agent {
+    /// It says this.
+    Says(&'static str),
+    /// It fails.
+    Fails(&'static str),
+    /// It never answers.
+    Hangs,
+    /// It takes the worker down with it.
+    Panics,
+}
+
+/// What a run is played with; every field has a default that passes.
+pub(crate) struct Stage {
+    /// The scenario, if the project has it.
+    pub(crate) scenario: Option<Scenario>,
+    /// The project, if there is one.
+    pub(crate) project: Option<Project>,
+    /// The agent under test.
+    pub(crate) agent: Agent,
+    /// The customer's answers are this text.
+    pub(crate) customer: &'static str,
+    /// The judge asks for the verdict in this turn.
+    pub(crate) verdict_in_turn: u32,
+    /// The judge's criteria entries.
+    pub(crate) verdict: Value,
+    /// What becomes of the spans.
+    pub(crate) receipt: TelemetryReceipt,
+    /// What the journal says from the second record on.
+    pub(crate) journal_fails: bool,
+    /// Where an earlier delivery left off.
+    pub(crate) resumed: Option<Conversation>,
+    /// Tells the run to stop.
+    pub(crate) stop: StopSignal,
+    /// What was recorded.
+    pub(crate) record: Arc<Record>,
+}
+
+/// What a run left behind.
+#[derive(Default)]
+pub(crate) struct Record {
+    /// `started` events.
+    pub(crate) started: Mutex<Vec<RunStarted>>,
+    /// The last conversation that was recorded.
+    pub(crate) conversation: Mutex<Option<Conversation>>,
+    /// How the trace was finished.
+    pub(crate) finished: Mutex<Vec<SpanEnd>>,
+}
+
+impl Default for Stage {
+    fn default() -> Self {
+        Self {
+            scenario: Some(scenario()),
+            project: Some(project()),
+            agent: Agent::Says("I am sorry"),
+            customer: "my mug broke",
+            verdict_in_turn: 1,
+            verdict: json!({ "c1": { "requirement": "r", "reasoning": "it did", "status": "met" } }),
+            receipt: TelemetryReceipt { trace_id: Some("t".into()), spans: 3, exported: 3, error: None },
+            journal_fails: false,
+            resumed: None,
+            stop: StopSignal::default(),
+            record: Arc::default(),
+        }
+    }
+}
+
+/// A scenario with one criterion.
+pub(crate) fn scenario() -> Scenario {
+    Scenario {
+        id: ScenarioId::parse("refund").unwrap(),
+        name: "Refund".into(),
+        situation: "A mug broke.".into(),
+        criteria: vec!["The agent apologises".into()],
+        labels: vec!["support".into()],
+        max_turns: Some(3),
+        min_turns: None,
+        models: RoleModels::default(),
+    }
+}
+
+/// A project with a default model.
+pub(crate) fn project() -> Project {
+    let id = ProjectId::parse("acme").unwrap();
+    Project { id, name: None, default_model: Some("double/model".into()), telemetry: None }
+}
+
+/// A request for the scenario, as JSON over the minimal one.
+pub(crate) fn request(more: &Value) -> Arc<RunRequest> {
+    let mut payload = json!({ "projectId": "acme", "scenarioId": "refund", "target": { "type": "double", "referenceId": "a" } });
+    payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let identity = RequestIdentity {
+        subject: "scenario.run.requested",
+        message_id: Some("acme:1"),
+        stored_as: "1",
+        trace_context: None,
+    };
+    let payload = RequestPayload::decode(payload.to_string().as_bytes()).unwrap();
+    Arc::new(payload.resolve(identity, &SetId::parse("default").unwrap()).unwrap())
+}
+
+impl Stage {
+    /// Plays a run of `request`.
+    pub(crate) async fn play(self, request: &Arc<RunRequest>) -> RunEnd {
+        let (stop, resumed, record) = (self.stop.clone(), self.resumed.clone(), Arc::clone(&self.record));
+        let journal = Journal { fails: self.journal_fails, record };
+        let stage = Arc::new(self);
+        let planner = Planner {
+            scenarios: stage.clone(),
+            projects: stage.clone(),
+            models: stage.clone(),
+            targets: stage.clone(),
+            defaults: PlanDefaults { max_turns: 10, timeout: Duration::from_secs(60), model: None },
+        };
+        let orchestrator = Orchestrator { planner, tracers: stage, clock: Arc::new(SystemClock) };
+        orchestrator.run(request, RunContext { attempt: 1, resumed, journal: &journal, stop: &stop }).await
+    }
+}
+
+#[async_trait]
+impl ScenarioRepository for Stage {
+    async fn scenario(&self, _: &ProjectId, _: &ScenarioId) -> Result<Option<Scenario>, Unavailable> {
+        Ok(self.scenario.clone())
+    }
+}
+
+#[async_trait]
+impl ProjectRepository for Stage {
+    async fn project(&self, _: &ProjectId) -> Result<Option<Project>, Unavailable> {
+        Ok(self.project.clone())
+    }
+}
+
+#[async_trait]
+impl ChatModelFactory for Stage {
+    async fn model(&self, _: &ProjectId, name: &str) -> Result<Arc<dyn ChatModel>, PlanError> {
+        let name = ModelName::parse(name).unwrap();
+        Ok(Arc::new(Model {
+            name,
+            customer: self.customer,
+            verdict_in_turn: self.verdict_in_turn,
+            verdict: self.verdict.clone(),
+        }))
+    }
+}
+
+struct Model {
+    name: ModelName,
+    customer: &'static str,
+    verdict_in_turn: u32,
+    verdict: Value,
+}
+
+#[async_trait]
+impl ChatModel for Model {
+    fn name(&self) -> &ModelName {
+        &self.name
+    }
+
+    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
+        let usage = TokenUsage { input_tokens: 10, output_tokens: 2, calls: 1 };
+        if request.scene.role == SceneRole::UserSimulator {
+            return Ok(ChatReply { content: self.customer.into(), usage, ..ChatReply::default() });
+        }
+        let name = request.tool.as_ref().unwrap().0.name.clone();
+        let arguments = if name == judging::DECIDE_TOOL {
+            let is_time = request.scene.turn >= self.verdict_in_turn;
+            json!({ "reasoning": "hm", "decision": if is_time { "verdict" } else { "continue" } })
+        } else {
+            json!({ "criteria": self.verdict, "reasoning": "All in all." })
+        };
+        let tool_calls = vec![ToolCall { id: "1".into(), name, arguments }];
+        Ok(ChatReply { tool_calls, usage, ..ChatReply::default() })
+    }
+}
+
+#[async_trait]
+impl TargetAdapters for Stage {
+    async fn adapter(&self, _: TargetSpec) -> Result<Box<dyn TargetAdapter>, PlanError> {
+        Ok(Box::new(self.agent.clone()))
+    }
+}
+
+#[async_trait]
+impl TargetAdapter for Agent {
+    async fn reply(&self, _: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
+        match self {
+            Self::Says(words) => Ok(TargetReply { content: (*words).into(), ..TargetReply::default() }),
+            Self::Fails(message) => Err(RunFailure::new("http_status", Attribution::Target, *message)),
+            Self::Hangs => std::future::pending().await,
+            Self::Panics => panic!("the agent's adapter has a bug"),
+        }
+    }
+}
+
+struct Journal {
+    fails: bool,
+    record: Arc<Record>,
+}
+
+#[async_trait]
+impl RunJournal for Journal {
+    async fn started(&self, event: RunStarted, _: &TraceNote) -> Result<(), JournalError> {
+        self.record.started.lock().unwrap().push(event);
+        Ok(())
+    }
+
+    async fn advanced(&self, conversation: &Conversation, _: &TraceNote) -> Result<(), JournalError> {
+        if self.fails {
+            return Err(JournalError::LeaseLost("revision 7".into()));
+        }
+        *self.record.conversation.lock().unwrap() = Some(conversation.clone());
+        Ok(())
+    }
+}
+
+impl RunTracers for Stage {
+    fn start(&self, _: TraceSpec) -> Box<dyn RunTrace> {
+        Box::new(Trace { receipt: self.receipt.clone(), record: Arc::clone(&self.record), root: Span })
+    }
+}
+
+struct Trace {
+    receipt: TelemetryReceipt,
+    record: Arc<Record>,
+    root: Span,
+}
+
+#[async_trait]
+impl RunTrace for Trace {
+    fn trace_id(&self) -> String {
+        "t".into()
+    }
+
+    fn root(&self) -> &dyn RunSpan {
+        &self.root
+    }
+
+    async fn flush(&self) {}
+
+    async fn finish(self: Box<Self>, end: SpanEnd) -> TelemetryReceipt {
+        self.record.finished.lock().unwrap().push(end);
+        self.receipt
+    }
+}
+
+struct Span;
+
+impl RunSpan for Span {
+    fn child(&self, _: SpanStart) -> Box<dyn RunSpan> {
+        Box::new(Self)
+    }
+
+    fn context(&self) -> TraceContext {
+        TraceContext { trace_id: [1; 16], span_id: [2; 8], flags: 1, state: String::new() }
+    }
+
+    fn end(self: Box<Self>, _: SpanEnd) {}
+}
+
+/// The target of the requests.
+pub(crate) fn target() -> TargetRef {
+    TargetRef { kind: TargetType::parse("double").unwrap(), reference_id: ReferenceId::parse("a").unwrap() }
+}
