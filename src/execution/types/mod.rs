@@ -3,11 +3,13 @@
 mod chat;
 mod conversation;
 mod judgement;
+pub mod judging;
 mod model_name;
 mod span;
 
 pub use chat::{ChatMessage, ChatReply, ChatRequest, ChatRole, ForcedTool, Scene, SceneRole, ToolSpec};
 pub use conversation::{Conversation, Message, Step};
 pub use judgement::{Criterion, Judgement};
+pub use judging::{DECIDE_TOOL, VERDICT_TOOL};
 pub use model_name::{InvalidModelName, ModelName};
 pub use span::{SpanEnd, SpanStart, TraceSpec};
