@@ -95,3 +95,34 @@ fn base_url(text: &str) -> Result<Url, Missing> {
 fn timeout(provider: &Provider) -> Duration {
     provider.timeout_seconds.filter(|seconds| *seconds > 0).map_or(DEFAULT_CALL_TIMEOUT, Duration::from_secs)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definitions::ProviderKind;
+
+    #[test]
+    fn debug_shows_neither_the_key_nor_what_the_url_may_hide() {
+        let json = r#"{"id":"p","kind":"openai","baseUrl":"http://u:hunter2@h/v1?key=hunter2","apiKey":" hunter2\n"}"#;
+        let provider: Provider = serde_json::from_str(json).unwrap();
+        let wire = crate::models::wire::of(ProviderKind::Openai).unwrap();
+        let upstream = Upstream::new(&provider, &ModelName::parse("p/m").unwrap(), wire).unwrap();
+        for text in [format!("{upstream:?}"), format!("{:?}", upstream.headers), upstream.origin()] {
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+        assert_eq!(
+            upstream.headers["authorization"], "Bearer hunter2",
+            "blanks around a key are not part of it"
+        );
+    }
+
+    #[test]
+    fn a_time_limit_of_zero_is_none() {
+        let limit = |seconds: &str| {
+            let json = format!(r#"{{"id":"p","kind":"gemini","timeoutSeconds":{seconds}}}"#);
+            timeout(&serde_json::from_str(&json).unwrap())
+        };
+        assert_eq!(limit("7"), Duration::from_secs(7));
+        assert_eq!([limit("0"), limit("null")], [DEFAULT_CALL_TIMEOUT; 2]);
+    }
+}
