@@ -29,8 +29,8 @@ pub struct Factory {
 }
 
 impl Factory {
-    /// A factory over the providers of a store. `http` is [`crate::http_client::builder`], with the rules of where
-    /// calls may go, if there are any.
+    /// A factory over the providers of a store. `http` is [`crate::http_client::builder`], with the rules of
+    /// where calls may go, if there are any.
     ///
     /// # Errors
     /// Whatever keeps the client from being built, such as certificates that cannot be loaded.

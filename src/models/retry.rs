@@ -110,7 +110,7 @@ mod tests {
         let planned = Some(Duration::from_secs(1));
         assert_eq!(refused(429, Some(Duration::from_secs(5))).wait(planned), Some(Duration::from_secs(5)));
         assert_eq!(refused(429, Some(Duration::ZERO)).wait(planned), planned);
-        assert_eq!(refused(429, Some(Duration::from_secs(86_400))).wait(planned), Some(MAX_RETRY_AFTER));
+        assert_eq!(refused(429, Some(Duration::from_hours(24))).wait(planned), Some(MAX_RETRY_AFTER));
         assert_eq!(refused(429, Some(Duration::from_secs(5))).wait(None), None, "the tries are used up");
         assert_eq!(refused(503, None).wait(planned), planned);
     }

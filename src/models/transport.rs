@@ -13,7 +13,8 @@ use super::retry;
 use super::upstream::Upstream;
 use super::wire::UnexpectedAnswer;
 
-/// The largest answer that is read, in bytes. A model's answer is some kilobytes; what is larger is a mistake or an attack.
+/// The largest answer that is read, in bytes. A model's answer is some kilobytes; what is larger than this is a
+/// mistake or an attack.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
 /// How much of a refusal is read, in bytes: enough for the JSON around the provider's own words.
@@ -114,7 +115,7 @@ fn broken(error: reqwest::Error) -> CallError {
     }
 }
 
-/// The innermost cause: it is the one that tells something. The URL is left out, since its query may hold a credential.
+/// The innermost cause: it is the one that tells something. The URL is left out: its query may hold a credential.
 fn root_cause(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut cause: &dyn Error = &error;

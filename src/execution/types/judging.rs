@@ -3,7 +3,8 @@
 /// The tool that says whether to go on: `{"reasoning", "decision"}`.
 pub const DECIDE_TOOL: &str = "decide_next_step";
 
-/// The tool that decides the criteria: `{"criteria": {"c1": {"requirement", "reasoning", "status"}, …}, "reasoning"}`.
+/// The tool that decides the criteria:
+/// `{"criteria": {"c1": {"requirement", "reasoning", "status"}, …}, "reasoning"}`.
 pub const VERDICT_TOOL: &str = "give_verdict";
 
 /// Why, in a sentence or a few; in both tools, and for each criterion.

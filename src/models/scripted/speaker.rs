@@ -4,8 +4,8 @@ use crate::definitions::ScriptedReply;
 use crate::events::MessageRole;
 use crate::execution::types::{Scene, SceneRole};
 
-/// What is said in `scene`: the first line whose occasion the last thing said to the speaker is, else the line of
-/// the turn, else the last line. Nothing where the script has no such line.
+/// What is said in `scene`: the first line whose occasion the last thing said to the speaker is, else the
+/// line of the turn, else the last line. Nothing where the script has no such line.
 pub(super) fn line(replies: &[ScriptedReply], scene: &Scene) -> String {
     let heard = heard(scene).to_lowercase();
     let fitting = replies.iter().find_map(|reply| match reply {

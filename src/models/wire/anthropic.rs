@@ -19,8 +19,8 @@ const API_VERSION: &str = "2023-06-01";
 /// The path segment of that version, which people write into the base URL or leave out.
 const VERSION_SEGMENT: &str = "v1";
 
-/// The most tokens of an answer where the request does not say: the API demands a number, and every model since
-/// Claude 3.5 accepts this one.
+/// The most tokens of an answer where the request does not say: the API demands a number, and every model
+/// since Claude 3.5 accepts this one.
 const DEFAULT_MAX_TOKENS: u32 = 8192;
 
 #[derive(Debug)]
