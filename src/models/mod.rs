@@ -5,7 +5,7 @@
 //! one transport with a time limit, a bound on answers, and bounded retries; what is particular to an API
 //! is a file of `wire`.
 //!
-//! The clients are our own rather than a library's (`genai` was considered) because the port promises what
+//! The clients are our own rather than a library's, such as `genai`, because the port promises what
 //! it does not: answers are read up to a bound, a key is not needed where a server asks for none, the model's
 //! name goes out as it is written, arguments that are not JSON are kept, the answer's id is told, and no
 //! request travels in an error.
