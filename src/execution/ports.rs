@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::failure::{PlanError, RunFailure, Unavailable};
 use super::types::{ChatReply, ChatRequest, Conversation, Message, ModelName, SpanEnd, SpanStart, TraceSpec};
-use crate::definitions::{Project, Scenario};
+use crate::definitions::{Project, Provider, Scenario};
 use crate::events::{
     ProjectId, RunKey, RunRequest, RunStarted, ScenarioId, TargetRef, TelemetryReceipt, TokenUsage, ToolCall,
     TraceContext,
@@ -209,4 +209,14 @@ impl Clock for SystemClock {
     fn now(&self) -> OffsetDateTime {
         OffsetDateTime::now_utc()
     }
+}
+
+/// Finds the model providers of a project.
+#[async_trait]
+pub trait ProviderRepository: Send + Sync {
+    /// The providers of `project`, disabled ones included.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the store does not answer.
+    async fn providers(&self, project: &ProjectId) -> Result<Vec<Provider>, Unavailable>;
 }

@@ -1,2 +1,4 @@
 //! Real servers and doubles that the tests share.
+
+pub(crate) mod openai;
 pub(crate) mod play;

@@ -10,7 +10,7 @@ use crate::execution::chat::{chat_in_span, usage_of};
 use crate::execution::failure::{RunFailure, code};
 use crate::execution::ports::{ChatModel, RunSpan};
 use crate::execution::types::judging::{
-    DECIDE_TOOL, DECISION, DECISION_CONTINUE, DECISION_VERDICT, REASONING,
+    DECIDE_TOOL, DECISION_CONTINUE, DECISION_FIELD, DECISION_VERDICT, REASONING_FIELD,
 };
 use crate::execution::types::{
     ChatMessage, ChatReply, ChatRequest, ChatRole, Criterion, ForcedTool, Judgement, Message, Scene,
@@ -74,8 +74,9 @@ impl Judge<'_> {
 
     async fn wants_more(&self, usage: &mut TokenUsage) -> Result<Option<String>, RunFailure> {
         let answer = self.ask(DECIDE_PROMPT, decide_tool(), usage).await?;
-        let reasoning = answer.get(REASONING).and_then(Value::as_str).unwrap_or_default().to_owned();
-        Ok((answer.get(DECISION).and_then(Value::as_str) != Some(DECISION_VERDICT)).then_some(reasoning))
+        let reasoning = answer.get(REASONING_FIELD).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Ok((answer.get(DECISION_FIELD).and_then(Value::as_str) != Some(DECISION_VERDICT))
+            .then_some(reasoning))
     }
 
     async fn judge(&self, usage: &mut TokenUsage) -> Result<Judgement, RunFailure> {
@@ -142,10 +143,10 @@ fn decide_tool() -> ToolSpec {
         parameters: json!({
             "type": "object",
             "properties": {
-                REASONING: { "type": "string", "description": "Why, in a sentence." },
-                DECISION: { "type": "string", "enum": [DECISION_CONTINUE, DECISION_VERDICT] },
+                REASONING_FIELD: { "type": "string", "description": "Why, in a sentence." },
+                DECISION_FIELD: { "type": "string", "enum": [DECISION_CONTINUE, DECISION_VERDICT] },
             },
-            "required": [REASONING, DECISION],
+            "required": [REASONING_FIELD, DECISION_FIELD],
             "additionalProperties": false,
         }),
     }

@@ -4,7 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::judge::{status_of, unwrap_json_text};
 use crate::events::{CriterionResult, CriterionStatus};
-use crate::execution::types::judging::{CRITERIA, REASONING, REQUIREMENT, STATUS, VERDICT_TOOL};
+use crate::execution::types::judging::{
+    CRITERIA_FIELD, REASONING_FIELD, REQUIREMENT_FIELD, STATUS_FIELD, VERDICT_TOOL,
+};
 use crate::execution::types::{Criterion, Judgement, ToolSpec};
 
 const LEFT_OUT: &str = "The judge left this criterion out.";
@@ -20,10 +22,10 @@ pub(super) fn tool(criteria: &[Criterion]) -> ToolSpec {
         parameters: json!({
             "type": "object",
             "properties": {
-                CRITERIA: { "type": "object", "properties": entries, "required": ids, "additionalProperties": false },
-                REASONING: { "type": "string", "description": "The judgement in a sentence or two." },
+                CRITERIA_FIELD: { "type": "object", "properties": entries, "required": ids, "additionalProperties": false },
+                REASONING_FIELD: { "type": "string", "description": "The judgement in a sentence or two." },
             },
-            "required": [CRITERIA, REASONING],
+            "required": [CRITERIA_FIELD, REASONING_FIELD],
             "additionalProperties": false,
         }),
     }
@@ -34,21 +36,21 @@ fn entry(criterion: &Criterion) -> Value {
         "type": "object",
         "description": criterion.text,
         "properties": {
-            REQUIREMENT: { "type": "string", "description": "The criterion restated positively." },
-            REASONING: { "type": "string", "description": "What the transcript shows." },
-            STATUS: { "type": "string", "enum": ["met", "unmet", "inconclusive"] },
+            REQUIREMENT_FIELD: { "type": "string", "description": "The criterion restated positively." },
+            REASONING_FIELD: { "type": "string", "description": "What the transcript shows." },
+            STATUS_FIELD: { "type": "string", "enum": ["met", "unmet", "inconclusive"] },
         },
-        "required": [REQUIREMENT, REASONING, STATUS],
+        "required": [REQUIREMENT_FIELD, REASONING_FIELD, STATUS_FIELD],
         "additionalProperties": false,
     })
 }
 
 /// Reads the arguments of the verdict tool.
 pub(super) fn read(answer: &Value, criteria: &[Criterion]) -> Judgement {
-    let given = answer.get(CRITERIA).cloned().map_or(Value::Null, unwrap_json_text);
+    let given = answer.get(CRITERIA_FIELD).cloned().map_or(Value::Null, unwrap_json_text);
     let results: Vec<CriterionResult> = criteria.iter().map(|c| result(c, given.get(&c.id))).collect();
     let summary =
-        answer.get(REASONING).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
+        answer.get(REASONING_FIELD).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
     let reasoning = summary.map_or_else(|| summarize(&results), str::to_owned);
     Judgement::derive(results, reasoning)
 }
@@ -57,8 +59,8 @@ fn result(criterion: &Criterion, given: Option<&Value>) -> CriterionResult {
     let (status, reasoning) = match given {
         None | Some(Value::Null) => (CriterionStatus::Unmet, LEFT_OUT.to_owned()),
         Some(entry) => {
-            let reasoning = entry.get(REASONING).and_then(Value::as_str).unwrap_or_default().to_owned();
-            match status_of(entry.get(STATUS).unwrap_or(entry)) {
+            let reasoning = entry.get(REASONING_FIELD).and_then(Value::as_str).unwrap_or_default().to_owned();
+            match status_of(entry.get(STATUS_FIELD).unwrap_or(entry)) {
                 Some(status) => (status, reasoning),
                 None => (CriterionStatus::Unmet, format!("{NO_STATUS} {reasoning}").trim().to_owned()),
             }

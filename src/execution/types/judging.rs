@@ -1,20 +1,29 @@
-//! How the judge is asked: the names of its tools and of their arguments.
+//! The judge's two tools: what a model that judges is asked to call, and with which fields.
 
-/// Tool of the first phase: go on, or judge now.
+/// The tool that says whether to go on: `{"reasoning", "decision"}`.
 pub const DECIDE_TOOL: &str = "decide_next_step";
-/// Tool of the second phase: every criterion.
+
+/// The tool that decides the criteria:
+/// `{"criteria": {"c1": {"requirement", "reasoning", "status"}, …}, "reasoning"}`.
 pub const VERDICT_TOOL: &str = "give_verdict";
-/// Argument: why.
-pub const REASONING: &str = "reasoning";
-/// Argument of [`DECIDE_TOOL`]: one of the two below.
-pub const DECISION: &str = "decision";
-/// The conversation should go on.
+
+/// Why, in a sentence or a few; in both tools, and for each criterion.
+pub const REASONING_FIELD: &str = "reasoning";
+
+/// What [`DECIDE_TOOL`] decides: [`DECISION_CONTINUE`] or [`DECISION_VERDICT`].
+pub const DECISION_FIELD: &str = "decision";
+
+/// The conversation goes on.
 pub const DECISION_CONTINUE: &str = "continue";
-/// There is enough to judge by.
+
+/// The criteria can be decided.
 pub const DECISION_VERDICT: &str = "verdict";
-/// Argument of [`VERDICT_TOOL`]: an object with an entry for every criterion id.
-pub const CRITERIA: &str = "criteria";
-/// Part of a criterion's entry: the criterion restated, so that a negated one is not misread.
-pub const REQUIREMENT: &str = "requirement";
-/// Part of a criterion's entry: `met`, `unmet` or `inconclusive`.
-pub const STATUS: &str = "status";
+
+/// The criteria of [`VERDICT_TOOL`] by their ids `c1`, `c2`, ….
+pub const CRITERIA_FIELD: &str = "criteria";
+
+/// A criterion in the judge's own words.
+pub const REQUIREMENT_FIELD: &str = "requirement";
+
+/// What a criterion comes to: `met`, `unmet` or `inconclusive`.
+pub const STATUS_FIELD: &str = "status";

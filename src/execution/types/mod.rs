@@ -10,5 +10,6 @@ mod span;
 pub use chat::{ChatMessage, ChatReply, ChatRequest, ChatRole, ForcedTool, Scene, SceneRole, ToolSpec};
 pub use conversation::{Conversation, Message, Step};
 pub use judgement::{Criterion, Judgement};
+pub use judging::{DECIDE_TOOL, VERDICT_TOOL};
 pub use model_name::{InvalidModelName, ModelName};
 pub use span::{SpanEnd, SpanStart, TraceSpec};

@@ -1,0 +1,100 @@
+//! From `provider/model` to a client, by the providers of a project.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::{Client, ClientBuilder};
+
+use super::remote::RemoteModel;
+use super::scripted::OfflineModel;
+use super::upstream::Upstream;
+use super::wire;
+use crate::definitions::Provider;
+use crate::events::ProjectId;
+use crate::execution::failure::{PlanError, RunFailure, code};
+use crate::execution::ports::{ChatModel, ChatModelFactory, ProviderRepository};
+use crate::execution::types::ModelName;
+
+/// Time for a connection: a server that is there answers at once, wherever it is.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How this program introduces itself.
+const USER_AGENT: &str = concat!("scenario-worker/", env!("CARGO_PKG_VERSION"));
+
+/// Makes chat models. All remote ones share one client.
+pub struct Factory {
+    providers: Arc<dyn ProviderRepository>,
+    client: Client,
+}
+
+impl Factory {
+    /// A factory over the providers of a store. `http` is [`crate::http_client::builder`], with the rules of
+    /// where calls may go, if there are any.
+    ///
+    /// # Errors
+    /// Whatever keeps the client from being built, such as certificates that cannot be loaded.
+    pub fn new(providers: Arc<dyn ProviderRepository>, http: ClientBuilder) -> Result<Self, reqwest::Error> {
+        let client = http.connect_timeout(CONNECT_TIMEOUT).user_agent(USER_AGENT).build()?;
+        Ok(Self { providers, client })
+    }
+
+    fn remote(&self, name: ModelName, upstream: Upstream) -> Arc<dyn ChatModel> {
+        Arc::new(RemoteModel::new(name, upstream, self.client.clone()))
+    }
+}
+
+#[async_trait]
+impl ChatModelFactory for Factory {
+    async fn model(&self, project: &ProjectId, name: &str) -> Result<Arc<dyn ChatModel>, PlanError> {
+        let name = ModelName::parse(name)
+            .map_err(|error| RunFailure::definition(code::INVALID_MODEL_FORMAT, error.to_string()))?;
+        let providers = self.providers.providers(project).await?;
+        let provider = find(&providers, &name.provider)?;
+        Ok(match wire::of(provider.kind) {
+            Some(wire) => {
+                let upstream =
+                    Upstream::new(provider, &name, wire).map_err(|missing| lacking(provider, missing))?;
+                self.remote(name, upstream)
+            }
+            None => offline(provider, name)?,
+        })
+    }
+}
+
+fn find<'a>(providers: &'a [Provider], id: &str) -> Result<&'a Provider, RunFailure> {
+    let Some(provider) = providers.iter().find(|provider| provider.id == id) else {
+        let available = list(providers.iter().map(|provider| provider.id.as_str()));
+        let message = format!("Provider '{id}' not found for this project. Available providers: {available}");
+        return Err(RunFailure::definition(code::PROVIDER_NOT_FOUND, message)
+            .with_hint(format!("Define provider '{id}' in the project, or name a model of another one.")));
+    };
+    if !provider.enabled {
+        let message = format!("Provider '{id}' is not enabled for this project.");
+        return Err(RunFailure::definition(code::PROVIDER_NOT_ENABLED, message)
+            .with_hint(format!("Set `enabled: true` in the definition of provider '{id}'.")));
+    }
+    Ok(provider)
+}
+
+fn offline(provider: &Provider, name: ModelName) -> Result<Arc<dyn ChatModel>, RunFailure> {
+    if let Some(script) = provider.models.get(&name.model) {
+        return Ok(Arc::new(OfflineModel::new(name, script.clone())));
+    }
+    let declared = list(provider.models.keys().map(String::as_str));
+    Err(lacking(provider, format!("model '{}' (declared models: {declared})", name.model)))
+}
+
+fn lacking(provider: &Provider, what: impl std::fmt::Display) -> RunFailure {
+    let id = &provider.id;
+    let message = format!("Provider '{id}' is missing required configuration: {what}.");
+    RunFailure::definition(code::MISSING_PARAMS, message)
+        .with_hint(format!("Complete the definition of provider '{id}'."))
+}
+
+/// Names in alphabetical order; `none` if there are none.
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}

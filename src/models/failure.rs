@@ -1,0 +1,124 @@
+//! A failed call as the run's failure: what was asked of whom, what came back, what to do about it.
+
+use reqwest::StatusCode;
+
+use super::transport::CallError;
+use super::upstream::Upstream;
+use crate::definitions::{REDACTED, Secret};
+use crate::events::Attribution;
+use crate::execution::failure::{RunFailure, code};
+use crate::execution::types::ModelName;
+
+/// The most bytes of a provider's own words in a failure.
+const MAX_WORDS_BYTES: usize = 2048;
+
+/// What ends words that were cut.
+const TRUNCATED: &str = "… [truncated]";
+
+/// The failure of a call of `name` at `upstream` after `tries` tries.
+pub(super) fn of_remote(name: &ModelName, upstream: &Upstream, error: CallError, tries: usize) -> RunFailure {
+    let hint = hint(&name.provider, upstream, &error);
+    let reason = reason(error, upstream.key.as_ref());
+    let place = format!(" at {}", upstream.origin());
+    failure(name, &place, tries, &reason, hint)
+}
+
+/// The failure that an offline model plays.
+pub(super) fn of_offline(name: &ModelName, status: u16, message: &str) -> RunFailure {
+    let (error, hint) = match StatusCode::from_u16(status) {
+        Ok(status) => (
+            CallError::Refused { status, words: message.to_owned(), retry_after: None },
+            hint_for_status(&name.provider, &name.model, status),
+        ),
+        Err(_) => (CallError::ErrorInAnswer(message.to_owned()), None),
+    };
+    failure(name, " (scripted)", 1, &reason(error, None), hint)
+}
+
+/// What went wrong, with the provider's words without the key and not too many of them.
+fn reason(error: CallError, key: Option<&Secret>) -> String {
+    let fit = |text: &str| cut(&scrub(text, key));
+    match error {
+        CallError::Refused { status, words, retry_after } => {
+            CallError::Refused { status, words: fit(&words), retry_after }.to_string()
+        }
+        CallError::ErrorInAnswer(words) => CallError::ErrorInAnswer(fit(&words)).to_string(),
+        other => fit(&other.to_string()),
+    }
+}
+
+fn failure(name: &ModelName, place: &str, tries: usize, reason: &str, hint: Option<String>) -> RunFailure {
+    let ModelName { provider, model } = name;
+    let times = if tries == 1 { "1 try".to_owned() } else { format!("{tries} tries") };
+    let message = format!("Provider '{provider}'{place} failed for model '{model}' after {times}: {reason}");
+    let failure = RunFailure::new(code::MODEL_PROVIDER_ERROR, Attribution::ModelProvider, message);
+    match hint {
+        Some(hint) => failure.with_hint(hint),
+        None => failure,
+    }
+}
+
+fn hint(provider: &str, upstream: &Upstream, error: &CallError) -> Option<String> {
+    Some(match error {
+        CallError::Refused { status, .. } => return hint_for_status(provider, &upstream.model, *status),
+        CallError::NoConnection(_) => {
+            let server = upstream.host_and_port();
+            format!("Is the server running at {server}? Else correct the baseUrl of provider '{provider}'.")
+        }
+        CallError::TimedOut(_) => {
+            format!("If the model needs longer, raise timeoutSeconds of provider '{provider}'.")
+        }
+        CallError::HtmlPage | CallError::NotJson(_) | CallError::Unexpected(_) => {
+            format!("Check that the baseUrl and the kind of provider '{provider}' belong to the same API.")
+        }
+        _ => return None,
+    })
+}
+
+fn hint_for_status(provider: &str, model: &str, status: StatusCode) -> Option<String> {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            Some(format!("Check the API key of provider '{provider}'."))
+        }
+        StatusCode::NOT_FOUND => {
+            Some(format!("Check the model's name '{model}' and the baseUrl of provider '{provider}'."))
+        }
+        StatusCode::TOO_MANY_REQUESTS => Some(format!(
+            "Check the limits and the credit of provider '{provider}', or run fewer scenarios at once."
+        )),
+        status if status.is_redirection() => Some(format!(
+            "Redirects are not followed: set the baseUrl of provider '{provider}' to the final address."
+        )),
+        _ => None,
+    }
+}
+
+/// Takes the key out of a text that echoes it.
+fn scrub(text: &str, key: Option<&Secret>) -> String {
+    match key {
+        Some(key) => text.replace(key.expose(), REDACTED),
+        None => text.to_owned(),
+    }
+}
+
+/// Cuts a long text at a character's boundary and says so.
+fn cut(text: &str) -> String {
+    if text.len() <= MAX_WORDS_BYTES {
+        return text.to_owned();
+    }
+    format!("{}{TRUNCATED}", &text[..text.floor_char_boundary(MAX_WORDS_BYTES)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_words_are_cut_at_a_characters_boundary() {
+        let text = cut(&"é".repeat(MAX_WORDS_BYTES));
+        assert!(text.ends_with("é… [truncated]"), "{text}");
+        assert_eq!(text.len(), MAX_WORDS_BYTES + TRUNCATED.len());
+        assert_eq!(cut(&"é".repeat(MAX_WORDS_BYTES / 2)).len(), MAX_WORDS_BYTES);
+        assert!(cut(&format!("x{}", "é".repeat(MAX_WORDS_BYTES))).len() < MAX_WORDS_BYTES + TRUNCATED.len());
+    }
+}

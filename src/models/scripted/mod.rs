@@ -1,0 +1,96 @@
+//! The offline kind: says and judges what its definition says. For demos, tests and load.
+
+mod judge;
+mod speaker;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::failure;
+use crate::definitions::ScriptedModel;
+use crate::events::{TokenUsage, ToolCall};
+use crate::execution::failure::RunFailure;
+use crate::execution::ports::ChatModel;
+use crate::execution::types::{ChatReply, ChatRequest, ForcedTool, ModelName, SceneRole};
+
+/// Characters of one token, roughly: the rule of thumb for English.
+const CHARS_PER_TOKEN: usize = 4;
+
+/// The id of the one tool call of a reply.
+const CALL_ID: &str = "call_1";
+
+/// Why a reply ended that only speaks.
+const FINISHED_SPEAKING: &str = "stop";
+
+/// Why a reply ended that calls its tool.
+const FINISHED_CALLING: &str = "tool_calls";
+
+/// A model that plays by its script, without a network.
+#[derive(Debug)]
+pub(super) struct OfflineModel {
+    name: ModelName,
+    script: ScriptedModel,
+}
+
+impl OfflineModel {
+    pub(super) fn new(name: ModelName, script: ScriptedModel) -> Self {
+        Self { name, script }
+    }
+
+    fn reply(&self, request: &ChatRequest) -> ChatReply {
+        let mut reply = match (&request.tool, request.scene.role) {
+            (Some(ForcedTool(tool)), SceneRole::Judge) => self.judgement(&tool.name, request),
+            _ => spoken(speaker::line(&self.script.replies, &request.scene)),
+        };
+        reply.usage = estimate(request, &reply);
+        reply.model = Some(self.name.model.clone());
+        reply
+    }
+
+    /// A tool that no judge has is not called: the script has nothing to say to it.
+    fn judgement(&self, tool: &str, request: &ChatRequest) -> ChatReply {
+        let Some(arguments) = judge::arguments(&self.script, tool, &request.scene) else {
+            return spoken(String::new());
+        };
+        let call = ToolCall { id: CALL_ID.to_owned(), name: tool.to_owned(), arguments };
+        ChatReply {
+            tool_calls: vec![call],
+            finish_reason: Some(FINISHED_CALLING.to_owned()),
+            ..ChatReply::default()
+        }
+    }
+}
+
+#[async_trait]
+impl ChatModel for OfflineModel {
+    fn name(&self) -> &ModelName {
+        &self.name
+    }
+
+    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
+        if self.script.delay_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(self.script.delay_ms)).await;
+        }
+        match &self.script.fail {
+            Some(fail) => Err(failure::of_offline(&self.name, fail.status, &fail.message)),
+            None => Ok(self.reply(request)),
+        }
+    }
+}
+
+fn spoken(content: String) -> ChatReply {
+    ChatReply { content, finish_reason: Some(FINISHED_SPEAKING.to_owned()), ..ChatReply::default() }
+}
+
+/// An estimate of the tokens from the characters: nothing here counts like a real model.
+fn estimate(request: &ChatRequest, reply: &ChatReply) -> TokenUsage {
+    let asked: usize = request.messages.iter().map(|message| message.content.chars().count()).sum();
+    let called: usize = reply.tool_calls.iter().map(|call| call.arguments.to_string().chars().count()).sum();
+    let tokens = |chars: usize| chars.div_ceil(CHARS_PER_TOKEN) as u64;
+    TokenUsage {
+        input_tokens: tokens(asked),
+        output_tokens: tokens(reply.content.chars().count() + called),
+        calls: 1,
+    }
+}

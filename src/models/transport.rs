@@ -1,0 +1,190 @@
+//! One try of a call: post the request, read the answer up to a bound, within the time limit.
+
+use std::error::Error;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Response, StatusCode};
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use super::retry;
+use super::upstream::Upstream;
+use super::wire::UnexpectedAnswer;
+
+/// The largest answer that is read, in bytes. A model's answer is some kilobytes; what is larger than this is a
+/// mistake or an attack.
+const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+
+/// How much of a refusal is read, in bytes: enough for the JSON around the provider's own words.
+const MAX_REFUSAL_BYTES: usize = 64 * 1024;
+
+/// Why a call did not bring a reply.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CallError {
+    /// The provider answered with an error's status.
+    #[error("{}: {words}", status_text(*status))]
+    Refused { status: StatusCode, words: String, retry_after: Option<Duration> },
+    /// The provider answered with a good status and an error in the body.
+    #[error("the answer is an error: {0}")]
+    ErrorInAnswer(String),
+    /// There was no connection.
+    #[error("no connection: {0}")]
+    NoConnection(String),
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Broken(String),
+    /// The time limit passed.
+    #[error("no answer within {} seconds", .0.as_secs())]
+    TimedOut(Duration),
+    /// There was more to read than is read.
+    #[error("the answer is larger than {MAX_ANSWER_BYTES} bytes")]
+    TooLarge,
+    /// The answer is a page for people.
+    #[error("an HTML page came back instead of JSON")]
+    HtmlPage,
+    /// The answer is not JSON.
+    #[error("the answer is not JSON: {0}")]
+    NotJson(#[from] serde_json::Error),
+    /// The answer is other JSON.
+    #[error(transparent)]
+    Unexpected(#[from] UnexpectedAnswer),
+}
+
+/// Posts `body` once and reads the answer.
+pub(super) async fn post(client: &Client, upstream: &Upstream, body: Bytes) -> Result<Value, CallError> {
+    let exchange = async {
+        let request = client.post(upstream.url.clone()).headers(upstream.headers.clone());
+        let json = HeaderValue::from_static("application/json");
+        let response = request.header(CONTENT_TYPE, json).body(body).send().await.map_err(broken)?;
+        if response.status().is_success() { answer(response).await } else { Err(refusal(response).await) }
+    };
+    tokio::time::timeout(upstream.timeout, exchange)
+        .await
+        .unwrap_or(Err(CallError::TimedOut(upstream.timeout)))
+}
+
+async fn answer(response: Response) -> Result<Value, CallError> {
+    let html = says_html(response.headers());
+    let (bytes, complete) = read(response, MAX_ANSWER_BYTES).await.map_err(broken)?;
+    if !complete {
+        return Err(CallError::TooLarge);
+    }
+    if html || looks_like_html(&bytes) {
+        return Err(CallError::HtmlPage);
+    }
+    let answer: Value = serde_json::from_slice(&bytes)?;
+    match answer.get("error") {
+        None | Some(Value::Null) => Ok(answer),
+        Some(_) => Err(CallError::ErrorInAnswer(words(&bytes))),
+    }
+}
+
+/// A refusal whose body cannot be read is still a refusal.
+async fn refusal(response: Response) -> CallError {
+    let status = response.status();
+    let retry_after = retry::retry_after(response.headers().get(RETRY_AFTER), OffsetDateTime::now_utc());
+    let html = says_html(response.headers());
+    let words = match read(response, MAX_REFUSAL_BYTES).await {
+        Ok((bytes, _)) if html || looks_like_html(&bytes) => "an HTML page came back".to_owned(),
+        Ok((bytes, _)) => words(&bytes),
+        Err(error) => format!("its body could not be read: {}", root_cause(error)),
+    };
+    CallError::Refused { status, words, retry_after }
+}
+
+/// Reads up to `limit` bytes; the flag says whether that was all.
+async fn read(mut response: Response, limit: usize) -> Result<(Vec<u8>, bool), reqwest::Error> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        let room = limit - bytes.len();
+        bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() > room {
+            return Ok((bytes, false));
+        }
+    }
+    Ok((bytes, true))
+}
+
+fn broken(error: reqwest::Error) -> CallError {
+    if error.is_connect() {
+        CallError::NoConnection(root_cause(error))
+    } else {
+        CallError::Broken(root_cause(error))
+    }
+}
+
+/// The innermost cause: it is the one that tells something. The URL is left out: its query may hold a credential.
+fn root_cause(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut cause: &dyn Error = &error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+fn says_html(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/html"))
+}
+
+fn looks_like_html(bytes: &[u8]) -> bool {
+    let start = bytes.trim_ascii_start();
+    ["<!doctype html", "<html"]
+        .iter()
+        .any(|tag| start.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag.as_bytes())))
+}
+
+/// Where providers put their own words.
+const WORDS: [&str; 5] = ["/error/message", "/0/error/message", "/error", "/message", "/detail"];
+
+/// The provider's own words: its JSON's message where there is one, else the body.
+fn words(body: &[u8]) -> String {
+    let json: Option<Value> = serde_json::from_slice(body).ok();
+    let message = json.as_ref().and_then(|json| {
+        WORDS
+            .iter()
+            .filter_map(|pointer| json.pointer(pointer)?.as_str())
+            .find(|text| !text.trim().is_empty())
+    });
+    match message {
+        Some(message) => message.trim().to_owned(),
+        None if body.trim_ascii().is_empty() => "it said nothing".to_owned(),
+        None => String::from_utf8_lossy(body.trim_ascii()).into_owned(),
+    }
+}
+
+fn status_text(status: StatusCode) -> String {
+    match status.canonical_reason() {
+        Some(reason) => format!("HTTP {} {reason}", status.as_u16()),
+        None => format!("HTTP {}", status.as_u16()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_providers_words_are_found_in_the_shapes_that_providers_use() {
+        for body in [
+            r#"{"error":{"message":"no"}}"#,
+            r#"[{"error":{"message":"no"}}]"#,
+            r#"{"error":"no"}"#,
+            r#"{"detail":"no"}"#,
+            r#"{"type":"error","error":{"type":"x","message":" no "}}"#,
+            "no\n",
+        ] {
+            assert_eq!(words(body.as_bytes()), "no", "{body}");
+        }
+        assert_eq!(words(br#"{"error":{}}"#), r#"{"error":{}}"#);
+        assert_eq!(words(b" "), "it said nothing");
+    }
+
+    #[test]
+    fn a_status_without_a_known_reason_is_only_its_number() {
+        assert_eq!(status_text(StatusCode::from_u16(529).unwrap()), "HTTP 529");
+        assert_eq!(status_text(StatusCode::TOO_MANY_REQUESTS), "HTTP 429 Too Many Requests");
+    }
+}

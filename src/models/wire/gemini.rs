@@ -1,0 +1,194 @@
+//! Google Gemini: `generateContent`.
+//!
+//! Specification: <https://ai.google.dev/api/generate-content>.
+
+use reqwest::Url;
+use reqwest::header::{HeaderMap, InvalidHeaderValue};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    UnexpectedAnswer, Wire, below, instructions_and_talk, parse, secret_value, set_if_some, tool_call,
+};
+use crate::events::TokenUsage;
+use crate::execution::types::{ChatMessage, ChatReply, ChatRequest, ChatRole, ForcedTool};
+
+/// Collections that a model's name may begin with; a bare name is of the first.
+const COLLECTIONS: [&str; 2] = ["models", "tunedModels"];
+
+#[derive(Debug)]
+pub(super) struct GenerateContent;
+
+impl Wire for GenerateContent {
+    fn vendor_base_url(&self) -> &'static str {
+        "https://generativelanguage.googleapis.com/v1beta"
+    }
+
+    fn url(&self, base: Url, model: &str) -> Url {
+        let (collection, model) = match model.split_once('/') {
+            Some((collection, model)) if COLLECTIONS.contains(&collection) => (collection, model),
+            _ => (COLLECTIONS[0], model),
+        };
+        below(base, &[collection, &format!("{model}:generateContent")])
+    }
+
+    /// The key travels in a header: in the query, where the API takes it too, it would reach logs of proxies.
+    fn headers(&self, key: Option<&str>) -> Result<HeaderMap, InvalidHeaderValue> {
+        let mut headers = HeaderMap::new();
+        if let Some(key) = key {
+            headers.insert("x-goog-api-key", secret_value(key)?);
+        }
+        Ok(headers)
+    }
+
+    fn body(&self, _url: &Url, _model: &str, request: &ChatRequest) -> Value {
+        let (system, talk) = instructions_and_talk(&request.messages);
+        let mut body = json!({ "contents": talk.map(content).collect::<Vec<Value>>() });
+        let system = (!system.is_empty()).then(|| json!({ "parts": [{ "text": system }] }));
+        set_if_some(&mut body, "systemInstruction", system);
+        set_if_some(&mut body, "generationConfig", generation_config(request));
+        if let Some(ForcedTool(tool)) = &request.tool {
+            body["tools"] = json!([{ "functionDeclarations": [{
+                "name": tool.name, "description": tool.description, "parametersJsonSchema": tool.parameters,
+            }]}]);
+            body["toolConfig"] = json!({ "functionCallingConfig": { "mode": "ANY" } });
+        }
+        body
+    }
+
+    fn reply(&self, answer: Value) -> Result<ChatReply, UnexpectedAnswer> {
+        let answer: Answer = parse(answer)?;
+        let Some(candidate) = answer.candidates.into_iter().next() else {
+            return Err(UnexpectedAnswer::Lacking(
+                match answer.prompt_feedback.and_then(|f| f.block_reason) {
+                    Some(reason) => format!("has no candidates: the prompt was blocked ({reason})"),
+                    None => "has no candidates".to_owned(),
+                },
+            ));
+        };
+        let mut reply = ChatReply {
+            usage: answer.usage_metadata.unwrap_or_default().into(),
+            model: answer.model_version,
+            response_id: answer.response_id,
+            finish_reason: candidate.finish_reason,
+            ..ChatReply::default()
+        };
+        candidate.content.unwrap_or_default().parts.into_iter().for_each(|part| part.add_to(&mut reply));
+        Ok(reply)
+    }
+}
+
+fn content(message: &ChatMessage) -> Value {
+    let role = if message.role == ChatRole::Assistant { "model" } else { "user" };
+    json!({ "role": role, "parts": [{ "text": message.content }] })
+}
+
+fn generation_config(request: &ChatRequest) -> Option<Value> {
+    let mut config = json!({});
+    set_if_some(&mut config, "temperature", request.temperature);
+    set_if_some(&mut config, "maxOutputTokens", request.max_tokens);
+    (config != json!({})).then_some(config)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    #[serde(default)]
+    candidates: Vec<Candidate>,
+    prompt_feedback: Option<PromptFeedback>,
+    usage_metadata: Option<Usage>,
+    model_version: Option<String>,
+    response_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Candidate {
+    content: Option<Content>,
+    finish_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PromptFeedback {
+    block_reason: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+struct Content {
+    #[serde(default)]
+    parts: Vec<Part>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Part {
+    text: Option<String>,
+    /// True for a thought, which is not said.
+    #[serde(default)]
+    thought: bool,
+    function_call: Option<FunctionCall>,
+}
+
+#[derive(Deserialize)]
+struct FunctionCall {
+    id: Option<String>,
+    name: String,
+    #[serde(default)]
+    args: Value,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Usage {
+    #[serde(rename = "promptTokenCount")]
+    prompt: Option<u64>,
+    #[serde(rename = "candidatesTokenCount")]
+    said: Option<u64>,
+    #[serde(rename = "thoughtsTokenCount")]
+    thought: Option<u64>,
+}
+
+impl Part {
+    fn add_to(self, reply: &mut ChatReply) {
+        if let Some(text) = self.text.filter(|_| !self.thought) {
+            reply.content.push_str(&text);
+        }
+        if let Some(call) = self.function_call {
+            reply.tool_calls.push(tool_call(call.id, call.name, call.args));
+        }
+    }
+}
+
+impl From<Usage> for TokenUsage {
+    /// The API counts thoughts apart; they are paid like what is said.
+    fn from(usage: Usage) -> Self {
+        let output = [usage.said, usage.thought];
+        Self {
+            input_tokens: usage.prompt.unwrap_or_default(),
+            output_tokens: output.into_iter().flatten().sum(),
+            calls: 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_model_name_is_of_the_collection_of_models() {
+        let url =
+            |model: &str| GenerateContent.url(Url::parse("http://h/v1beta/").unwrap(), model).to_string();
+        assert_eq!(url("gemini-2.5-pro"), "http://h/v1beta/models/gemini-2.5-pro:generateContent");
+        assert_eq!(url("models/gemini-2.5-pro"), "http://h/v1beta/models/gemini-2.5-pro:generateContent");
+        assert_eq!(url("tunedModels/mine"), "http://h/v1beta/tunedModels/mine:generateContent");
+    }
+
+    #[test]
+    fn a_blocked_prompt_is_named_as_such() {
+        let answer = json!({ "promptFeedback": { "blockReason": "SAFETY" } });
+        let error = GenerateContent.reply(answer).unwrap_err().to_string();
+        assert_eq!(error, "the answer has no candidates: the prompt was blocked (SAFETY)");
+    }
+}

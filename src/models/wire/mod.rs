@@ -1,0 +1,134 @@
+//! The APIs of model providers: what is sent where, and what an answer means.
+
+mod anthropic;
+mod gemini;
+mod openai;
+
+use std::fmt;
+
+use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderValue, InvalidHeaderValue};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::definitions::ProviderKind;
+use crate::events::ToolCall;
+use crate::execution::types::{ChatMessage, ChatReply, ChatRequest, ChatRole};
+
+/// One provider API.
+pub(super) trait Wire: fmt::Debug + Send + Sync {
+    /// The vendor's own base URL.
+    fn vendor_base_url(&self) -> &'static str;
+
+    /// Whether servers at other addresses than the vendor's do without a key.
+    fn key_is_optional_elsewhere(&self) -> bool {
+        false
+    }
+
+    /// Where calls of `model` are posted below `base`.
+    fn url(&self, base: Url, model: &str) -> Url;
+
+    /// The headers of every call: the key, and what the API asks for.
+    fn headers(&self, key: Option<&str>) -> Result<HeaderMap, InvalidHeaderValue>;
+
+    /// The body of a call to `url`.
+    fn body(&self, url: &Url, model: &str, request: &ChatRequest) -> Value;
+
+    /// What an answer says.
+    fn reply(&self, answer: Value) -> Result<ChatReply, UnexpectedAnswer>;
+}
+
+/// An answer that is JSON but not what the API answers.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UnexpectedAnswer {
+    /// The JSON has another shape.
+    #[error("the answer has another shape than expected: {0}")]
+    Shape(#[from] serde_json::Error),
+    /// It lacks what it is about.
+    #[error("the answer {0}")]
+    Lacking(String),
+}
+
+/// The API of a provider; none for the offline kind.
+pub(super) fn of(kind: ProviderKind) -> Option<&'static dyn Wire> {
+    match kind {
+        ProviderKind::Openai => Some(&openai::ChatCompletions),
+        ProviderKind::Anthropic => Some(&anthropic::Messages),
+        ProviderKind::Gemini => Some(&gemini::GenerateContent),
+        ProviderKind::Scripted => None,
+    }
+}
+
+/// `base` with more path segments, whether or not it ends in a slash. A query stays.
+fn below(mut base: Url, segments: &[&str]) -> Url {
+    if let Ok(mut path) = base.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    base
+}
+
+/// A header value that `Debug` does not show.
+fn secret_value(text: &str) -> Result<HeaderValue, InvalidHeaderValue> {
+    let mut value = HeaderValue::from_str(text)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The instructions in one text, and what was said without blank messages, which some APIs refuse.
+fn instructions_and_talk(messages: &[ChatMessage]) -> (String, impl Iterator<Item = &ChatMessage>) {
+    let spoken = || messages.iter().filter(|message| !message.content.trim().is_empty());
+    let system: Vec<&str> = spoken()
+        .filter(|message| message.role == ChatRole::System)
+        .map(|message| &*message.content)
+        .collect();
+    (system.join("\n\n"), spoken().filter(|message| message.role != ChatRole::System))
+}
+
+/// Sets `key` where there is a value.
+fn set_if_some(body: &mut Value, key: &str, value: Option<impl Into<Value>>) {
+    if let Some(value) = value {
+        body[key] = value.into();
+    }
+}
+
+fn parse<T: DeserializeOwned>(answer: Value) -> Result<T, UnexpectedAnswer> {
+    Ok(serde_json::from_value(answer)?)
+}
+
+/// A tool call with its arguments as JSON, whether they came as JSON or as a text of JSON.
+///
+/// A text that is not JSON is kept as a text: whoever reads the arguments sees what the model said.
+fn tool_call(id: Option<String>, name: String, arguments: Value) -> ToolCall {
+    let arguments = match arguments {
+        Value::Null => Value::Object(Map::new()),
+        Value::String(text) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        arguments => arguments,
+    };
+    ToolCall { id: id.unwrap_or_default(), name, arguments }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_path_is_appended_with_and_without_a_trailing_slash() {
+        for base in ["http://h/v1", "http://h/v1/"] {
+            let url = below(Url::parse(base).unwrap(), &["chat", "completions"]);
+            assert_eq!(url.as_str(), "http://h/v1/chat/completions");
+        }
+        let url = below(Url::parse("http://h/v1?api-version=2").unwrap(), &["chat"]);
+        assert_eq!(url.as_str(), "http://h/v1/chat?api-version=2");
+    }
+
+    #[test]
+    fn arguments_that_are_not_json_are_kept_as_text() {
+        let arguments = |value| tool_call(None, "t".into(), value).arguments;
+        assert_eq!(arguments(json!("{\"a\":1}")), json!({"a": 1}));
+        assert_eq!(arguments(json!({"a": 1})), json!({"a": 1}));
+        assert_eq!(arguments(json!("{\"a\":")), json!("{\"a\":"));
+        assert_eq!(arguments(Value::Null), json!({}));
+    }
+}

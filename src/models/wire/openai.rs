@@ -1,0 +1,181 @@
+//! Chat completions with tools: `OpenAI`, and servers that speak alike (`LiteLLM`, vLLM, Ollama, llama.cpp).
+//!
+//! Specification: <https://platform.openai.com/docs/api-reference/chat>.
+
+use reqwest::Url;
+use reqwest::header::{AUTHORIZATION, HeaderMap, InvalidHeaderValue};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{UnexpectedAnswer, Wire, below, parse, secret_value, set_if_some, tool_call};
+use crate::events::{TokenUsage, ToolCall};
+use crate::execution::types::{ChatReply, ChatRequest, ForcedTool};
+
+/// Hosts whose newer models refuse `max_tokens`; servers elsewhere know only that name.
+const HOSTS_OF_MAX_COMPLETION_TOKENS: [&str; 2] = ["api.openai.com", ".openai.azure.com"];
+
+#[derive(Debug)]
+pub(super) struct ChatCompletions;
+
+impl Wire for ChatCompletions {
+    fn vendor_base_url(&self) -> &'static str {
+        "https://api.openai.com/v1"
+    }
+
+    fn key_is_optional_elsewhere(&self) -> bool {
+        true
+    }
+
+    fn url(&self, base: Url, _model: &str) -> Url {
+        below(base, &["chat", "completions"])
+    }
+
+    fn headers(&self, key: Option<&str>) -> Result<HeaderMap, InvalidHeaderValue> {
+        let mut headers = HeaderMap::new();
+        if let Some(key) = key {
+            headers.insert(AUTHORIZATION, secret_value(&format!("Bearer {key}"))?);
+        }
+        Ok(headers)
+    }
+
+    fn body(&self, url: &Url, model: &str, request: &ChatRequest) -> Value {
+        let mut body = json!({ "model": model, "messages": request.messages });
+        set_if_some(&mut body, "temperature", request.temperature);
+        set_if_some(&mut body, max_tokens_key(url), request.max_tokens);
+        if let Some(ForcedTool(tool)) = &request.tool {
+            body["tools"] = json!([{ "type": "function", "function": {
+                "name": tool.name, "description": tool.description, "parameters": tool.parameters,
+            }}]);
+            body["tool_choice"] = json!("required");
+        }
+        body
+    }
+
+    fn reply(&self, answer: Value) -> Result<ChatReply, UnexpectedAnswer> {
+        let answer: Answer = parse(answer)?;
+        let Some(choice) = answer.choices.into_iter().next() else {
+            return Err(UnexpectedAnswer::Lacking("has no choices".to_owned()));
+        };
+        let Message { content, refusal, tool_calls } = choice.message;
+        Ok(ChatReply {
+            content: content.or(refusal).map(Content::into_text).unwrap_or_default(),
+            tool_calls: tool_calls.unwrap_or_default().into_iter().map(Call::into_tool_call).collect(),
+            usage: answer.usage.unwrap_or_default().into(),
+            model: answer.model,
+            response_id: answer.id,
+            finish_reason: choice.finish_reason,
+        })
+    }
+}
+
+fn max_tokens_key(url: &Url) -> &'static str {
+    let host = url.host_str().unwrap_or_default();
+    if HOSTS_OF_MAX_COMPLETION_TOKENS.iter().any(|known| host.ends_with(known)) {
+        "max_completion_tokens"
+    } else {
+        "max_tokens"
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    id: Option<String>,
+    model: Option<String>,
+    #[serde(default)]
+    choices: Vec<Choice>,
+    usage: Option<Usage>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    message: Message,
+    finish_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    content: Option<Content>,
+    refusal: Option<Content>,
+    tool_calls: Option<Vec<Call>>,
+}
+
+/// A text, or typed parts of which some are text.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Content {
+    Text(String),
+    Parts(Vec<Part>),
+}
+
+#[derive(Deserialize)]
+struct Part {
+    #[serde(default)]
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct Call {
+    id: Option<String>,
+    function: Function,
+}
+
+#[derive(Deserialize)]
+struct Function {
+    name: String,
+    #[serde(default)]
+    arguments: Value,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Usage {
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+}
+
+impl Content {
+    fn into_text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Parts(parts) => parts.into_iter().map(|part| part.text).collect(),
+        }
+    }
+}
+
+impl Call {
+    fn into_tool_call(self) -> ToolCall {
+        tool_call(self.id, self.function.name, self.function.arguments)
+    }
+}
+
+impl From<Usage> for TokenUsage {
+    fn from(usage: Usage) -> Self {
+        Self {
+            input_tokens: usage.prompt_tokens.unwrap_or_default(),
+            output_tokens: usage.completion_tokens.unwrap_or_default(),
+            calls: 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_text_are_joined_and_a_refusal_is_what_was_said() {
+        let reply =
+            |message: Value| ChatCompletions.reply(json!({ "choices": [{ "message": message }] })).unwrap();
+        let parts = json!([{ "type": "thinking", "thinking": [] }, { "type": "text", "text": "hi" }]);
+        assert_eq!(reply(json!({ "content": parts })).content, "hi");
+        assert_eq!(reply(json!({ "content": null, "refusal": "I will not" })).content, "I will not");
+    }
+
+    #[test]
+    fn only_the_vendor_gets_the_newer_name_of_the_token_limit() {
+        let key = |url: &str| max_tokens_key(&Url::parse(url).unwrap());
+        assert_eq!(key("https://api.openai.com/v1/chat/completions"), "max_completion_tokens");
+        assert_eq!(key("https://x.openai.azure.com/openai/v1/chat/completions"), "max_completion_tokens");
+        assert_eq!(key("http://127.0.0.1:11434/v1/chat/completions"), "max_tokens");
+    }
+}
