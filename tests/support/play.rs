@@ -136,7 +136,7 @@ impl Stage {
             projects: stage.clone(),
             models: stage.clone(),
             targets: stage.clone(),
-            defaults: PlanDefaults { max_turns: 10, timeout: Duration::from_secs(60), model: None },
+            defaults: PlanDefaults { max_turns: 10, timeout: Duration::from_mins(1), model: None },
         };
         let orchestrator = Orchestrator { planner, tracers: stage, clock: Arc::new(SystemClock) };
         orchestrator.run(request, RunContext { attempt: 1, resumed, journal: &journal, stop: &stop }).await
