@@ -1,31 +1,22 @@
 //! `serve`: the worker, from its settings to its graceful stop.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::arguments::{Layers, ServeOptions};
-use super::error::{CliError, Finished};
-use super::wiring::{self, Definitions};
-use crate::events::SetId;
-use crate::queue::cancellation::Cancellations;
-use crate::queue::connection::Connection;
-use crate::queue::consumer::Consumer;
-use crate::queue::dead_letters::DeadLetters;
-use crate::queue::publisher::EventPublisher;
-use crate::queue::run_state::RunStates;
-use crate::queue::topology::{self, Topology};
+use super::error::{CliError, Finished, chain};
+use super::terminal::say;
+use super::wiring::{self, Definitions, Running};
 use crate::settings::Settings;
-use crate::telemetry::export::OtlpSender;
-use crate::telemetry::run::RunTracerFactory;
-use crate::telemetry::worker::{Metrics, WorkerTelemetry};
-use crate::worker::{Health, Processor, ProcessorParts, Service, serve_health};
+use crate::telemetry::Metrics;
+use crate::telemetry::worker;
+use crate::worker::{Health, serve_health};
 
 /// Name of a worker at the broker.
 const CLIENT_NAME: &str = "scenario-worker serve";
+/// Exit code after a second signal, as shells report a process that was interrupted.
+const INTERRUPTED: i32 = 130;
 
 /// Runs the worker until it is told to stop.
 pub(super) async fn run(layers: &Layers, options: ServeOptions) -> Result<Finished, CliError> {
@@ -33,10 +24,56 @@ pub(super) async fn run(layers: &Layers, options: ServeOptions) -> Result<Finish
     if let Some(concurrency) = options.concurrency {
         settings.worker.concurrency = concurrency;
     }
-    let telemetry = WorkerTelemetry::start(&settings.telemetry.worker).map_err(CliError::refused)?;
+    let telemetry = worker::init(&settings.telemetry.worker).map_err(|error| CliError::refused(chain(&error)))?;
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
-    let result = work(&settings, telemetry.metrics(), stop).await;
+    let result = work(&settings, &telemetry.metrics(), stop).await;
     telemetry.shutdown().await;
     result
+}
+
+async fn work(settings: &Settings, metrics: &Metrics, stop: CancellationToken) -> Result<Finished, CliError> {
+    let definitions = Definitions::open(settings).await?;
+    let connection = wiring::connect(settings, CLIENT_NAME).await?;
+    let Running { service, bound } = wiring::service(settings, &definitions, &connection, metrics).await?;
+    let health = Health { connection, store: definitions.store.clone(), metrics: metrics.clone(), stop: stop.clone(), bound };
+    let ended = CancellationToken::new();
+    let server = tokio::spawn(serve_health(listen(settings).await?, health, ended.clone()));
+    tracing::info!(
+        concurrency = settings.worker.concurrency,
+        consumer = %settings.consumer.durable,
+        health = %settings.http.bind,
+        "the worker takes requests"
+    );
+    let worked = service.run(stop).await;
+    ended.cancel();
+    if let Ok(Err(error)) = server.await {
+        tracing::warn!(%error, "the health server failed");
+    }
+    definitions.store.close().await;
+    worked.map_err(|error| CliError::out_of_reach(&error))?;
+    tracing::info!("the worker has stopped");
+    Ok(Finished::Well)
+}
+
+async fn listen(settings: &Settings) -> Result<TcpListener, CliError> {
+    let bind = settings.http.bind;
+    let failed = |error| CliError::refused(format!("`http.bind` is {bind}, which cannot be listened on: {error}"));
+    TcpListener::bind(bind).await.map_err(failed)
+}
+
+/// The first signal stops gracefully; the second one at once.
+fn stop_on_signals(stop: CancellationToken) -> Result<(), CliError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(CliError::refused)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::refused)?;
+    tokio::spawn(async move {
+        let mut received = async || tokio::select! { _ = terminate.recv() => (), _ = interrupt.recv() => () };
+        received().await;
+        tracing::info!("told to stop; a second signal stops at once");
+        stop.cancel();
+        received().await;
+        say("stopped at once; runs under way are delivered to another worker");
+        std::process::exit(INTERRUPTED);
+    });
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! The spans of a trace as a tree.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::{BAD, DIM, styled};
@@ -12,9 +12,9 @@ const NAME_COLUMN: usize = 64;
 #[derive(Debug, Clone)]
 pub(crate) struct TreeSpan {
     /// Its id.
-    pub(crate) id: Vec<u8>,
+    pub(crate) id: String,
     /// Its parent's id; empty for a root.
-    pub(crate) parent: Vec<u8>,
+    pub(crate) parent: String,
     /// Its name.
     pub(crate) name: String,
     /// When it began, in nanoseconds of the epoch.
@@ -25,27 +25,30 @@ pub(crate) struct TreeSpan {
     pub(crate) error: Option<String>,
 }
 
+/// Spans by their parent; roots have none.
+type Children<'a> = HashMap<Option<&'a str>, Vec<&'a TreeSpan>>;
+
 /// The tree as lines. A span whose parent is not among `spans` is shown as a root.
 pub(crate) fn tree(spans: &[TreeSpan]) -> String {
-    let ids: HashMap<&[u8], ()> = spans.iter().map(|span| (span.id.as_slice(), ())).collect();
-    let mut children: HashMap<&[u8], Vec<&TreeSpan>> = HashMap::new();
+    let ids: HashSet<&str> = spans.iter().map(|span| span.id.as_str()).collect();
+    let mut children: Children<'_> = HashMap::new();
     for span in spans {
-        let parent: &[u8] = if ids.contains_key(span.parent.as_slice()) { &span.parent } else { &[] };
+        let parent = Some(span.parent.as_str()).filter(|parent| ids.contains(parent));
         children.entry(parent).or_default().push(span);
     }
     for siblings in children.values_mut() {
         siblings.sort_by_key(|span| span.start_nanos);
     }
     let mut lines = Vec::new();
-    for root in children.get(&[] as &[u8]).into_iter().flatten() {
+    for root in children.get(&None).into_iter().flatten() {
         lines.push(line("", root));
         below(root, "", &children, &mut lines);
     }
     lines.join("\n")
 }
 
-fn below(parent: &TreeSpan, indent: &str, children: &HashMap<&[u8], Vec<&TreeSpan>>, lines: &mut Vec<String>) {
-    let Some(siblings) = children.get(parent.id.as_slice()) else { return };
+fn below(parent: &TreeSpan, indent: &str, children: &Children<'_>, lines: &mut Vec<String>) {
+    let Some(siblings) = children.get(&Some(parent.id.as_str())) else { return };
     for (position, child) in siblings.iter().enumerate() {
         let is_last = position + 1 == siblings.len();
         let (branch, stem) = if is_last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
@@ -65,14 +68,14 @@ fn line(indent: &str, span: &TreeSpan) -> String {
 mod tests {
     use super::*;
 
-    fn span(id: u8, parent: &[u8], name: &str, start_nanos: u64) -> TreeSpan {
-        let (id, parent, name) = (vec![id], parent.to_vec(), name.to_owned());
+    fn span(id: &str, parent: &str, name: &str, start_nanos: u64) -> TreeSpan {
+        let (id, parent, name) = (id.to_owned(), parent.to_owned(), name.to_owned());
         TreeSpan { id, parent, name, start_nanos, duration: Duration::from_millis(1), error: None }
     }
 
     #[test]
     fn children_stand_below_their_parent_in_the_order_of_time() {
-        let spans = [span(3, &[1], "later", 30), span(1, &[9], "root", 10), span(2, &[1], "earlier", 20)];
+        let spans = [span("3", "1", "later", 30), span("1", "9", "root", 10), span("2", "1", "earlier", 20)];
         let names: Vec<String> =
             tree(&spans).lines().map(|line| line[..20].trim().to_owned()).collect();
         assert_eq!(names, ["root", "├─ earlier", "└─ later"]);

@@ -1,0 +1,105 @@
+//! Everything that the demo runs: broker, store, agent, OTLP receiver, worker. All of it on free loopback ports.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use axum::Router;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::agent;
+use super::nats_server::NatsServer;
+use super::traces::Traces;
+use crate::cli::error::CliError;
+use crate::cli::wiring::{self, Definitions, Running};
+use crate::queue::connection::Connection;
+use crate::queue::scheduler::Scheduler;
+use crate::settings::Settings;
+use crate::store::{ImportMode, SourceFile, parse};
+use crate::telemetry::Metrics;
+use crate::worker::ServiceError;
+
+/// The demo's definitions.
+const DEFINITIONS: &str = include_str!("../../../config/demo.yaml");
+/// What they are called in messages.
+const DEFINITIONS_NAME: &str = "config/demo.yaml";
+/// Name of the demo's worker at the broker.
+const CLIENT_NAME: &str = "scenario-worker demo";
+/// File of the demo's store.
+const STORE_FILE: &str = "demo.db";
+
+/// The demo's servers and worker.
+pub(super) struct Stage {
+    /// Where everything is.
+    pub(super) settings: Settings,
+    /// The client's way to the broker.
+    pub(super) connection: Connection,
+    /// Schedules runs.
+    pub(super) scheduler: Scheduler,
+    /// What the tenant's endpoint received.
+    pub(super) traces: Traces,
+    /// The sample agent.
+    pub(super) agent_url: String,
+    worker: JoinHandle<Result<(), ServiceError>>,
+    stop: CancellationToken,
+    _nats: NatsServer,
+    _folder: TempDir,
+}
+
+impl Stage {
+    /// Starts everything, and imports the definitions.
+    pub(super) async fn set(nats_server: Option<PathBuf>) -> Result<Self, CliError> {
+        let folder = tempfile::tempdir().map_err(CliError::refused)?;
+        let nats = NatsServer::start(nats_server, folder.path()).await.map_err(|e| CliError::out_of_reach(&e))?;
+        let traces = Traces::default();
+        let agent_url = serve(agent::router()).await?;
+        let otlp_url = serve(traces.router()).await?;
+        let settings = settings(&nats, &folder);
+        let definitions = Definitions::open(&settings).await?;
+        import(&definitions, &agent_url, &otlp_url).await?;
+        let connection = wiring::connect(&settings, CLIENT_NAME).await?;
+        let metrics = Metrics::new().map_err(CliError::refused)?;
+        let Running { service, .. } = wiring::service(&settings, &definitions, &connection, &metrics).await?;
+        let stop = CancellationToken::new();
+        let worker = tokio::spawn(service.run(stop.clone()));
+        let scheduler = definitions.scheduler(&connection, &settings)?;
+        Ok(Self { settings, connection, scheduler, traces, agent_url, worker, stop, _nats: nats, _folder: folder })
+    }
+
+    /// Stops the worker, then the servers.
+    pub(super) async fn strike(self) -> Result<(), CliError> {
+        self.stop.cancel();
+        let ended = self.worker.await.map_err(CliError::refused)?;
+        ended.map_err(|error| CliError::out_of_reach(&error))
+    }
+}
+
+fn settings(nats: &NatsServer, folder: &TempDir) -> Settings {
+    let mut settings = Settings::default();
+    settings.nats.url.clone_from(&nats.url);
+    settings.store.url = format!("sqlite://{}", folder.path().join(STORE_FILE).display());
+    settings
+}
+
+async fn import(definitions: &Definitions, agent_url: &str, otlp_url: &str) -> Result<(), CliError> {
+    let variables = HashMap::from([("DEMO_AGENT_URL", agent_url), ("DEMO_OTLP_URL", otlp_url)]);
+    let lookup = |name: &str| variables.get(name).map(ToString::to_string);
+    let file = SourceFile { name: DEFINITIONS_NAME.to_owned(), text: DEFINITIONS.to_owned() };
+    let documents = parse(&[file], &lookup).map_err(CliError::refused)?;
+    let imported = definitions.store.import(&documents, ImportMode::default(), definitions.targets.as_ref()).await;
+    imported.map(drop).map_err(CliError::refused)
+}
+
+/// Serves `router` on a free loopback port for the rest of the process's life.
+async fn serve(router: Router) -> Result<String, CliError> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(CliError::refused)?;
+    let address = listener.local_addr().map_err(CliError::refused)?;
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            tracing::error!(%error, "a server of the demo stopped");
+        }
+    });
+    Ok(format!("http://{address}"))
+}
