@@ -43,9 +43,8 @@ fn project(reader: &mut Reader<'_>, root: &Field<'_>) -> Option<Project> {
 }
 
 fn providers(reader: &mut Reader<'_>, root: &Field<'_>) -> Vec<Provider> {
-    let found = reader.list::<Provider>(root, "providers");
+    let found = reader.list::<Provider>(root, "providers", Kind::Provider);
     let each = found.into_iter().map(|(field, provider)| {
-        reader.define(Kind::Provider, &provider.id, &field);
         rules::provider(reader, &field, &provider);
         provider
     });
@@ -73,9 +72,8 @@ fn secrets(reader: &mut Reader<'_>, root: &Field<'_>) -> Secrets {
 }
 
 fn prompts(reader: &mut Reader<'_>, root: &Field<'_>) -> Vec<Prompt> {
-    let found = reader.list::<Prompt>(root, "prompts");
+    let found = reader.list::<Prompt>(root, "prompts", Kind::Prompt);
     let each = found.into_iter().map(|(field, prompt)| {
-        reader.define(Kind::Prompt, &prompt.id, &field);
         rules::prompt(reader, &field, &prompt);
         prompt
     });
@@ -83,9 +81,8 @@ fn prompts(reader: &mut Reader<'_>, root: &Field<'_>) -> Vec<Prompt> {
 }
 
 fn agents(reader: &mut Reader<'_>, root: &Field<'_>) -> Vec<AgentDefinition> {
-    let found = reader.list::<AgentDefinition>(root, "agents");
+    let found = reader.list::<AgentDefinition>(root, "agents", Kind::Agent);
     let each = found.into_iter().map(|(field, agent)| {
-        reader.define(Kind::Agent, &agent.id, &field);
         rules::id(reader, &field.at("id"), &agent.id);
         agent
     });
@@ -93,9 +90,8 @@ fn agents(reader: &mut Reader<'_>, root: &Field<'_>) -> Vec<AgentDefinition> {
 }
 
 fn scenarios(reader: &mut Reader<'_>, root: &Field<'_>) -> Vec<Scenario> {
-    let found = reader.list::<Scenario>(root, "scenarios");
+    let found = reader.list::<Scenario>(root, "scenarios", Kind::Scenario);
     let each = found.into_iter().map(|(field, scenario)| {
-        reader.define(Kind::Scenario, scenario.id.as_str(), &field);
         rules::scenario(reader, &field, &scenario);
         scenario
     });

@@ -67,7 +67,7 @@ impl<'a> Field<'a> {
     }
 
     /// What `path` leads to from here.
-    pub(super) fn follow(&self, path: &serde_path_to_error::Path) -> Self {
+    pub(super) fn follow(&self, path: &[&Segment]) -> Self {
         path.iter().fold(self.clone(), |field, segment| match segment {
             Segment::Seq { index } => field.item(*index),
             Segment::Map { key } => field.at(key),

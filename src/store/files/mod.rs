@@ -88,3 +88,6 @@ fn read_document(
     let (document, origins) = found?;
     Some(ParsedDocument::new(file, document, origins, hidden))
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,7 @@ impl Problem {
     /// The text of the file is not shown: it may hold credentials.
     pub(super) fn of_syntax(file: &str, error: &serde_saphyr::Error) -> Self {
         let place = error.location().map(Place::from);
-        let mut reason = error.without_snippet().to_string();
+        let mut reason = error.without_snippet().render_with_formatter(&serde_saphyr::UserMessageFormatter);
         // It names the place once more, after what is wrong.
         if let Some(end) = reason.find(" at line ").filter(|_| place.is_some()) {
             reason.truncate(end);

@@ -1,6 +1,8 @@
 //! Reads typed values out of a document and remembers what is wrong.
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_path_to_error::Segment;
 
 use super::field::Field;
 use super::node::{Content, Node};
@@ -59,37 +61,64 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The items of the list `key` that have the shape of `T`, with their fields.
+    /// The items of the list `key` that have the shape of `T`, with their fields. What has an id is defined by it.
     pub(super) fn list<'n, T: DeserializeOwned>(
         &mut self,
         parent: &Field<'n>,
         key: &str,
+        kind: Kind,
     ) -> Vec<(Field<'n>, T)> {
         let Some(list) = parent.get(key) else { return Vec::new() };
         if !matches!(list.node.content, Content::List(_)) {
             self.report(&list, "must be a list");
         }
-        let fields = (0..list.list().len()).map(|index| list.item(index));
-        fields.filter_map(|field| self.value(&field).map(|value| (field, value))).collect()
+        let fields: Vec<_> = (0..list.list().len()).map(|index| list.item(index)).collect();
+        for field in &fields {
+            if let Some(Content::Scalar(Value::String(id))) = field.get("id").map(|id| &id.node.content) {
+                self.define(kind, id, field);
+            }
+        }
+        fields.into_iter().filter_map(|field| self.value(&field).map(|value| (field, value))).collect()
     }
 
-    /// The value of `field` if it has the shape of `T`.
+    /// The value of `field` if it has the shape of `T`. Keys that `T` does not know are reported, each of them, and
+    /// the rest is read without them.
     pub(super) fn value<T: DeserializeOwned>(&mut self, field: &Field<'_>) -> Option<T> {
-        match serde_path_to_error::deserialize(field.node.to_json()) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.misfit(&field.follow(error.path()), &error.inner().to_string());
-                None
-            }
+        let mut json = field.node.to_json();
+        loop {
+            let error = match serde_path_to_error::deserialize(&json) {
+                Ok(value) => return Some(value),
+                Err(error) => error,
+            };
+            let (path, reason) = (Vec::from_iter(error.path()), error.inner().to_string());
+            let unknown = path.split_last().filter(|_| reason.starts_with(UNKNOWN_FIELD));
+            let Some((key, parent)) = unknown.and_then(|(last, parent)| Some((key(last)?, parent))) else {
+                self.misfit(&field.follow(&path), &reason);
+                return None;
+            };
+            self.report(&field.follow(parent).key(key), reason.as_str());
+            remove(&mut json, parent, key)?;
         }
     }
 
     fn misfit(&mut self, field: &Field<'_>, reason: &str) {
-        let unknown = reason.strip_prefix(UNKNOWN_FIELD).and_then(|rest| rest.split_once('`'));
-        match unknown {
-            Some((key, _)) if !field.entries().is_empty() => self.report(&field.key(key), reason),
-            _ if field.path.ends_with(API_KEY) => self.report(field, NOT_A_TEXT),
-            _ => self.report(field, reason),
-        }
+        self.report(field, if field.path.ends_with(API_KEY) { NOT_A_TEXT } else { reason });
     }
+}
+
+fn key(segment: &Segment) -> Option<&str> {
+    match segment {
+        Segment::Map { key } => Some(key),
+        _ => None,
+    }
+}
+
+/// Removes `key` from the mapping that `path` leads to, if it is there.
+fn remove(json: &mut Value, path: &[&Segment], key: &str) -> Option<()> {
+    let mapping = path.iter().try_fold(json, |value, segment| match segment {
+        Segment::Seq { index } => value.get_mut(index),
+        Segment::Map { key } => value.get_mut(key),
+        Segment::Enum { .. } | Segment::Unknown => Some(value),
+    })?;
+    mapping.as_object_mut()?.shift_remove(key).map(drop)
 }
