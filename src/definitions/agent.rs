@@ -1,5 +1,7 @@
 //! An agent under test that lives behind an interface.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -7,8 +9,9 @@ use crate::events::TargetType;
 
 /// An agent: its id, its type, and what the adapter of that type makes of the rest.
 ///
-/// The rest stays untyped here so that a new target type needs no change in this room.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The rest stays untyped here so that a new target type needs no change in this room. `Debug` shows only the
+/// names in it: nobody here knows which of its values are credentials.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct AgentDefinition {
     /// The agent's id.
     pub id: String,
@@ -18,4 +21,28 @@ pub struct AgentDefinition {
     /// What that adapter reads.
     #[serde(flatten)]
     pub config: Map<String, Value>,
+}
+
+impl fmt::Debug for AgentDefinition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AgentDefinition")
+            .field("id", &self.id)
+            .field("kind", &self.kind)
+            .field("config", &self.config.keys().collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_does_not_print_what_may_be_a_credential() {
+        let agent: AgentDefinition =
+            serde_json::from_str(r#"{"id":"shop","type":"http","auth":{"token":"hunter2"}}"#).unwrap();
+        let printed = format!("{agent:?}");
+        assert!(printed.contains("shop") && printed.contains("auth"), "{printed}");
+        assert!(!printed.contains("hunter2"), "{printed}");
+    }
 }

@@ -77,7 +77,7 @@ pub struct ScriptedModel {
 
 /// One line of an offline model: a string, or a string for an occasion.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields, expecting = "expected a text, or `when` and `text` and nothing else")]
 pub enum ScriptedReply {
     /// Said in its turn.
     Line(String),

@@ -8,9 +8,9 @@ use time::OffsetDateTime;
 
 use super::failure::{PlanError, RunFailure, Unavailable};
 use super::types::{ChatReply, ChatRequest, Conversation, Message, ModelName, SpanEnd, SpanStart, TraceSpec};
-use crate::definitions::{Project, Provider, Scenario};
+use crate::definitions::{AgentDefinition, Project, Prompt, Provider, Scenario, Secrets};
 use crate::events::{
-    ProjectId, RunKey, RunRequest, RunStarted, ScenarioId, TargetRef, TelemetryReceipt, TokenUsage, ToolCall,
+    ProjectId, ReferenceId, RunKey, RunRequest, RunStarted, ScenarioId, TargetRef, TelemetryReceipt, TokenUsage, ToolCall,
     TraceContext,
 };
 
@@ -219,4 +219,38 @@ pub trait ProviderRepository: Send + Sync {
     /// # Errors
     /// [`Unavailable`] if the store does not answer.
     async fn providers(&self, project: &ProjectId) -> Result<Vec<Provider>, Unavailable>;
+}
+
+/// Finds prompts.
+#[async_trait]
+pub trait PromptRepository: Send + Sync {
+    /// The prompt `id` of `project`, if there is one.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the store does not answer.
+    async fn prompt(&self, project: &ProjectId, id: &ReferenceId) -> Result<Option<Prompt>, Unavailable>;
+}
+
+/// Finds agents under test.
+#[async_trait]
+pub trait AgentRepository: Send + Sync {
+    /// The agent `id` of `project`, if there is one.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the store does not answer.
+    async fn agent(
+        &self,
+        project: &ProjectId,
+        id: &ReferenceId,
+    ) -> Result<Option<AgentDefinition>, Unavailable>;
+}
+
+/// Finds secrets.
+#[async_trait]
+pub trait SecretRepository: Send + Sync {
+    /// The secrets of `project` by name.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the store does not answer.
+    async fn secrets(&self, project: &ProjectId) -> Result<Secrets, Unavailable>;
 }

@@ -1,1 +1,23 @@
-//! Definitions kept in SQLite or PostgreSQL.
+//! Definitions kept in SQLite or PostgreSQL, and the way from definition files into them.
+//!
+//! [`Store`] is the database; it implements the repositories of [`crate::execution::ports`]. [`files`] reads
+//! definition files; [`Store::import`] brings what they say into the database in one transaction.
+
+mod address;
+mod database;
+mod error;
+pub mod files;
+mod import;
+mod kind;
+mod plan;
+mod report;
+mod repositories;
+mod sqlite;
+mod tables;
+
+pub use database::Store;
+pub use error::{ImportError, StoreError};
+pub use import::ImportMode;
+pub use kind::Kind;
+pub use plan::AgentCheck;
+pub use report::{Changes, ImportReport};

@@ -2,3 +2,4 @@
 
 pub(crate) mod openai;
 pub(crate) mod play;
+pub(crate) mod database;

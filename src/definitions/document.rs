@@ -1,0 +1,20 @@
+//! All that one document of a definition file says.
+
+use super::{AgentDefinition, Project, Prompt, Provider, Scenario, Secrets};
+
+/// One project with what belongs to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document {
+    /// The project that everything else belongs to.
+    pub project: Project,
+    /// Its model providers.
+    pub providers: Vec<Provider>,
+    /// Its secrets by name.
+    pub secrets: Secrets,
+    /// Its prompts.
+    pub prompts: Vec<Prompt>,
+    /// Its agents under test.
+    pub agents: Vec<AgentDefinition>,
+    /// Its scenarios.
+    pub scenarios: Vec<Scenario>,
+}

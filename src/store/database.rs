@@ -1,0 +1,149 @@
+//! The database: opened, migrated, asked whether it is there.
+
+use std::time::Duration;
+
+use sqlx::any::{Any, AnyPoolOptions};
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{AnyConnection, AnyPool, Connection, Executor, Transaction};
+
+use super::address::Address;
+use super::error::StoreError;
+use super::sqlite;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations");
+
+/// Connections of one process at most. Lookups are short and few: some for each run that begins.
+const MAX_CONNECTIONS: u32 = 8;
+
+/// How long a caller waits for a connection before the store counts as out of reach.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// PostgreSQL alone: one import after the other, while readers go on.
+const POSTGRES_ONE_WRITER: &str = "LOCK TABLE projects IN EXCLUSIVE MODE";
+
+/// Definitions of projects, in SQLite or PostgreSQL. Clones share their connections.
+#[derive(Clone)]
+pub struct Store {
+    pool: AnyPool,
+    address: Address,
+}
+
+impl Store {
+    /// Connects to the database at `url`: `sqlite://FILE` (created when missing), `sqlite::memory:` or
+    /// `postgres://…`. The tables are left as they are, see [`Store::migrate`].
+    ///
+    /// # Errors
+    /// [`StoreError`] if the URL cannot be used or the database cannot be reached.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let address = Address::parse(url)?;
+        if let Address::SqliteFile { path, .. } = &address {
+            sqlite::create_file(path)?;
+        }
+        probe(&address).await?;
+        let pool = pool_options(&address).connect_lazy_with(address.options().clone());
+        let store = Self { pool, address };
+        store.ping().await?;
+        Ok(store)
+    }
+
+    /// Brings the tables up to date. Any number of workers may do so at once.
+    ///
+    /// # Errors
+    /// [`StoreError::Migrate`] if a migration fails, or the tables are newer than this program.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        let sqlite = self.address.is_sqlite();
+        let result = if sqlite { self.migrate_sqlite().await } else { self.migrate_postgres().await };
+        result.map_err(|source| StoreError::Migrate { database: self.address.shown(), source })
+    }
+
+    /// SQLite has no lock for migrations, so the write lock of a transaction around them all has to serve.
+    async fn migrate_sqlite(&self) -> Result<(), MigrateError> {
+        let mut transaction = self.pool.begin_with(sqlite::BEGIN_WRITING).await?;
+        MIGRATIONS.run(&mut *transaction).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// A failed migration keeps its lock until its connection is closed.
+    async fn migrate_postgres(&self) -> Result<(), MigrateError> {
+        let mut connection = self.pool.acquire().await?;
+        let result = MIGRATIONS.run(&mut *connection).await;
+        if result.is_err() {
+            connection.close().await?;
+        }
+        result
+    }
+
+    /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if there is none.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let answer = async { self.pool.acquire().await?.ping().await };
+        answer.await.map_err(|source| self.failed("asking for a sign of life", source))
+    }
+
+    /// Closes every connection. What is asked afterwards fails.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    pub(super) fn pool(&self) -> &AnyPool {
+        &self.pool
+    }
+
+    /// Begins a transaction that no other writer can come between.
+    pub(super) async fn begin_writing(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        if self.address.is_sqlite() {
+            return self.pool.begin_with(sqlite::BEGIN_WRITING).await;
+        }
+        let mut transaction = self.pool.begin().await?;
+        transaction.execute(POSTGRES_ONE_WRITER).await?;
+        Ok(transaction)
+    }
+
+    /// What was attempted on this database, for an error.
+    pub(super) fn attempt(&self, what: &str) -> String {
+        format!("{what} in {}", self.address.shown())
+    }
+
+    pub(super) fn failed(&self, what: &str, source: sqlx::Error) -> StoreError {
+        StoreError::Database { attempted: self.attempt(what), source }
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("database", &self.address.shown()).finish_non_exhaustive()
+    }
+}
+
+fn pool_options(address: &Address) -> AnyPoolOptions {
+    let options = AnyPoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT);
+    match address {
+        // The database is gone when its connection is, and a second connection would have one of its own.
+        Address::SqliteMemory { .. } => options.max_connections(1).idle_timeout(None).max_lifetime(None),
+        Address::SqliteFile { .. } => {
+            options.max_connections(MAX_CONNECTIONS).after_connect(|connection, _| {
+                Box::pin(async move { connection.execute(sqlite::WAIT_FOR_LOCKS).await.map(drop) })
+            })
+        }
+        Address::Postgres { .. } => options.max_connections(MAX_CONNECTIONS),
+    }
+}
+
+/// Connects once without the pool, which would only say that it ran out of time.
+async fn probe(address: &Address) -> Result<(), StoreError> {
+    let first_contact = async {
+        match address {
+            Address::SqliteFile { options, .. } => sqlite::use_write_ahead_log(options).await,
+            Address::SqliteMemory { .. } => Ok(()),
+            Address::Postgres { options, .. } => AnyConnection::connect_with(options).await?.close().await,
+        }
+    };
+    let result = tokio::time::timeout(ACQUIRE_TIMEOUT, first_contact).await;
+    result.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|source| StoreError::Database {
+        attempted: format!("connecting to {}", address.shown()),
+        source,
+    })
+}

@@ -1,0 +1,93 @@
+//! Definition files: YAML or JSON text, checked, with the place of everything that is wrong.
+
+mod document;
+mod field;
+mod node;
+mod parsed;
+mod problem;
+mod reader;
+mod rules;
+mod variables;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use self::node::Node;
+pub use self::parsed::ParsedDocument;
+pub use self::problem::{Place, Problem, Problems};
+use self::reader::Reader;
+use self::variables::Variables;
+
+/// A definition file before it is understood.
+#[derive(Clone)]
+pub struct SourceFile {
+    /// What the file is called in errors.
+    pub name: String,
+    /// Its text: YAML, of which JSON is a part. It may hold credentials, so there is no `Debug`.
+    pub text: String,
+}
+
+/// A definition file that could not be read from the disk.
+#[derive(Debug, thiserror::Error)]
+#[error("reading the definition file '{}' failed", path.display())]
+pub struct UnreadableFile {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl SourceFile {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// [`UnreadableFile`] if it cannot be opened or is not UTF-8.
+    pub fn read(path: &Path) -> Result<Self, UnreadableFile> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| UnreadableFile { path: path.to_owned(), source })?;
+        Ok(Self { name: path.display().to_string(), text })
+    }
+}
+
+/// Understands `files`. `variable` gives the value of an environment variable that a text refers to as `${NAME}`.
+///
+/// # Errors
+/// [`Problems`] with everything that is wrong in any of the files.
+pub fn parse(
+    files: &[SourceFile],
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Vec<ParsedDocument>, Problems> {
+    let (mut documents, mut problems) = (Vec::new(), Vec::new());
+    for file in files {
+        match node::parse(&file.text) {
+            Ok(roots) if roots.is_empty() => {
+                problems.push(Problem::of_file(&file.name, "it has no document in it"));
+            }
+            Ok(roots) => roots.into_iter().for_each(|root| {
+                documents.extend(read_document(&file.name, root, variable, &mut problems));
+            }),
+            Err(error) => problems.push(Problem::of_syntax(&file.name, &error)),
+        }
+    }
+    Problems::unless_empty(problems)?;
+    Ok(documents)
+}
+
+fn read_document(
+    file: &str,
+    mut root: Node,
+    variable: &dyn Fn(&str) -> Option<String>,
+    problems: &mut Vec<Problem>,
+) -> Option<ParsedDocument> {
+    let mut variables = Variables::new(variable);
+    let mut reader = Reader::new(file);
+    for (path, place, reason) in variables.expand(&mut root) {
+        reader.report_at(path, place, reason);
+    }
+    let found = reader.document(&root);
+    let hidden = variables.into_hidden();
+    problems.extend(reader.into_problems().into_iter().map(|problem| problem.without(&hidden)));
+    let (document, origins) = found?;
+    Some(ParsedDocument::new(file, document, origins, hidden))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! What only a SQLite file needs: how it is created, locked and shared by processes.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::time::Duration;
+
+use backon::{ConstantBuilder, Retryable};
+use sqlx::any::AnyConnectOptions;
+use sqlx::{AnyConnection, Connection, Executor};
+
+use super::StoreError;
+
+/// Takes the write lock at once. A transaction that reads first and writes then would be refused when another
+/// process wrote in between.
+pub(super) const BEGIN_WRITING: &str = "BEGIN IMMEDIATE";
+
+/// A statement waits 5000 ms for the lock of another connection or process.
+pub(super) const WAIT_FOR_LOCKS: &str = "PRAGMA busy_timeout = 5000";
+
+/// Readers and a writer do not block each other. The file remembers it.
+const WRITE_AHEAD_LOG: &str = "PRAGMA journal_mode = WAL";
+
+/// How long to wait before the change to a write-ahead log is tried again: it does not wait for locks itself.
+const LOCKED_PAUSE: Duration = Duration::from_millis(20);
+
+/// How often it is tried again: for two seconds.
+const LOCKED_RETRIES: usize = 100;
+
+/// `SQLITE_BUSY`, whose extended codes have it in their lowest byte.
+const BUSY: u32 = 5;
+
+/// The lowest byte of a result code.
+const PRIMARY_CODE: u32 = 0xff;
+
+/// Only the owner reads and writes the file: it holds the credentials of every project.
+#[cfg(unix)]
+const OWNER_ONLY: u32 = 0o600;
+
+/// Creates `path` as an empty file unless it exists. SQLite gives its companion files the same permissions.
+pub(super) fn create_file(path: &Path) -> Result<(), StoreError> {
+    if path.exists() {
+        return Ok(());
+    }
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, OWNER_ONLY);
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        Err(source) => Err(StoreError::CreateFile { path: path.to_owned(), source }),
+    }
+}
+
+/// Makes the file at `options` use a write-ahead log, whoever else does the same at this moment.
+pub(super) async fn use_write_ahead_log(options: &AnyConnectOptions) -> Result<(), sqlx::Error> {
+    let pauses = ConstantBuilder::default().with_delay(LOCKED_PAUSE).with_max_times(LOCKED_RETRIES);
+    let change = || async {
+        let mut connection = AnyConnection::connect_with(options).await?;
+        connection.execute(WRITE_AHEAD_LOG).await?;
+        connection.close().await
+    };
+    change.retry(pauses).when(is_locked).await
+}
+
+fn is_locked(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    code.is_some_and(|code| code & PRIMARY_CODE == BUSY)
+}
