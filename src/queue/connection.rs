@@ -188,8 +188,9 @@ impl Address {
             if matches!(address.credentials, Credentials::None) {
                 address.credentials = Credentials::of(&url);
             }
-            // Fails only for URLs that cannot have credentials.
-            let _: Result<(), ()> = url.set_username("").and_then(|()| url.set_password(None));
+            url.set_username("")
+                .and_then(|()| url.set_password(None))
+                .map_err(|()| url_problem("has a part that names no host".to_owned()))?;
             address.servers.push(url.to_string());
         }
         Ok(address)

@@ -15,13 +15,9 @@ pub mod run_state;
 pub mod scheduler;
 pub mod topology;
 
-pub use cancellation::{CancelHandle, Cancellations};
 pub use connection::{ConnectError, Connection, connect};
+pub use topology::{Topology, TopologyError};
 pub use consumer::{Consumer, ConsumerError};
-pub use dead_letters::DeadLetters;
 pub use delivery::{Delivery, SettleError};
 pub use lease::Lease;
-pub use publisher::{EventPublisher, PublishError, Published};
 pub use run_state::{Claim, ClaimedRun, RunPhase, RunState, RunStates};
-pub use scheduler::{ScheduleError, Scheduler};
-pub use topology::{Topology, TopologyError};
