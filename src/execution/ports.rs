@@ -10,7 +10,7 @@ use super::failure::{PlanError, RunFailure, Unavailable};
 use super::types::{ChatReply, ChatRequest, Conversation, Message, ModelName, SpanEnd, SpanStart, TraceSpec};
 use crate::definitions::{Project, Scenario};
 use crate::events::{
-    ProjectId, RunKey, RunStarted, ScenarioId, TargetRef, TelemetryReceipt, TokenUsage, ToolCall,
+    ProjectId, RunKey, RunRequest, RunStarted, ScenarioId, TargetRef, TelemetryReceipt, TokenUsage, ToolCall,
     TraceContext,
 };
 
@@ -113,6 +113,16 @@ pub trait TargetAdapters: Send + Sync {
     /// A failure if the type is unknown, the target does not exist or its definition cannot work, or
     /// [`Unavailable`] if the store does not answer.
     async fn adapter(&self, spec: TargetSpec) -> Result<Box<dyn TargetAdapter>, PlanError>;
+}
+
+/// Says before a request is queued whether it can be run at all.
+#[async_trait]
+pub trait RequestValidator: Send + Sync {
+    /// Looks for what `request` names: scenario, target, models.
+    ///
+    /// # Errors
+    /// A failure if it can never be run, or [`Unavailable`] if the store does not answer.
+    async fn validate(&self, request: &RunRequest) -> Result<(), PlanError>;
 }
 
 /// A span of a run. Dropped without [`RunSpan::end`], it ends as abandoned.

@@ -6,14 +6,14 @@
 use std::time::Duration;
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
-use async_nats::jetstream::{self, Context, ErrorCode, kv};
+use async_nats::jetstream::{Context, kv};
 use bytes::Bytes;
 
 use super::headers::{HEADER_EXPECTED_LAST_SUBJECT_SEQUENCE, HEADER_TTL};
-use super::topology::Topology;
-use super::{Connection, retry};
+use super::publish::publish;
+use super::{Connection, Topology, retry};
 use crate::execution::failure::Unavailable;
 
 /// Header that a deletion through a client leaves (ADR-8), and the one that an expiry leaves (ADR-43).
@@ -57,13 +57,15 @@ impl Bucket {
     /// The key's value and revision, from the leader. Outages are waited out for a bounded time.
     pub(super) async fn read(&self, key: &str) -> Result<Stored, Unavailable> {
         let subject = format!("{}{key}", self.store.prefix);
-        let read = retry::retry(retry::WRITE_PATIENCE, |_| retry::Next::Again, async || {
-            match self.store.stream.get_last_raw_message_by_subject(&subject).await {
+        let read = retry::retry(
+            retry::WRITE_PATIENCE,
+            |_| retry::Next::Again,
+            async || match self.store.stream.get_last_raw_message_by_subject(&subject).await {
                 Ok(message) => Ok(Some(message)),
                 Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
                 Err(error) => Err(error),
-            }
-        });
+            },
+        );
         match read.await {
             Ok(None) => Ok(Stored { revision: 0, value: None }),
             Ok(Some(message)) => {
@@ -83,12 +85,8 @@ impl Bucket {
         expected: Option<u64>,
         ttl: Option<Duration>,
     ) -> Result<u64, WriteError> {
-        let headers = write_headers(expected, ttl);
-        let written = retry::retry(retry::WRITE_PATIENCE, judge, async || {
-            let subject = format!("{}{key}", self.store.prefix);
-            self.jetstream.publish_with_headers(subject, headers.clone(), value.clone()).await?.await
-        });
-        match written.await {
+        let subject = format!("{}{key}", self.store.prefix);
+        match publish(&self.jetstream, &subject, &write_headers(expected, ttl), &value).await {
             Ok(ack) => Ok(ack.sequence),
             Err(error) => Err(match error.kind() {
                 PublishErrorKind::WrongLastSequence => WriteError::WrongRevision,
@@ -108,32 +106,4 @@ fn write_headers(expected: Option<u64>, ttl: Option<Duration>) -> HeaderMap {
         headers.insert(HEADER_TTL, ttl.as_secs().max(1).to_string());
     }
     headers
-}
-
-/// Whether a failed publish may go better next time. What the stream itself refuses stays refused, except where
-/// another write is under way: that one decides.
-pub(super) fn judge(error: &PublishError) -> retry::Next {
-    match error.kind() {
-        PublishErrorKind::WrongLastSequence
-        | PublishErrorKind::WrongLastMessageId
-        | PublishErrorKind::MaxPayloadExceeded => retry::Next::Stop,
-        PublishErrorKind::Other => match refusal(error) {
-            Some(refusal) if !is_passing(refusal) => retry::Next::Stop,
-            _ => retry::Next::Again,
-        },
-        PublishErrorKind::StreamNotFound
-        | PublishErrorKind::TimedOut
-        | PublishErrorKind::BrokenPipe
-        | PublishErrorKind::MaxAckPending => retry::Next::Again,
-    }
-}
-
-fn refusal(error: &PublishError) -> Option<&jetstream::Error> {
-    std::error::Error::source(error)?.downcast_ref()
-}
-
-/// The server's own troubles (5xx) pass, and so does a write under way.
-fn is_passing(error: &jetstream::Error) -> bool {
-    const SERVER_TROUBLE: usize = 500;
-    error.code() >= SERVER_TROUBLE || error.error_code() == ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT
 }

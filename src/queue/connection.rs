@@ -36,7 +36,9 @@ pub enum ConnectError {
         problem: String,
     },
     /// Nobody answers at the address, or who answers refuses.
-    #[error("cannot connect to NATS at {servers}: the server is out of reach or refuses; check `nats.url`, the credentials and that nats-server runs")]
+    #[error(
+        "cannot connect to NATS at {servers}: the server is out of reach or refuses; check `nats.url`, the credentials and that nats-server runs"
+    )]
     OutOfReach {
         /// Hosts and ports.
         servers: String,
@@ -226,7 +228,9 @@ mod tests {
         let address = Address::parse("nats://me:p%40ss@a:4222, nats://b:4223").unwrap();
         assert_eq!(address.servers, ["nats://a:4222", "nats://b:4223"]);
         match address.credentials {
-            Credentials::User(user, password) => assert_eq!((user.as_str(), password.expose()), ("me", "p@ss")),
+            Credentials::User(user, password) => {
+                assert_eq!((user.as_str(), password.expose()), ("me", "p@ss"))
+            }
             _ => panic!("the credentials were lost"),
         }
     }

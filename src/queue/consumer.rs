@@ -25,7 +25,9 @@ const HAND_BACK_PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum ConsumerError {
     /// The consumer or its stream does not exist any more.
-    #[error("consumer {consumer} of stream {stream} does not exist any more; start the worker again to create it")]
+    #[error(
+        "consumer {consumer} of stream {stream} does not exist any more; start the worker again to create it"
+    )]
     Gone {
         /// The stream.
         stream: String,
@@ -215,7 +217,10 @@ impl Consumer {
         match self.consumer.get_info().await {
             Ok(_) => false,
             Err(error) => {
-                matches!(error.kind(), ConsumerInfoErrorKind::NotFound | ConsumerInfoErrorKind::StreamNotFound)
+                matches!(
+                    error.kind(),
+                    ConsumerInfoErrorKind::NotFound | ConsumerInfoErrorKind::StreamNotFound
+                )
             }
         }
     }

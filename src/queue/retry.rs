@@ -70,10 +70,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_attempt_is_repeated_until_patience_is_over() {
         let (mut attempts, started) = (0, Instant::now());
-        let result: Result<(), &str> = retry(Duration::from_secs(10), |_| Next::Again, async || {
-            attempts += 1;
-            Err("still down")
-        })
+        let result: Result<(), &str> = retry(
+            Duration::from_secs(10),
+            |_| Next::Again,
+            async || {
+                attempts += 1;
+                Err("still down")
+            },
+        )
         .await;
         assert_eq!(result, Err("still down"));
         assert!(attempts > 5, "{attempts}");
@@ -83,10 +87,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_final_error_comes_back_at_once() {
         let mut attempts = 0;
-        let result: Result<(), &str> = retry(WRITE_PATIENCE, |_| Next::Stop, async || {
-            attempts += 1;
-            Err("refused")
-        })
+        let result: Result<(), &str> = retry(
+            WRITE_PATIENCE,
+            |_| Next::Stop,
+            async || {
+                attempts += 1;
+                Err("refused")
+            },
+        )
         .await;
         assert_eq!((result, attempts), (Err("refused"), 1));
     }

@@ -8,7 +8,6 @@ mod record;
 
 use bytes::Bytes;
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::bucket::{Bucket, Stored, WriteError};
 use super::{Connection, Topology};
@@ -62,7 +61,7 @@ impl RunStates {
         max_attempts: u32,
         now: OffsetDateTime,
     ) -> Result<Claim, Unavailable> {
-        let claimant = Claimant { claim: Uuid::new_v4(), request_sequence, max_attempts, now };
+        let claimant = Claimant { claim: rand::random(), request_sequence, max_attempts, now };
         for _ in 0..MOST_DECISIONS {
             if let Some(claim) = self.try_claim(key, &claimant).await? {
                 return Ok(claim);
@@ -87,16 +86,15 @@ impl RunStates {
         if let Some(own) = current.as_ref().filter(|state| state.claim == claimant.claim) {
             return Ok(Some(self.granted(key, own.clone(), stored.revision, claimant)));
         }
-        let (Decision::Execute(state) | Decision::Exhausted(state)) = (match claimant.decide(current) {
+        let state = match claimant.decide(current) {
             Decision::Finished => return Ok(Some(Claim::Finished)),
             Decision::OwnedByOther { request_sequence } => {
                 return Ok(Some(Claim::OwnedByOther { request_sequence }));
             }
-            decision => decision,
-        }) else {
-            return Ok(None);
+            Decision::Execute(state) | Decision::Exhausted(state) => state,
         };
-        match self.bucket.write(&subjects::run_state_key(key), encode(key, &state)?, Some(stored.revision), None).await {
+        let (name, value) = (subjects::run_state_key(key), encode(key, &state)?);
+        match self.bucket.write(&name, value, Some(stored.revision), None).await {
             Ok(revision) => Ok(Some(self.granted(key, state, revision, claimant))),
             Err(WriteError::WrongRevision) => Ok(None),
             Err(error) => Err(unavailable(key, error)),

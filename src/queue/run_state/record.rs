@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use crate::events::RunStatus;
 use crate::execution::types::Conversation;
@@ -27,8 +26,8 @@ pub struct RunState {
     pub phase: RunPhase,
     /// Stream sequence of the request that owns the run.
     pub request_sequence: u64,
-    /// Which claim wrote this. It makes every worker's value its own, so that a writer can tell its writes from others'.
-    pub claim: Uuid,
+    /// Which claim wrote this, a random number: by it a writer tells its own writes from others'.
+    pub claim: u64,
     /// Executions, this one included.
     pub attempts: u32,
     /// Executions that ended without a word.
@@ -50,7 +49,7 @@ pub struct RunState {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Claimant {
     /// This claim.
-    pub(super) claim: Uuid,
+    pub(super) claim: u64,
     /// Stream sequence of the request.
     pub(super) request_sequence: u64,
     /// Lost executions that a run may have.
@@ -103,12 +102,7 @@ impl Claimant {
     fn after_loss(&self, stored: RunState) -> Decision {
         let lost = stored.lost.saturating_add(1);
         if lost > self.max_attempts {
-            return Decision::Exhausted(RunState {
-                lost,
-                claim: self.claim,
-                updated_at: self.now,
-                ..stored
-            });
+            return Decision::Exhausted(RunState { lost, claim: self.claim, updated_at: self.now, ..stored });
         }
         Decision::Execute(self.next_attempt(RunState { lost, ..stored }))
     }
@@ -132,7 +126,7 @@ mod tests {
 
     fn claimant(request_sequence: u64) -> Claimant {
         Claimant {
-            claim: Uuid::new_v4(),
+            claim: rand::random(),
             request_sequence,
             max_attempts: MAX_ATTEMPTS,
             now: OffsetDateTime::UNIX_EPOCH,
@@ -180,10 +174,7 @@ mod tests {
     #[test]
     fn a_finished_run_is_final_and_an_owned_run_is_its_owners() {
         let mut state = executed(claimant(7).decide(None));
-        assert_eq!(
-            claimant(8).decide(Some(state.clone())),
-            Decision::OwnedByOther { request_sequence: 7 }
-        );
+        assert_eq!(claimant(8).decide(Some(state.clone())), Decision::OwnedByOther { request_sequence: 7 });
         state.phase = RunPhase::Finished;
         assert_eq!(claimant(7).decide(Some(state.clone())), Decision::Finished);
         assert_eq!(claimant(8).decide(Some(state)), Decision::Finished);

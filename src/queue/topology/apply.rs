@@ -74,11 +74,8 @@ impl<'a> Applier<'a> {
         spec: &ConsumerSpec,
         what: &str,
     ) -> Result<Option<consumer::Config>, TopologyError> {
-        let stream = self
-            .jetstream
-            .get_stream_no_info(spec.stream)
-            .await
-            .map_err(|error| unreadable(what, error))?;
+        let stream =
+            self.jetstream.get_stream_no_info(spec.stream).await.map_err(|error| unreadable(what, error))?;
         match stream.consumer_info(&spec.name).await {
             Ok(info) => Ok(Some(info.config)),
             Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => Ok(None),
@@ -119,8 +116,11 @@ impl<'a> Applier<'a> {
         what: &str,
         differences: Differences,
     ) -> Result<(), TopologyError> {
-        let refused =
-            |source| TopologyError::Refused { what: what.to_owned(), differences: differences.clone(), source };
+        let refused = |source| TopologyError::Refused {
+            what: what.to_owned(),
+            differences: differences.clone(),
+            source,
+        };
         let config = pull::Config::try_from_consumer_config(config).map_err(refused)?;
         let defined: Result<PullConsumer, _> =
             self.jetstream.create_consumer_on_stream(config, spec.stream).await;

@@ -14,8 +14,8 @@ use crate::events::subjects;
 use crate::settings::Settings;
 use apply::Applier;
 pub use drift::{Difference, Differences};
-use spec::{ConsumerSpec, StreamSpec};
 pub use spec::{COMMANDS_DURABLE, MAX_DELIVER};
+use spec::{ConsumerSpec, StreamSpec};
 
 /// What the program needs of JetStream, checked.
 #[derive(Debug, Clone)]
@@ -48,7 +48,9 @@ pub enum TopologyError {
         differences: Differences,
     },
     /// The server does not take the definition.
-    #[error("the server refuses to define {what} ({differences}): {source}; what cannot be changed has to be deleted and created anew")]
+    #[error(
+        "the server refuses to define {what} ({differences}): {source}; what cannot be changed has to be deleted and created anew"
+    )]
     Refused {
         /// The stream or consumer.
         what: String,

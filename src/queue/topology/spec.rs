@@ -53,7 +53,12 @@ impl StreamSpec {
 
     pub(super) fn commands(settings: &Settings) -> Self {
         let kind = Kind::WorkQueue { max_age: Some(COMMANDS_MAX_AGE), dedup: DEDUP_WINDOW };
-        Self::new(settings, subjects::COMMANDS_STREAM, plain_and_per_project(subjects::CANCEL_REQUESTED), kind)
+        Self::new(
+            settings,
+            subjects::COMMANDS_STREAM,
+            plain_and_per_project(subjects::CANCEL_REQUESTED),
+            kind,
+        )
     }
 
     pub(super) fn events(settings: &Settings) -> Self {
