@@ -125,6 +125,12 @@ impl BatchRunId {
     pub fn derive(run: &RunId) -> Self {
         Self(format!("scenariobatch_{}", digest(&[run.as_str()])))
     }
+
+    /// The batch as a subject token: a batch id itself may hold any character.
+    #[must_use]
+    pub fn token(&self) -> String {
+        digest(&[self.as_str()])
+    }
 }
 
 fn digest(parts: &[&str]) -> String {

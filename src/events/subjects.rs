@@ -1,6 +1,6 @@
 //! Names on the wire: subjects, streams, buckets and headers. Clients rely on each of them.
 
-use super::{ProjectId, RunKey};
+use super::{BatchRunId, ProjectId, RunKey};
 
 /// Stream of the requests: a work queue.
 pub const REQUESTS_STREAM: &str = "SCENARIO_REQUESTS";
@@ -107,8 +107,23 @@ pub fn cancel_key(key: &RunKey) -> String {
     format!("cancel.{}.{}", key.project, key.run)
 }
 
+/// Key of a batch's cancel mark in [`RUNS_BUCKET`].
+#[must_use]
+pub fn cancel_batch_key(project: &ProjectId, batch: &BatchRunId) -> String {
+    format!("cancelbatch.{project}.{}", batch.token())
+}
+
+/// The keys of every cancel mark, as a watch names them.
+pub const CANCEL_KEYS: [&str; 2] = ["cancel.>", "cancelbatch.>"];
+
 /// The project token of a request's subject, if it has one.
 #[must_use]
 pub fn request_project(subject: &str) -> Option<&str> {
     subject.strip_prefix(REQUESTED)?.strip_prefix('.')
+}
+
+/// The project token of a cancel request's subject, if it has one.
+#[must_use]
+pub fn cancel_project(subject: &str) -> Option<&str> {
+    subject.strip_prefix(CANCEL_REQUESTED)?.strip_prefix('.')
 }

@@ -1,1 +1,28 @@
 //! JetStream: the topology, requests in, events out, run states, cancel marks, dead letters.
+
+mod bucket;
+pub mod cancellation;
+pub mod connection;
+pub mod consumer;
+pub mod dead_letters;
+pub mod delivery;
+pub mod headers;
+pub mod lease;
+mod publish;
+pub mod publisher;
+mod pull;
+mod retry;
+pub mod run_state;
+pub mod scheduler;
+pub mod topology;
+
+pub use cancellation::{CancelHandle, Cancellations};
+pub use connection::{ConnectError, Connection, connect};
+pub use consumer::{Consumer, ConsumerError};
+pub use dead_letters::DeadLetters;
+pub use delivery::{Delivery, SettleError};
+pub use lease::Lease;
+pub use publisher::{EventPublisher, PublishError, Published};
+pub use run_state::{Claim, ClaimedRun, RunPhase, RunState, RunStates};
+pub use scheduler::{ScheduleError, Scheduler};
+pub use topology::{Topology, TopologyError};

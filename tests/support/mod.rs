@@ -3,3 +3,4 @@
 pub(crate) mod openai;
 pub(crate) mod play;
 pub(crate) mod database;
+pub(crate) mod nats;

@@ -1,0 +1,140 @@
+//! Cancel requests become marks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use super::Cancellations;
+use crate::events::{CancelRequest, CancelScope, DeadLetterCode, RequestRejection, RunKey, subjects};
+use crate::queue::bucket::WriteError;
+use crate::queue::{ConsumerError, Delivery, SettleError};
+
+/// Requests that this process turns into marks at one time.
+const COMMANDS_AT_ONCE: usize = 16;
+/// How long a cancel mark is kept: one day, longer than any run takes.
+const MARK_TTL: Duration = Duration::from_secs(86_400);
+/// Pause before a request is delivered again whose mark could not be made.
+const REDELIVER_AFTER: Duration = Duration::from_secs(2);
+
+impl Cancellations {
+    pub(super) async fn take_commands(&self, stop: CancellationToken) -> Result<(), ConsumerError> {
+        let (slots, tasks) = (Arc::new(Semaphore::new(COMMANDS_AT_ONCE)), TaskTracker::new());
+        let taken = self
+            .commands
+            .run(slots, stop, |delivery, slot| {
+                let this = self.clone();
+                tasks.spawn(async move {
+                    this.take(delivery).await;
+                    drop(slot);
+                });
+            })
+            .await;
+        tasks.close();
+        tasks.wait().await;
+        taken
+    }
+
+    async fn take(&self, delivery: Delivery) {
+        let sequence = delivery.stream_sequence();
+        let settled = match decode(delivery.payload(), delivery.subject()) {
+            Ok(request) => self.mark(delivery, &request).await,
+            Err(rejection) => self.reject(delivery, &rejection).await,
+        };
+        if let Err(error) = settled {
+            warn!(nats.stream_sequence = sequence, %error, "a cancel request will be delivered again");
+        }
+    }
+
+    async fn mark(&self, delivery: Delivery, request: &CancelRequest) -> Result<(), SettleError> {
+        let value = delivery.payload().clone();
+        match self.bucket.write(&key(request), value, None, Some(MARK_TTL)).await {
+            Ok(_) => delivery.ack().await,
+            Err(error) => give_back(delivery, &error).await,
+        }
+    }
+
+    async fn reject(&self, delivery: Delivery, rejection: &RequestRejection) -> Result<(), SettleError> {
+        match self.dead_letters.bury(&delivery, rejection.code, rejection.reason.as_str()).await {
+            Ok(()) => delivery.term(&rejection.reason).await,
+            Err(error) => give_back(delivery, &WriteError::Unavailable(error)).await,
+        }
+    }
+}
+
+async fn give_back(delivery: Delivery, error: &WriteError) -> Result<(), SettleError> {
+    warn!(nats.stream_sequence = delivery.stream_sequence(), %error, "a cancel request has to wait");
+    delivery.nak(Some(REDELIVER_AFTER)).await
+}
+
+fn key(request: &CancelRequest) -> String {
+    let project = request.project_id.clone();
+    match &request.scope {
+        CancelScope::Run { scenario_run_id } => {
+            subjects::cancel_key(&RunKey { project, run: scenario_run_id.clone() })
+        }
+        CancelScope::Batch { batch_run_id } => subjects::cancel_batch_key(&project, batch_run_id),
+    }
+}
+
+fn decode(bytes: &Bytes, subject: &str) -> Result<CancelRequest, RequestRejection> {
+    let rejection = |code, reason| RequestRejection { code, reason };
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+        rejection(DeadLetterCode::InvalidJson, format!("the payload is not JSON: {error}"))
+    })?;
+    let request: CancelRequest = serde_json::from_value(value).map_err(|error| {
+        let needed = "it needs `projectId` and one of `scenarioRunId` and `batchRunId`";
+        rejection(
+            DeadLetterCode::InvalidRequest,
+            format!("the cancel request is not valid, {needed}: {error}"),
+        )
+    })?;
+    match subjects::cancel_project(subject) {
+        Some(token) if token != request.project_id.as_str() => Err(rejection(
+            DeadLetterCode::ProjectMismatch,
+            format!(
+                "the subject '{subject}' is of another project than the payload's '{}'",
+                request.project_id
+            ),
+        )),
+        _ => Ok(request),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(payload: &'static str, subject: &str) -> Result<String, DeadLetterCode> {
+        decode(&Bytes::from_static(payload.as_bytes()), subject)
+            .map(|request| key(&request))
+            .map_err(|rejection| rejection.code)
+    }
+
+    #[test]
+    fn a_request_names_a_run_or_a_batch_of_its_own_project() {
+        let run = r#"{"projectId":"acme","scenarioRunId":"r1"}"#;
+        assert_eq!(code(run, "scenario.run.cancel_requested"), Ok("cancel.acme.r1".to_owned()));
+        assert_eq!(code(run, "scenario.run.cancel_requested.acme"), Ok("cancel.acme.r1".to_owned()));
+        assert_eq!(code(run, "scenario.run.cancel_requested.other"), Err(DeadLetterCode::ProjectMismatch));
+        let batch =
+            code(r#"{"projectId":"acme","batchRunId":"b 1"}"#, "scenario.run.cancel_requested").unwrap();
+        assert!(batch.starts_with("cancelbatch.acme."), "{batch}");
+    }
+
+    #[test]
+    fn anything_else_is_rejected_with_its_code() {
+        let subject = "scenario.run.cancel_requested";
+        assert_eq!(code("nonsense", subject), Err(DeadLetterCode::InvalidJson));
+        assert_eq!(code(r#"{"projectId":"acme"}"#, subject), Err(DeadLetterCode::InvalidRequest));
+        assert_eq!(
+            code(r#"{"projectId":"a.b","scenarioRunId":"r"}"#, subject),
+            Err(DeadLetterCode::InvalidRequest)
+        );
+    }
+}

@@ -1,0 +1,238 @@
+//! The pull loop: a free slot first, then a message for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::PullConsumer;
+use async_nats::jetstream::context::ConsumerInfoErrorKind;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::pull::{Heard, Pull};
+use super::retry::Pause;
+use super::{Connection, Delivery};
+
+/// How often the server may say in a row that the consumer does not exist before that is believed. In between are
+/// growing pauses, so a consumer that is being created anew is found again.
+const MOST_MISSES: u32 = 6;
+/// How often the state of a lost connection is looked at.
+const RECONNECT_POLL: Duration = Duration::from_millis(100);
+/// Time for handing back the messages that arrived while the loop was stopped.
+const HAND_BACK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why the loop ended without being asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsumerError {
+    /// The consumer or its stream does not exist any more.
+    #[error(
+        "consumer {consumer} of stream {stream} does not exist any more; start the worker again to create it"
+    )]
+    Gone {
+        /// The stream.
+        stream: String,
+        /// The consumer.
+        consumer: String,
+    },
+    /// The server refuses the request itself.
+    #[error("the server refuses to deliver messages of consumer {consumer}: {reason}")]
+    Rejected {
+        /// The consumer.
+        consumer: String,
+        /// What the server says.
+        reason: String,
+    },
+}
+
+/// Takes messages of one durable consumer.
+#[derive(Debug, Clone)]
+pub struct Consumer {
+    connection: Connection,
+    consumer: PullConsumer,
+    pull_expires: Duration,
+}
+
+/// How one pull ended.
+enum End {
+    Done,
+    Stopped,
+    Trouble(String),
+    Invalid(String),
+}
+
+impl Consumer {
+    /// Takes messages of `consumer`, each pull open for at most `pull_expires`.
+    #[must_use]
+    pub fn new(connection: &Connection, consumer: &PullConsumer, pull_expires: Duration) -> Self {
+        Self { connection: connection.clone(), consumer: consumer.clone(), pull_expires }
+    }
+
+    /// Delivers messages until `stop` fires, never more than there are permits in `slots`: a permit is taken before
+    /// its message is asked for and handed over with it. A broker that is away is waited for.
+    ///
+    /// # Errors
+    /// [`ConsumerError`] if the consumer is gone or the server does not understand the request.
+    pub async fn run(
+        &self,
+        slots: Arc<Semaphore>,
+        stop: CancellationToken,
+        on_delivery: impl Fn(Delivery, OwnedSemaphorePermit),
+    ) -> Result<(), ConsumerError> {
+        let mut trouble = Trouble::default();
+        while let Some(permits) = self.ready(&slots, &stop).await {
+            match self.pull(permits, &stop, &on_delivery).await {
+                End::Done => trouble = Trouble::default(),
+                End::Stopped => break,
+                End::Invalid(reason) => {
+                    return Err(ConsumerError::Rejected { consumer: self.name(), reason });
+                }
+                End::Trouble(reason) => self.recover(&mut trouble, &reason, &stop).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the broker and for a free slot, then takes every free slot. `None` when asked to stop.
+    async fn ready(&self, slots: &Arc<Semaphore>, stop: &CancellationToken) -> Option<OwnedSemaphorePermit> {
+        let ready = async {
+            // Requests of a lost connection would all be sent at once when it is back.
+            while !self.connection.is_connected() {
+                tokio::time::sleep(RECONNECT_POLL).await;
+            }
+            let mut permits = Arc::clone(slots).acquire_owned().await.ok()?;
+            let more = u32::try_from(slots.available_permits()).unwrap_or(u32::MAX);
+            if let Ok(more) = Arc::clone(slots).try_acquire_many_owned(more) {
+                permits.merge(more);
+            }
+            Some(permits)
+        };
+        stop.run_until_cancelled(ready).await.flatten()
+    }
+
+    async fn pull(
+        &self,
+        mut permits: OwnedSemaphorePermit,
+        stop: &CancellationToken,
+        on_delivery: &impl Fn(Delivery, OwnedSemaphorePermit),
+    ) -> End {
+        let (client, credits) = (&self.connection.client, permits.num_permits());
+        let mut pull = match Pull::open(client, &self.consumer, credits, self.pull_expires).await {
+            Ok(pull) => pull,
+            Err(error) => return End::Trouble(error.to_string()),
+        };
+        let end = self.take(&mut pull, &mut permits, stop, on_delivery).await;
+        match end {
+            End::Done | End::Invalid(_) => {}
+            End::Stopped => self.hand_back(self.close(pull).await).await,
+            End::Trouble(_) => {
+                for message in self.close(pull).await {
+                    self.deliver(message, &mut permits, on_delivery);
+                }
+            }
+        }
+        end
+    }
+
+    /// What was on its way; nothing is where the connection is lost.
+    async fn close(&self, pull: Pull) -> Vec<async_nats::Message> {
+        if self.connection.is_connected() { pull.close().await } else { Vec::new() }
+    }
+
+    /// Delivers what an open pull brings until it is over.
+    async fn take(
+        &self,
+        pull: &mut Pull,
+        permits: &mut OwnedSemaphorePermit,
+        stop: &CancellationToken,
+        on_delivery: &impl Fn(Delivery, OwnedSemaphorePermit),
+    ) -> End {
+        while permits.num_permits() > 0 {
+            match stop.run_until_cancelled(pull.next()).await {
+                None => return End::Stopped,
+                Some(Heard::Message(message)) => self.deliver(message, permits, on_delivery),
+                Some(Heard::Heartbeat) => {}
+                Some(Heard::Ended) => return End::Done,
+                Some(Heard::Refused(status)) => return End::Trouble(status),
+                Some(Heard::Invalid(status)) => return End::Invalid(status),
+                Some(Heard::Silence) => return End::Trouble("the server has fallen silent".to_owned()),
+            }
+        }
+        End::Done
+    }
+
+    fn deliver(
+        &self,
+        message: async_nats::Message,
+        permits: &mut OwnedSemaphorePermit,
+        on_delivery: &impl Fn(Delivery, OwnedSemaphorePermit),
+    ) {
+        match (self.delivery(message), permits.split(1)) {
+            (Some(delivery), Some(permit)) => on_delivery(delivery, permit),
+            (Some(delivery), None) => drop(delivery),
+            (None, _) => warn!("the server delivered a message without a readable reply subject"),
+        }
+    }
+
+    fn delivery(&self, message: async_nats::Message) -> Option<Delivery> {
+        let ack_wait = self.consumer.cached_info().config.ack_wait;
+        Delivery::new(message, &self.connection.jetstream, ack_wait)
+    }
+
+    /// Another worker can have these at once.
+    async fn hand_back(&self, messages: Vec<async_nats::Message>) {
+        let deliveries: Vec<Delivery> =
+            messages.into_iter().filter_map(|message| self.delivery(message)).collect();
+        let count = deliveries.len();
+        let naks = futures::future::join_all(deliveries.into_iter().map(|delivery| delivery.nak(None)));
+        match tokio::time::timeout(HAND_BACK_PATIENCE, naks).await {
+            Ok(results) => {
+                for error in results.into_iter().filter_map(Result::err) {
+                    warn!(%error, "a message that arrived while stopping could not be handed back");
+                }
+                debug!(count, "handed back what arrived while stopping");
+            }
+            Err(_) => warn!(count, "the broker did not confirm in time that messages are handed back"),
+        }
+    }
+
+    /// After a pull that went wrong: is the consumer still there? Then a pause, and on.
+    async fn recover(
+        &self,
+        trouble: &mut Trouble,
+        reason: &str,
+        stop: &CancellationToken,
+    ) -> Result<(), ConsumerError> {
+        info!(consumer = self.name(), reason, "a pull was cut short; pulling again");
+        trouble.misses = if self.is_missing().await { trouble.misses + 1 } else { 0 };
+        if trouble.misses >= MOST_MISSES {
+            let stream = self.consumer.cached_info().stream_name.clone();
+            return Err(ConsumerError::Gone { stream, consumer: self.name() });
+        }
+        stop.run_until_cancelled(tokio::time::sleep(trouble.pause.next())).await;
+        Ok(())
+    }
+
+    /// Whether the server says that there is no such consumer. No answer says nothing.
+    async fn is_missing(&self) -> bool {
+        match self.consumer.get_info().await {
+            Ok(_) => false,
+            Err(error) => {
+                matches!(
+                    error.kind(),
+                    ConsumerInfoErrorKind::NotFound | ConsumerInfoErrorKind::StreamNotFound
+                )
+            }
+        }
+    }
+
+    fn name(&self) -> String {
+        self.consumer.cached_info().name.clone()
+    }
+}
+
+/// Pulls that went wrong in a row.
+#[derive(Debug, Default)]
+struct Trouble {
+    pause: Pause,
+    misses: u32,
+}

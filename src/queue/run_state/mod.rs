@@ -1,0 +1,129 @@
+//! The state of every run, in the bucket: who has it, how far it is, how it ended.
+//!
+//! Every write is a compare-and-set by revision. That is the fence: a worker that lost its lease without noticing
+//! cannot write any more once another worker claimed the run.
+
+mod claimed;
+mod record;
+
+use bytes::Bytes;
+use time::OffsetDateTime;
+
+use super::bucket::{Bucket, Stored, WriteError};
+use super::{Connection, Topology};
+use crate::events::{RunKey, subjects};
+use crate::execution::failure::Unavailable;
+pub use claimed::ClaimedRun;
+use record::{Claimant, Decision};
+pub use record::{RunPhase, RunState};
+
+/// How often a claim is decided anew because somebody else wrote meanwhile. Two deliveries of one run at a time are
+/// rare, three unheard of.
+const MOST_DECISIONS: u32 = 10;
+
+/// What became of a claim.
+#[derive(Debug)]
+pub enum Claim {
+    /// The run is this worker's to execute.
+    Granted(ClaimedRun),
+    /// The run is over: acknowledge, do not run.
+    Finished,
+    /// Another request owns the run: acknowledge, do not run.
+    OwnedByOther {
+        /// That request's stream sequence.
+        request_sequence: u64,
+    },
+    /// Too many executions were lost: the run is this worker's to end as an error.
+    AttemptsExhausted(ClaimedRun),
+}
+
+/// The states of all runs.
+#[derive(Debug, Clone)]
+pub struct RunStates {
+    bucket: Bucket,
+}
+
+impl RunStates {
+    /// The states in the bucket of `topology`.
+    #[must_use]
+    pub fn new(connection: &Connection, topology: &Topology) -> Self {
+        Self { bucket: Bucket::new(connection, topology) }
+    }
+
+    /// Claims a run for the delivery of the request that the stream has at `request_sequence`.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the broker does not answer for long, or the stored state cannot be read.
+    pub async fn claim(
+        &self,
+        key: &RunKey,
+        request_sequence: u64,
+        max_attempts: u32,
+        now: OffsetDateTime,
+    ) -> Result<Claim, Unavailable> {
+        let claimant = Claimant { claim: rand::random(), request_sequence, max_attempts, now };
+        for _ in 0..MOST_DECISIONS {
+            if let Some(claim) = self.try_claim(key, &claimant).await? {
+                return Ok(claim);
+            }
+        }
+        Err(Unavailable::new(format!("claiming the run {key}"), "others write its state again and again"))
+    }
+
+    /// What is stored of a run, if anything is.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the broker does not answer for long, or the stored state cannot be read.
+    pub async fn status(&self, key: &RunKey) -> Result<Option<RunState>, Unavailable> {
+        decode(key, &self.bucket.read(&subjects::run_state_key(key)).await?)
+    }
+
+    /// `None` if somebody else wrote between reading and writing.
+    async fn try_claim(&self, key: &RunKey, claimant: &Claimant) -> Result<Option<Claim>, Unavailable> {
+        let stored = self.bucket.read(&subjects::run_state_key(key)).await?;
+        let current = decode(key, &stored)?;
+        // The write of the round before was applied although nobody said so.
+        if let Some(own) = current.as_ref().filter(|state| state.claim == claimant.claim) {
+            return Ok(Some(self.granted(key, own.clone(), stored.revision, claimant)));
+        }
+        let state = match claimant.decide(current) {
+            Decision::Finished => return Ok(Some(Claim::Finished)),
+            Decision::OwnedByOther { request_sequence } => {
+                return Ok(Some(Claim::OwnedByOther { request_sequence }));
+            }
+            Decision::Execute(state) | Decision::Exhausted(state) => state,
+        };
+        let (name, value) = (subjects::run_state_key(key), encode(key, &state)?);
+        match self.bucket.write(&name, value, Some(stored.revision), None).await {
+            Ok(revision) => Ok(Some(self.granted(key, state, revision, claimant))),
+            Err(WriteError::WrongRevision) => Ok(None),
+            Err(error) => Err(unavailable(key, error)),
+        }
+    }
+
+    fn granted(&self, key: &RunKey, state: RunState, revision: u64, claimant: &Claimant) -> Claim {
+        let exhausted = state.lost > claimant.max_attempts;
+        let run = ClaimedRun::new(self.bucket.clone(), key.clone(), state, revision);
+        if exhausted { Claim::AttemptsExhausted(run) } else { Claim::Granted(run) }
+    }
+}
+
+fn encode(key: &RunKey, state: &RunState) -> Result<Bytes, Unavailable> {
+    serde_json::to_vec(state)
+        .map(Bytes::from)
+        .map_err(|error| Unavailable::new(format!("writing the state of the run {key}"), error))
+}
+
+fn decode(key: &RunKey, stored: &Stored) -> Result<Option<RunState>, Unavailable> {
+    let Some(value) = &stored.value else { return Ok(None) };
+    serde_json::from_slice(value)
+        .map(Some)
+        .map_err(|error| Unavailable::new(format!("reading the state of the run {key}"), error))
+}
+
+fn unavailable(key: &RunKey, error: WriteError) -> Unavailable {
+    match error {
+        WriteError::Unavailable(error) => error,
+        other => Unavailable::new(format!("writing the state of the run {key}"), other),
+    }
+}

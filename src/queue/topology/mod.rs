@@ -1,0 +1,95 @@
+//! Streams, consumers and the bucket: created or updated, then compared with what the server says it has.
+//!
+//! Only the fields that this program asks for are touched and compared; limits that an operator sets besides stay.
+
+mod apply;
+mod drift;
+mod spec;
+
+use async_nats::jetstream::consumer::PullConsumer;
+use async_nats::jetstream::{kv, stream};
+
+use super::Connection;
+use crate::events::subjects;
+use crate::settings::Settings;
+use apply::Applier;
+pub use drift::{Difference, Differences};
+pub use spec::{COMMANDS_DURABLE, MAX_DELIVER};
+use spec::{ConsumerSpec, StreamSpec};
+
+/// What the program needs of JetStream, checked.
+#[derive(Debug, Clone)]
+pub struct Topology {
+    /// The consumer group on the requests.
+    pub requests: PullConsumer,
+    /// The durable consumer on the cancel requests.
+    pub commands: PullConsumer,
+    /// The stream of what runs report.
+    pub events: stream::Stream,
+    /// Run states and cancel marks.
+    pub runs: kv::Store,
+}
+
+/// Why the topology is not as needed.
+#[derive(Debug, thiserror::Error)]
+pub enum TopologyError {
+    /// Something is not there, and this program may not create it.
+    #[error("{what} is missing and `nats.manage_topology` is false: create it, or let the worker do it")]
+    Missing {
+        /// The stream or consumer.
+        what: String,
+    },
+    /// Something is defined otherwise than needed.
+    #[error("{what} is defined otherwise than needed: {differences}; change the definition or the settings")]
+    Drift {
+        /// The stream or consumer.
+        what: String,
+        /// Field by field.
+        differences: Differences,
+    },
+    /// The server does not take the definition.
+    #[error(
+        "the server refuses to define {what} ({differences}): {source}; what cannot be changed has to be deleted and created anew"
+    )]
+    Refused {
+        /// The stream or consumer.
+        what: String,
+        /// What would have changed, field by field.
+        differences: Differences,
+        /// What the server says.
+        source: async_nats::Error,
+    },
+    /// The server does not answer, or has no JetStream for this account.
+    #[error("looking up {what} failed: is JetStream enabled for this account, and may this user read it?")]
+    Unreadable {
+        /// The stream or consumer.
+        what: String,
+        /// What the client says.
+        source: async_nats::Error,
+    },
+}
+
+/// Brings the topology about, or only checks it if `nats.manage_topology` is false.
+///
+/// # Errors
+/// [`TopologyError`] that names the stream or consumer, the field, what is expected and what was found.
+pub async fn ensure(connection: &Connection, settings: &Settings) -> Result<Topology, TopologyError> {
+    let applier = Applier::new(connection, settings.nats.manage_topology);
+    applier.stream(&StreamSpec::requests(settings)).await?;
+    applier.stream(&StreamSpec::commands(settings)).await?;
+    applier.stream(&StreamSpec::dead_letters(settings)).await?;
+    applier.stream(&StreamSpec::runs_bucket(settings)).await?;
+    Ok(Topology {
+        events: applier.stream(&StreamSpec::events(settings)).await?,
+        requests: applier.consumer(&ConsumerSpec::requests(settings)).await?,
+        commands: applier.consumer(&ConsumerSpec::commands()).await?,
+        runs: bucket(connection).await?,
+    })
+}
+
+async fn bucket(connection: &Connection) -> Result<kv::Store, TopologyError> {
+    connection.jetstream.get_key_value(subjects::RUNS_BUCKET).await.map_err(|error| {
+        let what = format!("bucket {}", subjects::RUNS_BUCKET);
+        TopologyError::Unreadable { what, source: Box::new(error) }
+    })
+}

@@ -1,0 +1,202 @@
+//! What is asked of each stream and consumer.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy, ReplayPolicy};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, Republish, RetentionPolicy, StorageType};
+
+use crate::events::subjects;
+use crate::settings::Settings;
+
+/// Deliveries after which the server gives up on a message. Only a safety net: lost executions are counted in the
+/// run state, and every hand-back on a shutdown is a delivery too.
+pub const MAX_DELIVER: i64 = 1_000;
+/// The durable consumer of the cancel requests. A work queue has one, whatever the consumer group's name is.
+pub const COMMANDS_DURABLE: &str = "scenario-commands";
+
+/// Open pulls of all workers together. It cannot be changed later, so it is roomy.
+const MAX_WAITING: i64 = 4_096;
+/// How long a cancel request waits for a worker: one day.
+const COMMANDS_MAX_AGE: Duration = Duration::from_secs(86_400);
+/// Time to turn one cancel request into a mark.
+const COMMANDS_ACK_WAIT: Duration = Duration::from_secs(30);
+/// Cancel requests being turned into marks, over all workers.
+const COMMANDS_MAX_ACK_PENDING: i64 = 256;
+/// How long the other streams remember a `Nats-Msg-Id`: longer than any publish is retried.
+const DEDUP_WINDOW: Duration = Duration::from_secs(120);
+/// How long the marker of an expired key stays in the bucket, so that a watcher that was away still learns of it.
+const MARKER_TTL: Duration = Duration::from_secs(300);
+/// What the server puts before the name of a bucket to name its stream.
+const BUCKET_STREAM_PREFIX: &str = "KV_";
+
+/// What is asked of a stream.
+pub(super) struct StreamSpec {
+    pub(super) name: String,
+    subjects: Vec<String>,
+    replicas: usize,
+    kind: Kind,
+}
+
+enum Kind {
+    WorkQueue { max_age: Option<Duration>, dedup: Duration },
+    Events { max_age: Duration, republish: bool },
+    Kept { max_age: Duration },
+    Bucket,
+}
+
+impl StreamSpec {
+    pub(super) fn requests(settings: &Settings) -> Self {
+        let dedup = Duration::from_secs(settings.requests.dedup_window_seconds);
+        let kind = Kind::WorkQueue { max_age: None, dedup };
+        Self::new(settings, subjects::REQUESTS_STREAM, plain_and_per_project(subjects::REQUESTED), kind)
+    }
+
+    pub(super) fn commands(settings: &Settings) -> Self {
+        let kind = Kind::WorkQueue { max_age: Some(COMMANDS_MAX_AGE), dedup: DEDUP_WINDOW };
+        Self::new(
+            settings,
+            subjects::COMMANDS_STREAM,
+            plain_and_per_project(subjects::CANCEL_REQUESTED),
+            kind,
+        )
+    }
+
+    pub(super) fn events(settings: &Settings) -> Self {
+        let events = &settings.events;
+        let longest = events
+            .completed_retention_seconds
+            .max(events.failed_retention_seconds)
+            .max(events.progress_retention_seconds);
+        let kind = Kind::Events { max_age: Duration::from_secs(longest), republish: events.republish };
+        Self::new(settings, subjects::EVENTS_STREAM, vec![subjects::EVENTS_FILTER.to_owned()], kind)
+    }
+
+    pub(super) fn dead_letters(settings: &Settings) -> Self {
+        let kind = Kind::Kept { max_age: Duration::from_secs(settings.events.failed_retention_seconds) };
+        Self::new(settings, subjects::DEAD_LETTERS_STREAM, vec![subjects::DEAD_LETTERED.to_owned()], kind)
+    }
+
+    pub(super) fn runs_bucket(settings: &Settings) -> Self {
+        let bucket = subjects::RUNS_BUCKET;
+        let name = format!("{BUCKET_STREAM_PREFIX}{bucket}");
+        Self::new(settings, &name, vec![format!("$KV.{bucket}.>")], Kind::Bucket)
+    }
+
+    fn new(settings: &Settings, name: &str, subjects: Vec<String>, kind: Kind) -> Self {
+        Self { name: name.to_owned(), subjects, replicas: settings.nats.replicas, kind }
+    }
+
+    /// `base` with what is asked for in place.
+    pub(super) fn over(&self, base: Config) -> Config {
+        let base = Config {
+            name: self.name.clone(),
+            subjects: self.subjects.clone(),
+            storage: StorageType::File,
+            num_replicas: self.replicas,
+            ..base
+        };
+        match self.kind {
+            Kind::WorkQueue { max_age, dedup } => Config {
+                retention: RetentionPolicy::WorkQueue,
+                max_age: max_age.unwrap_or(base.max_age),
+                duplicate_window: dedup,
+                ..base
+            },
+            Kind::Events { max_age, republish } => events_over(base, max_age, republish),
+            Kind::Kept { max_age } => kept_over(base, max_age),
+            Kind::Bucket => bucket_over(base),
+        }
+    }
+}
+
+fn kept_over(base: Config, max_age: Duration) -> Config {
+    Config {
+        retention: RetentionPolicy::Limits,
+        max_age,
+        // The server refuses a window longer than the age.
+        duplicate_window: DEDUP_WINDOW.min(max_age),
+        ..base
+    }
+}
+
+fn events_over(base: Config, max_age: Duration, republish: bool) -> Config {
+    Config {
+        allow_direct: true,
+        allow_message_ttl: true,
+        republish: republish.then(|| Republish {
+            source: subjects::EVENTS_FILTER.to_owned(),
+            destination: subjects::REPUBLISH_TEMPLATE.to_owned(),
+            headers_only: false,
+        }),
+        ..kept_over(base, max_age)
+    }
+}
+
+/// What makes a stream a key-value bucket (ADR-8) with per-key TTL and markers of expired keys (ADR-48).
+fn bucket_over(base: Config) -> Config {
+    Config {
+        retention: RetentionPolicy::Limits,
+        discard: DiscardPolicy::New,
+        max_messages_per_subject: 1,
+        allow_rollup: true,
+        deny_delete: true,
+        allow_direct: true,
+        allow_message_ttl: true,
+        subject_delete_marker_ttl: Some(MARKER_TTL),
+        ..base
+    }
+}
+
+fn plain_and_per_project(subject: &str) -> Vec<String> {
+    vec![subject.to_owned(), format!("{subject}.*")]
+}
+
+/// What is asked of a durable pull consumer.
+pub(super) struct ConsumerSpec {
+    pub(super) stream: &'static str,
+    pub(super) name: String,
+    ack_wait: Duration,
+    max_ack_pending: i64,
+}
+
+impl ConsumerSpec {
+    pub(super) fn requests(settings: &Settings) -> Self {
+        let consumer = &settings.consumer;
+        Self {
+            stream: subjects::REQUESTS_STREAM,
+            name: consumer.durable.clone(),
+            ack_wait: consumer.ack_wait(),
+            max_ack_pending: consumer.max_ack_pending,
+        }
+    }
+
+    pub(super) fn commands() -> Self {
+        Self {
+            stream: subjects::COMMANDS_STREAM,
+            name: COMMANDS_DURABLE.to_owned(),
+            ack_wait: COMMANDS_ACK_WAIT,
+            max_ack_pending: COMMANDS_MAX_ACK_PENDING,
+        }
+    }
+
+    /// `base` with what is asked for in place. There is no backoff: it would replace `ack_wait`.
+    pub(super) fn over(&self, base: consumer::Config) -> consumer::Config {
+        consumer::Config {
+            durable_name: Some(self.name.clone()),
+            deliver_subject: None,
+            deliver_policy: DeliverPolicy::All,
+            replay_policy: ReplayPolicy::Instant,
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: self.ack_wait,
+            max_deliver: MAX_DELIVER,
+            max_ack_pending: self.max_ack_pending,
+            max_waiting: MAX_WAITING,
+            filter_subject: String::new(),
+            filter_subjects: Vec::new(),
+            backoff: Vec::new(),
+            headers_only: false,
+            inactive_threshold: Duration::ZERO,
+            ..base
+        }
+    }
+}
