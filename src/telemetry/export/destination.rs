@@ -43,7 +43,10 @@ pub struct Destination {
 
 impl fmt::Debug for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Destination").field("url", &self.public_url()).field("key", &self.key).finish()
+        f.debug_struct("Destination")
+            .field("url", &self.public_url())
+            .field("key", &self.key)
+            .finish_non_exhaustive()
     }
 }
 

@@ -26,10 +26,16 @@ pub struct OtlpSender {
     posts: Arc<Semaphore>,
 }
 
-/// A failed attempt and whether another is worth while.
+/// A failed attempt and what to do next.
 struct Failure {
     error: ExportError,
-    retry: Option<Option<Duration>>,
+    next: Next,
+}
+
+enum Next {
+    GiveUp,
+    /// Try again, after as long as the server asks for.
+    Retry(Option<Duration>),
 }
 
 impl OtlpSender {
@@ -75,12 +81,13 @@ impl OtlpSender {
     ) -> Result<(), ExportError> {
         let encoded = compress(body).await;
         for attempt in 1.. {
-            let Err(Failure { error, retry }) = self.attempt(destination, &encoded).await else {
+            let Err(Failure { error, next }) = self.attempt(destination, &encoded).await else {
                 return Ok(());
             };
-            let Some(asked) = retry.filter(|_| attempt < retry::MAX_ATTEMPTS) else {
+            let Next::Retry(asked) = next else { return Err(error) };
+            if attempt == retry::MAX_ATTEMPTS {
                 return Err(error);
-            };
+            }
             let pause = retry::pause(attempt, asked);
             // A pause beyond the deadline would only delay the same answer.
             if Instant::now() + pause >= end {
@@ -98,13 +105,13 @@ impl OtlpSender {
         let sent = self.request(destination, encoded).send().await;
         let response = sent.map_err(|source| Failure {
             error: ExportError::Transport { url: destination.public_url(), source: source.without_url() },
-            retry: Some(None),
+            next: Next::Retry(None),
         })?;
         let asked = retry::retry_after(response.headers(), OffsetDateTime::now_utc());
         let retryable = retry::is_retryable(response.status());
         response::judge(response, destination)
             .await
-            .map_err(|error| Failure { retry: again(&error, retryable, asked), error })
+            .map_err(|error| Failure { next: next(&error, retryable, asked), error })
     }
 
     fn request(&self, destination: &Destination, encoded: &Encoded) -> reqwest::RequestBuilder {
@@ -119,11 +126,10 @@ impl OtlpSender {
     }
 }
 
-/// `Some` if another attempt may help; inside it the pause that the server asked for.
-fn again(error: &ExportError, retryable: bool, asked: Option<Duration>) -> Option<Option<Duration>> {
+fn next(error: &ExportError, retryable: bool, asked: Option<Duration>) -> Next {
     match error {
-        ExportError::Transport { .. } => Some(None),
-        ExportError::Status { .. } if retryable => Some(asked),
-        _ => None,
+        ExportError::Transport { .. } => Next::Retry(None),
+        ExportError::Status { .. } if retryable => Next::Retry(asked),
+        _ => Next::GiveUp,
     }
 }
