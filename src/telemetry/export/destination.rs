@@ -1,0 +1,131 @@
+//! Where the spans of a run go, with the credentials for it.
+
+use std::fmt;
+
+use http::header::{AUTHORIZATION, InvalidHeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use url::Url;
+
+use crate::definitions::{REDACTED, Secret, TelemetryDestination};
+
+/// The header that LangWatch reads a key from, beside the bearer token.
+const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
+
+/// A telemetry endpoint that cannot be used. The text never repeats the URL or the key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidDestination {
+    /// The endpoint is not a URL.
+    #[error(
+        "the telemetry endpoint is not a valid URL ({0}); expected something like https://collector.example"
+    )]
+    Url(#[from] url::ParseError),
+    /// The endpoint is not for HTTP.
+    #[error("the telemetry endpoint has the scheme '{0}'; it must be http or https")]
+    Scheme(String),
+    /// The key cannot be a header value.
+    #[error("the API key of the telemetry endpoint holds characters that no HTTP header may have")]
+    Key,
+}
+
+impl From<InvalidHeaderValue> for InvalidDestination {
+    fn from(_: InvalidHeaderValue) -> Self {
+        Self::Key
+    }
+}
+
+/// A URL and the headers that open it.
+#[derive(Clone)]
+pub struct Destination {
+    url: Url,
+    headers: HeaderMap,
+    key: Option<Secret>,
+}
+
+impl fmt::Debug for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Destination")
+            .field("url", &self.public_url())
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Destination {
+    /// Checks what a project's definition says.
+    ///
+    /// # Errors
+    /// [`InvalidDestination`] if no request could be made of it.
+    pub fn parse(definition: &TelemetryDestination) -> Result<Self, InvalidDestination> {
+        let url = Url::parse(&definition.traces_url())?;
+        if !["http", "https"].contains(&url.scheme()) {
+            return Err(InvalidDestination::Scheme(url.scheme().to_owned()));
+        }
+        let headers = definition.api_key.as_ref().map(credentials).transpose()?.unwrap_or_default();
+        Ok(Self { url, headers, key: definition.api_key.clone() })
+    }
+
+    /// The URL without user, password, query and fragment.
+    #[must_use]
+    pub fn public_url(&self) -> String {
+        format!("{}{}", self.url.origin().ascii_serialization(), self.url.path())
+    }
+
+    pub(super) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// `text` without this destination's credentials, for what a server echoes.
+    pub(super) fn redact(&self, text: &str) -> String {
+        let password = self.url.password().unwrap_or_default();
+        let key = self.key.as_ref().map_or("", Secret::expose);
+        [key, password]
+            .into_iter()
+            .filter(|secret| !secret.is_empty())
+            .fold(text.to_owned(), |text, secret| text.replace(secret, REDACTED))
+    }
+}
+
+fn credentials(key: &Secret) -> Result<HeaderMap, InvalidHeaderValue> {
+    let mut bearer = HeaderValue::from_str(&format!("Bearer {}", key.expose()))?;
+    let mut token = HeaderValue::from_str(key.expose())?;
+    bearer.set_sensitive(true);
+    token.set_sensitive(true);
+    Ok(HeaderMap::from_iter([(AUTHORIZATION, bearer), (X_AUTH_TOKEN, token)]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definitions::TelemetryProtocol;
+
+    fn parse(endpoint: &str, key: Option<&str>) -> Result<Destination, InvalidDestination> {
+        Destination::parse(&TelemetryDestination {
+            endpoint: endpoint.into(),
+            api_key: key.map(Secret::new),
+            protocol: TelemetryProtocol::Otlp,
+        })
+    }
+
+    #[test]
+    fn nothing_secret_is_printed() {
+        let destination = parse("https://user:pa55@c.example/v1/traces", Some("hunter2")).unwrap();
+        let printed = format!("{destination:?} {:?}", destination.headers());
+        assert!(!printed.contains("hunter2") && !printed.contains("pa55"), "{printed}");
+        assert_eq!(destination.public_url(), "https://c.example/v1/traces");
+        assert_eq!(destination.redact("bad key hunter2 of pa55"), "bad key [redacted] of [redacted]");
+    }
+
+    #[test]
+    fn what_cannot_be_posted_to_is_refused_without_repeating_it() {
+        for (endpoint, key) in
+            [("not a url hunter2", None), ("ftp://u:hunter2@h", None), ("http://h", Some("hunter2\n"))]
+        {
+            let error = parse(endpoint, key).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+}

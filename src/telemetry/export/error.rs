@@ -1,0 +1,110 @@
+//! Why spans did not arrive.
+
+use std::error::Error;
+use std::time::Duration;
+
+/// Why an export failed. No text holds credentials; URLs are without user, password and query.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The endpoint refused the request.
+    #[error("{url} answered {status}{}", said(body))]
+    Status {
+        /// Where the spans were posted.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// What the endpoint said, cut.
+        body: String,
+    },
+    /// The endpoint was not reached, or the connection broke.
+    #[error("the request to {url} failed")]
+    Transport {
+        /// Where the spans were posted.
+        url: String,
+        /// What broke.
+        source: reqwest::Error,
+    },
+    /// The endpoint took the request but not every span. Such spans must not be sent again (OTLP 1.x, partial success).
+    #[error("{url} rejected {rejected} spans{}", said(message))]
+    Partial {
+        /// Where the spans were posted.
+        url: String,
+        /// How many spans it did not take.
+        rejected: u64,
+        /// Why, in the endpoint's words, cut.
+        message: String,
+    },
+    /// Something answered 2xx that is no OTLP endpoint.
+    #[error(
+        "{url} answered with {content_type}, which no OTLP endpoint does; check the path of the telemetry endpoint"
+    )]
+    NotOtlp {
+        /// Where the spans were posted.
+        url: String,
+        /// What it sent instead.
+        content_type: String,
+    },
+    /// Time ran out.
+    #[error("{url} did not take the spans within {deadline:?}{}", after(last.as_deref()))]
+    Deadline {
+        /// Where the spans were posted.
+        url: String,
+        /// How long it was tried.
+        deadline: Duration,
+        /// The failure before the last attempt, if one was answered.
+        last: Option<Box<ExportError>>,
+    },
+    /// A single span is larger than a request may be.
+    #[error("a span of {bytes} bytes is larger than a request may be ({limit} bytes)")]
+    TooLarge {
+        /// Its encoded size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+fn said(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(": {text}") }
+}
+
+fn after(last: Option<&ExportError>) -> String {
+    last.map(|error| format!("; the last attempt: {}", error.describe())).unwrap_or_default()
+}
+
+impl ExportError {
+    /// The kind, as a metric's label.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Status { .. } => "status",
+            Self::Transport { .. } => "transport",
+            Self::Partial { .. } => "partial",
+            Self::NotOtlp { .. } => "not_otlp",
+            Self::Deadline { .. } => "deadline",
+            Self::TooLarge { .. } => "too_large",
+        }
+    }
+
+    /// The HTTP status, where the endpoint refused with one.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Status { status, .. } => Some(*status),
+            Self::Deadline { last, .. } => last.as_ref().and_then(|error| error.status()),
+            _ => None,
+        }
+    }
+
+    /// The whole story with its causes, in one line.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        text
+    }
+}

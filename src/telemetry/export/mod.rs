@@ -1,0 +1,15 @@
+//! Sending spans over OTLP/HTTP: protobuf, gzip, one shared client, a typed error for everything that can go wrong.
+//!
+//! Nothing here reads `OTEL_*` variables, so no variable can redirect a tenant's spans or add a header to them.
+
+mod destination;
+mod error;
+mod payload;
+mod response;
+mod retry;
+mod sender;
+
+pub use destination::{Destination, InvalidDestination};
+pub use error::ExportError;
+pub use payload::{MAX_REQUEST_BYTES, SpanEnvelope};
+pub use sender::{MAX_CONCURRENT_POSTS, OtlpSender};

@@ -1,0 +1,100 @@
+//! The body of an export request.
+
+use std::io::Write as _;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use opentelemetry::InstrumentationScope;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::InstrumentationScope as WireScope;
+use opentelemetry_proto::tonic::resource::v1::Resource as WireResource;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
+use opentelemetry_sdk::Resource;
+use prost::Message as _;
+
+/// The most bytes of spans in one request before compression: 4 MiB, well under the 10 MiB that LangWatch takes.
+pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
+
+/// Bodies above this many bytes are compressed on a thread for blocking work; below it, moving them costs more.
+const COMPRESS_ELSEWHERE_BYTES: usize = 256 * 1024;
+
+/// What every request of one run says around its spans: who made them.
+#[derive(Debug, Clone)]
+pub struct SpanEnvelope {
+    resource: WireResource,
+    scope: WireScope,
+}
+
+impl SpanEnvelope {
+    /// The envelope for spans of `resource` made by `scope`.
+    #[must_use]
+    pub fn new(resource: &Resource, scope: &InstrumentationScope) -> Self {
+        let attributes = ResourceAttributesWithSchema::from(resource).attributes.0;
+        Self { resource: WireResource { attributes, ..WireResource::default() }, scope: (scope, None).into() }
+    }
+
+    /// The request for `spans`, encoded. The spans are handed back untouched.
+    pub(crate) fn encode(&self, spans: &mut Vec<Span>) -> Vec<u8> {
+        let mut request = ExportTraceServiceRequest {
+            resource_spans: vec![ResourceSpans {
+                resource: Some(self.resource.clone()),
+                scope_spans: vec![ScopeSpans {
+                    scope: Some(self.scope.clone()),
+                    spans: std::mem::take(spans),
+                    schema_url: String::new(),
+                }],
+                schema_url: String::new(),
+            }],
+        };
+        let body = request.encode_to_vec();
+        let sent = request.resource_spans.pop().and_then(|mut resource| resource.scope_spans.pop());
+        *spans = sent.map(|scope| scope.spans).unwrap_or_default();
+        body
+    }
+}
+
+/// A body and its `Content-Encoding`, if it has one.
+pub(super) struct Encoded {
+    pub(super) body: Bytes,
+    pub(super) gzip: bool,
+}
+
+/// Compresses a body; what cannot be compressed goes as it is.
+pub(super) async fn compress(body: Vec<u8>) -> Encoded {
+    let body = Bytes::from(body);
+    let source = body.clone();
+    let packed = if source.len() > COMPRESS_ELSEWHERE_BYTES {
+        tokio::task::spawn_blocking(move || gzip(&source)).await.ok().flatten()
+    } else {
+        gzip(&source)
+    };
+    match packed {
+        Some(packed) => Encoded { body: packed.into(), gzip: true },
+        None => Encoded { body, gzip: false },
+    }
+}
+
+fn gzip(body: &[u8]) -> Option<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(body).ok()?;
+    encoder.finish().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encoding_hands_the_spans_back() {
+        let scope = InstrumentationScope::builder("test").build();
+        let envelope = SpanEnvelope::new(&Resource::builder_empty().build(), &scope);
+        let given = vec![Span { name: "a".into(), ..Span::default() }];
+        let mut spans = given.clone();
+        let body = envelope.encode(&mut spans);
+        assert_eq!(spans, given);
+        let request = ExportTraceServiceRequest::decode(body.as_slice()).unwrap();
+        assert_eq!(request.resource_spans[0].scope_spans[0].spans, given);
+    }
+}

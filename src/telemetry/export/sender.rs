@@ -1,0 +1,135 @@
+//! The one sender of all runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use time::OffsetDateTime;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::payload::{Encoded, compress};
+use super::{Destination, ExportError, response, retry};
+use crate::http_client;
+
+/// Posts at the same time over all runs: enough that a slow endpoint does not hold up the others, few enough that
+/// a thousand runs that end together do not open a thousand connections.
+pub const MAX_CONCURRENT_POSTS: usize = 128;
+
+/// Time for one attempt, connection included. A server that needs longer is treated as gone.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Posts spans. It belongs to no tenant: where to and with what key comes with each call.
+#[derive(Debug, Clone)]
+pub struct OtlpSender {
+    client: reqwest::Client,
+    posts: Arc<Semaphore>,
+}
+
+/// A failed attempt and what to do next.
+struct Failure {
+    error: ExportError,
+    next: Next,
+}
+
+enum Next {
+    GiveUp,
+    /// Try again, after as long as the server asks for.
+    Retry(Option<Duration>),
+}
+
+impl OtlpSender {
+    /// A sender with a client of its own.
+    ///
+    /// # Errors
+    /// Whatever the client's builder reports.
+    pub fn new() -> Result<Self, reqwest::Error> {
+        Ok(Self::with_client(http_client::builder().build()?))
+    }
+
+    /// A sender on a client that was built elsewhere, for instance one that refuses private networks.
+    #[must_use]
+    pub fn with_client(client: reqwest::Client) -> Self {
+        Self { client, posts: Arc::new(Semaphore::new(MAX_CONCURRENT_POSTS)) }
+    }
+
+    /// Posts an encoded request until it is taken, refused for good, or `deadline` has passed.
+    ///
+    /// # Errors
+    /// [`ExportError`] that says what the endpoint did.
+    pub(crate) async fn send(
+        &self,
+        destination: &Destination,
+        body: Vec<u8>,
+        deadline: Duration,
+    ) -> Result<(), ExportError> {
+        let mut last = None;
+        let attempts = self.attempt_until(destination, body, Instant::now() + deadline, &mut last);
+        let ended = timeout(deadline, attempts).await;
+        ended.unwrap_or_else(|_| {
+            let last = last.take().map(Box::new);
+            Err(ExportError::Deadline { url: destination.public_url(), deadline, last })
+        })
+    }
+
+    async fn attempt_until(
+        &self,
+        destination: &Destination,
+        body: Vec<u8>,
+        end: Instant,
+        last: &mut Option<ExportError>,
+    ) -> Result<(), ExportError> {
+        let encoded = compress(body).await;
+        for attempt in 1.. {
+            let Err(Failure { error, next }) = self.attempt(destination, &encoded).await else {
+                return Ok(());
+            };
+            let Next::Retry(asked) = next else { return Err(error) };
+            if attempt == retry::MAX_ATTEMPTS {
+                return Err(error);
+            }
+            let pause = retry::pause(attempt, asked);
+            // A pause beyond the deadline would only delay the same answer.
+            if Instant::now() + pause >= end {
+                return Err(error);
+            }
+            *last = Some(error);
+            sleep(pause).await;
+        }
+        Ok(())
+    }
+
+    async fn attempt(&self, destination: &Destination, encoded: &Encoded) -> Result<(), Failure> {
+        // The semaphore is never closed; without a permit the post would still be right, only less orderly.
+        let _permit = self.posts.acquire().await.ok();
+        let sent = self.request(destination, encoded).send().await;
+        let response = sent.map_err(|source| Failure {
+            error: ExportError::Transport { url: destination.public_url(), source: source.without_url() },
+            next: Next::Retry(None),
+        })?;
+        let asked = retry::retry_after(response.headers(), OffsetDateTime::now_utc());
+        let retryable = retry::is_retryable(response.status());
+        response::judge(response, destination)
+            .await
+            .map_err(|error| Failure { next: next(&error, retryable, asked), error })
+    }
+
+    fn request(&self, destination: &Destination, encoded: &Encoded) -> reqwest::RequestBuilder {
+        let request = self
+            .client
+            .post(destination.url().clone())
+            .headers(destination.headers().clone())
+            .header(CONTENT_TYPE, "application/x-protobuf")
+            .timeout(ATTEMPT_TIMEOUT)
+            .body(encoded.body.clone());
+        if encoded.gzip { request.header(CONTENT_ENCODING, "gzip") } else { request }
+    }
+}
+
+fn next(error: &ExportError, retryable: bool, asked: Option<Duration>) -> Next {
+    match error {
+        ExportError::Transport { .. } => Next::Retry(None),
+        ExportError::Status { .. } if retryable => Next::Retry(asked),
+        _ => Next::GiveUp,
+    }
+}

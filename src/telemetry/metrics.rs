@@ -1,0 +1,314 @@
+//! What the worker counts. No id is ever a label: runs and tenants are unbounded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider as _, UpDownCounter};
+use opentelemetry_sdk::error::OTelSdkError;
+use opentelemetry_sdk::metrics::{MeterProviderBuilder, SdkMeterProvider};
+use prometheus::{Registry, TextEncoder};
+
+use crate::events::{DeadLetterCode, RunStatus};
+
+/// Who counts, as metrics name it.
+const METER: &str = "scenario-worker";
+
+/// Upper bounds of the run duration's buckets in seconds: from a smoke test to the longest run that is allowed.
+const DURATION_BOUNDS_SECONDS: [f64; 13] =
+    [1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14_400.0, 86_400.0];
+
+/// Why spans were dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpanLoss {
+    /// The run's buffer was full.
+    BufferFull,
+    /// The endpoint took the request but not these spans.
+    Rejected,
+    /// The endpoint did not take them before the deadline.
+    Undelivered,
+    /// The trace was dropped before it was finished.
+    Unfinished,
+}
+
+impl SpanLoss {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::BufferFull => "buffer_full",
+            Self::Rejected => "rejected",
+            Self::Undelivered => "undelivered",
+            Self::Unfinished => "unfinished",
+        }
+    }
+}
+
+/// Metrics cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("the metrics reader for Prometheus cannot be built")]
+pub struct MetricsError(#[from] OTelSdkError);
+
+/// The worker's metrics. Clones share their counts.
+#[derive(Debug, Clone)]
+pub struct Metrics(Arc<Instruments>);
+
+#[derive(Debug)]
+struct Instruments {
+    registry: Registry,
+    provider: SdkMeterProvider,
+    runs_in_flight: UpDownCounter<i64>,
+    run_duration: Histogram<f64>,
+    outcomes: Counter<u64>,
+    deliveries: Counter<u64>,
+    redeliveries: Counter<u64>,
+    dead_letters: Counter<u64>,
+    lease_losses: Counter<u64>,
+    unsettled_deliveries: Counter<u64>,
+    outcome_conflicts: Counter<u64>,
+    invalid_trace_contexts: Counter<u64>,
+    export_failures: Counter<u64>,
+    spans_exported: Counter<u64>,
+    spans_dropped: Counter<u64>,
+}
+
+/// Counts one run as in flight until it is dropped.
+#[derive(Debug)]
+#[must_use = "the run counts as in flight for as long as this lives"]
+pub struct RunInFlight(Metrics);
+
+impl Drop for RunInFlight {
+    fn drop(&mut self) {
+        self.0.0.runs_in_flight.add(-1, &[]);
+    }
+}
+
+impl Metrics {
+    /// Metrics that are only rendered, for processes without an OTLP endpoint.
+    ///
+    /// # Errors
+    /// [`MetricsError`] if the reader cannot be built.
+    pub fn new() -> Result<Self, MetricsError> {
+        Self::with_provider(SdkMeterProvider::builder())
+    }
+
+    /// Metrics that go to the readers of `provider` too.
+    pub(super) fn with_provider(provider: MeterProviderBuilder) -> Result<Self, MetricsError> {
+        let registry = Registry::new();
+        let reader = opentelemetry_prometheus::exporter()
+            .with_registry(registry.clone())
+            .scope_info_enabled(false)
+            .without_target_info()
+            .build()?;
+        let metrics = Self(Arc::new(Instruments::new(registry, provider.with_reader(reader).build())));
+        metrics.show_zeros();
+        Ok(metrics)
+    }
+
+    /// A run was taken up; it counts as in flight for as long as the guard lives.
+    pub fn run_in_flight(&self) -> RunInFlight {
+        self.0.runs_in_flight.add(1, &[]);
+        RunInFlight(self.clone())
+    }
+
+    /// A run came to an outcome after `duration`.
+    pub fn outcome(&self, status: RunStatus, duration: Duration) {
+        let label = [KeyValue::new("status", status_label(status))];
+        self.0.outcomes.add(1, &label);
+        self.0.run_duration.record(duration.as_secs_f64(), &label);
+    }
+
+    /// A request was delivered; `redelivered` if not for the first time.
+    pub fn delivery(&self, redelivered: bool) {
+        self.0.deliveries.add(1, &[]);
+        self.0.redeliveries.add(u64::from(redelivered), &[]);
+    }
+
+    /// A message was given up.
+    pub fn dead_letter(&self, code: DeadLetterCode) {
+        self.0.dead_letters.add(1, &[KeyValue::new("code", code.as_str())]);
+    }
+
+    /// A run was lost to another worker.
+    pub fn lease_lost(&self) {
+        self.0.lease_losses.add(1, &[]);
+    }
+
+    /// A delivery could not be acknowledged or handed back.
+    pub fn unsettled_delivery(&self) {
+        self.0.unsettled_deliveries.add(1, &[]);
+    }
+
+    /// Somebody else's outcome was there first.
+    pub fn outcome_conflict(&self) {
+        self.0.outcome_conflicts.add(1, &[]);
+    }
+
+    /// A request's `traceparent` was ignored because it breaks the specification.
+    pub fn invalid_trace_context(&self) {
+        self.0.invalid_trace_contexts.add(1, &[]);
+    }
+
+    /// An export of a run's spans failed, for a kind of reason from a closed set.
+    pub fn export_failed(&self, kind: &'static str) {
+        self.0.export_failures.add(1, &[KeyValue::new("kind", kind)]);
+    }
+
+    /// An endpoint accepted this many spans of a run.
+    pub fn spans_exported(&self, count: u64) {
+        self.0.spans_exported.add(count, &[]);
+    }
+
+    /// This many spans of a run reached no endpoint.
+    pub fn spans_dropped(&self, reason: SpanLoss, count: u64) {
+        self.0.spans_dropped.add(count, &[KeyValue::new("reason", reason.as_str())]);
+    }
+
+    /// The text that Prometheus scrapes.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        if let Err(error) = TextEncoder::new().encode_utf8(&self.0.registry.gather(), &mut text) {
+            tracing::warn!(%error, "some metrics could not be rendered");
+        }
+        text
+    }
+
+    pub(super) fn provider(&self) -> SdkMeterProvider {
+        self.0.provider.clone()
+    }
+
+    /// A counter that appears with its first event has no rate for it, so every known series begins at 0.
+    fn show_zeros(&self) {
+        let all = &self.0;
+        all.runs_in_flight.add(0, &[]);
+        let plain = [
+            &all.deliveries,
+            &all.redeliveries,
+            &all.lease_losses,
+            &all.unsettled_deliveries,
+            &all.outcome_conflicts,
+            &all.invalid_trace_contexts,
+            &all.spans_exported,
+        ];
+        for counter in plain {
+            counter.add(0, &[]);
+        }
+        for status in [RunStatus::Success, RunStatus::Failed, RunStatus::Error, RunStatus::Cancelled] {
+            all.outcomes.add(0, &[KeyValue::new("status", status_label(status))]);
+        }
+        for loss in [SpanLoss::BufferFull, SpanLoss::Rejected, SpanLoss::Undelivered, SpanLoss::Unfinished] {
+            self.spans_dropped(loss, 0);
+        }
+    }
+}
+
+impl Instruments {
+    #[expect(clippy::too_many_lines, reason = "one line for each metric, as a table")]
+    fn new(registry: Registry, provider: SdkMeterProvider) -> Self {
+        let meter = provider.meter(METER);
+        let counter = |name, about| counter(&meter, name, about);
+        Self {
+            runs_in_flight: meter
+                .i64_up_down_counter("scenario_worker_runs_in_flight")
+                .with_description("Runs that this worker is executing")
+                .build(),
+            run_duration: meter
+                .f64_histogram("scenario_worker_run_duration")
+                .with_unit("s")
+                .with_description("Time from a run's beginning to its outcome")
+                .with_boundaries(DURATION_BOUNDS_SECONDS.to_vec())
+                .build(),
+            outcomes: counter("scenario_worker_outcomes", "Outcomes by status"),
+            deliveries: counter("scenario_worker_deliveries", "Requests that were delivered"),
+            redeliveries: counter("scenario_worker_redeliveries", "Requests delivered again"),
+            dead_letters: counter("scenario_worker_dead_letters", "Messages that were given up, by code"),
+            lease_losses: counter("scenario_worker_lease_losses", "Runs lost to another worker"),
+            unsettled_deliveries: counter(
+                "scenario_worker_unsettled_deliveries",
+                "Deliveries that could not be acknowledged or handed back",
+            ),
+            outcome_conflicts: counter(
+                "scenario_worker_outcome_conflicts",
+                "Outcomes refused because there was one already",
+            ),
+            invalid_trace_contexts: counter(
+                "scenario_worker_invalid_trace_contexts",
+                "Requests whose traceparent was ignored",
+            ),
+            export_failures: counter(
+                "scenario_worker_export_failures",
+                "Failed exports of runs' spans, by kind",
+            ),
+            spans_exported: counter(
+                "scenario_worker_spans_exported",
+                "Spans of runs that endpoints accepted",
+            ),
+            spans_dropped: counter(
+                "scenario_worker_spans_dropped",
+                "Spans of runs that reached no endpoint, by reason",
+            ),
+            registry,
+            provider,
+        }
+    }
+}
+
+fn counter(meter: &Meter, name: &'static str, about: &'static str) -> Counter<u64> {
+    meter.u64_counter(name).with_description(about).build()
+}
+
+fn status_label(status: RunStatus) -> &'static str {
+    match status {
+        RunStatus::Success => "success",
+        RunStatus::Failed => "failed",
+        RunStatus::Error => "error",
+        RunStatus::Cancelled => "cancelled",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shows(metrics: &Metrics, line: &str) {
+        let text = metrics.render();
+        assert!(text.lines().any(|l| l == line), "`{line}` is missing in:\n{text}");
+    }
+
+    #[test]
+    fn a_metric_is_there_before_its_first_event() {
+        let metrics = Metrics::new().unwrap();
+        shows(&metrics, "scenario_worker_runs_in_flight 0");
+        shows(&metrics, "scenario_worker_deliveries_total 0");
+        shows(&metrics, "scenario_worker_outcomes_total{status=\"error\"} 0");
+        shows(&metrics, "scenario_worker_spans_dropped_total{reason=\"buffer_full\"} 0");
+    }
+
+    #[test]
+    fn what_happens_is_counted_by_kind() {
+        let metrics = Metrics::new().unwrap();
+        metrics.delivery(false);
+        metrics.clone().delivery(true);
+        metrics.outcome(RunStatus::Success, Duration::from_secs(7));
+        metrics.dead_letter(DeadLetterCode::InvalidJson);
+        metrics.export_failed("status");
+        metrics.spans_exported(3);
+        shows(&metrics, "scenario_worker_deliveries_total 2");
+        shows(&metrics, "scenario_worker_redeliveries_total 1");
+        shows(&metrics, "scenario_worker_outcomes_total{status=\"success\"} 1");
+        shows(&metrics, "scenario_worker_run_duration_seconds_bucket{status=\"success\",le=\"5\"} 0");
+        shows(&metrics, "scenario_worker_run_duration_seconds_bucket{status=\"success\",le=\"10\"} 1");
+        shows(&metrics, "scenario_worker_dead_letters_total{code=\"invalid_json\"} 1");
+        shows(&metrics, "scenario_worker_export_failures_total{kind=\"status\"} 1");
+        shows(&metrics, "scenario_worker_spans_exported_total 3");
+    }
+
+    #[test]
+    fn a_run_is_in_flight_until_its_guard_goes() {
+        let metrics = Metrics::new().unwrap();
+        let (one, two) = (metrics.run_in_flight(), metrics.run_in_flight());
+        shows(&metrics, "scenario_worker_runs_in_flight 2");
+        drop(one);
+        drop(two);
+        shows(&metrics, "scenario_worker_runs_in_flight 0");
+    }
+}

@@ -1,0 +1,66 @@
+//! Names of attributes, events and values on a run's spans.
+//!
+//! Sources: OpenTelemetry semantic conventions for generative AI (status: development) and the ingestion of LangWatch.
+//! The names are our own constants because the published crate marks all of its generative AI names as moved.
+
+pub(super) const SERVICE_NAME: &str = "service.name";
+pub(super) const SERVICE_VERSION: &str = "service.version";
+
+pub(super) const ERROR_TYPE: &str = "error.type";
+/// `error.type` of a span that nobody ended: its work was cancelled, timed out or panicked.
+pub(super) const ABANDONED: &str = "abandoned";
+
+pub(super) const LANGWATCH_ORIGIN: &str = "langwatch.origin";
+pub(super) const ORIGIN_SIMULATION: &str = "simulation";
+pub(super) const LANGWATCH_ORIGIN_SOURCE: &str = "langwatch.origin.source";
+pub(super) const ORIGIN_SOURCE_PLATFORM: &str = "platform";
+pub(super) const LANGWATCH_THREAD_ID: &str = "langwatch.thread.id";
+pub(super) const LANGWATCH_SPAN_TYPE: &str = "langwatch.span.type";
+pub(super) const LANGWATCH_LABELS: &str = "langwatch.labels";
+pub(super) const LANGWATCH_INPUT: &str = "langwatch.input";
+pub(super) const LANGWATCH_OUTPUT: &str = "langwatch.output";
+pub(super) const LANGWATCH_EVALUATION: &str = "langwatch.evaluation.custom";
+pub(super) const JSON_ENCODED_EVENT: &str = "json_encoded_event";
+
+pub(super) const SCENARIO_ID: &str = "scenario.id";
+pub(super) const SCENARIO_NAME: &str = "scenario.name";
+pub(super) const SCENARIO_RUN_ID: &str = "scenario.run_id";
+pub(super) const SCENARIO_BATCH_ID: &str = "scenario.batch_id";
+pub(super) const SCENARIO_SET_ID: &str = "scenario.set_id";
+pub(super) const SCENARIO_LABELS: &str = "scenario.labels";
+pub(super) const SCENARIO_PROJECT_ID: &str = "scenario.project_id";
+pub(super) const SCENARIO_ATTEMPT: &str = "scenario.attempt";
+pub(super) const SCENARIO_TURN: &str = "scenario.turn";
+/// On exactly one span per call of a role: LangWatch takes a role's latency from it and its costs from below it.
+pub(super) const SCENARIO_ROLE: &str = "scenario.role";
+pub(super) const SCENARIO_TARGET_TYPE: &str = "scenario.target.type";
+pub(super) const SCENARIO_TARGET_ID: &str = "scenario.target.reference_id";
+pub(super) const SCENARIO_VERDICT: &str = "scenario.verdict";
+pub(super) const SCENARIO_CRITERIA_MET: &str = "scenario.criteria.met";
+pub(super) const SCENARIO_CRITERIA_UNMET: &str = "scenario.criteria.unmet";
+pub(super) const SCENARIO_CRITERIA_INCONCLUSIVE: &str = "scenario.criteria.inconclusive";
+pub(super) const SCENARIO_CRITERION_ID: &str = "scenario.criterion.id";
+
+pub(super) const GEN_AI_OPERATION: &str = "gen_ai.operation.name";
+pub(super) const GEN_AI_PROVIDER: &str = "gen_ai.provider.name";
+pub(super) const GEN_AI_CONVERSATION: &str = "gen_ai.conversation.id";
+pub(super) const GEN_AI_AGENT_ID: &str = "gen_ai.agent.id";
+pub(super) const GEN_AI_AGENT_NAME: &str = "gen_ai.agent.name";
+pub(super) const GEN_AI_REQUEST_MODEL: &str = "gen_ai.request.model";
+pub(super) const GEN_AI_TEMPERATURE: &str = "gen_ai.request.temperature";
+pub(super) const GEN_AI_MAX_TOKENS: &str = "gen_ai.request.max_tokens";
+pub(super) const GEN_AI_INSTRUCTIONS: &str = "gen_ai.system_instructions";
+pub(super) const GEN_AI_INPUT: &str = "gen_ai.input.messages";
+pub(super) const GEN_AI_OUTPUT: &str = "gen_ai.output.messages";
+pub(super) const GEN_AI_TOOLS: &str = "gen_ai.tool.definitions";
+pub(super) const GEN_AI_RESPONSE_ID: &str = "gen_ai.response.id";
+pub(super) const GEN_AI_RESPONSE_MODEL: &str = "gen_ai.response.model";
+pub(super) const GEN_AI_FINISH_REASONS: &str = "gen_ai.response.finish_reasons";
+pub(super) const GEN_AI_INPUT_TOKENS: &str = "gen_ai.usage.input_tokens";
+pub(super) const GEN_AI_OUTPUT_TOKENS: &str = "gen_ai.usage.output_tokens";
+
+pub(super) const EVALUATION_RESULT: &str = "gen_ai.evaluation.result";
+pub(super) const EVALUATION_NAME: &str = "gen_ai.evaluation.name";
+pub(super) const EVALUATION_SCORE: &str = "gen_ai.evaluation.score.value";
+pub(super) const EVALUATION_LABEL: &str = "gen_ai.evaluation.score.label";
+pub(super) const EVALUATION_EXPLANATION: &str = "gen_ai.evaluation.explanation";

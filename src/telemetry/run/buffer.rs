@@ -1,0 +1,232 @@
+//! Where the spans of one run wait for their delivery.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use opentelemetry::Context;
+use opentelemetry_proto::tonic::trace::v1::Span as WireSpan;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+use prost::Message as _;
+
+/// The most ended spans that one run keeps in memory. A run of 100 turns makes fewer.
+pub(super) const MAX_SPANS: usize = 2048;
+/// The most encoded bytes of ended spans that one run keeps in memory: 8 MiB.
+pub(super) const MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// Ended spans, oldest first. When it is full the oldest go, because the verdict and the root come last.
+#[derive(Debug)]
+pub(super) struct SpanBuffer {
+    /// False where there is no endpoint: nothing is kept that nobody will take.
+    keep: bool,
+    ended: Mutex<Ended>,
+}
+
+#[derive(Debug, Default)]
+struct Ended {
+    spans: VecDeque<SizedSpan>,
+    bytes: usize,
+    dropped: u64,
+}
+
+/// A span and the size that it has in a request.
+#[derive(Debug)]
+pub(super) struct SizedSpan {
+    span: WireSpan,
+    pub(super) bytes: usize,
+}
+
+impl SpanBuffer {
+    pub(super) fn new(keep: bool) -> Arc<Self> {
+        Arc::new(Self { keep, ended: Mutex::default() })
+    }
+
+    /// Spans that were dropped because the buffer was full.
+    pub(super) fn dropped(&self) -> u64 {
+        self.lock().dropped
+    }
+
+    /// Takes every span out. What the guard still holds when it is dropped goes back, so a delivery may be cancelled.
+    pub(super) fn take(&self) -> Taken<'_> {
+        let mut ended = self.lock();
+        ended.bytes = 0;
+        Taken {
+            waiting: std::mem::take(&mut ended.spans),
+            sending: Vec::new(),
+            sizes: Vec::new(),
+            failed: VecDeque::new(),
+            buffer: self,
+        }
+    }
+
+    fn push(&self, span: WireSpan) {
+        if self.keep {
+            let bytes = span.encoded_len();
+            let mut ended = self.lock();
+            ended.bytes += bytes;
+            ended.spans.push_back(SizedSpan { span, bytes });
+            ended.shed();
+        }
+    }
+
+    fn put_back(&self, spans: impl DoubleEndedIterator<Item = SizedSpan>) {
+        let mut ended = self.lock();
+        for span in spans.rev() {
+            ended.bytes += span.bytes;
+            ended.spans.push_front(span);
+        }
+        ended.shed();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ended> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ended {
+    fn shed(&mut self) {
+        while self.spans.len() > MAX_SPANS || self.bytes > MAX_BYTES {
+            let Some(oldest) = self.spans.pop_front() else { return };
+            self.bytes -= oldest.bytes;
+            self.dropped += 1;
+        }
+    }
+}
+
+/// Spans on their way out.
+pub(super) struct Taken<'a> {
+    buffer: &'a SpanBuffer,
+    failed: VecDeque<SizedSpan>,
+    sending: Vec<WireSpan>,
+    sizes: Vec<usize>,
+    waiting: VecDeque<SizedSpan>,
+}
+
+impl Taken<'_> {
+    /// The next spans that fit in a request of `limit` bytes, at least one; `None` when all were looked at.
+    pub(super) fn next_batch(&mut self, limit: usize) -> Option<&mut Vec<WireSpan>> {
+        let mut room = limit;
+        while let Some(next) = self.waiting.front() {
+            if next.bytes > room && !self.sending.is_empty() {
+                break;
+            }
+            room = room.saturating_sub(next.bytes);
+            let Some(SizedSpan { span, bytes }) = self.waiting.pop_front() else { break };
+            self.sending.push(span);
+            self.sizes.push(bytes);
+        }
+        (!self.sending.is_empty()).then_some(&mut self.sending)
+    }
+
+    /// The size of the largest span of the batch.
+    pub(super) fn largest(&self) -> usize {
+        self.sizes.iter().copied().max().unwrap_or_default()
+    }
+
+    /// The batch is done with: taken by the endpoint, or refused in a way that forbids sending it again.
+    pub(super) fn settle_batch(&mut self) -> u64 {
+        self.sizes.clear();
+        self.sending.drain(..).len() as u64
+    }
+
+    /// The batch did not arrive; it is kept.
+    pub(super) fn fail_batch(&mut self) {
+        let pairs = self.sending.drain(..).zip(self.sizes.drain(..));
+        self.failed.extend(pairs.map(|(span, bytes)| SizedSpan { span, bytes }));
+    }
+
+    /// Gives up what is left and says how many spans that were.
+    pub(super) fn give_up(mut self) -> u64 {
+        self.fail_batch();
+        let count = self.failed.len() + self.waiting.len();
+        self.failed.clear();
+        self.waiting.clear();
+        count as u64
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.fail_batch();
+        let left = std::mem::take(&mut self.failed).into_iter().chain(std::mem::take(&mut self.waiting));
+        self.buffer.put_back(left);
+    }
+}
+
+/// Brings ended spans into the buffer. It exports nothing, so the SDK never blocks and never reaches the network.
+#[derive(Debug)]
+pub(super) struct IntoBuffer(pub(super) Arc<SpanBuffer>);
+
+impl SpanProcessor for IntoBuffer {
+    fn on_start(&self, _span: &mut Span, _cx: &Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        self.0.push(span.into());
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(name: &str) -> WireSpan {
+        WireSpan { name: name.to_owned(), ..WireSpan::default() }
+    }
+
+    fn names(taken: &mut Taken<'_>, limit: usize) -> Vec<String> {
+        taken.next_batch(limit).map(|b| b.iter().map(|s| s.name.clone()).collect()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_full_buffer_drops_the_oldest_and_counts_them() {
+        let buffer = SpanBuffer::new(true);
+        for n in 0..=MAX_SPANS {
+            buffer.push(span(&n.to_string()));
+        }
+        assert_eq!(buffer.dropped(), 1);
+        assert_eq!(names(&mut buffer.take(), 1), ["1"]);
+        let large = "x".repeat(MAX_BYTES / 2);
+        for _ in 0..2 {
+            buffer.push(span(&large));
+        }
+        assert_eq!(buffer.take().next_batch(usize::MAX).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_cancelled_delivery_puts_everything_back_in_order() {
+        let buffer = SpanBuffer::new(true);
+        for name in ["a", "b", "c"] {
+            buffer.push(span(name));
+        }
+        let mut taken = buffer.take();
+        assert_eq!(names(&mut taken, 1), ["a"]);
+        taken.fail_batch();
+        assert_eq!(names(&mut taken, 1), ["b"]);
+        drop(taken);
+        buffer.push(span("d"));
+        assert_eq!(names(&mut buffer.take(), usize::MAX), ["a", "b", "c", "d"]);
+    }
+
+    #[test]
+    fn what_was_delivered_does_not_come_back() {
+        let buffer = SpanBuffer::new(true);
+        buffer.push(span("a"));
+        buffer.push(span("b"));
+        let mut taken = buffer.take();
+        names(&mut taken, 1);
+        assert_eq!(taken.settle_batch(), 1);
+        drop(taken);
+        assert_eq!(names(&mut buffer.take(), usize::MAX), ["b"]);
+        assert_eq!(buffer.take().give_up(), 1);
+        assert_eq!(buffer.take().give_up(), 0);
+    }
+}

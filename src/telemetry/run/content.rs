@@ -1,0 +1,180 @@
+//! What was said, as attribute values: JSON in the documented shapes, cut where it is too long.
+
+use serde_json::{Value, json};
+
+use crate::events::ToolCall;
+use crate::execution::types::{ChatMessage, ChatReply, ChatRole, Message, ToolSpec};
+
+/// The most bytes of one text (a message, a reason, tool arguments) on a span. A longer one ends in [`TRUNCATED`].
+pub const MAX_TEXT_BYTES: usize = 16 * 1024;
+/// The most bytes of texts in one list of messages. The oldest are left out first, and a message says how many:
+/// every call repeats the conversation, so an uncut trace grows with its square.
+pub const MAX_MESSAGES_BYTES: usize = 64 * 1024;
+
+/// Ends a text that was cut.
+const TRUNCATED: &str = "… [truncated]";
+
+/// `text`, cut at a character boundary if it is too long.
+pub(super) fn cut(text: &str) -> String {
+    if text.len() <= MAX_TEXT_BYTES {
+        return text.to_owned();
+    }
+    format!("{}{TRUNCATED}", &text[..text.floor_char_boundary(MAX_TEXT_BYTES)])
+}
+
+/// The envelope that LangWatch reads inputs and outputs in.
+pub(super) fn envelope(kind: &str, value: &Value) -> String {
+    json!({ "type": kind, "value": value }).to_string()
+}
+
+/// The newest of `items` that fit, and how many older ones do not. The last one is always there.
+fn newest<T>(items: &[T], size: impl Fn(&T) -> usize) -> (usize, &[T]) {
+    let mut room = MAX_MESSAGES_BYTES;
+    let mut first = items.len();
+    while first > 0 {
+        let cost = size(&items[first - 1]).min(MAX_TEXT_BYTES);
+        if cost > room {
+            break;
+        }
+        (room, first) = (room - cost, first - 1);
+    }
+    (first, &items[first..])
+}
+
+fn left_out(count: usize) -> String {
+    format!("… [{count} earlier messages left out]")
+}
+
+/// Tool arguments; those that are too long become a cut text.
+fn arguments(call: &ToolCall) -> Value {
+    let text = call.arguments.to_string();
+    if text.len() <= MAX_TEXT_BYTES { call.arguments.clone() } else { Value::String(cut(&text)) }
+}
+
+fn size_of_call(call: &ToolCall) -> usize {
+    call.name.len() + call.arguments.to_string().len()
+}
+
+/// A transcript as LangWatch's chat messages.
+pub(super) fn transcript(messages: &[Message]) -> Value {
+    let size = |m: &Message| m.content.len() + m.tool_calls.iter().map(size_of_call).sum::<usize>();
+    let (omitted, kept) = newest(messages, size);
+    let note = (omitted > 0).then(|| json!({ "role": "system", "content": left_out(omitted) }));
+    note.into_iter().chain(kept.iter().map(|m| said(m.role.as_str(), &m.content, &m.tool_calls))).collect()
+}
+
+/// Messages to a model as LangWatch's chat messages.
+pub(super) fn chat_messages(messages: &[ChatMessage]) -> Value {
+    let (omitted, kept) = newest(messages, |m| m.content.len());
+    let note = (omitted > 0).then(|| json!({ "role": "system", "content": left_out(omitted) }));
+    note.into_iter().chain(kept.iter().map(|m| said(role(m.role), &m.content, &[]))).collect()
+}
+
+/// One message in LangWatch's shape.
+pub(super) fn said(role: &str, content: &str, tool_calls: &[ToolCall]) -> Value {
+    let mut message = json!({ "role": role, "content": cut(content) });
+    if !tool_calls.is_empty() {
+        let call = |c: &ToolCall| {
+            let function = json!({ "name": c.name, "arguments": arguments(c).to_string() });
+            json!({ "id": c.id, "type": "function", "function": function })
+        };
+        message["tool_calls"] = tool_calls.iter().map(call).collect();
+    }
+    message
+}
+
+/// `gen_ai.system_instructions`: the system messages as text parts; `None` if there are none.
+pub(super) fn instructions(messages: &[ChatMessage]) -> Option<String> {
+    let system = messages.iter().filter(|m| m.role == ChatRole::System);
+    let parts: Vec<Value> = system.map(|m| text_part(&m.content)).collect();
+    (!parts.is_empty()).then(|| Value::from(parts).to_string())
+}
+
+/// `gen_ai.input.messages`: everything but the system messages.
+pub(super) fn input_messages(messages: &[ChatMessage]) -> String {
+    let spoken: Vec<&ChatMessage> = messages.iter().filter(|m| m.role != ChatRole::System).collect();
+    let (omitted, kept) = newest(&spoken, |m| m.content.len());
+    let note = (omitted > 0).then(|| json!({ "role": "user", "parts": [text_part(&left_out(omitted))] }));
+    let kept = kept.iter().map(|m| json!({ "role": role(m.role), "parts": [text_part(&m.content)] }));
+    note.into_iter().chain(kept).collect::<Value>().to_string()
+}
+
+/// `gen_ai.output.messages`: the answer as one message.
+pub(super) fn output_messages(reply: &ChatReply) -> String {
+    let text = (!reply.content.is_empty()).then(|| text_part(&reply.content));
+    let calls = reply.tool_calls.iter().map(
+        |call| json!({ "type": "tool_call", "id": call.id, "name": call.name, "arguments": arguments(call) }),
+    );
+    let mut message =
+        json!({ "role": "assistant", "parts": text.into_iter().chain(calls).collect::<Value>() });
+    if let Some(reason) = &reply.finish_reason {
+        message["finish_reason"] = Value::from(reason.as_str());
+    }
+    Value::from(vec![message]).to_string()
+}
+
+/// `gen_ai.tool.definitions`.
+pub(super) fn tool_definitions(tool: &ToolSpec) -> String {
+    let parameters = tool.parameters.to_string();
+    let parameters =
+        if parameters.len() <= MAX_TEXT_BYTES { tool.parameters.clone() } else { cut(&parameters).into() };
+    let description = cut(&tool.description);
+    json!([{ "type": "function", "name": tool.name, "description": description, "parameters": parameters }])
+        .to_string()
+}
+
+fn text_part(text: &str) -> Value {
+    json!({ "type": "text", "content": cut(text) })
+}
+
+fn role(role: ChatRole) -> &'static str {
+    match role {
+        ChatRole::System => "system",
+        ChatRole::User => "user",
+        ChatRole::Assistant => "assistant",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_between_characters_and_says_so() {
+        let text = format!("a{}", "é".repeat(MAX_TEXT_BYTES));
+        let shown = cut(&text);
+        assert!(shown.ends_with("é… [truncated]") && shown.len() <= MAX_TEXT_BYTES + TRUNCATED.len());
+        assert_eq!(cut("short"), "short");
+    }
+
+    #[test]
+    fn a_long_conversation_keeps_its_newest_messages_and_stays_json() {
+        let messages: Vec<_> =
+            (0..10).map(|n| ChatMessage::new(ChatRole::User, format!("{n}{}", "x".repeat(20_000)))).collect();
+        for text in [input_messages(&messages), envelope("chat_messages", &chat_messages(&messages))] {
+            let shown: Value = serde_json::from_str(&text).unwrap();
+            let shown = shown.get("value").unwrap_or(&shown).as_array().unwrap();
+            assert_eq!(shown.len(), 5);
+            assert!(shown[0].to_string().contains("[6 earlier messages left out]"), "{}", shown[0]);
+            assert!(shown[4].to_string().contains("9xxx"));
+        }
+    }
+
+    #[test]
+    fn an_answer_has_its_text_its_calls_and_its_reason() {
+        let reply = ChatReply {
+            content: "hi".into(),
+            tool_calls: vec![ToolCall { id: "1".into(), name: "look".into(), arguments: json!({ "q": 1 }) }],
+            finish_reason: Some("stop".into()),
+            ..ChatReply::default()
+        };
+        assert_eq!(
+            output_messages(&reply),
+            json!([{ "role": "assistant", "parts": [
+                { "type": "text", "content": "hi" },
+                { "type": "tool_call", "id": "1", "name": "look", "arguments": { "q": 1 } }
+            ], "finish_reason": "stop" }])
+            .to_string()
+        );
+    }
+}

@@ -1,0 +1,143 @@
+//! How spans begin.
+
+use std::time::SystemTime;
+
+use opentelemetry::KeyValue;
+use opentelemetry::trace::SpanKind;
+use serde_json::{Value, json};
+
+use super::super::attributes as key;
+use super::super::content::{
+    chat_messages, cut, envelope, input_messages, instructions, tool_definitions, transcript,
+};
+use super::resource::strings;
+use super::{Opening, Work};
+use crate::events::TargetRef;
+use crate::execution::types::{ChatRequest, Criterion, Message, ModelName, SpanStart, TraceSpec};
+
+/// The kind of target that is played inside the worker; every other is somewhere else.
+const LOCAL_TARGET: &str = "prompt";
+
+/// The root span of a run. It began when the run did, or now if the clock says otherwise.
+pub(in super::super) fn root(spec: &TraceSpec) -> Opening {
+    let target = &spec.request.target;
+    Opening {
+        name: "langwatch.scenario.run".to_owned(),
+        kind: SpanKind::Internal,
+        work: Work::Run,
+        attributes: vec![
+            KeyValue::new(key::LANGWATCH_SPAN_TYPE, "workflow"),
+            KeyValue::new(key::LANGWATCH_ORIGIN, key::ORIGIN_SIMULATION),
+            KeyValue::new(key::LANGWATCH_LABELS, strings(&spec.labels)),
+            KeyValue::new(key::SCENARIO_NAME, cut(&spec.scenario_name)),
+            KeyValue::new(key::SCENARIO_ATTEMPT, i64::from(spec.attempt)),
+            KeyValue::new(key::SCENARIO_TARGET_TYPE, target.kind.to_string()),
+            KeyValue::new(key::SCENARIO_TARGET_ID, target.reference_id.to_string()),
+        ],
+        started_at: Some(SystemTime::from(spec.started_at).min(SystemTime::now())),
+    }
+}
+
+/// The span of a piece of work. `run_id` is the conversation that it belongs to.
+pub(in super::super) fn opening(start: &SpanStart, run_id: &str) -> Opening {
+    match start {
+        SpanStart::Turn { number } => turn(*number),
+        SpanStart::UserSimulator { transcript } => user_simulator(transcript),
+        SpanStart::Target { target, transcript } => invoke_agent(target, transcript, run_id),
+        SpanStart::Judge { transcript, criteria } => judge(transcript, criteria),
+        SpanStart::Chat { model, request } => chat(model, request, run_id),
+    }
+}
+
+fn internal(name: &str, work: Work, attributes: Vec<KeyValue>) -> Opening {
+    Opening { name: name.to_owned(), kind: SpanKind::Internal, work, attributes, started_at: None }
+}
+
+fn turn(number: u32) -> Opening {
+    internal(
+        "langwatch.scenario.turn",
+        Work::Turn,
+        vec![
+            KeyValue::new(key::LANGWATCH_SPAN_TYPE, "chain"),
+            KeyValue::new(key::SCENARIO_TURN, i64::from(number)),
+        ],
+    )
+}
+
+fn user_simulator(messages: &[Message]) -> Opening {
+    internal("langwatch.user_simulator.call", Work::UserSimulator, role("User", messages))
+}
+
+fn judge(messages: &[Message], criteria: &[Criterion]) -> Opening {
+    let criteria: Value = criteria.iter().map(|c| json!({ "id": c.id, "text": cut(&c.text) })).collect();
+    let input = json!({ "messages": transcript(messages), "criteria": criteria });
+    internal(
+        "langwatch.judge.call",
+        Work::Judge,
+        vec![
+            KeyValue::new(key::LANGWATCH_SPAN_TYPE, "agent"),
+            KeyValue::new(key::SCENARIO_ROLE, "Judge"),
+            KeyValue::new(key::LANGWATCH_INPUT, envelope("json", &input)),
+        ],
+    )
+}
+
+fn role(name: &'static str, messages: &[Message]) -> Vec<KeyValue> {
+    vec![
+        KeyValue::new(key::LANGWATCH_SPAN_TYPE, "agent"),
+        KeyValue::new(key::SCENARIO_ROLE, name),
+        KeyValue::new(key::LANGWATCH_INPUT, envelope("chat_messages", &transcript(messages))),
+    ]
+}
+
+fn invoke_agent(target: &TargetRef, messages: &[Message], run_id: &str) -> Opening {
+    let reference = target.reference_id.as_str();
+    let remote = target.kind.as_str() != LOCAL_TARGET;
+    let mut attributes = role("Agent", messages);
+    attributes.extend([
+        KeyValue::new(key::GEN_AI_OPERATION, "invoke_agent"),
+        KeyValue::new(key::GEN_AI_AGENT_ID, reference.to_owned()),
+        KeyValue::new(key::GEN_AI_AGENT_NAME, reference.to_owned()),
+        KeyValue::new(key::GEN_AI_CONVERSATION, run_id.to_owned()),
+        KeyValue::new(key::SCENARIO_TARGET_TYPE, target.kind.to_string()),
+    ]);
+    Opening {
+        name: format!("invoke_agent {reference}"),
+        kind: if remote { SpanKind::Client } else { SpanKind::Internal },
+        work: Work::Target,
+        attributes,
+        started_at: None,
+    }
+}
+
+fn chat(model: &ModelName, request: &ChatRequest, run_id: &str) -> Opening {
+    let mut attributes = vec![
+        KeyValue::new(key::LANGWATCH_SPAN_TYPE, "llm"),
+        KeyValue::new(key::GEN_AI_OPERATION, "chat"),
+        KeyValue::new(key::GEN_AI_PROVIDER, model.provider.clone()),
+        KeyValue::new(key::GEN_AI_REQUEST_MODEL, model.model.clone()),
+        KeyValue::new(key::GEN_AI_CONVERSATION, run_id.to_owned()),
+    ];
+    attributes.extend(question(request));
+    Opening {
+        name: format!("chat {}", model.model),
+        kind: SpanKind::Client,
+        work: Work::Chat,
+        attributes,
+        started_at: None,
+    }
+}
+
+fn question(request: &ChatRequest) -> Vec<KeyValue> {
+    let optional = [
+        request.temperature.map(|t| KeyValue::new(key::GEN_AI_TEMPERATURE, t)),
+        request.max_tokens.map(|n| KeyValue::new(key::GEN_AI_MAX_TOKENS, i64::from(n))),
+        instructions(&request.messages).map(|text| KeyValue::new(key::GEN_AI_INSTRUCTIONS, text)),
+        request.tool.as_ref().map(|tool| KeyValue::new(key::GEN_AI_TOOLS, tool_definitions(&tool.0))),
+    ];
+    let asked = [
+        KeyValue::new(key::GEN_AI_INPUT, input_messages(&request.messages)),
+        KeyValue::new(key::LANGWATCH_INPUT, envelope("chat_messages", &chat_messages(&request.messages))),
+    ];
+    asked.into_iter().chain(optional.into_iter().flatten()).collect()
+}

@@ -1,0 +1,188 @@
+//! Makes and ends the spans of one run.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use opentelemetry::trace::{
+    Link, Span as _, SpanBuilder, SpanContext, SpanId, TraceContextExt as _, Tracer as _, TracerProvider as _,
+};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span, SpanLimits};
+
+use super::buffer::{IntoBuffer, SpanBuffer};
+use super::describe::{Circumstances, Closing, Opening, Work, abandoned, closing, common, scope};
+use super::identity::RunIds;
+use super::span::SpanHandle;
+use crate::events::TraceContextMode;
+use crate::execution::types::{SpanEnd, TraceSpec};
+use crate::telemetry::propagation::remote_span_context;
+
+/// Limits of one span, given here because the SDK's defaults come from `OTEL_*` variables. Attributes are far fewer;
+/// events leave room for a thousand criteria.
+const LIMITS: SpanLimits = SpanLimits {
+    max_events_per_span: 1024,
+    max_attributes_per_span: 128,
+    max_links_per_span: 16,
+    max_attributes_per_event: 32,
+    max_attributes_per_link: 16,
+};
+
+/// The spans of one run: those that are open, and the way to make more.
+pub(super) struct Recorder {
+    tracer: SdkTracer,
+    buffer: Arc<SpanBuffer>,
+    run_id: String,
+    common: Vec<KeyValue>,
+    open: Mutex<Open>,
+    made: AtomicU64,
+    evaluated: AtomicBool,
+}
+
+/// The spans are here and not in their handles, so that the end of the run can end them too.
+#[derive(Default)]
+struct Open {
+    spans: HashMap<SpanId, Span>,
+    closed: bool,
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder").field("made", &self.made()).finish_non_exhaustive()
+    }
+}
+
+impl Recorder {
+    /// A recorder with a provider of its own. Sampler, ids, limits and resource are all explicit: each would otherwise
+    /// come from the environment, or let a request's trace flags silence the run.
+    pub(super) fn new(spec: &TraceSpec, resource: Resource, buffer: Arc<SpanBuffer>) -> Arc<Self> {
+        let provider = SdkTracerProvider::builder()
+            .with_sampler(Sampler::AlwaysOn)
+            .with_id_generator(RunIds::new(&spec.request.key))
+            .with_span_limits(LIMITS)
+            .with_resource(resource)
+            .with_span_processor(IntoBuffer(Arc::clone(&buffer)))
+            .build();
+        Arc::new(Self {
+            tracer: provider.tracer_with_scope(scope()),
+            buffer,
+            run_id: spec.request.key.run.to_string(),
+            common: common(spec),
+            open: Mutex::default(),
+            made: AtomicU64::new(0),
+            evaluated: AtomicBool::new(false),
+        })
+    }
+
+    /// Begins the root: a trace of its own that links to the request's span, or a child of it.
+    pub(super) fn begin_root(self: &Arc<Self>, spec: &TraceSpec, opening: Opening) -> SpanHandle {
+        let parent = spec.request.parent.as_ref().map(remote_span_context);
+        match (parent, spec.request.trace_context_mode) {
+            (Some(parent), TraceContextMode::Continue) => self.begin(&parent, Vec::new(), opening),
+            (Some(parent), TraceContextMode::Link) => {
+                self.begin(&SpanContext::NONE, vec![Link::with_context(parent)], opening)
+            }
+            (None, _) => self.begin(&SpanContext::NONE, Vec::new(), opening),
+        }
+    }
+
+    /// Begins a span below another of this run. After the end of the run it makes none and passes the parent on.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        parent: &SpanContext,
+        links: Vec<Link>,
+        opening: Opening,
+    ) -> SpanHandle {
+        let work = opening.work;
+        let mut open = self.open();
+        if open.closed {
+            return SpanHandle::closed(Arc::clone(self), parent.clone(), work);
+        }
+        let builder = self.builder(links, opening);
+        let span = self.tracer.build_with_context(builder, &below(parent));
+        let context = span.span_context().clone();
+        open.spans.insert(context.span_id(), span);
+        self.made.fetch_add(1, Ordering::Relaxed);
+        SpanHandle::open(Arc::clone(self), context, work)
+    }
+
+    /// Ends a span. It does nothing if the run ended it already.
+    pub(super) fn end(&self, span: SpanId, work: Work, end: &SpanEnd, tokens_below: bool) {
+        let judged = matches!(end, SpanEnd::Judged(_));
+        let evaluated = judged && self.evaluated.swap(true, Ordering::Relaxed) && work == Work::Run;
+        let circumstances = Circumstances { run_id: &self.run_id, tokens_below, evaluated };
+        self.close_span(span, closing(end, circumstances));
+    }
+
+    /// Ends a span that nobody ended.
+    pub(super) fn abandon(&self, span: SpanId) {
+        self.close_span(span, abandoned());
+    }
+
+    /// Ends every open span but the root as abandoned and makes no new ones: the run is over.
+    pub(super) fn close_all_but(&self, root: SpanId) {
+        let left = {
+            let mut open = self.open();
+            open.closed = true;
+            let root = open.spans.remove_entry(&root);
+            std::mem::replace(&mut open.spans, root.into_iter().collect())
+        };
+        for span in left.into_values() {
+            finish(span, abandoned());
+        }
+    }
+
+    /// Spans made so far.
+    pub(super) fn made(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn buffer(&self) -> &SpanBuffer {
+        &self.buffer
+    }
+
+    pub(super) fn run_id(&self) -> &str {
+        &self.run_id
+    }
+
+    fn builder(&self, links: Vec<Link>, opening: Opening) -> SpanBuilder {
+        let mut attributes = opening.attributes;
+        attributes.extend(self.common.iter().cloned());
+        let builder = SpanBuilder::from_name(opening.name)
+            .with_kind(opening.kind)
+            .with_links(links)
+            .with_attributes(attributes);
+        match opening.started_at {
+            Some(at) => builder.with_start_time(at),
+            None => builder,
+        }
+    }
+
+    fn close_span(&self, span: SpanId, closing: Closing) {
+        let span = self.open().spans.remove(&span);
+        if let Some(span) = span {
+            finish(span, closing);
+        }
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn finish(mut span: Span, closing: Closing) {
+    for (name, attributes) in closing.events {
+        span.add_event(name, attributes);
+    }
+    span.set_attributes(closing.attributes);
+    span.set_status(closing.status);
+    span.end();
+}
+
+/// A context that holds nothing but the parent. It is passed to the tracer and to nobody else, and never attached.
+fn below(parent: &SpanContext) -> Context {
+    let empty = Context::new();
+    if parent.is_valid() { empty.with_remote_span_context(parent.clone()) } else { empty }
+}

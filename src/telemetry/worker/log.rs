@@ -1,0 +1,89 @@
+//! The log on stderr.
+
+use std::io::IsTerminal as _;
+
+use tracing::Subscriber;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use super::WorkerTelemetryError;
+
+/// Variables with a log filter; the first that is set counts.
+const FILTER_VARIABLES: [&str; 2] = ["SCENARIO_WORKER_LOG", "RUST_LOG"];
+/// The filter where no variable is set: what the worker does, and of its libraries only what is wrong.
+const DEFAULT_FILTER: &str = "info,async_nats=warn,h2=warn,hyper=warn,hyper_util=warn,opentelemetry=warn,\
+                              opentelemetry_sdk=warn,opentelemetry_otlp=warn,reqwest=warn,rustls=warn,sqlx=warn,\
+                              tower=warn";
+/// Where the default filter is from, as errors name it.
+const DEFAULT_SOURCE: &str = "this program";
+/// Set to anything, it asks for no colour (no-color.org).
+const NO_COLOR: &str = "NO_COLOR";
+
+/// What the environment says about the log.
+pub(super) struct Environment {
+    filter: Option<(&'static str, String)>,
+    colour: bool,
+}
+
+impl Environment {
+    pub(super) fn read() -> Self {
+        Self::from(|name| std::env::var(name).ok(), std::io::stderr().is_terminal())
+    }
+
+    fn from(variable: impl Fn(&str) -> Option<String>, terminal: bool) -> Self {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let filter = FILTER_VARIABLES.into_iter().find_map(|name| Some((name, set(name)?)));
+        Self { filter, colour: terminal && set(NO_COLOR).is_none() }
+    }
+
+    fn filter(&self) -> Result<EnvFilter, WorkerTelemetryError> {
+        let default = (DEFAULT_SOURCE, DEFAULT_FILTER.to_owned());
+        let (variable, value) = self.filter.clone().unwrap_or(default);
+        EnvFilter::builder().parse(&value).map_err(|source| WorkerTelemetryError::Filter {
+            variable,
+            value,
+            source,
+        })
+    }
+}
+
+/// Writes readable lines to stderr.
+pub(super) fn layer<S>(environment: &Environment) -> Result<impl Layer<S> + use<S>, WorkerTelemetryError>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(environment.colour);
+    Ok(lines.with_filter(environment.filter()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)], terminal: bool) -> Environment {
+        let find = |name: &str| pairs.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
+        Environment::from(find, terminal)
+    }
+
+    #[test]
+    fn the_programs_own_variable_wins_over_the_common_one() {
+        let both = environment(&[("RUST_LOG", "trace"), ("SCENARIO_WORKER_LOG", "warn")], false);
+        assert_eq!(both.filter().unwrap().to_string(), "warn");
+        assert_eq!(environment(&[("RUST_LOG", "debug")], false).filter().unwrap().to_string(), "debug");
+        assert!(environment(&[], false).filter().unwrap().to_string().contains("async_nats=warn"));
+    }
+
+    #[test]
+    fn a_filter_that_cannot_be_read_is_named_with_its_variable() {
+        let error = environment(&[("RUST_LOG", "a=b=c")], false).filter().unwrap_err().to_string();
+        assert!(error.contains("RUST_LOG is 'a=b=c'"), "{error}");
+    }
+
+    #[test]
+    fn colour_is_for_terminals_whose_user_wants_it() {
+        assert!(environment(&[], true).colour);
+        assert!(environment(&[("NO_COLOR", "")], true).colour);
+        assert!(!environment(&[("NO_COLOR", "1")], true).colour);
+        assert!(!environment(&[], false).colour);
+    }
+}
