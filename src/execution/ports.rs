@@ -8,10 +8,10 @@ use time::OffsetDateTime;
 
 use super::failure::{PlanError, RunFailure, Unavailable};
 use super::types::{ChatReply, ChatRequest, Conversation, Message, ModelName, SpanEnd, SpanStart, TraceSpec};
-use crate::definitions::{Project, Scenario};
+use crate::definitions::{AgentDefinition, Project, Prompt, Scenario, Secrets};
 use crate::events::{
-    ProjectId, RunKey, RunStarted, ScenarioId, TargetRef, TelemetryReceipt, TokenUsage, ToolCall,
-    TraceContext,
+    ProjectId, ReferenceId, RunKey, RunStarted, ScenarioId, TargetRef, TelemetryReceipt, TokenUsage,
+    ToolCall, TraceContext,
 };
 
 /// Finds scenarios.
@@ -190,4 +190,38 @@ impl Clock for SystemClock {
     fn now(&self) -> OffsetDateTime {
         OffsetDateTime::now_utc()
     }
+}
+
+/// Finds prompts.
+#[async_trait]
+pub trait PromptRepository: Send + Sync {
+    /// The prompt `id` of `project`, if there is one.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the store does not answer.
+    async fn prompt(&self, project: &ProjectId, id: &ReferenceId) -> Result<Option<Prompt>, Unavailable>;
+}
+
+/// Finds agents.
+#[async_trait]
+pub trait AgentRepository: Send + Sync {
+    /// The agent `id` of `project`, if there is one.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the store does not answer.
+    async fn agent(
+        &self,
+        project: &ProjectId,
+        id: &ReferenceId,
+    ) -> Result<Option<AgentDefinition>, Unavailable>;
+}
+
+/// Finds secrets.
+#[async_trait]
+pub trait SecretRepository: Send + Sync {
+    /// The secrets of `project`.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the store does not answer.
+    async fn secrets(&self, project: &ProjectId) -> Result<Secrets, Unavailable>;
 }
