@@ -1,1 +1,15 @@
 //! Targets: adapters for agents under test, behind one registry.
+//!
+//! A new type of target is one file with a [`TargetAdapterFactory`] and one [`Registry::with`] where the program
+//! is wired.
+
+pub mod codes;
+pub mod http;
+pub mod prompt;
+mod registry;
+mod scrub;
+mod template;
+
+pub use http::HttpAdapterFactory;
+pub use prompt::PromptAdapterFactory;
+pub use registry::{Registry, TargetAdapterFactory};

@@ -1,0 +1,20 @@
+//! Stable codes of the failures of adapters. They are on the wire.
+
+/// The agent's status was not 2xx.
+pub const HTTP_STATUS: &str = "http_status";
+/// The agent did not answer in time.
+pub const HTTP_TIMEOUT: &str = "http_timeout";
+/// No connection to the agent came about.
+pub const HTTP_UNREACHABLE: &str = "http_unreachable";
+/// The agent's reply is larger than is read.
+pub const HTTP_RESPONSE_TOO_LARGE: &str = "http_response_too_large";
+/// The agent's reply broke off or cannot be read.
+pub const HTTP_INVALID_RESPONSE: &str = "http_invalid_response";
+/// `outputPath` matches nothing in the agent's reply.
+pub const OUTPUT_PATH_NO_MATCH: &str = "output_path_no_match";
+/// The agent answered with nothing.
+pub const EMPTY_REPLY: &str = "empty_reply";
+/// A template could not be rendered, or not to something that can be sent.
+pub const TEMPLATE_FAILED: &str = "template_failed";
+/// The definition names a secret that the project does not have.
+pub const SECRET_NOT_FOUND: &str = "secret_not_found";

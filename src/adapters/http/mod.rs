@@ -1,0 +1,113 @@
+//! Targets of type `http`: agents that answer one request per turn.
+
+mod auth;
+mod definition;
+mod endpoint;
+mod output;
+mod request;
+mod response;
+mod transport;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+
+use self::endpoint::Endpoint;
+use super::codes;
+use super::registry::TargetAdapterFactory;
+use super::scrub::Scrubber;
+use crate::definitions::{AgentDefinition, Secret, Secrets};
+use crate::execution::failure::{PlanError, RunFailure, code};
+use crate::execution::ports::{
+    AgentRepository, SecretRepository, TargetAdapter, TargetReply, TargetSpec, TargetTurn,
+};
+
+/// The type as requests and definitions name it.
+pub const KIND: &str = "http";
+
+/// Makes adapters for HTTP agents. All of them share one client and its connections.
+pub struct HttpAdapterFactory {
+    agents: Arc<dyn AgentRepository>,
+    secrets: Arc<dyn SecretRepository>,
+    client: reqwest::Client,
+}
+
+impl HttpAdapterFactory {
+    /// `client` comes from [`crate::http_client::builder`], which follows no redirect.
+    #[must_use]
+    pub fn new(
+        agents: Arc<dyn AgentRepository>,
+        secrets: Arc<dyn SecretRepository>,
+        client: reqwest::Client,
+    ) -> Self {
+        Self { agents, secrets, client }
+    }
+
+    async fn definition(&self, spec: &TargetSpec) -> Result<AgentDefinition, PlanError> {
+        let id = &spec.target.reference_id;
+        let found = self.agents.agent(&spec.project.id, id).await?;
+        found.filter(|agent| agent.kind.as_str() == KIND).ok_or_else(|| {
+            RunFailure::definition(code::TARGET_NOT_FOUND, format!("HTTP agent {id} not found")).into()
+        })
+    }
+}
+
+#[async_trait]
+impl TargetAdapterFactory for HttpAdapterFactory {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    async fn create(&self, spec: TargetSpec) -> Result<Box<dyn TargetAdapter>, PlanError> {
+        let agent = self.definition(&spec).await?;
+        let mut endpoint = Endpoint::read(&agent)
+            .map_err(|message| RunFailure::definition(code::INVALID_TARGET, message))?;
+        let secrets = self.secrets.secrets(&spec.project.id).await?;
+        endpoint.resolve_secrets(&secrets).map_err(|unknown| {
+            RunFailure::definition(codes::SECRET_NOT_FOUND, format!("HTTP agent {}: {unknown}", agent.id))
+                .with_hint(
+                    "Import the secret into the project, or correct its name in the agent's definition",
+                )
+        })?;
+        let scrubber = scrubber(&secrets, &endpoint);
+        Ok(Box::new(HttpAdapter {
+            client: self.client.clone(),
+            endpoint,
+            parameters: spec.parameters,
+            scrubber,
+        }))
+    }
+
+    fn check(&self, agent: &AgentDefinition) -> Result<(), String> {
+        Endpoint::read(agent).map(drop)
+    }
+}
+
+fn scrubber(secrets: &Secrets, endpoint: &Endpoint) -> Scrubber {
+    let credentials = endpoint.credentials();
+    Scrubber::new(secrets.values().chain(&credentials).map(Secret::expose))
+}
+
+struct HttpAdapter {
+    client: reqwest::Client,
+    endpoint: Endpoint,
+    parameters: Map<String, Value>,
+    scrubber: Scrubber,
+}
+
+impl HttpAdapter {
+    async fn exchange(&self, turn: &TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
+        let request = request::build(&self.endpoint, turn, &self.parameters)?;
+        let received = transport::send(&self.client, request, self.endpoint.timeout).await?;
+        let content = response::read(&received, self.endpoint.output.as_ref(), &self.scrubber)?;
+        Ok(TargetReply { content, ..TargetReply::default() })
+    }
+}
+
+#[async_trait]
+impl TargetAdapter for HttpAdapter {
+    async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
+        self.exchange(&turn).await.map_err(|failure| self.scrubber.clean(failure))
+    }
+}

@@ -1,0 +1,132 @@
+//! Sending a request and taking in the reply, within bounds of time and memory.
+
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+use reqwest::{Client, Response};
+use url::Url;
+
+use super::request::Outgoing;
+use crate::adapters::codes;
+use crate::events::Attribution;
+use crate::execution::failure::RunFailure;
+
+/// The most of a reply that is taken in, in bytes after decompression: far more than anybody says in one turn.
+pub(super) const RESPONSE_LIMIT: usize = 4 * 1024 * 1024;
+/// The most of an error's body that is taken in, in bytes: enough to show the part of it that is shown.
+const ERROR_BODY_LIMIT: usize = 64 * 1024;
+
+/// A reply that was taken in.
+pub(super) struct Received {
+    /// The origin and path that was asked, without the query and without credentials.
+    pub(super) place: String,
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+    /// Whether there was more of the body; only an error's body is taken in in part.
+    pub(super) broken_off: bool,
+}
+
+/// Why there is no reply.
+#[derive(Debug, thiserror::Error)]
+enum NoReply {
+    #[error("{place} did not answer within {seconds} seconds")]
+    Timeout { place: String, seconds: u64 },
+    #[error("{place} could not be reached: {cause}")]
+    Unreachable { place: String, cause: String },
+    #[error("{place} ended the connection before its reply was complete: {cause}")]
+    Interrupted { place: String, cause: String },
+    #[error("the reply of {place} is larger than the {RESPONSE_LIMIT} bytes that are read")]
+    TooLarge { place: String },
+}
+
+impl From<NoReply> for RunFailure {
+    fn from(error: NoReply) -> Self {
+        let code = match error {
+            NoReply::Timeout { .. } => codes::HTTP_TIMEOUT,
+            NoReply::Unreachable { .. } => codes::HTTP_UNREACHABLE,
+            NoReply::Interrupted { .. } => codes::HTTP_INVALID_RESPONSE,
+            NoReply::TooLarge { .. } => codes::HTTP_RESPONSE_TOO_LARGE,
+        };
+        Self::new(code, Attribution::Target, error.to_string())
+    }
+}
+
+/// Sends `request`. `timeout` is for everything, from the name's resolution to the last byte.
+pub(super) async fn send(
+    client: &Client,
+    request: Outgoing,
+    timeout: Duration,
+) -> Result<Received, RunFailure> {
+    let place = origin_and_path(&request.url);
+    match tokio::time::timeout(timeout, exchange(client, request, &place)).await {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(NoReply::Timeout { place, seconds: timeout.as_secs() }.into()),
+    }
+}
+
+async fn exchange(client: &Client, request: Outgoing, place: &str) -> Result<Received, NoReply> {
+    let mut builder = client.request(request.method, request.url).headers(request.headers);
+    if let Some(body) = request.body {
+        builder = builder.body(body);
+    }
+    let mut response = builder.send().await.map_err(|error| no_reply(error, place))?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    let limit = if status.is_success() { RESPONSE_LIMIT } else { ERROR_BODY_LIMIT };
+    let (body, broken_off) = take(&mut response, limit, place).await?;
+    if broken_off && status.is_success() {
+        return Err(NoReply::TooLarge { place: place.to_owned() });
+    }
+    Ok(Received { place: place.to_owned(), status, headers, body, broken_off })
+}
+
+/// The body up to `limit`, and whether there was more.
+async fn take(response: &mut Response, limit: usize, place: &str) -> Result<(Vec<u8>, bool), NoReply> {
+    let failed = !response.status().is_success();
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(None) => return Ok((body, false)),
+            Ok(Some(chunk)) if chunk.len() > limit - body.len() => {
+                body.extend_from_slice(&chunk[..limit - body.len()]);
+                return Ok((body, true));
+            }
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            // The status is the news; what arrived of its body is shown.
+            Err(_) if failed => return Ok((body, true)),
+            Err(error) => return Err(no_reply(error, place)),
+        }
+    }
+}
+
+fn no_reply(error: reqwest::Error, place: &str) -> NoReply {
+    let (unreachable, place) = (error.is_connect() || error.is_builder(), place.to_owned());
+    let cause = cause(&error.without_url());
+    if unreachable { NoReply::Unreachable { place, cause } } else { NoReply::Interrupted { place, cause } }
+}
+
+/// The innermost reason: the layers above it only say that something failed.
+fn cause(error: &reqwest::Error) -> String {
+    let mut reason: &(dyn Error + 'static) = error;
+    let mut layer = "";
+    while let Some(source) = reason.source() {
+        reason = source;
+        if reason.to_string().starts_with("dns error") {
+            layer = "the host name could not be resolved: ";
+        } else if is_tls(reason) {
+            layer = "the TLS connection failed: ";
+        }
+    }
+    format!("{layer}{reason}")
+}
+
+fn is_tls(reason: &(dyn Error + 'static)) -> bool {
+    let inner = reason.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    inner.is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>)
+}
+
+fn origin_and_path(url: &Url) -> String {
+    format!("{}{}", url.origin().ascii_serialization(), url.path())
+}

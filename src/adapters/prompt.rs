@@ -1,0 +1,124 @@
+//! Targets of type `prompt`: a model and its instructions.
+
+mod inputs;
+mod messages;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+
+use self::messages::PromptTemplates;
+use super::codes;
+use super::registry::TargetAdapterFactory;
+use super::template::Variables;
+use crate::definitions::Prompt;
+use crate::events::Attribution;
+use crate::execution::chat::chat_in_span;
+use crate::execution::failure::{PlanError, RunFailure, code};
+use crate::execution::ports::{
+    ChatModel, ChatModelFactory, PromptRepository, TargetAdapter, TargetReply, TargetSpec, TargetTurn,
+};
+use crate::execution::types::{ChatReply, ChatRequest, Scene, SceneRole};
+
+/// The type as requests and definitions name it.
+pub const KIND: &str = "prompt";
+
+/// Makes adapters for prompts.
+pub struct PromptAdapterFactory {
+    prompts: Arc<dyn PromptRepository>,
+    models: Arc<dyn ChatModelFactory>,
+}
+
+impl PromptAdapterFactory {
+    /// Takes prompts from `prompts` and their models from `models`.
+    #[must_use]
+    pub fn new(prompts: Arc<dyn PromptRepository>, models: Arc<dyn ChatModelFactory>) -> Self {
+        Self { prompts, models }
+    }
+
+    async fn prompt(&self, spec: &TargetSpec) -> Result<Prompt, PlanError> {
+        let id = &spec.target.reference_id;
+        let found = self.prompts.prompt(&spec.project.id, id).await?;
+        found.ok_or_else(|| {
+            RunFailure::definition(code::TARGET_NOT_FOUND, format!("Prompt {id} not found")).into()
+        })
+    }
+}
+
+#[async_trait]
+impl TargetAdapterFactory for PromptAdapterFactory {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    async fn create(&self, spec: TargetSpec) -> Result<Box<dyn TargetAdapter>, PlanError> {
+        let prompt = self.prompt(&spec).await?;
+        let templates = PromptTemplates::compile(&prompt).map_err(|error| {
+            RunFailure::definition(code::INVALID_TARGET, format!("Prompt {}: {error}", prompt.id))
+        })?;
+        let name = model_name(&prompt, &spec)?;
+        let model = self.models.model(&spec.project.id, name).await?;
+        Ok(Box::new(PromptAdapter { prompt, templates, model, parameters: spec.parameters }))
+    }
+}
+
+/// The prompt's own model, else the default.
+fn model_name<'a>(prompt: &'a Prompt, spec: &'a TargetSpec) -> Result<&'a str, RunFailure> {
+    prompt.model.as_deref().or(spec.default_model.as_deref()).ok_or_else(|| {
+        let message = "Project default model is not configured";
+        RunFailure::definition(code::DEFAULT_MODEL_NOT_CONFIGURED, message)
+            .with_hint(format!("Give prompt {} a `model`, or the project a `defaultModel`", prompt.id))
+    })
+}
+
+struct PromptAdapter {
+    prompt: Prompt,
+    templates: PromptTemplates,
+    model: Arc<dyn ChatModel>,
+    parameters: Map<String, Value>,
+}
+
+impl PromptAdapter {
+    fn request(&self, turn: &TargetTurn<'_>) -> Result<ChatRequest, RunFailure> {
+        let mut variables = Variables::of_turn(turn, &self.parameters);
+        inputs::bind(&self.prompt.inputs, &self.parameters, turn, &mut variables);
+        let messages = self.templates.messages(&variables, turn.transcript).map_err(|error| {
+            let message = format!("Prompt {}: {error}", self.prompt.id);
+            RunFailure::definition(codes::TEMPLATE_FAILED, message)
+        })?;
+        Ok(ChatRequest {
+            messages,
+            tool: None,
+            temperature: self.prompt.temperature,
+            max_tokens: self.prompt.max_tokens,
+            scene: Scene {
+                role: SceneRole::Target,
+                turn: turn.turn,
+                transcript: Arc::clone(turn.transcript),
+                criteria: Arc::new([]),
+            },
+        })
+    }
+
+    fn empty(&self, reply: &ChatReply) -> RunFailure {
+        let finish = reply.finish_reason.as_deref().unwrap_or("none");
+        let message = format!(
+            "Prompt {}: model {} gave an empty reply (finish reason: {finish})",
+            self.prompt.id,
+            self.model.name()
+        );
+        RunFailure::new(codes::EMPTY_REPLY, Attribution::Target, message)
+    }
+}
+
+#[async_trait]
+impl TargetAdapter for PromptAdapter {
+    async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
+        let reply = chat_in_span(self.model.as_ref(), self.request(&turn)?, turn.span).await?;
+        if reply.content.trim().is_empty() && reply.tool_calls.is_empty() {
+            return Err(self.empty(&reply));
+        }
+        Ok(TargetReply { content: reply.content, tool_calls: reply.tool_calls, usage: reply.usage })
+    }
+}

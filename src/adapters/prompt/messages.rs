@@ -1,0 +1,71 @@
+//! What a prompt's model is told in one turn.
+
+use crate::adapters::template::{Escape, Place, Template, TemplateError, Variables};
+use crate::definitions::{Prompt, PromptRole};
+use crate::events::MessageRole;
+use crate::execution::types::{ChatMessage, ChatRole, Message};
+
+/// The variable that holds the conversation.
+const CONVERSATION: &str = "messages";
+
+/// A prompt's texts, read.
+pub(super) struct PromptTemplates {
+    system: Template,
+    own: Vec<(ChatRole, Template)>,
+}
+
+impl PromptTemplates {
+    /// Reads the prompt's texts.
+    pub(super) fn compile(prompt: &Prompt) -> Result<Self, TemplateError> {
+        let own = prompt.messages.iter().enumerate().map(|(index, message)| {
+            let place = Place::PromptMessage(index);
+            Ok((chat_role(message.role), Template::compile(place, &message.content, Escape::Prose)?))
+        });
+        Ok(Self {
+            system: Template::compile(Place::SystemPrompt, &prompt.system_prompt, Escape::Prose)?,
+            own: own.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The instructions, the prompt's own messages, then what was said, unless a template tells that itself.
+    pub(super) fn messages(
+        &self,
+        variables: &Variables,
+        transcript: &[Message],
+    ) -> Result<Vec<ChatMessage>, TemplateError> {
+        let mut messages = Vec::new();
+        let system = self.system.render(variables)?;
+        if !system.trim().is_empty() {
+            messages.push(ChatMessage::new(ChatRole::System, system));
+        }
+        for (role, template) in &self.own {
+            messages.push(ChatMessage::new(*role, template.render(variables)?));
+        }
+        if !self.tells_conversation() {
+            messages.extend(transcript.iter().filter_map(said));
+        }
+        Ok(messages)
+    }
+
+    fn tells_conversation(&self) -> bool {
+        self.system.reads(CONVERSATION) || self.own.iter().any(|(_, template)| template.reads(CONVERSATION))
+    }
+}
+
+fn chat_role(role: PromptRole) -> ChatRole {
+    match role {
+        PromptRole::System => ChatRole::System,
+        PromptRole::User => ChatRole::User,
+        PromptRole::Assistant => ChatRole::Assistant,
+    }
+}
+
+/// A tool's result is nothing that a model without tools could place.
+fn said(message: &Message) -> Option<ChatMessage> {
+    let role = match message.role {
+        MessageRole::User => ChatRole::User,
+        MessageRole::Assistant => ChatRole::Assistant,
+        MessageRole::Tool => return None,
+    };
+    Some(ChatMessage::new(role, message.content.clone()))
+}

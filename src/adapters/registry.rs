@@ -1,0 +1,83 @@
+//! Which types of target there are.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+
+use crate::definitions::AgentDefinition;
+use crate::execution::failure::{PlanError, RunFailure, code};
+use crate::execution::ports::{TargetAdapter, TargetAdapters, TargetSpec};
+
+/// Makes adapters for one type of target.
+#[async_trait]
+pub trait TargetAdapterFactory: Send + Sync {
+    /// The type, as requests and definitions name it.
+    fn kind(&self) -> &'static str;
+
+    /// An adapter for one run of `spec`'s target.
+    ///
+    /// # Errors
+    /// A failure if the target does not exist or its definition cannot work, or
+    /// [`Unavailable`](crate::execution::failure::Unavailable) if the store does not answer.
+    async fn create(&self, spec: TargetSpec) -> Result<Box<dyn TargetAdapter>, PlanError>;
+
+    /// Checks an agent's definition as far as that goes without a run.
+    ///
+    /// # Errors
+    /// What is wrong, naming the place. A type refuses all unless it says otherwise: not every type has agents.
+    fn check(&self, agent: &AgentDefinition) -> Result<(), String> {
+        Err(format!("agent '{}': targets of type '{}' are not defined as agents", agent.id, self.kind()))
+    }
+}
+
+/// All types of target.
+#[derive(Default)]
+pub struct Registry {
+    factories: BTreeMap<&'static str, Box<dyn TargetAdapterFactory>>,
+}
+
+impl Registry {
+    /// No types.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a type. A type that is added twice is what it was added as last.
+    #[must_use]
+    pub fn with(mut self, factory: impl TargetAdapterFactory + 'static) -> Self {
+        self.factories.insert(factory.kind(), Box::new(factory));
+        self
+    }
+
+    /// Checks an agent's definition before it is stored.
+    ///
+    /// # Errors
+    /// What is wrong, naming the agent and the place.
+    pub fn check_agent(&self, agent: &AgentDefinition) -> Result<(), String> {
+        match self.factories.get(agent.kind.as_str()) {
+            Some(factory) => factory.check(agent),
+            None => {
+                Err(format!("agent '{}': Unknown target type: {}. {}", agent.id, agent.kind, self.known()))
+            }
+        }
+    }
+
+    fn known(&self) -> String {
+        let names: Vec<&str> = self.factories.keys().copied().collect();
+        format!("Known types: {}", if names.is_empty() { "none".to_owned() } else { names.join(", ") })
+    }
+}
+
+#[async_trait]
+impl TargetAdapters for Registry {
+    async fn adapter(&self, spec: TargetSpec) -> Result<Box<dyn TargetAdapter>, PlanError> {
+        let kind = &spec.target.kind;
+        if let Some(factory) = self.factories.get(kind.as_str()) {
+            return factory.create(spec).await;
+        }
+        let failure =
+            RunFailure::definition(code::UNKNOWN_TARGET_TYPE, format!("Unknown target type: {kind}"));
+        Err(failure.with_hint(self.known()).into())
+    }
+}

@@ -1,0 +1,75 @@
+//! What is wrong with a template, and where.
+
+use std::fmt;
+
+use minijinja::ErrorKind;
+
+/// Where in a definition a template stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// An agent's URL.
+    Url,
+    /// The value of an agent's header.
+    Header(String),
+    /// A field of an agent's authentication.
+    Auth(&'static str),
+    /// An agent's body.
+    Body,
+    /// A prompt's instructions.
+    SystemPrompt,
+    /// A prompt's own message, from 0.
+    PromptMessage(usize),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url => f.write_str("url"),
+            Self::Header(key) => write!(f, "headers \"{key}\""),
+            Self::Auth(field) => write!(f, "auth.{field}"),
+            Self::Body => f.write_str("bodyTemplate"),
+            Self::SystemPrompt => f.write_str("systemPrompt"),
+            Self::PromptMessage(index) => write!(f, "messages[{index}]"),
+        }
+    }
+}
+
+/// A template that cannot be read or rendered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the template in {place}{} cannot be used: {cause}", of_line(*.line))]
+pub(crate) struct TemplateError {
+    place: Place,
+    line: Option<usize>,
+    cause: String,
+}
+
+fn of_line(line: Option<usize>) -> String {
+    line.map(|line| format!(", line {line},")).unwrap_or_default()
+}
+
+impl TemplateError {
+    /// A rule of this program that the template breaks.
+    pub(super) fn new(place: &Place, cause: impl Into<String>) -> Self {
+        Self { place: place.clone(), line: None, cause: cause.into() }
+    }
+
+    /// What the template engine reports.
+    pub(super) fn engine(place: &Place, error: &minijinja::Error) -> Self {
+        let cause = match (error.kind(), error.detail()) {
+            (ErrorKind::OutOfFuel, _) => "it takes too much work to render".to_owned(),
+            (kind, Some(detail)) => format!("{kind}: {detail}"),
+            (kind, None) => kind.to_string(),
+        };
+        Self { place: place.clone(), line: error.line(), cause }
+    }
+}
+
+/// A secret that the project does not have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the secret '{name}' that {place} names is not in the project")]
+pub(crate) struct UnknownSecret {
+    /// Where it is named.
+    pub(crate) place: Place,
+    /// Its name.
+    pub(crate) name: String,
+}

@@ -1,0 +1,80 @@
+//! How a value is written into the text around it.
+
+use minijinja::{Error, ErrorKind, Value};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::json_slots;
+use super::transcript::Transcript;
+
+/// What stays as it is in a URL component: the unreserved characters of RFC 3986, section 2.3.
+const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The kind of text that values land in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Escape {
+    /// JSON: a text is escaped as the inside of a string, anything else stays JSON.
+    Json,
+    /// A URL or a form: every value is one component.
+    UrlComponent,
+    /// A header or a text: as it is, structures as JSON.
+    Text,
+    /// A prompt: as it is, the conversation as prose.
+    Prose,
+}
+
+impl Escape {
+    /// A value as a template prints it.
+    pub(super) fn write(self, value: &Value) -> Result<String, Error> {
+        if value.is_safe() {
+            return Ok(value.as_str().unwrap_or_default().to_owned());
+        }
+        match self {
+            Self::Json if value.is_undefined() => Ok(String::new()),
+            Self::Json => match value.as_str() {
+                Some(text) => Ok(json_slots::inside_string(text)),
+                None => Ok(json_slots::slot(&json(value)?)),
+            },
+            Self::UrlComponent => Ok(url_component(&self.plain(value)?)),
+            Self::Text | Self::Prose => self.plain(value),
+        }
+    }
+
+    /// A value without any escaping.
+    pub(super) fn plain(self, value: &Value) -> Result<String, Error> {
+        if let Some(text) = value.as_str() {
+            return Ok(text.to_owned());
+        }
+        match value.downcast_object_ref::<Transcript>() {
+            Some(transcript) if self == Self::Prose => Ok(transcript.to_string()),
+            _ if value.is_undefined() || value.is_none() => Ok(String::new()),
+            _ => json(value),
+        }
+    }
+
+    /// A value as JSON, whatever it is.
+    pub(super) fn as_json(self, value: &Value) -> Result<Value, Error> {
+        let json = json(value)?;
+        Ok(match self {
+            Self::Json => Value::from_safe_string(json_slots::slot(&json)),
+            _ => Value::from(json),
+        })
+    }
+
+    /// Finishes a rendered text.
+    pub(super) fn settle(self, rendered: String) -> String {
+        match self {
+            Self::Json => json_slots::settle(&rendered),
+            _ => rendered,
+        }
+    }
+}
+
+/// `text` as one component of a URL.
+pub(crate) fn url_component(text: &str) -> String {
+    utf8_percent_encode(text, COMPONENT).to_string()
+}
+
+fn json(value: &Value) -> Result<String, Error> {
+    serde_json::to_string(value)
+        .map_err(|error| Error::new(ErrorKind::BadSerialization, "the value is no JSON").with_source(error))
+}

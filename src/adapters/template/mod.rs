@@ -1,0 +1,115 @@
+//! Templates of definitions: values are escaped for the place that they land in, secrets are never template source.
+
+mod error;
+mod escape;
+mod json_slots;
+mod secret_references;
+mod transcript;
+mod variables;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+
+pub(crate) use error::{Place, TemplateError, UnknownSecret};
+pub(crate) use escape::{Escape, url_component};
+pub(crate) use secret_references::SecretText;
+pub(crate) use variables::{Variables, last_line, trace_context};
+
+use crate::definitions::Secrets;
+
+/// The one template of an environment.
+const NAME: &str = "template";
+/// What one rendering may cost. A unit is an instruction or 64 bytes of text, so this bounds memory to 16 MB too.
+const FUEL: u64 = 250_000;
+/// How deep blocks of a template may nest while it renders, in stack frames.
+const RECURSION_LIMIT: usize = 100;
+/// The variable that templates may not read: secrets are put in behind the template's back.
+const SECRETS: &str = "secrets";
+
+/// A template that is known to be well-formed.
+pub(crate) struct Template {
+    place: Place,
+    escape: Escape,
+    secrets: SecretText,
+    environment: Environment<'static>,
+}
+
+impl Template {
+    /// Reads `source`. Its `{{ secrets.NAME }}` stay as they are until [`Template::resolve_secrets`].
+    pub(crate) fn compile(place: Place, source: &str, escape: Escape) -> Result<Self, TemplateError> {
+        let secrets = SecretText::new(source);
+        let mut environment = environment(escape, &place)?;
+        environment
+            .add_template_owned(NAME, secrets.fenced().to_owned())
+            .map_err(|error| TemplateError::engine(&place, &error))?;
+        let template = Self { place, escape, secrets, environment };
+        if template.reads(SECRETS) {
+            return Err(TemplateError::new(
+                &template.place,
+                "a secret can only be written as {{ secrets.NAME }}, without filters or conditions",
+            ));
+        }
+        Ok(template)
+    }
+
+    /// Whether an expression or a tag reads `variable`; words around them do not count.
+    pub(crate) fn reads(&self, variable: &str) -> bool {
+        self.environment
+            .get_template(NAME)
+            .is_ok_and(|template| template.undeclared_variables(false).contains(variable))
+    }
+
+    /// Whether it renders to the same text whatever the run.
+    pub(crate) fn is_constant(&self) -> bool {
+        self.secrets.is_plain()
+            && self
+                .environment
+                .get_template(NAME)
+                .is_ok_and(|template| template.undeclared_variables(false).is_empty())
+    }
+
+    /// Makes `{{ secrets.NAME }}` stand for the secret's value.
+    pub(crate) fn resolve_secrets(&mut self, secrets: &Secrets) -> Result<(), UnknownSecret> {
+        self.secrets.resolve(secrets).map_err(|name| UnknownSecret { place: self.place.clone(), name })
+    }
+
+    /// Renders it.
+    pub(crate) fn render(&self, variables: &Variables) -> Result<String, TemplateError> {
+        let rendered = self
+            .environment
+            .get_template(NAME)
+            .and_then(|template| template.render(variables.to_value()))
+            .map_err(|error| TemplateError::engine(&self.place, &error))?;
+        Ok(self.secrets.restore(self.escape.settle(rendered)))
+    }
+
+    /// Where it stands.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+}
+
+fn environment(escape: Escape, place: &Place) -> Result<Environment<'static>, TemplateError> {
+    let mut environment = Environment::new();
+    let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build();
+    environment.set_syntax(syntax.map_err(|error| TemplateError::engine(place, &error))?);
+    environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+    environment.set_fuel(Some(FUEL));
+    environment.set_recursion_limit(RECURSION_LIMIT);
+    // A custom mode marks text that a block captured as escaped, so that it is not escaped once more.
+    environment.set_auto_escape_callback(|_| AutoEscape::Custom(NAME.into()));
+    environment.set_formatter(move |out, _, value| Ok(out.write_str(&escape.write(value)?)?));
+    for unescaped in ["raw", "safe"] {
+        environment
+            .add_filter(unescaped, move |value: Value| escape.plain(&value).map(Value::from_safe_string));
+    }
+    // Everything is escaped for its place already; the built-in ones would escape for HTML.
+    for nothing_to_do in ["escape", "e"] {
+        environment.add_filter(nothing_to_do, |value: Value| value);
+    }
+    environment.add_filter("tojson", move |value: Value| escape.as_json(&value));
+    Ok(environment)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! `{{ secrets.NAME }}`: found before a template is read, put in after it is rendered.
+//!
+//! So a secret's value is never template source, and what an agent or a customer says never names a secret.
+
+use uuid::Uuid;
+
+use crate::definitions::{Secret, Secrets};
+
+const OPEN: &str = "{{";
+const CLOSE: &str = "}}";
+const SECRETS: &str = "secrets.";
+
+/// A text with its references to secrets taken out.
+pub(crate) struct SecretText {
+    fenced: String,
+    references: Vec<Reference>,
+}
+
+struct Reference {
+    /// Stands for it in the fenced text; nobody can know it.
+    placeholder: String,
+    name: String,
+    /// As it is written in the definition.
+    source: String,
+    value: Option<Secret>,
+}
+
+impl SecretText {
+    /// Takes the references out of `source`.
+    pub(crate) fn new(source: &str) -> Self {
+        let nonce = Uuid::new_v4().simple();
+        let (mut fenced, mut references) = (String::with_capacity(source.len()), Vec::new());
+        let mut rest = source;
+        while let Some(at) = rest.find(OPEN) {
+            fenced.push_str(&rest[..at]);
+            rest = &rest[at..];
+            let taken = if let Some((length, name)) = reference(rest) {
+                let placeholder = format!("secret-{nonce}-{}-", references.len());
+                fenced.push_str(&placeholder);
+                let (name, source) = (name.to_owned(), rest[..length].to_owned());
+                references.push(Reference { placeholder, name, source, value: None });
+                length
+            } else {
+                fenced.push_str(OPEN);
+                OPEN.len()
+            };
+            rest = &rest[taken..];
+        }
+        fenced.push_str(rest);
+        Self { fenced, references }
+    }
+
+    /// The text with placeholders for its references.
+    pub(crate) fn fenced(&self) -> &str {
+        &self.fenced
+    }
+
+    /// Whether it names no secret.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.references.is_empty()
+    }
+
+    /// Makes every reference stand for its value, or returns the name that is not in `secrets`.
+    pub(crate) fn resolve(&mut self, secrets: &Secrets) -> Result<(), String> {
+        for reference in &mut self.references {
+            let value = secrets.get(&reference.name).ok_or_else(|| reference.name.clone())?;
+            reference.value = Some(value.clone());
+        }
+        Ok(())
+    }
+
+    /// Puts into `text` what the placeholders stand for: the value, or the reference where it is not resolved.
+    pub(crate) fn restore(&self, text: String) -> String {
+        self.references.iter().fold(text, |text, reference| {
+            let value = reference.value.as_ref().map_or(reference.source.as_str(), Secret::expose);
+            text.replace(&reference.placeholder, value)
+        })
+    }
+
+    /// The whole text with what its references stand for.
+    pub(crate) fn text(&self) -> String {
+        self.restore(self.fenced.clone())
+    }
+}
+
+/// The length of the reference that `text` begins with, and the name in it.
+fn reference(text: &str) -> Option<(usize, &str)> {
+    let inside = text.strip_prefix(OPEN)?.trim_start().strip_prefix(SECRETS)?;
+    let (name, behind) = inside.split_at(inside.find(|c| !is_name_character(c))?);
+    let after = behind.trim_start().strip_prefix(CLOSE)?;
+    let is_name = name.chars().next().is_some_and(|first| !first.is_ascii_digit());
+    is_name.then(|| (text.len() - after.len(), name))
+}
+
+fn is_name_character(character: char) -> bool {
+    character.is_ascii_alphanumeric() || character == '_'
+}

@@ -1,0 +1,181 @@
+use std::sync::Arc;
+
+use serde_json::{Value as Json, json};
+use time::OffsetDateTime;
+
+use super::transcript::Transcript;
+use super::*;
+use crate::definitions::Secret;
+use crate::events::MessageRole;
+use crate::execution::types::Message;
+
+const HOSTILE: &str = "He said \"hi\"\\ \n{{ secrets.X }} {% for %} }} \u{1} ü";
+
+fn variables() -> Variables {
+    let message = |role, content: &str| Message {
+        turn: 1,
+        role,
+        content: content.to_owned(),
+        tool_calls: Vec::new(),
+        at: OffsetDateTime::UNIX_EPOCH,
+    };
+    let messages: Arc<[Message]> = Arc::new([
+        message(MessageRole::User, "Hello"),
+        message(MessageRole::Assistant, "Yes?"),
+        message(MessageRole::User, HOSTILE),
+    ]);
+    let mut variables = Variables::none();
+    variables.bind("messages", Value::from_object(Transcript::new(&messages)));
+    variables.bind("input", HOSTILE);
+    let params = json!({ "list": [1, "a\"b"], "flag": true, "half": 0.5, "none": null, "text": "a&b c" });
+    variables.bind_json("params", &params);
+    variables
+}
+
+fn history() -> Json {
+    json!([
+        { "role": "user", "content": "Hello" },
+        { "role": "assistant", "content": "Yes?" },
+        { "role": "user", "content": HOSTILE },
+    ])
+}
+
+fn render(source: &str, escape: Escape) -> String {
+    Template::compile(Place::Body, source, escape).unwrap().render(&variables()).unwrap()
+}
+
+fn render_json(source: &str) -> Json {
+    let text = render(source, Escape::Json);
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))
+}
+
+#[test]
+fn a_text_in_a_json_string_stays_that_text() {
+    assert_eq!(render_json(r#"{"a": "{{ input }}"}"#), json!({ "a": HOSTILE }));
+    assert_eq!(render_json(r#"{"a": "<{{ 'x' ~ input }}>"}"#), json!({ "a": format!("<x{HOSTILE}>") }));
+    let captured = r#"{% set line %}{{ input }}{% endset %}{"a": "{{ line }}"}"#;
+    assert_eq!(render_json(captured), json!({ "a": HOSTILE }));
+}
+
+#[test]
+fn a_json_value_stays_json_and_becomes_text_inside_a_string() {
+    assert_eq!(render_json("{{ messages }}"), history());
+    let inside = render_json(r#"{"a": "so: {{ messages }}"}"#);
+    let text = inside["a"].as_str().unwrap().strip_prefix("so: ").unwrap();
+    assert_eq!(serde_json::from_str::<Json>(text).unwrap(), history());
+    let types = r#"[{{ params.list }}, {{ params.flag }}, {{ params.half }}, {{ params.none }}, "{{ params.none }}"]"#;
+    assert_eq!(render_json(types), json!([[1, "a\"b"], true, 0.5, null, ""]));
+}
+
+#[test]
+fn tojson_writes_a_whole_value_wherever_it_stands() {
+    assert_eq!(render_json("[{{ input | tojson }}]"), json!([HOSTILE]));
+    let inside = render_json(r#"{"a": "{{ input | tojson }}"}"#);
+    assert_eq!(serde_json::from_str::<Json>(inside["a"].as_str().unwrap()).unwrap(), json!(HOSTILE));
+    let twice = render_json("{% set x %}{{ messages }}{% endset %}[{{ x | tojson }}]");
+    assert_eq!(serde_json::from_str::<Json>(twice[0].as_str().unwrap()).unwrap(), history());
+}
+
+#[test]
+fn values_inside_a_loop_are_escaped_too() {
+    let source = r#"[{% for m in messages %}{"r": "{{ m.role }}", "c": "{{ m.content }}"}{% if not loop.last %},{% endif %}{% endfor %}]"#;
+    let expected: Vec<Json> =
+        history().as_array().unwrap().iter().map(|m| json!({ "r": m["role"], "c": m["content"] })).collect();
+    assert_eq!(render_json(source), json!(expected));
+}
+
+#[test]
+fn raw_turns_escaping_off() {
+    assert_eq!(render("{{ input | raw }}", Escape::Json), HOSTILE);
+    assert_eq!(render("{{ input | safe }}", Escape::UrlComponent), HOSTILE);
+    assert_eq!(render("{{ params.list | raw }}", Escape::Json), r#"[1,"a\"b"]"#);
+}
+
+#[test]
+fn what_is_not_there_is_empty() {
+    assert_eq!(render("<{{ nothing }}{{ nothing.at.all }}{{ params.missing.x }}>", Escape::Json), "<>");
+    assert_eq!(render("<{{ params.none }}>", Escape::Text), "<>");
+}
+
+#[test]
+fn a_value_in_a_url_is_one_component() {
+    let url = render("/x?q={{ params.text }}&l={{ params.list }}&f={{ params.flag }}", Escape::UrlComponent);
+    assert_eq!(url, "/x?q=a%26b%20c&l=%5B1%2C%22a%5C%22b%22%5D&f=true");
+}
+
+#[test]
+fn the_conversation_is_prose_in_a_prompt() {
+    let prose = render("{{ messages }}", Escape::Prose);
+    assert_eq!(prose, format!("user: Hello\nassistant: Yes?\nuser: {HOSTILE}"));
+    assert_eq!(render("{{ messages[0].content }}\n", Escape::Prose), "Hello\n");
+}
+
+#[test]
+fn a_secret_is_put_in_as_it_is_and_never_read_as_a_template() {
+    let source = "{{ secrets.KEY }}|{{secrets.KEY}}|{{ input }}";
+    let mut template = Template::compile(Place::Url, source, Escape::Text).unwrap();
+    assert_eq!(template.render(&variables()).unwrap(), format!("{source}|").replace("{{ input }}|", HOSTILE));
+    let secrets = Secrets::from([
+        ("KEY".to_owned(), Secret::new("{{ input }}&\"")),
+        ("X".to_owned(), Secret::new("never")),
+    ]);
+    template.resolve_secrets(&secrets).unwrap();
+    let value = "{{ input }}&\"";
+    assert_eq!(template.render(&variables()).unwrap(), format!("{value}|{value}|{HOSTILE}"));
+}
+
+#[test]
+fn a_secret_that_is_not_there_is_named() {
+    let mut template =
+        Template::compile(Place::Header("X-Key".into()), "{{ secrets.NO }}", Escape::Text).unwrap();
+    let error = template.resolve_secrets(&Secrets::new()).unwrap_err().to_string();
+    assert_eq!(error, "the secret 'NO' that headers \"X-Key\" names is not in the project");
+}
+
+#[test]
+fn a_secret_is_no_value_of_a_template() {
+    for source in ["{{ secrets.A | upper }}", "{% if secrets.A %}x{% endif %}", "{{ secrets['A'] }}"] {
+        let error = Template::compile(Place::Url, source, Escape::Text).err().unwrap().to_string();
+        assert!(error.contains("url") && error.contains("{{ secrets.NAME }}"), "{source}: {error}");
+    }
+}
+
+#[test]
+fn a_broken_template_is_refused_with_its_place_and_line() {
+    let error = Template::compile(Place::Header("X-A".into()), "ok\n{{ input", Escape::Text).err().unwrap();
+    let error = error.to_string();
+    assert!(
+        error.starts_with("the template in headers \"X-A\", line 2, cannot be used: syntax error"),
+        "{error}"
+    );
+    let template = Template::compile(Place::Body, "\n{{ input | nope }}", Escape::Json).unwrap();
+    let error = template.render(&variables()).unwrap_err().to_string();
+    assert!(
+        error.starts_with("the template in bodyTemplate, line 2, cannot be used: unknown filter"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_hostile_template_stops() {
+    for source in [
+        "{% for a in range(10000) %}{% for b in range(10000) %}x{% endfor %}{% endfor %}",
+        "{% set ns = namespace(x='ab') %}{% for a in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}",
+        "{{ 'x' * 90000000 }}",
+        "{{ [1] * 90000000 }}",
+    ] {
+        let template = Template::compile(Place::Body, source, Escape::Json).unwrap();
+        let error = template.render(&variables()).unwrap_err().to_string();
+        assert!(error.contains("too much work"), "{source}: {error}");
+    }
+    let deep = format!("{}1{}", "(".repeat(5000), ")".repeat(5000));
+    assert!(Template::compile(Place::Body, &format!("{{{{ {deep} }}}}"), Escape::Json).is_err());
+}
+
+#[test]
+fn only_an_expression_or_a_tag_reads_a_variable() {
+    let reads =
+        |source| Template::compile(Place::SystemPrompt, source, Escape::Prose).unwrap().reads("messages");
+    assert!(reads("{{ messages }}") && reads("{% for m in messages %}{% endfor %}"));
+    assert!(!reads("messages") && !reads("{{ 'messages' }}") && !reads("{{ params.messages }}"));
+}
