@@ -6,6 +6,7 @@
 //! [`definitions`] what people write in files, [`cli`] wires everything in one place.
 
 pub mod adapters;
+pub mod cli;
 pub mod definitions;
 pub mod events;
 pub mod execution;
@@ -15,3 +16,4 @@ pub mod queue;
 pub mod settings;
 pub mod store;
 pub mod telemetry;
+pub mod worker;

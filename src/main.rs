@@ -1,3 +1,7 @@
-//! The process: parse, load settings, start one command.
+//! The process: parse the command line, run one command, report its exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    scenario_worker::cli::main()
+}

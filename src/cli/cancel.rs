@@ -20,7 +20,9 @@ pub(super) async fn run(layers: &Layers, options: CancelOptions) -> Result<Finis
     };
     let connection = wiring::connect(&layers.settings()?, CLIENT_NAME).await?;
     let request = CancelRequest { project_id, scope };
-    cancellation::request(&connection, &request).await.map_err(|error| CliError::out_of_reach(&error))?;
+    cancellation::request_cancel(&connection, &request)
+        .await
+        .map_err(|error| CliError::out_of_reach(&error))?;
     say("the request to cancel is stored; the run's outcome says what came of it");
     Ok(Finished::Well)
 }

@@ -32,8 +32,12 @@ fn redact(value: &mut Value) {
 
 fn redact_url(text: &str) -> String {
     match Url::parse(text.trim()) {
-        Ok(url) if url.password().is_some() => text.replace(&format!(":{}@", url.password().unwrap_or_default()), &format!(":{REDACTED}@")),
-        Ok(url) if !url.username().is_empty() => text.replace(&format!("{}@", url.username()), &format!("{REDACTED}@")),
+        Ok(url) if url.password().is_some() => {
+            text.replace(&format!(":{}@", url.password().unwrap_or_default()), &format!(":{REDACTED}@"))
+        }
+        Ok(url) if !url.username().is_empty() => {
+            text.replace(&format!("{}@", url.username()), &format!("{REDACTED}@"))
+        }
         _ => text.to_owned(),
     }
 }

@@ -1,19 +1,27 @@
 //! `import` and `migrate`: definitions into the store.
 
 use super::arguments::{ImportOptions, Layers};
-use super::error::{CliError, Finished};
+use super::error::{CliError, Finished, chain};
 use super::terminal::say;
 use super::wiring::Definitions;
-use crate::store::{ImportMode, parse_files};
+use crate::store::files::{SourceFile, parse};
+use crate::store::{Changes, ImportMode};
 
 /// Loads definition files: all of them, or nothing.
 pub(super) async fn run(layers: &Layers, options: ImportOptions) -> Result<Finished, CliError> {
     let settings = layers.settings()?;
-    let documents = parse_files(&options.files, &|name| std::env::var(name).ok()).map_err(CliError::refused)?;
+    let files: Result<Vec<SourceFile>, _> = options.files.iter().map(|path| SourceFile::read(path)).collect();
+    let files = files.map_err(|error| CliError::refused(chain(&error)))?;
+    let documents = parse(&files, &|name| std::env::var(name).ok()).map_err(CliError::refused)?;
     let definitions = Definitions::open(&settings).await?;
     let mode = ImportMode { prune: options.prune };
-    let report = definitions.store.import(&documents, mode, definitions.targets.as_ref()).await.map_err(CliError::refused)?;
-    say(report);
+    let report = definitions
+        .store
+        .import(&documents, mode, definitions.targets.as_ref())
+        .await
+        .map_err(CliError::refused)?;
+    let Changes { created, updated, unchanged, removed } = report.total();
+    say(format_args!("{created} created, {updated} updated, {unchanged} unchanged, {removed} removed"));
     Ok(Finished::Well)
 }
 

@@ -10,7 +10,7 @@ use super::terminal::{emit, say, table};
 use super::wiring::{self, Definitions};
 use crate::events::subjects::EventKind;
 use crate::events::{ModelOverrides, Receipt, RequestPayload, RunCompleted, RunId, TraceContextMode};
-use crate::queue::connection::Connection;
+use crate::queue::Connection;
 use crate::queue::feed::{self, Event, FeedFilter, FeedStart};
 
 /// Name of this client at the broker.
@@ -24,7 +24,7 @@ pub(super) async fn run(layers: &Layers, options: ScheduleOptions) -> Result<Fin
     let scheduler = definitions.scheduler(&connection, &settings)?;
     let mut runs = BTreeSet::new();
     for _ in 0..options.repeat {
-        let receipt = scheduler.schedule(payload(&options), options.key.as_deref()).await;
+        let receipt = scheduler.schedule(payload(&options), options.key.as_deref(), None).await;
         runs.insert(announce(&receipt.map_err(|error| CliError::out_of_reach(&error))?, options.json)?);
     }
     if !options.wait {
@@ -75,14 +75,25 @@ fn announce(receipt: &Receipt, json: bool) -> Result<RunId, CliError> {
 }
 
 /// Waits for the outcome of every run, in the order in which they come.
-async fn wait(connection: &Connection, options: &ScheduleOptions, mut runs: BTreeSet<RunId>) -> Result<Vec<RunCompleted>, CliError> {
+async fn wait(
+    connection: &Connection,
+    options: &ScheduleOptions,
+    mut runs: BTreeSet<RunId>,
+) -> Result<Vec<RunCompleted>, CliError> {
     let (project, kind) = (Some(options.project.clone()), Some(EventKind::Completed));
-    let filters: Vec<FeedFilter> =
-        runs.iter().map(|run| FeedFilter { project: project.clone(), run: Some(run.clone()), kind }).collect();
-    let mut events = feed::open(connection, &filters, FeedStart::Beginning).await.map_err(|e| CliError::out_of_reach(&e))?;
+    let filters: Vec<FeedFilter> = runs
+        .iter()
+        .map(|run| FeedFilter { project: project.clone(), run: Some(run.clone()), kind })
+        .collect();
+    let mut events = feed::open(connection, &filters, FeedStart::Beginning)
+        .await
+        .map_err(|e| CliError::out_of_reach(&e))?;
     let mut outcomes = Vec::new();
     while !runs.is_empty() {
-        let event = events.next().await.ok_or_else(|| CliError::OutOfReach("the broker ended the subscription".into()))?;
+        let event = events
+            .next()
+            .await
+            .ok_or_else(|| CliError::OutOfReach("the broker ended the subscription".into()))?;
         if let Event::Completed(outcome) = event.map_err(|e| CliError::out_of_reach(&e))? {
             if options.json {
                 emit(outcome.as_ref())?;

@@ -9,8 +9,8 @@ use super::error::{CliError, Finished, chain};
 use super::terminal::say;
 use super::wiring::{self, Definitions, Running};
 use crate::settings::Settings;
-use crate::telemetry::Metrics;
-use crate::telemetry::worker;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::worker::{self, WorkerTelemetryOptions};
 use crate::worker::{Health, serve_health};
 
 /// Name of a worker at the broker.
@@ -24,7 +24,9 @@ pub(super) async fn run(layers: &Layers, options: ServeOptions) -> Result<Finish
     if let Some(concurrency) = options.concurrency {
         settings.worker.concurrency = concurrency;
     }
-    let telemetry = worker::init(&settings.telemetry.worker).map_err(|error| CliError::refused(chain(&error)))?;
+    let otlp_endpoint = settings.telemetry.worker.otlp_endpoint.clone();
+    let options = WorkerTelemetryOptions { otlp_endpoint, ..WorkerTelemetryOptions::default() };
+    let telemetry = worker::init(&options).map_err(|error| CliError::refused(chain(&error)))?;
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
     let result = work(&settings, &telemetry.metrics(), stop).await;
@@ -36,7 +38,13 @@ async fn work(settings: &Settings, metrics: &Metrics, stop: CancellationToken) -
     let definitions = Definitions::open(settings).await?;
     let connection = wiring::connect(settings, CLIENT_NAME).await?;
     let Running { service, bound } = wiring::service(settings, &definitions, &connection, metrics).await?;
-    let health = Health { connection, store: definitions.store.clone(), metrics: metrics.clone(), stop: stop.clone(), bound };
+    let health = Health {
+        connection,
+        store: definitions.store.clone(),
+        metrics: metrics.clone(),
+        stop: stop.clone(),
+        bound,
+    };
     let ended = CancellationToken::new();
     let server = tokio::spawn(serve_health(listen(settings).await?, health, ended.clone()));
     tracing::info!(
@@ -58,7 +66,8 @@ async fn work(settings: &Settings, metrics: &Metrics, stop: CancellationToken) -
 
 async fn listen(settings: &Settings) -> Result<TcpListener, CliError> {
     let bind = settings.http.bind;
-    let failed = |error| CliError::refused(format!("`http.bind` is {bind}, which cannot be listened on: {error}"));
+    let failed =
+        |error| CliError::refused(format!("`http.bind` is {bind}, which cannot be listened on: {error}"));
     TcpListener::bind(bind).await.map_err(failed)
 }
 

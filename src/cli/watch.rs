@@ -18,7 +18,8 @@ pub(super) async fn run(layers: &Layers, options: WatchOptions) -> Result<Finish
     let filter = FeedFilter { run: options.run.clone(), ..FeedFilter::default() };
     let is_bounded = options.run.is_some() || options.batch.is_some();
     let start = if is_bounded { FeedStart::Beginning } else { FeedStart::Now };
-    let mut events = feed::open(&connection, &[filter], start).await.map_err(|e| CliError::out_of_reach(&e))?;
+    let mut events =
+        feed::open(&connection, &[filter], start).await.map_err(|e| CliError::out_of_reach(&e))?;
     let mut story = Story::default();
     loop {
         let event = tokio::select! {
@@ -30,7 +31,11 @@ pub(super) async fn run(layers: &Layers, options: WatchOptions) -> Result<Finish
         if options.batch.as_ref().is_some_and(|batch| batch_of(&event) != batch) {
             continue;
         }
-        if options.json { emit(&event)? } else { say(story.tell(&event)) }
+        if options.json {
+            emit(&event)?
+        } else {
+            say(story.tell(&event))
+        }
         if let (Event::Completed(outcome), true) = (&event, options.run.is_some()) {
             return Ok(if outcome.success { Finished::Well } else { Finished::WithFailedRuns });
         }

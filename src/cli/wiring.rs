@@ -1,18 +1,29 @@
 //! Where ports meet their implementations. Nothing else in the crate names both sides.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use tokio_util::sync::CancellationToken;
 
 use super::error::{CliError, chain};
-use crate::adapters::{HttpAgentFactory, PromptFactory, Registry};
+use crate::adapters::{HttpAdapterFactory, PromptAdapterFactory, Registry};
+use crate::definitions::{AgentDefinition, TelemetryDestination, TelemetryProtocol};
+use crate::events::SetId;
 use crate::execution::orchestrator::Orchestrator;
 use crate::execution::planner::{PlanDefaults, Planner};
 use crate::execution::ports::{RunTracers, SystemClock};
 use crate::http_client;
 use crate::models::Factory;
-use crate::queue::connection::{self, Connection};
-use crate::queue::scheduler::Scheduler;
+use crate::queue::{
+    Cancellations, Connection, Consumer, DeadLetters, EventPublisher, RunStates, Scheduler,
+    connect as connect_to, topology,
+};
 use crate::settings::Settings;
-use crate::store::Store;
+use crate::store::{AgentCheck, Store};
+use crate::telemetry::export::OtlpSender;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::run::RunTracerFactory;
+use crate::worker::{Processor, ProcessorParts, Service};
 
 /// The store and everything that reads definitions from it.
 pub(super) struct Definitions {
@@ -31,18 +42,25 @@ impl Definitions {
         store.migrate().await.map_err(|error| CliError::out_of_reach(&error))?;
         let shared = Arc::new(store.clone());
         let client = http_client::builder().build().map_err(CliError::refused)?;
-        let models = Arc::new(Factory::new(shared.clone(), client.clone()));
+        let models =
+            Arc::new(Factory::new(shared.clone(), http_client::builder()).map_err(CliError::refused)?);
         let targets = Arc::new(
-            Registry::default()
-                .with(PromptFactory::new(shared.clone(), models.clone()))
-                .with(HttpAgentFactory::new(shared.clone(), shared.clone(), client)),
+            Registry::new()
+                .with(PromptAdapterFactory::new(shared.clone(), models.clone()))
+                .with(HttpAdapterFactory::new(shared.clone(), shared.clone(), client)),
         );
         let defaults = PlanDefaults {
             max_turns: settings.run.max_turns,
             timeout: settings.run.timeout(),
             model: settings.run.default_model.clone(),
         };
-        let planner = Planner { scenarios: shared.clone(), projects: shared, models, targets: targets.clone(), defaults };
+        let planner = Planner {
+            scenarios: shared.clone(),
+            projects: shared,
+            models,
+            targets: targets.clone(),
+            defaults,
+        };
         Ok(Self { store, targets, planner })
     }
 
@@ -52,13 +70,77 @@ impl Definitions {
     }
 
     /// Schedules runs of these definitions.
-    pub(super) fn scheduler(&self, connection: &Connection, settings: &Settings) -> Result<Scheduler, CliError> {
-        let set = crate::events::SetId::parse(settings.run.default_set_id.clone()).map_err(CliError::refused)?;
-        Ok(Scheduler::new(connection, Arc::new(self.planner.clone()), set))
+    pub(super) fn scheduler(
+        &self,
+        connection: &Connection,
+        settings: &Settings,
+    ) -> Result<Scheduler, CliError> {
+        Ok(Scheduler::new(connection, Arc::new(self.planner.clone()), default_set(settings)?))
     }
 }
 
 /// Connects to the broker.
 pub(super) async fn connect(settings: &Settings, name: &str) -> Result<Connection, CliError> {
-    connection::connect(&settings.nats, name).await.map_err(|error| CliError::OutOfReach(chain(&error)))
+    connect_to(&settings.nats, name).await.map_err(|error| CliError::out_of_reach(&error))
+}
+
+/// A worker that is ready to take requests.
+pub(super) struct Running {
+    /// The worker.
+    pub(super) service: Service,
+    /// Topology as expected and consumer bound.
+    pub(super) bound: Arc<AtomicBool>,
+}
+
+/// Makes sure that the broker has what the worker needs, and wires the worker to it.
+pub(super) async fn service(
+    settings: &Settings,
+    definitions: &Definitions,
+    connection: &Connection,
+    metrics: &Metrics,
+) -> Result<Running, CliError> {
+    let topology =
+        topology::ensure(connection, settings).await.map_err(|error| CliError::refused(chain(&error)))?;
+    let cancellations = Cancellations::new(connection, &topology, &settings.consumer);
+    let parts = ProcessorParts {
+        orchestrator: definitions.orchestrator(tracers(settings, metrics)?),
+        states: RunStates::new(connection, &topology),
+        publisher: EventPublisher::new(connection, &topology, &settings.events),
+        dead_letters: DeadLetters::new(connection),
+        cancellations: cancellations.clone(),
+        consumer: settings.consumer.clone(),
+        default_set: default_set(settings)?,
+        metrics: metrics.clone(),
+    };
+    let hand_back = CancellationToken::new();
+    let service = Service {
+        consumer: Consumer::new(connection, &topology.requests, settings.consumer.pull_expires()),
+        cancellations,
+        processor: Arc::new(Processor::new(parts, hand_back.clone())),
+        concurrency: settings.worker.concurrency,
+        drain: settings.worker.drain(),
+        hand_back,
+    };
+    Ok(Running { service, bound: Arc::new(AtomicBool::new(true)) })
+}
+
+fn tracers(settings: &Settings, metrics: &Metrics) -> Result<Arc<dyn RunTracers>, CliError> {
+    let sender = OtlpSender::new().map_err(CliError::refused)?;
+    let run = &settings.telemetry.run;
+    let default = run.default_endpoint.clone().map(|endpoint| TelemetryDestination {
+        endpoint,
+        api_key: None,
+        protocol: TelemetryProtocol::Otlp,
+    });
+    Ok(Arc::new(RunTracerFactory::new(sender, default, run.deadline(), metrics.clone())))
+}
+
+fn default_set(settings: &Settings) -> Result<SetId, CliError> {
+    SetId::parse(settings.run.default_set_id.clone()).map_err(CliError::refused)
+}
+
+impl AgentCheck for Registry {
+    fn check(&self, agent: &AgentDefinition) -> Result<(), String> {
+        self.check_agent(agent)
+    }
 }

@@ -34,6 +34,8 @@ pub mod code {
     pub const USER_SIMULATOR_EMPTY: &str = "user_simulator_empty";
     /// The judge did not answer with its tool.
     pub const JUDGE_NO_VERDICT: &str = "judge_no_verdict";
+    /// The conversation is larger than what can be recorded.
+    pub const TRANSCRIPT_TOO_LARGE: &str = "transcript_too_large";
     /// The run took longer than it may.
     pub const EXECUTION_TIMEOUT: &str = "execution_timeout";
     /// The worker has a bug.

@@ -219,6 +219,11 @@ fn unplayed(stop: SimulationStop) -> Stopped {
     match stop {
         SimulationStop::Failure(failure) => Stopped::Ended(Ending::Failed(failure)),
         SimulationStop::Journal(JournalError::LeaseLost(_)) => Stopped::Interrupted(Interruption::LeaseLost),
+        SimulationStop::Journal(error @ JournalError::TooLarge { .. }) => {
+            let failure = RunFailure::new(code::TRANSCRIPT_TOO_LARGE, Attribution::Worker, error.to_string())
+                .with_hint("Let the agent answer more briefly, or raise `max_payload` of the nats-server.");
+            Stopped::Ended(Ending::Failed(failure))
+        }
         SimulationStop::Journal(JournalError::Unavailable(error)) => {
             Stopped::Interrupted(Interruption::Unavailable(error))
         }

@@ -10,8 +10,8 @@ use super::failure::{PlanError, RunFailure, Unavailable};
 use super::types::{ChatReply, ChatRequest, Conversation, Message, ModelName, SpanEnd, SpanStart, TraceSpec};
 use crate::definitions::{AgentDefinition, Project, Prompt, Provider, Scenario, Secrets};
 use crate::events::{
-    ProjectId, ReferenceId, RunKey, RunRequest, RunStarted, ScenarioId, TargetRef, TelemetryReceipt, TokenUsage, ToolCall,
-    TraceContext,
+    ProjectId, ReferenceId, RunKey, RunRequest, RunStarted, ScenarioId, TargetRef, TelemetryReceipt,
+    TokenUsage, ToolCall, TraceContext,
 };
 
 /// Finds scenarios.
@@ -155,6 +155,12 @@ pub enum JournalError {
     /// Another worker has the run.
     #[error("the run belongs to another worker now: {0}")]
     LeaseLost(String),
+    /// The conversation is larger than what can be recorded.
+    #[error("the conversation of {bytes} bytes is larger than the broker takes")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+    },
     /// What the worker runs on did not answer.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),

@@ -166,6 +166,11 @@ impl Delivery {
         self.settle("terminate", format!("+TERM {reason}").into()).await
     }
 
+    /// Leaves the message to whoever has it now: its lease is lost, and settling it would be settling theirs.
+    pub fn abandon(mut self) {
+        self.settled = true;
+    }
+
     pub(super) fn clock(&self) -> &Arc<SharedLeaseClock> {
         &self.clock
     }

@@ -4,7 +4,7 @@ use async_nats::jetstream::consumer::{DeliverPolicy, pull::OrderedConfig};
 use futures::stream::{Stream, StreamExt as _};
 use serde::Serialize;
 
-use super::connection::Connection;
+use super::Connection;
 use crate::events::subjects::{EVENTS_STREAM, EventKind};
 use crate::events::{ProjectId, RunCompleted, RunId, RunMessage, RunStarted};
 
@@ -92,7 +92,9 @@ pub async fn open(
     Ok(messages.filter_map(|message| std::future::ready(read(message).transpose())).boxed())
 }
 
-fn read<E: std::fmt::Display>(message: Result<async_nats::jetstream::Message, E>) -> Result<Option<Event>, FeedError> {
+fn read<E: std::fmt::Display>(
+    message: Result<async_nats::jetstream::Message, E>,
+) -> Result<Option<Event>, FeedError> {
     let message = message.map_err(|error| FeedError::Delivery(error.to_string()))?;
     let payload = message.payload.as_ref();
     let event = match EventKind::from_subject(&message.subject) {

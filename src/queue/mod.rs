@@ -6,6 +6,7 @@ pub mod connection;
 pub mod consumer;
 pub mod dead_letters;
 pub mod delivery;
+pub mod feed;
 pub mod headers;
 pub mod lease;
 mod publish;

@@ -10,9 +10,9 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::queue::connection::Connection;
+use crate::queue::Connection;
 use crate::store::Store;
-use crate::telemetry::worker::Metrics;
+use crate::telemetry::metrics::Metrics;
 
 /// What readiness depends on.
 #[derive(Clone)]

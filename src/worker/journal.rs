@@ -7,8 +7,7 @@ use crate::events::{RunMessage, RunRequest, RunStarted};
 use crate::execution::failure::Unavailable;
 use crate::execution::ports::{JournalError, RunJournal, TraceNote};
 use crate::execution::types::{Conversation, Message};
-use crate::queue::publisher::EventPublisher;
-use crate::queue::run_state::ClaimedRun;
+use crate::queue::{ClaimedRun, EventPublisher, PublishError};
 
 /// The journal of one run on this worker.
 pub(super) struct DurableJournal<'a> {
@@ -57,16 +56,24 @@ impl<'a> DurableJournal<'a> {
 #[async_trait]
 impl RunJournal for DurableJournal<'_> {
     async fn started(&self, event: RunStarted, trace: &TraceNote) -> Result<(), JournalError> {
-        Ok(self.publisher.started(&event, trace.context.as_ref()).await?)
+        self.publisher.started(&event, trace.context.as_ref()).await.map(drop).map_err(unrecorded)
     }
 
     async fn advanced(&self, conversation: &Conversation, trace: &TraceNote) -> Result<(), JournalError> {
         self.claim.checkpoint(conversation).await?;
         let mut published = self.published.lock().await;
         for (index, message) in (0..).zip(&conversation.messages).skip(*published as usize) {
-            self.publisher.message(&self.event(index, message, trace), trace.context.as_ref()).await?;
+            let event = self.event(index, message, trace);
+            self.publisher.message(&event, trace.context.as_ref()).await.map_err(unrecorded)?;
             *published = index + 1;
         }
         Ok(())
+    }
+}
+
+fn unrecorded(error: PublishError) -> JournalError {
+    match error {
+        PublishError::TooLarge { bytes, .. } => JournalError::TooLarge { bytes },
+        PublishError::Unavailable(unavailable) => JournalError::Unavailable(unavailable),
     }
 }

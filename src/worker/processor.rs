@@ -12,15 +12,12 @@ use crate::events::{Attribution, RequestRejection, RunCompleted, RunRequest, Set
 use crate::execution::failure::{RunFailure, Unavailable, code};
 use crate::execution::orchestrator::{Interruption, Orchestrator, RunContext, RunEnd};
 use crate::execution::signals::StopSignal;
-use crate::execution::types::Conversation;
-use crate::queue::cancellation::Cancellations;
-use crate::queue::dead_letters::DeadLetters;
-use crate::queue::delivery::{Delivery, SettleError};
-use crate::queue::lease::Lease;
-use crate::queue::publisher::{EventPublisher, PublishError, Published};
-use crate::queue::run_state::{Claim, ClaimedRun, RunStates};
+use crate::queue::{
+    Cancellations, Claim, ClaimedRun, DeadLetters, Delivery, EventPublisher, Lease, PublishError, Published,
+    RunStates, SettleError,
+};
 use crate::settings::ConsumerSettings;
-use crate::telemetry::worker::Metrics;
+use crate::telemetry::metrics::Metrics;
 
 /// How long a delivery waits that met an unavailable database or broker, before it is delivered again.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
@@ -72,8 +69,8 @@ impl Processor {
     /// Processes one delivery to its end. What goes wrong is logged here, once.
     pub async fn process(&self, delivery: Delivery) {
         let stream_sequence = delivery.stream_sequence();
-        self.parts.metrics.delivery(delivery.deliveries());
-        let result = match intake::read(&delivery, &self.parts.default_set) {
+        self.parts.metrics.delivery(delivery.deliveries() > 1);
+        let result = match intake::read(&delivery, &self.parts.default_set, &self.parts.metrics) {
             Ok(request) => self.claim(delivery, &request).await,
             Err(rejection) => self.bury(delivery, rejection).await,
         };
@@ -92,8 +89,7 @@ impl Processor {
 
     /// Takes the run if it is to be had. Its lease is kept from here on.
     async fn claim(&self, delivery: Delivery, request: &Arc<RunRequest>) -> Result<(), ProcessError> {
-        let consumer = &self.parts.consumer;
-        let lease = Lease::hold(&delivery, consumer.ack_wait(), consumer.heartbeat());
+        let lease = Lease::hold(&delivery, self.parts.consumer.heartbeat());
         let sequence = delivery.stream_sequence();
         match self.claimed(request, sequence).await {
             Ok(Claim::Granted(claim)) => self.play(delivery, request, claim, &lease).await,
@@ -111,13 +107,22 @@ impl Processor {
         if self.parts.publisher.is_completed(&request.key).await? {
             return Ok(Claim::Finished);
         }
-        self.parts.states.claim(&request.key, sequence, self.parts.consumer.max_attempts).await
+        let (most, now) = (self.parts.consumer.max_attempts, self.parts.orchestrator.clock.now());
+        self.parts.states.claim(&request.key, sequence, most, now).await
     }
 
-    async fn play(&self, delivery: Delivery, request: &Arc<RunRequest>, claim: ClaimedRun, lease: &Lease) -> Result<(), ProcessError> {
-        let cancel = match self.parts.cancellations.watch(&request.key, &request.batch_run_id).await {
+    async fn play(
+        &self,
+        delivery: Delivery,
+        request: &Arc<RunRequest>,
+        claim: ClaimedRun,
+        lease: &Lease,
+    ) -> Result<(), ProcessError> {
+        let cancel = match self.parts.cancellations.token(&request.key, &request.batch_run_id).await {
             Ok(handle) => handle,
-            Err(unavailable) => return self.hand_on(delivery, &claim, Interruption::Unavailable(unavailable)).await,
+            Err(unavailable) => {
+                return self.hand_on(delivery, &claim, Interruption::Unavailable(unavailable)).await;
+            }
         };
         let sources = StopSources {
             lease_lost: lease.lost(),
@@ -129,24 +134,40 @@ impl Processor {
             self.orchestrate(request, &claim, &sources).await
         };
         match end {
-            Ok(RunEnd::Outcome { completed, context }) => self.conclude(delivery, claim, *completed, context).await,
+            Ok(RunEnd::Outcome { completed, context }) => {
+                self.conclude(delivery, claim, *completed, context).await
+            }
             Ok(RunEnd::Interrupted(interruption)) => self.hand_on(delivery, &claim, interruption).await,
             Err(unavailable) => self.hand_on(delivery, &claim, Interruption::Unavailable(unavailable)).await,
         }
     }
 
-    async fn orchestrate(&self, request: &Arc<RunRequest>, claim: &ClaimedRun, sources: &StopSources) -> Result<RunEnd, Unavailable> {
+    async fn orchestrate(
+        &self,
+        request: &Arc<RunRequest>,
+        claim: &ClaimedRun,
+        sources: &StopSources,
+    ) -> Result<RunEnd, Unavailable> {
         let journal = DurableJournal::open(request, claim, &self.parts.publisher).await?;
         let stop = StopSignal::default();
-        let context =
-            RunContext { attempt: claim.attempt(), resumed: claim.resumed().cloned(), journal: &journal, stop: &stop };
+        let context = RunContext {
+            attempt: claim.attempt(),
+            resumed: claim.resumed().cloned(),
+            journal: &journal,
+            stop: &stop,
+        };
         tokio::select! {
             end = self.parts.orchestrator.run(request, context) => Ok(end),
             never = sources.relay(&stop) => match never {},
         }
     }
 
-    async fn give_up(&self, delivery: Delivery, request: &Arc<RunRequest>, claim: ClaimedRun) -> Result<(), ProcessError> {
+    async fn give_up(
+        &self,
+        delivery: Delivery,
+        request: &Arc<RunRequest>,
+        claim: ClaimedRun,
+    ) -> Result<(), ProcessError> {
         let most = self.parts.consumer.max_attempts;
         let failure = RunFailure::new(
             code::ATTEMPTS_EXHAUSTED,
@@ -154,7 +175,7 @@ impl Processor {
             format!("The run's execution was lost more than {most} times"),
         )
         .with_hint("Its workers crashed or were killed; their logs say why.");
-        let said = claim.resumed().cloned().unwrap_or_else(Conversation::default);
+        let said = claim.resumed().cloned().unwrap_or_default();
         let completed = self.parts.orchestrator.refuse(request, failure, claim.attempt(), &said);
         self.conclude(delivery, claim, completed, None).await
     }
@@ -174,7 +195,7 @@ impl Processor {
                 tracing::warn!(run = %completed.scenario_run_id, "the run had an outcome already; this one is dropped");
             }
         }
-        if let Err(error) = claim.finish(completed.status).await {
+        if let Err(error) = claim.finish(completed.status, self.parts.publisher.state_retention()).await {
             tracing::warn!(run = %completed.scenario_run_id, %error, "the outcome is published, but the run's state does not say so yet");
         }
         Ok(delivery.ack().await?)
@@ -198,11 +219,19 @@ impl Processor {
     }
 
     /// Leaves the run to whoever is next.
-    async fn hand_on(&self, delivery: Delivery, claim: &ClaimedRun, why: Interruption) -> Result<(), ProcessError> {
+    async fn hand_on(
+        &self,
+        delivery: Delivery,
+        claim: &ClaimedRun,
+        why: Interruption,
+    ) -> Result<(), ProcessError> {
         match why {
             Interruption::LeaseLost => {
                 self.parts.metrics.lease_lost();
-                tracing::warn!(stream_sequence = delivery.stream_sequence(), "the lease of a run is lost; it is another worker's now");
+                tracing::warn!(
+                    stream_sequence = delivery.stream_sequence(),
+                    "the lease of a run is lost; it is another worker's now"
+                );
                 delivery.abandon();
                 Ok(())
             }
@@ -233,5 +262,8 @@ impl Processor {
 
 /// An error with all its causes in one line.
 fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }

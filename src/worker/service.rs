@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::processor::Processor;
-use crate::queue::consumer::{Consumer, ConsumerError};
+use crate::queue::{Cancellations, Consumer, ConsumerError};
 
 /// How long runs have for checkpointing and being handed back, after the drain time is over.
 const HAND_BACK_GRACE: Duration = Duration::from_secs(10);
@@ -25,6 +25,8 @@ pub enum ServiceError {
 pub struct Service {
     /// Where requests come from.
     pub consumer: Consumer,
+    /// Where cancel requests come from.
+    pub cancellations: Cancellations,
     /// What is done with them.
     pub processor: Arc<Processor>,
     /// Runs in flight at most.
@@ -41,20 +43,36 @@ impl Service {
     /// # Errors
     /// [`ServiceError`] if the consumer fails for good; runs under way are finished or handed back all the same.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServiceError> {
-        let (tracker, slots) = (TaskTracker::new(), Arc::new(Semaphore::new(self.concurrency)));
-        let (processor, tasks) = (Arc::clone(&self.processor), tracker.clone());
-        let pulled = self
-            .consumer
-            .run(slots, stop, move |delivery, slot| {
-                let processor = Arc::clone(&processor);
-                tasks.spawn(async move {
-                    processor.process(delivery).await;
-                    drop(slot);
-                });
-            })
-            .await;
-        self.drain(&tracker).await;
-        Ok(pulled?)
+        let tracker = TaskTracker::new();
+        let pulling = stop.child_token();
+        let cancelling = CancellationToken::new();
+        let (pulled, cancelled) = tokio::join!(
+            async {
+                let pulled = self.pull(&tracker, pulling.clone()).await;
+                self.drain(&tracker).await;
+                cancelling.cancel();
+                pulled
+            },
+            async {
+                // A worker that cannot hear cancel requests must not take new runs.
+                let cancelled = self.cancellations.run(cancelling.clone()).await;
+                pulling.cancel();
+                cancelled
+            }
+        );
+        Ok(pulled.and(cancelled)?)
+    }
+
+    async fn pull(&self, tracker: &TaskTracker, stop: CancellationToken) -> Result<(), ConsumerError> {
+        let slots = Arc::new(Semaphore::new(self.concurrency));
+        let take = |delivery, slot| {
+            let processor = Arc::clone(&self.processor);
+            tracker.spawn(async move {
+                processor.process(delivery).await;
+                drop(slot);
+            });
+        };
+        self.consumer.run(slots, stop, take).await
     }
 
     async fn drain(&self, tracker: &TaskTracker) {
@@ -66,7 +84,10 @@ impl Service {
         tracing::info!(runs = tracker.len(), "the time is up; runs are handed back");
         self.hand_back.cancel();
         if tokio::time::timeout(HAND_BACK_GRACE, tracker.wait()).await.is_err() {
-            tracing::error!(runs = tracker.len(), "runs did not stop in time; the server delivers them again");
+            tracing::error!(
+                runs = tracker.len(),
+                "runs did not stop in time; the server delivers them again"
+            );
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Real servers and doubles that the tests share.
 
-pub(crate) mod openai;
-pub(crate) mod play;
 pub(crate) mod database;
 pub(crate) mod nats;
+pub(crate) mod openai;
+pub(crate) mod play;

@@ -15,7 +15,7 @@ use super::error::{CliError, Finished};
 use super::terminal::{BAD, DIM, GOOD, HEADING, Story, say, styled, table, tree};
 use crate::events::{Receipt, RunCompleted};
 use crate::queue::feed::{self, Event, FeedError, FeedFilter, FeedStart};
-use program::{PROGRAM, Rehearsal};
+use program::PROGRAM;
 use stage::Stage;
 use traces::Traces;
 
@@ -26,12 +26,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) async fn run(options: DemoOptions) -> Result<Finished, CliError> {
     say(styled(HEADING, "Scenario Worker: five rehearsals, offline, on this machine"));
     let stage = Stage::set(options.nats_server).await?;
-    say(styled(DIM, format_args!("nats-server {}, sample agent {}\n", stage.settings.nats.url, stage.agent_url)));
+    say(styled(
+        DIM,
+        format_args!("nats-server {}, sample agent {}\n", stage.settings.nats.url, stage.agent_url),
+    ));
     let started = FeedStart::Now;
-    let mut events = feed::open(&stage.connection, &[FeedFilter::default()], started).await.map_err(|e| CliError::out_of_reach(&e))?;
+    let mut events = feed::open(&stage.connection, &[FeedFilter::default()], started)
+        .await
+        .map_err(|e| CliError::out_of_reach(&e))?;
     schedule(&stage).await?;
     let outcomes = tokio::time::timeout(PATIENCE, follow(&mut events, PROGRAM.len())).await;
-    let outcomes = outcomes.map_err(|_| CliError::refused(format!("the rehearsals took longer than {} s", PATIENCE.as_secs())))??;
+    let outcomes = outcomes.map_err(|_| {
+        CliError::refused(format!("the rehearsals took longer than {} s", PATIENCE.as_secs()))
+    })??;
     let surprises = review(&outcomes, &stage.traces);
     say(next_steps());
     if options.keep {
@@ -43,7 +50,7 @@ pub(super) async fn run(options: DemoOptions) -> Result<Finished, CliError> {
 
 async fn schedule(stage: &Stage) -> Result<(), CliError> {
     for rehearsal in PROGRAM {
-        let receipt = stage.scheduler.schedule(rehearsal.request()?, Some(rehearsal.scenario)).await;
+        let receipt = stage.scheduler.schedule(rehearsal.request()?, Some(rehearsal.scenario), None).await;
         if let Receipt::Refused { error, .. } = receipt.map_err(|error| CliError::out_of_reach(&error))? {
             return Err(CliError::refused(error.message));
         }
@@ -52,7 +59,10 @@ async fn schedule(stage: &Stage) -> Result<(), CliError> {
 }
 
 /// Tells what happens until `runs` outcomes have come.
-async fn follow(events: &mut (impl Stream<Item = Result<Event, FeedError>> + Unpin), runs: usize) -> Result<Vec<RunCompleted>, CliError> {
+async fn follow(
+    events: &mut (impl Stream<Item = Result<Event, FeedError>> + Unpin),
+    runs: usize,
+) -> Result<Vec<RunCompleted>, CliError> {
     let (mut story, mut outcomes) = (Story::default(), Vec::new());
     while outcomes.len() < runs {
         let event = events.next().await.ok_or_else(|| CliError::refused("the demo's broker stopped"))?;
@@ -70,10 +80,15 @@ fn review(outcomes: &[RunCompleted], traces: &Traces) -> bool {
     say(format_args!("\n{}\n{}", styled(HEADING, "Outcomes"), table(outcomes)));
     if let Some(outcome) = outcomes.iter().find(|outcome| outcome.scenario_id.as_str() == program::TRACED) {
         let spans = traces.of(outcome);
-        say(format_args!("\n{} of run {}", styled(HEADING, "The trace, as the tenant's endpoint received it,"), outcome.scenario_run_id));
+        say(format_args!(
+            "\n{} of run {}",
+            styled(HEADING, "The trace, as the tenant's endpoint received it,"),
+            outcome.scenario_run_id
+        ));
         say(tree(&spans));
     }
-    let mut surprises: Vec<String> = PROGRAM.iter().filter_map(|rehearsal| rehearsal.surprise(outcomes)).collect();
+    let mut surprises: Vec<String> =
+        PROGRAM.iter().filter_map(|rehearsal| rehearsal.surprise(outcomes)).collect();
     surprises.extend(traces.surprises(outcomes));
     for surprise in &surprises {
         say(styled(BAD, format_args!("✘ {surprise}")));
@@ -89,7 +104,9 @@ fn next_steps() -> String {
     let program = std::env::args().next().unwrap_or_else(|| "scenario-worker".to_owned());
     let lines = [
         format!("\"$(deploy/nats-server)\" -js -sd .tools/jetstream & {program} serve &"),
-        format!("OPENAI_API_KEY=sk-… AGENT_URL=http://127.0.0.1:8088/chat {program} import config/example.yaml"),
+        format!(
+            "OPENAI_API_KEY=sk-… AGENT_URL=http://127.0.0.1:8088/chat {program} import config/example.yaml"
+        ),
         format!("{program} schedule --project acme --scenario refund --target http:my-agent --wait"),
     ];
     format!("\n{}\n  {}\n", styled(HEADING, "Next, with your own agent and key:"), lines.join("\n  "))

@@ -20,7 +20,9 @@ const READY: &str = "Server is ready";
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NatsServerError {
     /// There is none.
-    #[error("no nats-server found: run `deploy/nats-server`, which fetches one, or set NATS_SERVER to its path")]
+    #[error(
+        "no nats-server found: run `deploy/nats-server`, which fetches one, or set NATS_SERVER to its path"
+    )]
     NotFound,
     /// It does not run.
     #[error("{} cannot be started", .0.display())]

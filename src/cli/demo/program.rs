@@ -52,6 +52,8 @@ impl Rehearsal {
         let outcome = outcomes.iter().find(|outcome| outcome.scenario_id.as_str() == self.scenario);
         let Some(outcome) = outcome else { return Some(format!("{} has no outcome", self.scenario)) };
         let (expected, came) = (self.expected, outcome.status);
-        (came != expected).then(|| format!("{} ended as {came:?}, not as {expected:?}: {}", self.scenario, outcome.reasoning))
+        (came != expected).then(|| {
+            format!("{} ended as {came:?}, not as {expected:?}: {}", self.scenario, outcome.reasoning)
+        })
     }
 }

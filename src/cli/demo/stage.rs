@@ -14,11 +14,11 @@ use super::nats_server::NatsServer;
 use super::traces::Traces;
 use crate::cli::error::CliError;
 use crate::cli::wiring::{self, Definitions, Running};
-use crate::queue::connection::Connection;
-use crate::queue::scheduler::Scheduler;
+use crate::queue::{Connection, Scheduler};
 use crate::settings::Settings;
-use crate::store::{ImportMode, SourceFile, parse};
-use crate::telemetry::Metrics;
+use crate::store::ImportMode;
+use crate::store::files::{SourceFile, parse};
+use crate::telemetry::metrics::Metrics;
 use crate::worker::ServiceError;
 
 /// The demo's definitions.
@@ -52,7 +52,8 @@ impl Stage {
     /// Starts everything, and imports the definitions.
     pub(super) async fn set(nats_server: Option<PathBuf>) -> Result<Self, CliError> {
         let folder = tempfile::tempdir().map_err(CliError::refused)?;
-        let nats = NatsServer::start(nats_server, folder.path()).await.map_err(|e| CliError::out_of_reach(&e))?;
+        let nats =
+            NatsServer::start(nats_server, folder.path()).await.map_err(|e| CliError::out_of_reach(&e))?;
         let traces = Traces::default();
         let agent_url = serve(agent::router()).await?;
         let otlp_url = serve(traces.router()).await?;
@@ -65,7 +66,17 @@ impl Stage {
         let stop = CancellationToken::new();
         let worker = tokio::spawn(service.run(stop.clone()));
         let scheduler = definitions.scheduler(&connection, &settings)?;
-        Ok(Self { settings, connection, scheduler, traces, agent_url, worker, stop, _nats: nats, _folder: folder })
+        Ok(Self {
+            settings,
+            connection,
+            scheduler,
+            traces,
+            agent_url,
+            worker,
+            stop,
+            _nats: nats,
+            _folder: folder,
+        })
     }
 
     /// Stops the worker, then the servers.
@@ -88,7 +99,8 @@ async fn import(definitions: &Definitions, agent_url: &str, otlp_url: &str) -> R
     let lookup = |name: &str| variables.get(name).map(ToString::to_string);
     let file = SourceFile { name: DEFINITIONS_NAME.to_owned(), text: DEFINITIONS.to_owned() };
     let documents = parse(&[file], &lookup).map_err(CliError::refused)?;
-    let imported = definitions.store.import(&documents, ImportMode::default(), definitions.targets.as_ref()).await;
+    let imported =
+        definitions.store.import(&documents, ImportMode::default(), definitions.targets.as_ref()).await;
     imported.map(drop).map_err(CliError::refused)
 }
 

@@ -29,8 +29,10 @@ impl Traces {
 
     /// What the receipts and the endpoint disagree on.
     pub(super) fn surprises(&self, outcomes: &[RunCompleted]) -> Vec<String> {
-        let mut surprises: Vec<String> = outcomes.iter().filter_map(|outcome| self.mismatch(outcome)).collect();
-        let known: BTreeSet<&str> = outcomes.iter().filter_map(|outcome| outcome.telemetry.trace_id.as_deref()).collect();
+        let mut surprises: Vec<String> =
+            outcomes.iter().filter_map(|outcome| self.mismatch(outcome)).collect();
+        let known: BTreeSet<&str> =
+            outcomes.iter().filter_map(|outcome| outcome.telemetry.trace_id.as_deref()).collect();
         let strangers = self.spans().iter().filter(|span| !known.contains(span.trace_id.as_str())).count();
         if strangers > 0 {
             surprises.push(format!("the tenant's endpoint received {strangers} spans that belong to no run"));
@@ -44,7 +46,9 @@ impl Traces {
         (!is_whole).then(|| {
             let (id, made, exported) = (&outcome.scenario_id, receipt.spans, receipt.exported);
             let error = receipt.error.as_deref().unwrap_or("no error");
-            format!("the trace of {id}: {made} spans made, {exported} exported, {received} received ({error})")
+            format!(
+                "the trace of {id}: {made} spans made, {exported} exported, {received} received ({error})"
+            )
         })
     }
 

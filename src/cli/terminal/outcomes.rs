@@ -11,7 +11,7 @@ const MILLIS_PER_SECOND: f64 = 1000.0;
 /// The outcomes as a table.
 pub(crate) fn table(outcomes: &[RunCompleted]) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(u16::try_from(WIDTH).unwrap_or(u16::MAX));
     table.set_header(["scenario", "status", "turns", "time", "criteria"]);
     for outcome in outcomes {

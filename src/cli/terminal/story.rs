@@ -73,7 +73,12 @@ impl Story {
         let wrapped = textwrap::wrap(text, Options::new(WIDTH - indent.len()).break_words(true));
         let mut lines = wrapped.iter();
         let head = lines.next().map(ToString::to_string).unwrap_or_default();
-        let mut out = format!("{} {}  {}", styled(colour, format_args!("{name:<NAME_WIDTH$}")), styled(style, format_args!("{speaker:>SPEAKER_WIDTH$}")), styled(style, head));
+        let mut out = format!(
+            "{} {}  {}",
+            styled(colour, format_args!("{name:<NAME_WIDTH$}")),
+            styled(style, format_args!("{speaker:>SPEAKER_WIDTH$}")),
+            styled(style, head)
+        );
         for line in lines {
             out.push_str(&format!("\n{indent}{}", styled(style, line)));
         }

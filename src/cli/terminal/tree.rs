@@ -76,8 +76,7 @@ mod tests {
     #[test]
     fn children_stand_below_their_parent_in_the_order_of_time() {
         let spans = [span("3", "1", "later", 30), span("1", "9", "root", 10), span("2", "1", "earlier", 20)];
-        let names: Vec<String> =
-            tree(&spans).lines().map(|line| line[..20].trim().to_owned()).collect();
+        let names: Vec<String> = tree(&spans).lines().map(|line| line[..20].trim().to_owned()).collect();
         assert_eq!(names, ["root", "├─ earlier", "└─ later"]);
     }
 }
