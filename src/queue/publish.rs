@@ -16,7 +16,7 @@ pub(super) async fn publish(
     headers: &HeaderMap,
     payload: &Bytes,
 ) -> Result<PublishAck, PublishError> {
-    retry(WRITE_PATIENCE, judge, async || {
+    retry(WRITE_PATIENCE, judge, || async {
         jetstream.publish_with_headers(subject.to_owned(), headers.clone(), payload.clone()).await?.await
     })
     .await

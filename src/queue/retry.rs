@@ -22,10 +22,10 @@ pub(super) enum Next {
 }
 
 /// Runs `attempt` until it succeeds, fails for good, or `patience` is over; the last error comes back.
-pub(super) async fn retry<T, E>(
+pub(super) async fn retry<T, E, F: Future<Output = Result<T, E>>>(
     patience: Duration,
     judge: impl Fn(&E) -> Next,
-    mut attempt: impl AsyncFnMut() -> Result<T, E>,
+    mut attempt: impl FnMut() -> F,
 ) -> Result<T, E> {
     let deadline = Instant::now() + patience;
     let mut pause = Pause::default();
@@ -73,9 +73,9 @@ mod tests {
         let result: Result<(), &str> = retry(
             Duration::from_secs(10),
             |_| Next::Again,
-            async || {
+            || {
                 attempts += 1;
-                Err("still down")
+                std::future::ready(Err("still down"))
             },
         )
         .await;
@@ -90,9 +90,9 @@ mod tests {
         let result: Result<(), &str> = retry(
             WRITE_PATIENCE,
             |_| Next::Stop,
-            async || {
+            || {
                 attempts += 1;
-                Err("refused")
+                std::future::ready(Err("refused"))
             },
         )
         .await;
