@@ -48,7 +48,7 @@ pub enum ConsumerError {
 #[derive(Debug, Clone)]
 pub struct Consumer {
     connection: Connection,
-    consumer: PullConsumer,
+    durable: PullConsumer,
     pull_expires: Duration,
 }
 
@@ -64,7 +64,7 @@ impl Consumer {
     /// Takes messages of `consumer`, each pull open for at most `pull_expires`.
     #[must_use]
     pub fn new(connection: &Connection, consumer: &PullConsumer, pull_expires: Duration) -> Self {
-        Self { connection: connection.clone(), consumer: consumer.clone(), pull_expires }
+        Self { connection: connection.clone(), durable: consumer.clone(), pull_expires }
     }
 
     /// Delivers messages until `stop` fires, never more than there are permits in `slots`: a permit is taken before
@@ -116,7 +116,7 @@ impl Consumer {
         on_delivery: &impl Fn(Delivery, OwnedSemaphorePermit),
     ) -> End {
         let (client, credits) = (&self.connection.client, permits.num_permits());
-        let mut pull = match Pull::open(client, &self.consumer, credits, self.pull_expires).await {
+        let mut pull = match Pull::open(client, &self.durable, credits, self.pull_expires).await {
             Ok(pull) => pull,
             Err(error) => return End::Trouble(error.to_string()),
         };
@@ -174,7 +174,7 @@ impl Consumer {
     }
 
     fn delivery(&self, message: async_nats::Message) -> Option<Delivery> {
-        let ack_wait = self.consumer.cached_info().config.ack_wait;
+        let ack_wait = self.durable.cached_info().config.ack_wait;
         Delivery::new(message, &self.connection.jetstream, ack_wait)
     }
 
@@ -184,15 +184,14 @@ impl Consumer {
             messages.into_iter().filter_map(|message| self.delivery(message)).collect();
         let count = deliveries.len();
         let naks = futures::future::join_all(deliveries.into_iter().map(|delivery| delivery.nak(None)));
-        match tokio::time::timeout(HAND_BACK_PATIENCE, naks).await {
-            Ok(results) => {
-                for error in results.into_iter().filter_map(Result::err) {
-                    warn!(%error, "a message that arrived while stopping could not be handed back");
-                }
-                debug!(count, "handed back what arrived while stopping");
-            }
-            Err(_) => warn!(count, "the broker did not confirm in time that messages are handed back"),
+        let Ok(results) = tokio::time::timeout(HAND_BACK_PATIENCE, naks).await else {
+            warn!(count, "the broker did not confirm in time that messages are handed back");
+            return;
+        };
+        for error in results.into_iter().filter_map(Result::err) {
+            warn!(%error, "a message that arrived while stopping could not be handed back");
         }
+        debug!(count, "handed back what arrived while stopping");
     }
 
     /// After a pull that went wrong: is the consumer still there? Then a pause, and on.
@@ -205,7 +204,7 @@ impl Consumer {
         info!(consumer = self.name(), reason, "a pull was cut short; pulling again");
         trouble.misses = if self.is_missing().await { trouble.misses + 1 } else { 0 };
         if trouble.misses >= MOST_MISSES {
-            let stream = self.consumer.cached_info().stream_name.clone();
+            let stream = self.durable.cached_info().stream_name.clone();
             return Err(ConsumerError::Gone { stream, consumer: self.name() });
         }
         stop.run_until_cancelled(tokio::time::sleep(trouble.pause.next())).await;
@@ -214,7 +213,7 @@ impl Consumer {
 
     /// Whether the server says that there is no such consumer. No answer says nothing.
     async fn is_missing(&self) -> bool {
-        match self.consumer.get_info().await {
+        match self.durable.get_info().await {
             Ok(_) => false,
             Err(error) => {
                 matches!(
@@ -226,7 +225,7 @@ impl Consumer {
     }
 
     fn name(&self) -> String {
-        self.consumer.cached_info().name.clone()
+        self.durable.cached_info().name.clone()
     }
 }
 

@@ -31,7 +31,7 @@ struct LeaseClock {
 
 impl LeaseClock {
     fn new(received_at: Instant, ack_wait: Duration) -> Self {
-        let length = ack_wait - ack_wait / MARGIN_PART;
+        let length = ack_wait.saturating_sub(ack_wait / MARGIN_PART);
         Self { length, until: received_at + length }
     }
 
@@ -146,7 +146,7 @@ impl Keeper {
 }
 
 fn jittered(heartbeat: Duration) -> Duration {
-    heartbeat - heartbeat.mul_f64(rand::rng().random_range(0.0..1.0 / f64::from(JITTER_PART)))
+    heartbeat.mul_f64(1.0 - rand::rng().random_range(0.0..1.0 / f64::from(JITTER_PART)))
 }
 
 #[cfg(test)]

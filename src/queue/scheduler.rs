@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream::publish::PublishAck;
 use bytes::Bytes;
 use uuid::Uuid;
 
@@ -98,20 +99,24 @@ impl Scheduler {
             .map_err(|error| Unavailable::new(format!("writing the request {job_id} as JSON"), error))?;
         let headers = request_headers(&job_id, trace);
         match publish(&self.connection.jetstream, &subject, &headers, &Bytes::from(body)).await {
-            Ok(ack) => Ok(Receipt::Scheduled {
-                scheduled: true,
-                job_id,
-                scenario_run_id: request.key.run,
-                batch_run_id: request.batch_run_id,
-                set_id: request.set_id,
-                duplicate: ack.duplicate,
-                stream_sequence: ack.sequence,
-            }),
+            Ok(ack) => Ok(receipt(request, job_id, &ack)),
             Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
                 Ok(refusal(&invalid("the request is larger than the server takes".to_owned())))
             }
             Err(error) => Err(Unavailable::new(format!("publishing the request {job_id}"), error).into()),
         }
+    }
+}
+
+fn receipt(request: RunRequest, job_id: String, ack: &PublishAck) -> Receipt {
+    Receipt::Scheduled {
+        scheduled: true,
+        job_id,
+        scenario_run_id: request.key.run,
+        batch_run_id: request.batch_run_id,
+        set_id: request.set_id,
+        duplicate: ack.duplicate,
+        stream_sequence: ack.sequence,
     }
 }
 

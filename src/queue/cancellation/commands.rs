@@ -18,7 +18,7 @@ use crate::queue::{ConsumerError, Delivery, SettleError};
 /// Requests that this process turns into marks at one time.
 const COMMANDS_AT_ONCE: usize = 16;
 /// How long a cancel mark is kept: one day, longer than any run takes.
-const MARK_TTL: Duration = Duration::from_secs(86_400);
+const MARK_TTL: Duration = Duration::from_hours(24);
 /// Pause before a request is delivered again whose mark could not be made.
 const REDELIVER_AFTER: Duration = Duration::from_secs(2);
 
@@ -83,27 +83,35 @@ fn key(request: &CancelRequest) -> String {
 }
 
 fn decode(bytes: &Bytes, subject: &str) -> Result<CancelRequest, RequestRejection> {
-    let rejection = |code, reason| RequestRejection { code, reason };
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
-        rejection(DeadLetterCode::InvalidJson, format!("the payload is not JSON: {error}"))
-    })?;
-    let request: CancelRequest = serde_json::from_value(value).map_err(|error| {
-        let needed = "it needs `projectId` and one of `scenarioRunId` and `batchRunId`";
-        rejection(
-            DeadLetterCode::InvalidRequest,
-            format!("the cancel request is not valid, {needed}: {error}"),
-        )
-    })?;
+    let request: CancelRequest = match serde_json::from_slice::<Value>(bytes) {
+        Ok(value) => serde_json::from_value(value).map_err(|error| {
+            let needed = "it needs `projectId` and one of `scenarioRunId` and `batchRunId`";
+            rejection(
+                DeadLetterCode::InvalidRequest,
+                format!("the cancel request is not valid, {needed}: {error}"),
+            )
+        })?,
+        Err(error) => {
+            return Err(rejection(DeadLetterCode::InvalidJson, format!("the payload is not JSON: {error}")));
+        }
+    };
+    check_project(&request, subject)?;
+    Ok(request)
+}
+
+fn check_project(request: &CancelRequest, subject: &str) -> Result<(), RequestRejection> {
+    let project = request.project_id.as_str();
     match subjects::cancel_project(subject) {
-        Some(token) if token != request.project_id.as_str() => Err(rejection(
+        Some(token) if token != project => Err(rejection(
             DeadLetterCode::ProjectMismatch,
-            format!(
-                "the subject '{subject}' is of another project than the payload's '{}'",
-                request.project_id
-            ),
+            format!("the subject '{subject}' is of another project than the payload's '{project}'"),
         )),
-        _ => Ok(request),
+        _ => Ok(()),
     }
+}
+
+fn rejection(code: DeadLetterCode, reason: String) -> RequestRejection {
+    RequestRejection { code, reason }
 }
 
 #[cfg(test)]

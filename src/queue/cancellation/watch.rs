@@ -57,7 +57,7 @@ impl Cancellations {
                     Ok(mark) if mark.value.is_some() => self.registry.fire(&key),
                     Ok(_) => {}
                     Err(error) => {
-                        debug!(%error, "a cancel mark could not be read; the next sweep tries again")
+                        debug!(%error, "a cancel mark could not be read; the next sweep tries again");
                     }
                 }
             }

@@ -17,15 +17,15 @@ pub const COMMANDS_DURABLE: &str = "scenario-commands";
 /// Open pulls of all workers together. It cannot be changed later, so it is roomy.
 const MAX_WAITING: i64 = 4_096;
 /// How long a cancel request waits for a worker: one day.
-const COMMANDS_MAX_AGE: Duration = Duration::from_secs(86_400);
+const COMMANDS_MAX_AGE: Duration = Duration::from_hours(24);
 /// Time to turn one cancel request into a mark.
 const COMMANDS_ACK_WAIT: Duration = Duration::from_secs(30);
 /// Cancel requests being turned into marks, over all workers.
 const COMMANDS_MAX_ACK_PENDING: i64 = 256;
 /// How long the other streams remember a `Nats-Msg-Id`: longer than any publish is retried.
-const DEDUP_WINDOW: Duration = Duration::from_secs(120);
+const DEDUP_WINDOW: Duration = Duration::from_mins(2);
 /// How long the marker of an expired key stays in the bucket, so that a watcher that was away still learns of it.
-const MARKER_TTL: Duration = Duration::from_secs(300);
+const MARKER_TTL: Duration = Duration::from_mins(5);
 /// What the server puts before the name of a bucket to name its stream.
 const BUCKET_STREAM_PREFIX: &str = "KV_";
 
