@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use futures::StreamExt as _;
-
 use super::arguments::{Layers, ScheduleOptions};
 use super::error::{CliError, Finished};
 use super::terminal::{emit, say, table};
 use super::wiring::{self, Definitions};
 use crate::events::subjects::EventKind;
-use crate::events::{ModelOverrides, Receipt, RequestPayload, RunCompleted, RunId, TraceContextMode};
+use crate::events::{
+    ModelOverrides, ProjectId, Receipt, RequestPayload, RunCompleted, RunId, TraceContextMode,
+};
 use crate::queue::Connection;
 use crate::queue::feed::{self, Event, FeedFilter, FeedStart};
 
@@ -80,27 +80,22 @@ async fn wait(
     options: &ScheduleOptions,
     mut runs: BTreeSet<RunId>,
 ) -> Result<Vec<RunCompleted>, CliError> {
-    let (project, kind) = (Some(options.project.clone()), Some(EventKind::Completed));
-    let filters: Vec<FeedFilter> = runs
-        .iter()
-        .map(|run| FeedFilter { project: project.clone(), run: Some(run.clone()), kind })
-        .collect();
-    let mut events = feed::open(connection, &filters, FeedStart::Beginning)
-        .await
-        .map_err(|e| CliError::out_of_reach(&e))?;
+    let filters: Vec<FeedFilter> = runs.iter().map(|run| outcome_of(&options.project, run)).collect();
+    let opened = feed::open(connection, &filters, FeedStart::Beginning).await;
+    let mut events = opened.map_err(|error| CliError::out_of_reach(&error))?;
     let mut outcomes = Vec::new();
     while !runs.is_empty() {
-        let event = events
-            .next()
-            .await
-            .ok_or_else(|| CliError::OutOfReach("the broker ended the subscription".into()))?;
-        if let Event::Completed(outcome) = event.map_err(|e| CliError::out_of_reach(&e))? {
-            if options.json {
-                emit(outcome.as_ref())?;
-            }
-            runs.remove(&outcome.scenario_run_id);
-            outcomes.push(*outcome);
+        let event = feed::next(&mut events).await.map_err(|error| CliError::out_of_reach(&error))?;
+        let Event::Completed(outcome) = event else { continue };
+        if options.json {
+            emit(outcome.as_ref())?;
         }
+        runs.remove(&outcome.scenario_run_id);
+        outcomes.push(*outcome);
     }
     Ok(outcomes)
+}
+
+fn outcome_of(project: &ProjectId, run: &RunId) -> FeedFilter {
+    FeedFilter { project: Some(project.clone()), run: Some(run.clone()), kind: Some(EventKind::Completed) }
 }

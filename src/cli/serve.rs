@@ -29,37 +29,30 @@ pub(super) async fn run(layers: &Layers, options: ServeOptions) -> Result<Finish
     let telemetry = worker::init(&options).map_err(|error| CliError::refused(chain(&error)))?;
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
-    let result = work(&settings, &telemetry.metrics(), stop).await;
+    let result = Box::pin(work(&settings, &telemetry.metrics(), stop)).await;
     telemetry.shutdown().await;
     result
 }
 
 async fn work(settings: &Settings, metrics: &Metrics, stop: CancellationToken) -> Result<Finished, CliError> {
     let definitions = Definitions::open(settings).await?;
+    let store = definitions.store.clone();
     let connection = wiring::connect(settings, CLIENT_NAME).await?;
+    let listener = listen(settings).await?;
     let Running { service, bound } = wiring::service(settings, &definitions, &connection, metrics).await?;
-    let health = Health {
-        connection,
-        store: definitions.store.clone(),
-        metrics: metrics.clone(),
-        stop: stop.clone(),
-        bound,
-    };
+    let health =
+        Health { connection, store: store.clone(), metrics: metrics.clone(), stop: stop.clone(), bound };
+    let (concurrency, consumer, bind) =
+        (settings.worker.concurrency, &settings.consumer.durable, settings.http.bind);
+    tracing::info!(concurrency, %consumer, health = %bind, "the worker takes requests");
     let ended = CancellationToken::new();
-    let server = tokio::spawn(serve_health(listen(settings).await?, health, ended.clone()));
-    tracing::info!(
-        concurrency = settings.worker.concurrency,
-        consumer = %settings.consumer.durable,
-        health = %settings.http.bind,
-        "the worker takes requests"
+    let (worked, served) = tokio::join!(
+        async { service.run(stop).await.inspect(|()| ended.cancel()).inspect_err(|_| ended.cancel()) },
+        serve_health(listener, health, ended.clone()),
     );
-    let worked = service.run(stop).await;
-    ended.cancel();
-    if let Ok(Err(error)) = server.await {
-        tracing::warn!(%error, "the health server failed");
-    }
-    definitions.store.close().await;
+    store.close().await;
     worked.map_err(|error| CliError::out_of_reach(&error))?;
+    served.map_err(|error| CliError::refused(format!("the health server failed: {error}")))?;
     tracing::info!("the worker has stopped");
     Ok(Finished::Well)
 }

@@ -1,7 +1,5 @@
 //! `watch`: conversations as they happen.
 
-use futures::StreamExt as _;
-
 use super::arguments::{Layers, WatchOptions};
 use super::error::{CliError, Finished};
 use super::terminal::{Story, emit, say};
@@ -18,28 +16,35 @@ pub(super) async fn run(layers: &Layers, options: WatchOptions) -> Result<Finish
     let filter = FeedFilter { run: options.run.clone(), ..FeedFilter::default() };
     let is_bounded = options.run.is_some() || options.batch.is_some();
     let start = if is_bounded { FeedStart::Beginning } else { FeedStart::Now };
-    let mut events =
-        feed::open(&connection, &[filter], start).await.map_err(|e| CliError::out_of_reach(&e))?;
+    let opened = feed::open(&connection, &[filter], start).await;
+    let mut events = opened.map_err(|error| CliError::out_of_reach(&error))?;
     let mut story = Story::default();
     loop {
         let event = tokio::select! {
-            event = events.next() => event,
+            event = feed::next(&mut events) => event.map_err(|error| CliError::out_of_reach(&error))?,
             _ = tokio::signal::ctrl_c() => return Ok(Finished::Well),
         };
-        let event = event.ok_or_else(|| CliError::OutOfReach("the broker ended the subscription".into()))?;
-        let event = event.map_err(|error| CliError::out_of_reach(&error))?;
-        if options.batch.as_ref().is_some_and(|batch| batch_of(&event) != batch) {
-            continue;
-        }
-        if options.json {
-            emit(&event)?
-        } else {
-            say(story.tell(&event))
-        }
-        if let (Event::Completed(outcome), true) = (&event, options.run.is_some()) {
-            return Ok(if outcome.success { Finished::Well } else { Finished::WithFailedRuns });
+        if let Some(finished) = show(&event, &options, &mut story)? {
+            return Ok(finished);
         }
     }
+}
+
+/// Prints the event if it was asked for. The outcome of the one run that is watched ends the watching.
+fn show(event: &Event, options: &WatchOptions, story: &mut Story) -> Result<Option<Finished>, CliError> {
+    if options.batch.as_ref().is_some_and(|batch| batch_of(event) != batch) {
+        return Ok(None);
+    }
+    if options.json {
+        emit(event)?;
+    } else {
+        say(story.tell(event));
+    }
+    Ok(match event {
+        Event::Completed(outcome) if options.run.is_some() && outcome.success => Some(Finished::Well),
+        Event::Completed(_) if options.run.is_some() => Some(Finished::WithFailedRuns),
+        _ => None,
+    })
 }
 
 fn batch_of(event: &Event) -> &BatchRunId {

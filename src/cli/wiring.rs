@@ -18,7 +18,7 @@ use crate::queue::{
     Cancellations, Connection, Consumer, DeadLetters, EventPublisher, RunStates, Scheduler,
     connect as connect_to, topology,
 };
-use crate::settings::Settings;
+use crate::settings::{RunSettings, Settings};
 use crate::store::{AgentCheck, Store};
 use crate::telemetry::export::OtlpSender;
 use crate::telemetry::metrics::Metrics;
@@ -41,25 +41,15 @@ impl Definitions {
         let store = Store::open(&settings.store.url).await.map_err(|error| CliError::out_of_reach(&error))?;
         store.migrate().await.map_err(|error| CliError::out_of_reach(&error))?;
         let shared = Arc::new(store.clone());
-        let client = http_client::builder().build().map_err(CliError::refused)?;
         let models =
             Arc::new(Factory::new(shared.clone(), http_client::builder()).map_err(CliError::refused)?);
-        let targets = Arc::new(
-            Registry::new()
-                .with(PromptAdapterFactory::new(shared.clone(), models.clone()))
-                .with(HttpAdapterFactory::new(shared.clone(), shared.clone(), client)),
-        );
-        let defaults = PlanDefaults {
-            max_turns: settings.run.max_turns,
-            timeout: settings.run.timeout(),
-            model: settings.run.default_model.clone(),
-        };
+        let targets = Arc::new(targets(&shared, &models)?);
         let planner = Planner {
             scenarios: shared.clone(),
             projects: shared,
             models,
             targets: targets.clone(),
-            defaults,
+            defaults: plan_defaults(settings),
         };
         Ok(Self { store, targets, planner })
     }
@@ -77,6 +67,19 @@ impl Definitions {
     ) -> Result<Scheduler, CliError> {
         Ok(Scheduler::new(connection, Arc::new(self.planner.clone()), default_set(settings)?))
     }
+}
+
+/// Every target type: a new one is a line here.
+fn targets(store: &Arc<Store>, models: &Arc<Factory>) -> Result<Registry, CliError> {
+    let client = http_client::builder().build().map_err(CliError::refused)?;
+    Ok(Registry::new()
+        .with(PromptAdapterFactory::new(store.clone(), models.clone()))
+        .with(HttpAdapterFactory::new(store.clone(), store.clone(), client)))
+}
+
+fn plan_defaults(settings: &Settings) -> PlanDefaults {
+    let RunSettings { max_turns, default_model, .. } = &settings.run;
+    PlanDefaults { max_turns: *max_turns, timeout: settings.run.timeout(), model: default_model.clone() }
 }
 
 /// Connects to the broker.
@@ -99,8 +102,9 @@ pub(super) async fn service(
     connection: &Connection,
     metrics: &Metrics,
 ) -> Result<Running, CliError> {
-    let topology =
-        topology::ensure(connection, settings).await.map_err(|error| CliError::refused(chain(&error)))?;
+    let topology = Box::pin(topology::ensure(connection, settings))
+        .await
+        .map_err(|error| CliError::refused(chain(&error)))?;
     let cancellations = Cancellations::new(connection, &topology, &settings.consumer);
     let parts = ProcessorParts {
         orchestrator: definitions.orchestrator(tracers(settings, metrics)?),

@@ -55,6 +55,9 @@ pub enum FeedError {
     /// The stream or its consumer is not to be had.
     #[error("cannot listen on stream {EVENTS_STREAM}: {0}")]
     Subscribe(String),
+    /// The server ended the subscription.
+    #[error("the broker ended the subscription to stream {EVENTS_STREAM}")]
+    Ended,
     /// The server stopped delivering.
     #[error("listening on stream {EVENTS_STREAM} failed: {0}")]
     Delivery(String),
@@ -90,6 +93,16 @@ pub async fn open(
     let consumer = stream.create_consumer(config).await.map_err(|e| subscribe(&e))?;
     let messages = consumer.messages().await.map_err(|e| subscribe(&e))?;
     Ok(messages.filter_map(|message| std::future::ready(read(message).transpose())).boxed())
+}
+
+/// The next event.
+///
+/// # Errors
+/// [`FeedError`] if there will be none, or it cannot be read.
+pub async fn next(
+    events: &mut (impl Stream<Item = Result<Event, FeedError>> + Unpin),
+) -> Result<Event, FeedError> {
+    events.next().await.ok_or(FeedError::Ended)?
 }
 
 fn read<E: std::fmt::Display>(

@@ -28,11 +28,11 @@ impl<'a> DurableJournal<'a> {
         claim: &'a ClaimedRun,
         publisher: &'a EventPublisher,
     ) -> Result<Self, Unavailable> {
-        let published = match claim.resumed() {
+        let already = match claim.resumed() {
             None => 0,
             Some(_) => publisher.last_message_index(&request.key).await?.map_or(0, |index| index + 1),
         };
-        Ok(Self { request, claim, publisher, published: Mutex::new(published) })
+        Ok(Self { request, claim, publisher, published: Mutex::new(already) })
     }
 
     fn event(&self, index: u32, message: &Message, trace: &TraceNote) -> RunMessage {

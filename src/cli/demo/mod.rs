@@ -8,7 +8,7 @@ mod traces;
 
 use std::time::Duration;
 
-use futures::{Stream, StreamExt as _};
+use futures::Stream;
 
 use super::arguments::DemoOptions;
 use super::error::{CliError, Finished};
@@ -20,32 +20,38 @@ use stage::Stage;
 use traces::Traces;
 
 /// How long the rehearsals may take together before the demo gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
+/// What is said when nothing was a surprise.
+const AS_EXPECTED: &str =
+    "All as it should be: three agents passed, one missed a criterion, one was out of order.";
 
 /// Runs the demo. It ends well only if everything happened as it should.
 pub(super) async fn run(options: DemoOptions) -> Result<Finished, CliError> {
     say(styled(HEADING, "Scenario Worker: five rehearsals, offline, on this machine"));
-    let stage = Stage::set(options.nats_server).await?;
+    let stage = Box::pin(Stage::set(options.nats_server)).await?;
     say(styled(
         DIM,
         format_args!("nats-server {}, sample agent {}\n", stage.settings.nats.url, stage.agent_url),
     ));
-    let started = FeedStart::Now;
-    let mut events = feed::open(&stage.connection, &[FeedFilter::default()], started)
-        .await
-        .map_err(|e| CliError::out_of_reach(&e))?;
-    schedule(&stage).await?;
-    let outcomes = tokio::time::timeout(PATIENCE, follow(&mut events, PROGRAM.len())).await;
-    let outcomes = outcomes.map_err(|_| {
-        CliError::refused(format!("the rehearsals took longer than {} s", PATIENCE.as_secs()))
-    })??;
-    let surprises = review(&outcomes, &stage.traces);
+    let outcomes = perform(&stage).await?;
+    let is_well = review(&outcomes, &stage.traces);
     say(next_steps());
     if options.keep {
         keep(&stage).await?;
     }
     stage.strike().await?;
-    Ok(if surprises { Finished::WithFailedRuns } else { Finished::Well })
+    Ok(if is_well { Finished::Well } else { Finished::WithFailedRuns })
+}
+
+/// Schedules all rehearsals and follows them to their outcomes.
+async fn perform(stage: &Stage) -> Result<Vec<RunCompleted>, CliError> {
+    let (everything, now) = ([FeedFilter::default()], FeedStart::Now);
+    let opened = feed::open(&stage.connection, &everything, now).await;
+    let mut events = opened.map_err(|error| CliError::out_of_reach(&error))?;
+    schedule(stage).await?;
+    let followed = tokio::time::timeout(PATIENCE, follow(&mut events, PROGRAM.len())).await;
+    followed
+        .map_err(|_| CliError::refused(format!("the rehearsals took longer than {} s", PATIENCE.as_secs())))?
 }
 
 async fn schedule(stage: &Stage) -> Result<(), CliError> {
@@ -65,8 +71,7 @@ async fn follow(
 ) -> Result<Vec<RunCompleted>, CliError> {
     let (mut story, mut outcomes) = (Story::default(), Vec::new());
     while outcomes.len() < runs {
-        let event = events.next().await.ok_or_else(|| CliError::refused("the demo's broker stopped"))?;
-        let event = event.map_err(|error| CliError::out_of_reach(&error))?;
+        let event = feed::next(events).await.map_err(|error| CliError::out_of_reach(&error))?;
         say(story.tell(&event));
         if let Event::Completed(outcome) = event {
             outcomes.push(*outcome);
@@ -75,17 +80,13 @@ async fn follow(
     Ok(outcomes)
 }
 
-/// Shows what came of it; true if something is not as it should be.
+/// Shows what came of it; true if everything is as it should be.
 fn review(outcomes: &[RunCompleted], traces: &Traces) -> bool {
     say(format_args!("\n{}\n{}", styled(HEADING, "Outcomes"), table(outcomes)));
     if let Some(outcome) = outcomes.iter().find(|outcome| outcome.scenario_id.as_str() == program::TRACED) {
-        let spans = traces.of(outcome);
-        say(format_args!(
-            "\n{} of run {}",
-            styled(HEADING, "The trace, as the tenant's endpoint received it,"),
-            outcome.scenario_run_id
-        ));
-        say(tree(&spans));
+        let heading =
+            format_args!("The trace of {}, as the tenant's endpoint received it", outcome.scenario_id);
+        say(format_args!("\n{}\n{}", styled(HEADING, heading), tree(&traces.of(outcome))));
     }
     let mut surprises: Vec<String> =
         PROGRAM.iter().filter_map(|rehearsal| rehearsal.surprise(outcomes)).collect();
@@ -94,10 +95,9 @@ fn review(outcomes: &[RunCompleted], traces: &Traces) -> bool {
         say(styled(BAD, format_args!("✘ {surprise}")));
     }
     if surprises.is_empty() {
-        let expected = "Everything happened as it should: two agents that pass, one that fails, one that is out of order.";
-        say(format_args!("\n{}", styled(GOOD, expected)));
+        say(format_args!("\n{}", styled(GOOD, AS_EXPECTED)));
     }
-    !surprises.is_empty()
+    surprises.is_empty()
 }
 
 fn next_steps() -> String {

@@ -55,16 +55,13 @@ impl Stage {
         let nats =
             NatsServer::start(nats_server, folder.path()).await.map_err(|e| CliError::out_of_reach(&e))?;
         let traces = Traces::default();
-        let agent_url = serve(agent::router()).await?;
-        let otlp_url = serve(traces.router()).await?;
+        let (agent_url, otlp_url) = (serve(agent::router()).await?, serve(traces.router()).await?);
         let settings = settings(&nats, &folder);
         let definitions = Definitions::open(&settings).await?;
         import(&definitions, &agent_url, &otlp_url).await?;
         let connection = wiring::connect(&settings, CLIENT_NAME).await?;
-        let metrics = Metrics::new().map_err(CliError::refused)?;
-        let Running { service, .. } = wiring::service(&settings, &definitions, &connection, &metrics).await?;
         let stop = CancellationToken::new();
-        let worker = tokio::spawn(service.run(stop.clone()));
+        let worker = start_worker(&settings, &definitions, &connection, stop.clone()).await?;
         let scheduler = definitions.scheduler(&connection, &settings)?;
         Ok(Self {
             settings,
@@ -85,6 +82,17 @@ impl Stage {
         let ended = self.worker.await.map_err(CliError::refused)?;
         ended.map_err(|error| CliError::out_of_reach(&error))
     }
+}
+
+async fn start_worker(
+    settings: &Settings,
+    definitions: &Definitions,
+    connection: &Connection,
+    stop: CancellationToken,
+) -> Result<JoinHandle<Result<(), ServiceError>>, CliError> {
+    let metrics = Metrics::new().map_err(CliError::refused)?;
+    let Running { service, .. } = wiring::service(settings, definitions, connection, &metrics).await?;
+    Ok(tokio::spawn(service.run(stop)))
 }
 
 fn settings(nats: &NatsServer, folder: &TempDir) -> Settings {

@@ -2,7 +2,7 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::WIDTH;
+use super::{BAD, GOOD, WARN, WIDTH, styled};
 use crate::events::{CriterionStatus, RunCompleted, RunStatus};
 
 /// Milliseconds in a second, for showing durations.
@@ -23,7 +23,20 @@ pub(crate) fn table(outcomes: &[RunCompleted]) -> String {
             criteria(outcome),
         ]);
     }
-    table.to_string()
+    coloured(&table.trim_fmt())
+}
+
+/// Colours go in last: the table counts characters, and colours are none that show.
+fn coloured(table: &str) -> String {
+    let marks = [
+        ("✔ SUCCESS", GOOD),
+        ("✘ FAILED", BAD),
+        ("! ERROR", BAD),
+        ("■ CANCELLED", WARN),
+        ("✔ ", GOOD),
+        ("✘ ", BAD),
+    ];
+    marks.iter().fold(table.to_owned(), |text, (mark, style)| text.replace(mark, &styled(*style, mark)))
 }
 
 fn status(status: RunStatus) -> &'static str {

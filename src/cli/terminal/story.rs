@@ -21,6 +21,8 @@ const COLOURS: [AnsiColor; 6] = [
 const NAME_WIDTH: usize = 22;
 /// Columns for the speaker.
 const SPEAKER_WIDTH: usize = 9;
+/// Columns between name, speaker and words.
+const GAPS: usize = 3;
 
 /// Tells what happens in runs.
 #[derive(Debug, Default)]
@@ -68,20 +70,11 @@ impl Story {
     fn line(&self, run: &RunId, speaker: &str, style: Style, text: &str) -> String {
         let (name, colour) = self.names.get(run).cloned().unwrap_or_else(|| (run.to_string(), DIM));
         let name: String = name.chars().take(NAME_WIDTH).collect();
-        let first = format!("{name:<NAME_WIDTH$} {speaker:>SPEAKER_WIDTH$}  ");
-        let indent = " ".repeat(first.chars().count());
+        let indent = " ".repeat(NAME_WIDTH + SPEAKER_WIDTH + GAPS);
         let wrapped = textwrap::wrap(text, Options::new(WIDTH - indent.len()).break_words(true));
-        let mut lines = wrapped.iter();
-        let head = lines.next().map(ToString::to_string).unwrap_or_default();
-        let mut out = format!(
-            "{} {}  {}",
-            styled(colour, format_args!("{name:<NAME_WIDTH$}")),
-            styled(style, format_args!("{speaker:>SPEAKER_WIDTH$}")),
-            styled(style, head)
-        );
-        for line in lines {
-            out.push_str(&format!("\n{indent}{}", styled(style, line)));
-        }
-        out
+        let lines: Vec<String> = wrapped.iter().map(|line| styled(style, line)).collect();
+        let name = styled(colour, format_args!("{name:<NAME_WIDTH$}"));
+        let speaker = styled(style, format_args!("{speaker:>SPEAKER_WIDTH$}"));
+        format!("{name} {speaker}  {}", lines.join(&format!("\n{indent}")))
     }
 }
