@@ -1,4 +1,5 @@
 //! What each kind of span says.
+#![expect(clippy::unwrap_used, reason = "what a helper cannot read must fail its test")]
 
 use scenario_worker::execution::ports::RunTracers as _;
 use scenario_worker::execution::types::{SpanEnd, SpanStart};

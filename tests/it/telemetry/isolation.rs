@@ -54,7 +54,8 @@ fn two_tenants_and_the_worker_see_nothing_of_each_other() {
     let out = String::from_utf8(output.stdout).unwrap();
     let log = String::from_utf8(output.stderr).unwrap();
     let traces: Vec<_> = out.lines().filter_map(|line| line.split_once(TRACE_LINE)).map(|l| l.1).collect();
-    assert_eq!(traces.len(), RUNS);
+    assert_eq!(traces.len(), RUNS + 1);
+    assert!(log.contains("not every span of a run was exported"), "the failed export is not in the log");
     assert!(log.matches("work inside a run").count() >= RUNS, "the worker did not log");
     for trace in traces {
         assert!(!log.contains(trace), "the worker's log has the trace {trace}");
@@ -134,6 +135,7 @@ async fn many_runs_of_two_tenants() {
     let ended = futures::future::join_all(runs.collect::<Vec<_>>()).await;
     let traces: Vec<String> = ended.into_iter().map(Result::unwrap).collect();
     assert!(telemetry.metrics().render().contains(&format!("spans_exported_total {}", 3 * RUNS)));
+    println!("{TRACE_LINE}{}", refused_run(&factory).await);
     telemetry.shutdown().await;
 
     for trace in &traces {
@@ -150,6 +152,15 @@ async fn many_runs_of_two_tenants() {
         let traceparent = &calls[&format!("{}-{n}", tenant(n))];
         assert!(traceparent.contains(trace.as_str()), "run {n} called its agent with {traceparent}");
     }
+}
+
+/// A run whose endpoint refuses its spans and repeats what it was sent. Answers its trace.
+async fn refused_run(factory: &RunTracerFactory) -> String {
+    let refusing = OtlpReceiver::start(Mode::Refuse(401)).await;
+    let given = spec("acme", "acme-refused", Some(destination(&refusing, "key-of-acme")));
+    let receipt = super::play::run(factory, given).await;
+    assert!(receipt.error.unwrap().contains("answered 401"));
+    receipt.trace_id.unwrap()
 }
 
 fn tenant_has_its_own(receiver: &OtlpReceiver, tenant_index: usize, traces: &[String]) {
@@ -240,4 +251,23 @@ async fn a_run_among_hostile_variables() {
     assert!(!json!(spans).to_string().contains("stolen"));
     assert!(spans.iter().all(|span| span.attributes.len() > 5 && span.dropped_attributes == 0));
     assert_eq!(spans.iter().map(|span| span.events.len()).sum::<usize>(), 3);
+}
+
+#[test]
+fn a_worker_whose_own_endpoint_is_gone_says_so_and_stops() {
+    let output = alone("telemetry::isolation::a_worker_without_its_endpoint", &[]);
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(log.contains("WARN") && log.contains("of the worker could not be exported"), "{log}");
+}
+
+#[tokio::test]
+#[ignore = "sets the process's subscriber: `a_worker_whose_own_endpoint_is_gone_says_so_and_stops` starts it"]
+async fn a_worker_without_its_endpoint() {
+    let gone = OtlpReceiver::start(Mode::Reset).await;
+    let options = WorkerTelemetryOptions { otlp_endpoint: Some(gone.endpoint()), ..Default::default() };
+    let telemetry = init(&options).unwrap();
+    assert!(init(&options).unwrap_err().to_string().contains("subscriber already"));
+    tracing::info_span!("work").in_scope(|| tracing::info!("at work"));
+    assert!(telemetry.metrics().render().contains("scenario_worker_deliveries_total 0"));
+    telemetry.shutdown().await;
 }

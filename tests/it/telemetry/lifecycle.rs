@@ -1,5 +1,7 @@
 //! Spans that end in other ways than intended, and how a trace is connected to its request.
+#![expect(clippy::unwrap_used, reason = "what a helper cannot read must fail its test")]
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use scenario_worker::events::{MessageRole, TraceContext, TraceContextMode};
@@ -7,6 +9,7 @@ use scenario_worker::execution::ports::RunTracers as _;
 use scenario_worker::execution::types::{SpanEnd, SpanStart};
 use scenario_worker::telemetry::metrics::Metrics;
 use scenario_worker::telemetry::propagation::headers;
+use scenario_worker::telemetry::receiver::ReceivedSpan;
 
 use super::play::{
     SPANS, child_of, conversation, destination, factory, factory_with, judgement, open_turn, run, said, spec,
@@ -105,6 +108,26 @@ async fn what_begins_after_the_end_is_no_span_but_keeps_the_context() {
 }
 
 #[tokio::test]
+async fn a_trace_may_be_written_from_many_threads() {
+    let receiver = OtlpReceiver::start(Mode::Ok).await;
+    let trace = factory().start(spec("acme", "r1", Some(destination(&receiver, "k"))));
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| conversation(&*trace));
+        }
+    });
+    let made = 8 * (SPANS - 1) + 1;
+    let receipt = trace.finish(SpanEnd::Done).await;
+    assert_eq!((receipt.spans, receipt.exported, receipt.error), (made, made, None));
+    let spans = receiver.spans();
+    let ids: BTreeSet<_> = spans.iter().map(|span| &span.span_id).collect();
+    assert_eq!(ids.len() as u64, made);
+    let parents_are_there =
+        |span: &ReceivedSpan| span.parent_span_id.iter().all(|parent| ids.contains(parent));
+    assert!(spans.iter().all(parents_are_there));
+}
+
+#[tokio::test]
 async fn a_trace_that_is_dropped_unfinished_is_counted() {
     let receiver = OtlpReceiver::start(Mode::Ok).await;
     let metrics = Metrics::new().unwrap();
@@ -163,7 +186,7 @@ async fn a_run_that_makes_more_spans_than_fit_says_how_many_were_dropped() {
 async fn a_large_trace_travels_in_requests_of_bounded_size() {
     let receiver = OtlpReceiver::start(Mode::Ok).await;
     let trace = factory().start(spec("acme", "r1", Some(destination(&receiver, "k"))));
-    // Distinct characters, cut at 16 KiB each: about 190 KiB for a span, 7 MiB in all.
+    // Each span keeps four lines of its input and its output: 80 KiB, and more than one request in all.
     let lines: Vec<String> = (0..8).map(|n| format!("{n}").repeat(16 * 1024)).collect();
     let lines: Vec<_> = lines.iter().map(|line| (MessageRole::User, line.as_str())).collect();
     for _ in 0..80 {
