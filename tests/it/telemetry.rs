@@ -1,1 +1,7 @@
-//! Tests of `telemetry`.
+//! Tests of `telemetry`: what a run's endpoint receives, what its outcome says of it, and that nothing leaks.
+
+mod attributes;
+mod delivery;
+mod isolation;
+mod lifecycle;
+mod play;

@@ -4,3 +4,4 @@ pub(crate) mod database;
 pub(crate) mod nats;
 pub(crate) mod openai;
 pub(crate) mod play;
+pub(crate) mod otlp_receiver;

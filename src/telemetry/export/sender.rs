@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
@@ -18,6 +18,9 @@ pub const MAX_CONCURRENT_POSTS: usize = 128;
 
 /// Time for one attempt, connection included. A server that needs longer is treated as gone.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Who posts, as endpoints see it.
+const AGENT: &str = concat!("scenario-worker/", env!("CARGO_PKG_VERSION"));
 
 /// Posts spans. It belongs to no tenant: where to and with what key comes with each call.
 #[derive(Debug, Clone)]
@@ -47,7 +50,8 @@ impl OtlpSender {
         Ok(Self::with_client(http_client::builder().build()?))
     }
 
-    /// A sender on a client that was built elsewhere, for instance one that refuses private networks.
+    /// A sender on a client that was built elsewhere from [`http_client::builder`], for instance one that refuses private
+    /// networks.
     #[must_use]
     pub fn with_client(client: reqwest::Client) -> Self {
         Self { client, posts: Arc::new(Semaphore::new(MAX_CONCURRENT_POSTS)) }
@@ -120,6 +124,7 @@ impl OtlpSender {
             .post(destination.url().clone())
             .headers(destination.headers().clone())
             .header(CONTENT_TYPE, "application/x-protobuf")
+            .header(USER_AGENT, AGENT)
             .timeout(ATTEMPT_TIMEOUT)
             .body(encoded.body.clone());
         if encoded.gzip { request.header(CONTENT_ENCODING, "gzip") } else { request }

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use crate::events::ToolCall;
 use crate::execution::types::{ChatMessage, ChatReply, ChatRole, Message, ToolSpec};
 
-/// The most bytes of one text (a message, a reason, tool arguments) on a span. A longer one ends in [`TRUNCATED`].
+/// The most bytes of one text (a message, a reason, tool arguments) on a span. A longer one ends in
+/// `… [truncated]`.
 pub const MAX_TEXT_BYTES: usize = 16 * 1024;
 /// The most bytes of texts in one list of messages. The oldest are left out first, and a message says how many:
 /// every call repeats the conversation, so an uncut trace grows with its square.

@@ -106,11 +106,22 @@ impl Delivery {
         self.settle(made, buffer.dropped())
     }
 
+    /// Spans were still open when the run was over: somebody works on for a run that is not there any more.
+    pub(super) fn left_open(&self, count: usize) {
+        if count > 0 {
+            tracing::warn!(
+                project = %self.run.project, run = %self.run.run, count,
+                "spans of a run were still open at its end; they were ended as abandoned"
+            );
+        }
+    }
+
     /// The trace was dropped before it was finished.
     pub(super) fn unfinished(&self, made: u64) {
         let exported = self.account().exported;
-        let lost = made.saturating_sub(exported);
-        self.metrics.spans_dropped(SpanLoss::Unfinished, lost);
+        if self.destination.is_ok() {
+            self.metrics.spans_dropped(SpanLoss::Unfinished, made.saturating_sub(exported));
+        }
         tracing::warn!(
             project = %self.run.project, run = %self.run.run, spans = made, exported,
             "a run's trace was dropped before it was finished"

@@ -121,17 +121,19 @@ impl Recorder {
         self.close_span(span, abandoned());
     }
 
-    /// Ends every open span but the root as abandoned and makes no new ones: the run is over.
-    pub(super) fn close_all_but(&self, root: SpanId) {
+    /// Ends every open span but the root as abandoned and makes no new ones: the run is over. Answers how many it ended.
+    pub(super) fn close_all_but(&self, root: SpanId) -> usize {
         let left = {
             let mut open = self.open();
             open.closed = true;
             let root = open.spans.remove_entry(&root);
             std::mem::replace(&mut open.spans, root.into_iter().collect())
         };
+        let count = left.len();
         for span in left.into_values() {
             finish(span, abandoned());
         }
+        count
     }
 
     /// Spans made so far.

@@ -48,7 +48,8 @@ impl RunTrace for Trace {
     }
 
     async fn finish(mut self: Box<Self>, end: SpanEnd) -> TelemetryReceipt {
-        self.recorder.close_all_but(self.root.span_context().span_id());
+        let open = self.recorder.close_all_but(self.root.span_context().span_id());
+        self.delivery.left_open(open);
         self.root.finish(&end);
         let (spans, trace_id) = (self.recorder.made(), self.trace_id());
         let delivered = self.delivery.finish(self.recorder.buffer(), self.deadline, spans).await;
@@ -65,7 +66,8 @@ impl RunTrace for Trace {
 impl Drop for Trace {
     fn drop(&mut self) {
         if !self.finished {
-            self.recorder.close_all_but(self.root.span_context().span_id());
+            let open = self.recorder.close_all_but(self.root.span_context().span_id());
+            self.delivery.left_open(open);
             self.delivery.unfinished(self.recorder.made());
         }
     }
