@@ -5,7 +5,7 @@ use super::error::{CliError, Finished, chain};
 use super::terminal::say;
 use super::wiring::Definitions;
 use crate::store::files::{SourceFile, parse};
-use crate::store::{Changes, ImportMode};
+use crate::store::{Changes, ImportError, ImportMode};
 
 /// Loads definition files: all of them, or nothing.
 pub(super) async fn run(layers: &Layers, options: ImportOptions) -> Result<Finished, CliError> {
@@ -15,11 +15,11 @@ pub(super) async fn run(layers: &Layers, options: ImportOptions) -> Result<Finis
     let documents = parse(&files, &|name| std::env::var(name).ok()).map_err(CliError::refused)?;
     let definitions = Definitions::open(&settings).await?;
     let mode = ImportMode { prune: options.prune };
-    let report = definitions
-        .store
-        .import(&documents, mode, definitions.targets.as_ref())
-        .await
-        .map_err(CliError::refused)?;
+    let imported = definitions.store.import(&documents, mode, definitions.targets.as_ref()).await;
+    let report = imported.map_err(|error| match error {
+        ImportError::Invalid(problems) => CliError::refused(problems),
+        ImportError::Store(error) => CliError::out_of_reach(&error),
+    })?;
     let Changes { created, updated, unchanged, removed } = report.total();
     say(format_args!("{created} created, {updated} updated, {unchanged} unchanged, {removed} removed"));
     Ok(Finished::Well)

@@ -1,5 +1,6 @@
 //! `serve`: the worker, from its settings to its graceful stop.
 
+use futures::FutureExt as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -7,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::arguments::{Layers, ServeOptions};
 use super::error::{CliError, Finished, chain};
 use super::terminal::say;
-use super::wiring::{self, Definitions, Running};
+use super::wiring::{self, Definitions};
 use crate::settings::Settings;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::worker::{self, WorkerTelemetryOptions};
@@ -36,20 +37,16 @@ pub(super) async fn run(layers: &Layers, options: ServeOptions) -> Result<Finish
 
 async fn work(settings: &Settings, metrics: &Metrics, stop: CancellationToken) -> Result<Finished, CliError> {
     let definitions = Definitions::open(settings).await?;
-    let store = definitions.store.clone();
+    let (store, metrics) = (definitions.store.clone(), metrics.clone());
     let connection = wiring::connect(settings, CLIENT_NAME).await?;
     let listener = listen(settings).await?;
-    let Running { service, bound } = wiring::service(settings, &definitions, &connection, metrics).await?;
-    let health =
-        Health { connection, store: store.clone(), metrics: metrics.clone(), stop: stop.clone(), bound };
-    let (concurrency, consumer, bind) =
-        (settings.worker.concurrency, &settings.consumer.durable, settings.http.bind);
-    tracing::info!(concurrency, %consumer, health = %bind, "the worker takes requests");
+    let service = wiring::service(settings, &definitions, &connection, &metrics).await?;
+    let (concurrency, durable) = (settings.worker.concurrency, &settings.consumer.durable);
+    tracing::info!(concurrency, consumer = %durable, health = %settings.http.bind, "the worker takes requests");
+    let health = Health { connection, store: store.clone(), metrics, stop: stop.clone() };
     let ended = CancellationToken::new();
-    let (worked, served) = tokio::join!(
-        async { service.run(stop).await.inspect(|()| ended.cancel()).inspect_err(|_| ended.cancel()) },
-        serve_health(listener, health, ended.clone()),
-    );
+    let working = Box::pin(service.run(stop)).inspect(|_| ended.cancel());
+    let (worked, served) = tokio::join!(working, serve_health(listener, health, ended.clone()));
     store.close().await;
     worked.map_err(|error| CliError::out_of_reach(&error))?;
     served.map_err(|error| CliError::refused(format!("the health server failed: {error}")))?;

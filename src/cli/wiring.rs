@@ -1,7 +1,6 @@
 //! Where ports meet their implementations. Nothing else in the crate names both sides.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use tokio_util::sync::CancellationToken;
 
@@ -87,25 +86,18 @@ pub(super) async fn connect(settings: &Settings, name: &str) -> Result<Connectio
     connect_to(&settings.nats, name).await.map_err(|error| CliError::out_of_reach(&error))
 }
 
-/// A worker that is ready to take requests.
-pub(super) struct Running {
-    /// The worker.
-    pub(super) service: Service,
-    /// Topology as expected and consumer bound.
-    pub(super) bound: Arc<AtomicBool>,
-}
-
 /// Makes sure that the broker has what the worker needs, and wires the worker to it.
+#[expect(clippy::too_many_lines, reason = "one line a part")]
 pub(super) async fn service(
     settings: &Settings,
     definitions: &Definitions,
     connection: &Connection,
     metrics: &Metrics,
-) -> Result<Running, CliError> {
-    let topology = Box::pin(topology::ensure(connection, settings))
-        .await
-        .map_err(|error| CliError::refused(chain(&error)))?;
+) -> Result<Service, CliError> {
+    let ensured = Box::pin(topology::ensure(connection, settings)).await;
+    let topology = ensured.map_err(|error| CliError::refused(chain(&error)))?;
     let cancellations = Cancellations::new(connection, &topology, &settings.consumer);
+    let hand_back = CancellationToken::new();
     let parts = ProcessorParts {
         orchestrator: definitions.orchestrator(tracers(settings, metrics)?),
         states: RunStates::new(connection, &topology),
@@ -116,16 +108,15 @@ pub(super) async fn service(
         default_set: default_set(settings)?,
         metrics: metrics.clone(),
     };
-    let hand_back = CancellationToken::new();
-    let service = Service {
+    Ok(Service {
         consumer: Consumer::new(connection, &topology.requests, settings.consumer.pull_expires()),
         cancellations,
         processor: Arc::new(Processor::new(parts, hand_back.clone())),
         concurrency: settings.worker.concurrency,
         drain: settings.worker.drain(),
+        telemetry_deadline: settings.telemetry.run.deadline(),
         hand_back,
-    };
-    Ok(Running { service, bound: Arc::new(AtomicBool::new(true)) })
+    })
 }
 
 fn tracers(settings: &Settings, metrics: &Metrics) -> Result<Arc<dyn RunTracers>, CliError> {

@@ -1,8 +1,5 @@
 //! `/healthz`, `/readyz` and `/metrics`.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -14,7 +11,8 @@ use crate::queue::Connection;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 
-/// What readiness depends on.
+/// What readiness depends on. It is served only once the topology is as expected and the consumer bound; a worker
+/// that loses its consumer exits.
 #[derive(Clone)]
 pub struct Health {
     /// The broker.
@@ -25,8 +23,6 @@ pub struct Health {
     pub metrics: Metrics,
     /// Fires when the worker drains.
     pub stop: CancellationToken,
-    /// Topology as expected and consumer bound.
-    pub bound: Arc<AtomicBool>,
 }
 
 impl Health {
@@ -35,9 +31,6 @@ impl Health {
         let mut found = Vec::new();
         if self.stop.is_cancelled() {
             found.push("draining".to_owned());
-        }
-        if !self.bound.load(Ordering::Acquire) {
-            found.push("the consumer is not bound".to_owned());
         }
         if !self.connection.is_connected() {
             found.push("the broker is not connected".to_owned());

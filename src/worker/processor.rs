@@ -71,7 +71,7 @@ impl Processor {
         let stream_sequence = delivery.stream_sequence();
         self.parts.metrics.delivery(delivery.deliveries() > 1);
         let result = match intake::read(&delivery, &self.parts.default_set, &self.parts.metrics) {
-            Ok(request) => self.claim(delivery, &request).await,
+            Ok(request) => Box::pin(self.claim(delivery, &request)).await,
             Err(rejection) => self.bury(delivery, rejection).await,
         };
         if let Err(error) = result {
@@ -118,27 +118,14 @@ impl Processor {
         claim: ClaimedRun,
         lease: &Lease,
     ) -> Result<(), ProcessError> {
-        let cancel = match self.parts.cancellations.token(&request.key, &request.batch_run_id).await {
-            Ok(handle) => handle,
-            Err(unavailable) => {
-                return self.hand_on(delivery, &claim, Interruption::Unavailable(unavailable)).await;
-            }
-        };
-        let sources = StopSources {
-            lease_lost: lease.lost(),
-            cancelled: cancel.token(),
-            hand_back: self.hand_back.clone(),
-        };
-        let end = {
-            let _in_flight = self.parts.metrics.run_in_flight();
-            self.orchestrate(request, &claim, &sources).await
-        };
-        match end {
-            Ok(RunEnd::Outcome { completed, context }) => {
+        let in_flight = self.parts.metrics.run_in_flight();
+        let end = self.orchestrate(request, &claim, lease).await;
+        drop(in_flight);
+        match end.unwrap_or_else(|unavailable| RunEnd::Interrupted(unavailable.into())) {
+            RunEnd::Outcome { completed, context } => {
                 self.conclude(delivery, claim, *completed, context).await
             }
-            Ok(RunEnd::Interrupted(interruption)) => self.hand_on(delivery, &claim, interruption).await,
-            Err(unavailable) => self.hand_on(delivery, &claim, Interruption::Unavailable(unavailable)).await,
+            RunEnd::Interrupted(why) => self.hand_on(delivery, &claim, why).await,
         }
     }
 
@@ -146,19 +133,19 @@ impl Processor {
         &self,
         request: &Arc<RunRequest>,
         claim: &ClaimedRun,
-        sources: &StopSources,
+        lease: &Lease,
     ) -> Result<RunEnd, Unavailable> {
+        let cancel = self.parts.cancellations.token(&request.key, &request.batch_run_id).await?;
+        let (lease_lost, cancelled, hand_back) = (lease.lost(), cancel.token(), self.hand_back.clone());
         let journal = DurableJournal::open(request, claim, &self.parts.publisher).await?;
-        let stop = StopSignal::default();
-        let context = RunContext {
-            attempt: claim.attempt(),
-            resumed: claim.resumed().cloned(),
-            journal: &journal,
-            stop: &stop,
-        };
+        let sources = StopSources { lease_lost, cancelled, hand_back };
+        let (stop, resumed) = (StopSignal::default(), claim.resumed().cloned());
+        let context = RunContext { attempt: claim.attempt(), resumed, journal: &journal, stop: &stop };
         tokio::select! {
-            end = self.parts.orchestrator.run(request, context) => Ok(end),
+            // First, so that a run which was cancelled while it was queued never begins.
+            biased;
             never = sources.relay(&stop) => match never {},
+            end = self.parts.orchestrator.run(request, context) => Ok(end),
         }
     }
 
@@ -225,24 +212,17 @@ impl Processor {
         claim: &ClaimedRun,
         why: Interruption,
     ) -> Result<(), ProcessError> {
+        if let Interruption::LeaseLost = why {
+            self.parts.metrics.lease_lost();
+            let stream_sequence = delivery.stream_sequence();
+            tracing::warn!(stream_sequence, "the lease of a run is lost; it is another worker's now");
+            delivery.abandon();
+            return Ok(());
+        }
+        self.release(claim).await;
         match why {
-            Interruption::LeaseLost => {
-                self.parts.metrics.lease_lost();
-                tracing::warn!(
-                    stream_sequence = delivery.stream_sequence(),
-                    "the lease of a run is lost; it is another worker's now"
-                );
-                delivery.abandon();
-                Ok(())
-            }
-            Interruption::HandBack => {
-                self.release(claim).await;
-                Ok(delivery.nak(None).await?)
-            }
-            Interruption::Unavailable(unavailable) => {
-                self.release(claim).await;
-                self.retry_later(delivery, unavailable).await
-            }
+            Interruption::Unavailable(unavailable) => self.retry_later(delivery, unavailable).await,
+            Interruption::HandBack | Interruption::LeaseLost => Ok(delivery.nak(None).await?),
         }
     }
 

@@ -10,8 +10,8 @@ use tokio_util::task::TaskTracker;
 use super::processor::Processor;
 use crate::queue::{Cancellations, Consumer, ConsumerError};
 
-/// How long runs have for checkpointing and being handed back, after the drain time is over.
-const HAND_BACK_GRACE: Duration = Duration::from_secs(10);
+/// How long a run may take to be handed back, beside delivering its spans.
+const HAND_BACK_TIME: Duration = Duration::from_secs(5);
 
 /// Why a worker stopped that was not told to.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,8 @@ pub struct Service {
     pub concurrency: usize,
     /// How long runs may go on after the stop.
     pub drain: Duration,
+    /// How long a run that is handed back may take to deliver its spans.
+    pub telemetry_deadline: Duration,
     /// Fires when runs are to be handed back; the processor listens to it.
     pub hand_back: CancellationToken,
 }
@@ -83,7 +85,7 @@ impl Service {
         }
         tracing::info!(runs = tracker.len(), "the time is up; runs are handed back");
         self.hand_back.cancel();
-        if tokio::time::timeout(HAND_BACK_GRACE, tracker.wait()).await.is_err() {
+        if tokio::time::timeout(self.telemetry_deadline + HAND_BACK_TIME, tracker.wait()).await.is_err() {
             tracing::error!(
                 runs = tracker.len(),
                 "runs did not stop in time; the server delivers them again"

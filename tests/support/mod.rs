@@ -3,5 +3,5 @@
 pub(crate) mod database;
 pub(crate) mod nats;
 pub(crate) mod openai;
-pub(crate) mod play;
 pub(crate) mod otlp_receiver;
+pub(crate) mod play;

@@ -29,10 +29,8 @@ const AS_EXPECTED: &str =
 pub(super) async fn run(options: DemoOptions) -> Result<Finished, CliError> {
     say(styled(HEADING, "Scenario Worker: five rehearsals, offline, on this machine"));
     let stage = Box::pin(Stage::set(options.nats_server)).await?;
-    say(styled(
-        DIM,
-        format_args!("nats-server {}, sample agent {}\n", stage.settings.nats.url, stage.agent_url),
-    ));
+    let broker = &stage.settings.nats.url;
+    say(styled(DIM, format_args!("its own broker ({broker}), store, agent and trace receiver are up\n")));
     let outcomes = perform(&stage).await?;
     let is_well = review(&outcomes, &stage.traces);
     say(next_steps());

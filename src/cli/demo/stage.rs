@@ -13,7 +13,7 @@ use super::agent;
 use super::nats_server::NatsServer;
 use super::traces::Traces;
 use crate::cli::error::CliError;
-use crate::cli::wiring::{self, Definitions, Running};
+use crate::cli::wiring::{self, Definitions};
 use crate::queue::{Connection, Scheduler};
 use crate::settings::Settings;
 use crate::store::ImportMode;
@@ -40,12 +40,9 @@ pub(super) struct Stage {
     pub(super) scheduler: Scheduler,
     /// What the tenant's endpoint received.
     pub(super) traces: Traces,
-    /// The sample agent.
-    pub(super) agent_url: String,
     worker: JoinHandle<Result<(), ServiceError>>,
     stop: CancellationToken,
-    _nats: NatsServer,
-    _folder: TempDir,
+    _broker: (NatsServer, TempDir),
 }
 
 impl Stage {
@@ -55,25 +52,14 @@ impl Stage {
         let nats =
             NatsServer::start(nats_server, folder.path()).await.map_err(|e| CliError::out_of_reach(&e))?;
         let traces = Traces::default();
-        let (agent_url, otlp_url) = (serve(agent::router()).await?, serve(traces.router()).await?);
         let settings = settings(&nats, &folder);
         let definitions = Definitions::open(&settings).await?;
-        import(&definitions, &agent_url, &otlp_url).await?;
+        import(&definitions, &serve(agent::router()).await?, &serve(traces.router()).await?).await?;
         let connection = wiring::connect(&settings, CLIENT_NAME).await?;
         let stop = CancellationToken::new();
         let worker = start_worker(&settings, &definitions, &connection, stop.clone()).await?;
         let scheduler = definitions.scheduler(&connection, &settings)?;
-        Ok(Self {
-            settings,
-            connection,
-            scheduler,
-            traces,
-            agent_url,
-            worker,
-            stop,
-            _nats: nats,
-            _folder: folder,
-        })
+        Ok(Self { settings, connection, scheduler, traces, worker, stop, _broker: (nats, folder) })
     }
 
     /// Stops the worker, then the servers.
@@ -91,7 +77,7 @@ async fn start_worker(
     stop: CancellationToken,
 ) -> Result<JoinHandle<Result<(), ServiceError>>, CliError> {
     let metrics = Metrics::new().map_err(CliError::refused)?;
-    let Running { service, .. } = wiring::service(settings, definitions, connection, &metrics).await?;
+    let service = wiring::service(settings, definitions, connection, &metrics).await?;
     Ok(tokio::spawn(service.run(stop)))
 }
 
