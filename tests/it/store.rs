@@ -1,4 +1,5 @@
 //! Tests of `store`: the same bodies on SQLite and on PostgreSQL.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::error::Error;
 
@@ -380,7 +381,7 @@ async fn a_server_out_of_reach_is_named_without_its_password() {
     let address = listener.local_addr().unwrap();
     let hang_up = tokio::spawn(async move {
         while let Ok((connection, _)) = listener.accept().await {
-            drop(connection)
+            drop(connection);
         }
     });
     let error = Store::open(&format!("postgres://me:hunter2@{address}/app")).await.unwrap_err();

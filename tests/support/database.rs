@@ -1,5 +1,10 @@
 //! A database of its own for every test: a SQLite file, or a database of the PostgreSQL server at
 //! `TEST_POSTGRES_URL` (see `deploy/with-postgres`).
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking and speaks to its reader"
+)]
 
 use scenario_worker::store::Store;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};

@@ -27,6 +27,7 @@ fn json_is_read_too_with_its_escapes_and_tabs() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "the file and what is wrong with it belong side by side")]
 fn every_problem_of_a_file_is_listed_with_line_column_and_field() {
     let text = r"project: { id: acme, colour: blue, defaultModel: gpt-5 }
 prompts:
