@@ -146,3 +146,17 @@ fn a_number_that_only_older_yaml_knows_stays_the_text_that_was_written() {
 fn a_provider_that_nobody_defines_may_be_named() {
     assert!(read("project: { id: a, defaultModel: elsewhere/model }").is_ok());
 }
+
+#[test]
+fn a_reply_of_an_offline_model_with_an_unknown_key_is_refused() {
+    let reply = |reply: &str| {
+        let model = format!("{{ m: {{ replies: [ {reply} ] }} }}");
+        format!("project: {{ id: a }}\nproviders: [ {{ id: x, kind: scripted, models: {model} }} ]")
+    };
+    assert!(read(&reply("Hello, { when: x, text: y }")).is_ok());
+    let found = problems(&reply("{ when: x, text: y, if: z }"));
+    assert!(
+        found[0].contains("`providers[0].models.m.replies[0]`: expected a text, or `when` and `text`"),
+        "{found:?}"
+    );
+}
