@@ -60,16 +60,16 @@ impl Store {
     /// SQLite has no lock for migrations, so the write lock of a transaction around them all has to serve.
     async fn migrate_sqlite(&self) -> Result<(), MigrateError> {
         let mut transaction = self.pool.begin_with(sqlite::BEGIN_WRITING).await?;
-        MIGRATIONS.run(&mut *transaction).await?;
+        run_migrations(&mut transaction).await?;
         Ok(transaction.commit().await?)
     }
 
-    /// A failed migration keeps its lock until its connection is closed.
+    /// A failed migration leaves its lock with its connection, which therefore must not go back to the pool.
     async fn migrate_postgres(&self) -> Result<(), MigrateError> {
         let mut connection = self.pool.acquire().await?;
-        let result = MIGRATIONS.run(&mut *connection).await;
+        let result = run_migrations(&mut connection).await;
         if result.is_err() {
-            connection.close().await?;
+            drop(connection.detach());
         }
         result
     }
@@ -116,6 +116,12 @@ impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Store").field("database", &self.address.shown()).finish_non_exhaustive()
     }
+}
+
+/// `Migrator::run` would do the same, but no task could be spawned for its future: it is not general enough over
+/// the lifetime of its connection.
+async fn run_migrations(connection: &mut AnyConnection) -> Result<(), MigrateError> {
+    MIGRATIONS.run_direct(None, connection, false).await
 }
 
 fn pool_options(address: &Address) -> AnyPoolOptions {

@@ -1,4 +1,5 @@
 //! Tests of `store`: the same bodies on SQLite and on PostgreSQL.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::error::Error;
 
@@ -17,6 +18,7 @@ use crate::support::database::{TestDatabase, on_both_databases};
 on_both_databases!(
     migrating_again_changes_nothing,
     many_workers_may_migrate_at_once,
+    a_failed_migration_does_not_keep_others_waiting,
     what_is_missing_is_none,
     what_was_imported_is_found_again,
     the_same_ids_in_two_projects_are_two_things,
@@ -54,6 +56,18 @@ scenarios:
 
 const SECRET_VALUES: [&str; 3] = ["traces-hunter2", "models-hunter2", "shop-hunter2"];
 
+/// What a process of a shared file is told: its number and the URL of the file.
+const SHARED_FILE: &str = "TEST_SHARED_FILE";
+/// New files that processes are let loose on: a race that is lost once in a while is lost on one of them.
+const SHARED_FILES: usize = 4;
+/// Processes that open a file at once.
+const SHARING_PROCESSES: usize = 8;
+/// How often each of them opens and closes it.
+const OPENINGS: usize = 3;
+
+/// A migration that takes longer waits for a lock that nobody gives back.
+const STUCK: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// Takes every agent of type `http`.
 struct HttpOnly;
 
@@ -87,6 +101,12 @@ fn parsed(text: &str) -> Vec<ParsedDocument> {
 
 async fn import(store: &Store, text: &str) -> ImportReport {
     store.import(&parsed(text), ImportMode::default(), &HttpOnly).await.unwrap()
+}
+
+/// A document that brings one scenario of its own to a project that it shares.
+fn one_scenario(worker: impl std::fmt::Display) -> String {
+    let scenario = format!("{{ id: s{worker}, name: N, situation: S, criteria: [ C ] }}");
+    format!("project: {{ id: acme, name: N{worker} }}\nscenarios: [ {scenario} ]\n")
 }
 
 fn project(id: &str) -> ProjectId {
@@ -153,6 +173,17 @@ async fn many_workers_may_migrate_at_once(database: &TestDatabase) {
         result.map_err(|error| chain(&error)).unwrap();
     }
     import(&database.store().await, ACME).await;
+}
+
+async fn a_failed_migration_does_not_keep_others_waiting(database: &TestDatabase) {
+    let first = database.store().await;
+    database.execute("DELETE FROM _sqlx_migrations").await;
+    let error = chain(&first.migrate().await.unwrap_err());
+    assert!(error.contains("migrating ") && error.contains("already exists"), "{error}");
+    assert_no_password(database, &error);
+    let second = Store::open(&database.url()).await.unwrap();
+    let result = tokio::time::timeout(STUCK, second.migrate()).await.expect("the lock is free");
+    assert!(result.is_err());
 }
 
 async fn what_is_missing_is_none(database: &TestDatabase) {
@@ -295,19 +326,17 @@ async fn an_import_that_the_database_refuses_leaves_nothing_behind(database: &Te
 
 async fn imports_at_the_same_time_all_arrive(database: &TestDatabase) {
     let store = database.store().await;
-    let url = database.url();
     let workers = (0..6).map(|worker| {
-        let url = &url;
-        async move {
-            let store = Store::open(url).await.unwrap();
-            let scenario = format!("{{ id: s{worker}, name: N, situation: S, criteria: [ C ] }}");
-            let text = format!("project: {{ id: acme, name: N{worker} }}\nscenarios: [ {scenario} ]\n");
-            store.import(&parsed(&text), ImportMode::default(), &HttpOnly).await
-        }
+        let url = database.url();
+        tokio::spawn(async move {
+            let store = Store::open(&url).await.unwrap();
+            let documents = parsed(&one_scenario(worker));
+            store.import(&documents, ImportMode::default(), &HttpOnly).await.map_err(|error| chain(&error))
+        })
     });
     let mut reports = Vec::new();
     for result in futures::future::join_all(workers).await {
-        reports.push(result.map_err(|error| chain(&error)).unwrap());
+        reports.push(result.unwrap().unwrap());
     }
     let first: usize = reports.iter().map(|report| report.of(Kind::Project).created).sum();
     assert_eq!(first, 1, "exactly one import met an empty database");
@@ -380,7 +409,7 @@ async fn a_server_out_of_reach_is_named_without_its_password() {
     let address = listener.local_addr().unwrap();
     let hang_up = tokio::spawn(async move {
         while let Ok((connection, _)) = listener.accept().await {
-            drop(connection)
+            drop(connection);
         }
     });
     let error = Store::open(&format!("postgres://me:hunter2@{address}/app")).await.unwrap_err();
@@ -388,6 +417,42 @@ async fn a_server_out_of_reach_is_named_without_its_password() {
     assert!(shown.contains(&format!("connecting to postgres://{address}/app failed")), "{shown}");
     assert!(!shown.contains("hunter2"), "{shown}");
     hang_up.abort();
+}
+
+#[tokio::test]
+async fn a_file_is_shared_by_processes_from_its_first_moment() {
+    for _ in 0..SHARED_FILES {
+        let database = TestDatabase::sqlite();
+        let processes = (0..SHARING_PROCESSES).map(|process| {
+            tokio::process::Command::new(std::env::current_exe().unwrap())
+                .args(["store::one_process_of_a_shared_file", "--exact", "--ignored"])
+                .env(SHARED_FILE, format!("{process} {}", database.url()))
+                .kill_on_drop(true)
+                .output()
+        });
+        for output in futures::future::join_all(processes).await {
+            let output = output.unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        }
+        let store = database.store().await;
+        for process in 0..SHARING_PROCESSES {
+            let id = scenario(&format!("s{process}"));
+            assert!(store.scenario(&project("acme"), &id).await.unwrap().is_some(), "{id}");
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "started by a_file_is_shared_by_processes_from_its_first_moment, several times at once"]
+async fn one_process_of_a_shared_file() {
+    let Ok(task) = std::env::var(SHARED_FILE) else { return };
+    let (process, url) = task.split_once(' ').unwrap();
+    for _ in 0..OPENINGS {
+        let store = Store::open(url).await.map_err(|error| chain(&error)).unwrap();
+        store.migrate().await.map_err(|error| chain(&error)).unwrap();
+        import(&store, &one_scenario(process)).await;
+        store.close().await;
+    }
 }
 
 #[cfg(unix)]

@@ -27,6 +27,7 @@ fn json_is_read_too_with_its_escapes_and_tabs() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "the file and what is wrong with it belong side by side")]
 fn every_problem_of_a_file_is_listed_with_line_column_and_field() {
     let text = r"project: { id: acme, colour: blue, defaultModel: gpt-5 }
 prompts:
@@ -144,4 +145,18 @@ fn a_number_that_only_older_yaml_knows_stays_the_text_that_was_written() {
 #[test]
 fn a_provider_that_nobody_defines_may_be_named() {
     assert!(read("project: { id: a, defaultModel: elsewhere/model }").is_ok());
+}
+
+#[test]
+fn a_reply_of_an_offline_model_with_an_unknown_key_is_refused() {
+    let reply = |reply: &str| {
+        let model = format!("{{ m: {{ replies: [ {reply} ] }} }}");
+        format!("project: {{ id: a }}\nproviders: [ {{ id: x, kind: scripted, models: {model} }} ]")
+    };
+    assert!(read(&reply("Hello, { when: x, text: y }")).is_ok());
+    let found = problems(&reply("{ when: x, text: y, if: z }"));
+    assert!(
+        found[0].contains("`providers[0].models.m.replies[0]`: expected a text, or `when` and `text`"),
+        "{found:?}"
+    );
 }
