@@ -1,9 +1,12 @@
 //! How a value is written into the text around it.
 
+use std::io;
+
 use minijinja::{Error, ErrorKind, Value};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::json_slots;
+use super::limits::PRINT_LIMIT;
 use super::transcript::Transcript;
 
 /// What stays as it is in a URL component: the unreserved characters of RFC 3986, section 2.3.
@@ -75,6 +78,28 @@ pub(crate) fn url_component(text: &str) -> String {
 }
 
 fn json(value: &Value) -> Result<String, Error> {
-    serde_json::to_string(value)
-        .map_err(|error| Error::new(ErrorKind::BadSerialization, "the value is no JSON").with_source(error))
+    let mut text = BoundedText::default();
+    match serde_json::to_writer(&mut text, value) {
+        Ok(()) => Ok(String::from_utf8_lossy(&text.0).into_owned()),
+        Err(error) if error.is_io() => Err(ErrorKind::OutOfFuel.into()),
+        Err(error) => Err(Error::new(ErrorKind::BadSerialization, "it is no JSON").with_source(error)),
+    }
+}
+
+/// Takes no more than may be printed: a template can make a list far larger than itself.
+#[derive(Default)]
+struct BoundedText(Vec<u8>);
+
+impl io::Write for BoundedText {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > PRINT_LIMIT {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

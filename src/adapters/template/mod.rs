@@ -3,12 +3,16 @@
 mod error;
 mod escape;
 mod json_slots;
+mod limits;
 mod secret_references;
 mod transcript;
 mod variables;
 
+use minijinja::machinery::Tokenizer;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
+
+use limits::CodeReader;
 
 pub(crate) use error::{Place, TemplateError, UnknownSecret};
 pub(crate) use escape::{Escape, url_component};
@@ -19,10 +23,6 @@ use crate::definitions::Secrets;
 
 /// The one template of an environment.
 const NAME: &str = "template";
-/// What one rendering may cost. A unit is an instruction or 64 bytes of text, so this bounds memory to 16 MB too.
-const FUEL: u64 = 250_000;
-/// How deep blocks of a template may nest while it renders, in stack frames.
-const RECURSION_LIMIT: usize = 100;
 /// The variable that templates may not read: secrets are put in behind the template's back.
 const SECRETS: &str = "secrets";
 
@@ -38,10 +38,8 @@ impl Template {
     /// Reads `source`. Its `{{ secrets.NAME }}` stay as they are until [`Template::resolve_secrets`].
     pub(crate) fn compile(place: Place, source: &str, escape: Escape) -> Result<Self, TemplateError> {
         let secrets = SecretText::new(source);
-        let mut environment = environment(escape, &place)?;
-        environment
-            .add_template_owned(NAME, secrets.fenced().to_owned())
-            .map_err(|error| TemplateError::engine(&place, &error))?;
+        let environment =
+            read(secrets.fenced(), escape).map_err(|error| TemplateError::engine(&place, &error))?;
         let template = Self { place, escape, secrets, environment };
         if template.reads(SECRETS) {
             return Err(TemplateError::new(
@@ -89,13 +87,29 @@ impl Template {
     }
 }
 
-fn environment(escape: Escape, place: &Place) -> Result<Environment<'static>, TemplateError> {
+/// An environment whose one template is `source`.
+fn read(source: &str, escape: Escape) -> Result<Environment<'static>, minijinja::Error> {
+    let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build()?;
+    check_code(source, &syntax)?;
+    let mut environment = environment(escape);
+    environment.set_syntax(syntax);
+    environment.add_template_owned(NAME, source.to_owned())?;
+    Ok(environment)
+}
+
+fn check_code(source: &str, syntax: &SyntaxConfig) -> Result<(), minijinja::Error> {
+    let mut reader = CodeReader::default();
+    let mut tokenizer = Tokenizer::new(source, NAME, false, syntax.clone());
+    while let Some((token, _)) = tokenizer.next_token()? {
+        reader.take(&token).map_err(|reason| minijinja::Error::new(ErrorKind::InvalidOperation, reason))?;
+    }
+    Ok(())
+}
+
+fn environment(escape: Escape) -> Environment<'static> {
     let mut environment = Environment::new();
-    let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build();
-    environment.set_syntax(syntax.map_err(|error| TemplateError::engine(place, &error))?);
+    limits::apply(&mut environment);
     environment.set_undefined_behavior(UndefinedBehavior::Chainable);
-    environment.set_fuel(Some(FUEL));
-    environment.set_recursion_limit(RECURSION_LIMIT);
     // A custom mode marks text that a block captured as escaped, so that it is not escaped once more.
     environment.set_auto_escape_callback(|_| AutoEscape::Custom(NAME.into()));
     environment.set_formatter(move |out, _, value| Ok(out.write_str(&escape.write(value)?)?));
@@ -108,7 +122,7 @@ fn environment(escape: Escape, place: &Place) -> Result<Environment<'static>, Te
         environment.add_filter(nothing_to_do, |value: Value| value);
     }
     environment.add_filter("tojson", move |value: Value| escape.as_json(&value));
-    Ok(environment)
+    environment
 }
 
 #[cfg(test)]

@@ -157,19 +157,55 @@ fn a_broken_template_is_refused_with_its_place_and_line() {
 }
 
 #[test]
-fn a_hostile_template_stops() {
+fn a_template_that_works_too_much_stops() {
     for source in [
         "{% for a in range(10000) %}{% for b in range(10000) %}x{% endfor %}{% endfor %}",
-        "{% set ns = namespace(x='ab') %}{% for a in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}",
-        "{{ 'x' * 90000000 }}",
-        "{{ [1] * 90000000 }}",
+        "{% set s = range(100000) %}{% for a in s %}{% if 'a' in s %}{% endif %}{% endfor %}",
+        "{{ 'x' | indent(90000000) }}",
+        "{{ '%090000000d' | format(3) }}",
     ] {
         let template = Template::compile(Place::Body, source, Escape::Json).unwrap();
         let error = template.render(&variables()).unwrap_err().to_string();
         assert!(error.contains("too much work"), "{source}: {error}");
     }
-    let deep = format!("{}1{}", "(".repeat(5000), ")".repeat(5000));
-    assert!(Template::compile(Place::Body, &format!("{{{{ {deep} }}}}"), Escape::Json).is_err());
+}
+
+#[test]
+fn a_template_that_could_blow_up_is_refused() {
+    let long = |unit: &str| format!("{{{{ {}1 }}}}", unit.repeat(5000));
+    let sums = "{% set x = x + x %}".repeat(7);
+    for source in [
+        long("1~"),
+        long("not "),
+        long("("),
+        sums,
+        "{% if x %}".to_owned() + &"{% elif x %}".repeat(5000) + "{% endif %}",
+        "{{ [1] * 90000000 }}".to_owned(),
+        "{% set x = [x, x] %}".to_owned(),
+        "{% set x = x, x %}".to_owned(),
+        "{% set x = (x, x) %}".to_owned(),
+        "{% set x = {'a': x} %}".to_owned(),
+        "{% for a in x recursive %}{{ loop(a) }}{% endfor %}".to_owned(),
+    ] {
+        assert!(Template::compile(Place::Body, &source, Escape::Json).is_err(), "{source:.40} was accepted");
+    }
+    let template = Template::compile(Place::Body, "{{ namespace() }}", Escape::Json).unwrap();
+    assert!(template.render(&variables()).is_err());
+}
+
+#[test]
+fn usual_code_is_none_of_that() {
+    for (source, expected) in [
+        ("{% for key, value in params | items %}{% if loop.first %}{{ key }}{% endif %}{% endfor %}", "list"),
+        ("{% if messages[-1].role in ['user', 'tool'] %}yes{% endif %}", "yes"),
+        ("{{ params.missing | default('none', true) }} {{ (1 + 2) // 2 }}", "none 1"),
+        ("{{ messages | map(attribute='role') | join(',') }}", "user,assistant,user"),
+        ("{{ 'a' if params.flag else 'b' }}{{ params['half'] }}{{ messages[0:1] | length }}", "a0.51"),
+    ] {
+        assert_eq!(render(source, Escape::Text), expected, "{source}");
+    }
+    let text = "words ".repeat(100_000);
+    assert_eq!(render(&text, Escape::Prose), text);
 }
 
 #[test]
