@@ -41,8 +41,7 @@ async fn work(settings: &Settings, metrics: &Metrics, stop: CancellationToken) -
     let connection = wiring::connect(settings, CLIENT_NAME).await?;
     let listener = listen(settings).await?;
     let service = wiring::service(settings, &definitions, &connection, &metrics).await?;
-    let (concurrency, durable) = (settings.worker.concurrency, &settings.consumer.durable);
-    tracing::info!(concurrency, consumer = %durable, health = %settings.http.bind, "the worker takes requests");
+    announce(settings, &listener)?;
     let health = Health { connection, store: store.clone(), metrics, stop: stop.clone() };
     let ended = CancellationToken::new();
     let working = Box::pin(service.run(stop)).inspect(|_| ended.cancel());
@@ -52,6 +51,14 @@ async fn work(settings: &Settings, metrics: &Metrics, stop: CancellationToken) -
     served.map_err(|error| CliError::refused(format!("the health server failed: {error}")))?;
     tracing::info!("the worker has stopped");
     Ok(Finished::Well)
+}
+
+/// The address is read back, because port 0 is a free one.
+fn announce(settings: &Settings, listener: &TcpListener) -> Result<(), CliError> {
+    let (concurrency, durable) = (settings.worker.concurrency, &settings.consumer.durable);
+    let health = listener.local_addr().map_err(CliError::refused)?;
+    tracing::info!(concurrency, consumer = %durable, %health, "the worker takes requests");
+    Ok(())
 }
 
 async fn listen(settings: &Settings) -> Result<TcpListener, CliError> {

@@ -1,1 +1,5 @@
-//! Tests of `end_to_end`.
+//! The built program as a stranger meets it: real nats-server, SQLite, sockets; plain NATS in, plain NATS out.
+
+mod commands;
+mod lives;
+mod strangers;

@@ -5,3 +5,5 @@ pub(crate) mod nats;
 pub(crate) mod openai;
 pub(crate) mod otlp_receiver;
 pub(crate) mod play;
+pub(crate) mod shop;
+pub(crate) mod worker;

@@ -1,0 +1,107 @@
+//! Lives of workers: two at once, one that is killed, one that is told to stop.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use serde_json::json;
+
+use super::strangers::{next, offline, outcome, publish, request};
+use crate::support::shop::Shop;
+use crate::support::worker::{PATIENCE, Place};
+
+const REQUESTS: usize = 200;
+const CONCURRENCY: usize = 10;
+const MAX_ACK_PENDING: usize = 15;
+
+#[tokio::test]
+async fn two_workers_share_two_hundred_requests_and_keep_the_limits() {
+    let shop = Shop::open(Duration::from_millis(20)).await;
+    let place = Place::new()
+        .with("WORKER__CONCURRENCY", &CONCURRENCY.to_string())
+        .with("CONSUMER__MAX_ACK_PENDING", &MAX_ACK_PENDING.to_string());
+    place.import(&offline(shop.url())).await;
+    let (one, two) = (place.serve().await, place.serve().await);
+    let client = place.nats.client().await;
+    let mut outcomes = client.subscribe("scenario.run.completed").await.unwrap();
+    for number in 0..REQUESTS {
+        let payload = request(&json!({ "scenarioRunId": format!("run-{number}") }));
+        publish(&client, "scenario.run.requested", HeaderMap::new(), payload).await;
+    }
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    while counts.values().sum::<usize>() < REQUESTS {
+        let outcome = outcome(&mut outcomes).await;
+        assert_eq!(outcome["status"], "SUCCESS", "{outcome}");
+        *counts.entry(outcome["scenarioRunId"].as_str().unwrap().to_owned()).or_default() += 1;
+    }
+    assert_eq!(counts.len(), REQUESTS, "every run has its outcome");
+    let deliveries = "scenario_worker_deliveries_total";
+    let (by_one, by_two) = (one.metric(deliveries).await, two.metric(deliveries).await);
+    assert!(by_one > 0.0 && by_two > 0.0, "both work: {by_one} and {by_two}");
+    assert!(
+        (by_one + by_two - 200.0).abs() < f64::EPSILON,
+        "nothing is delivered twice: {by_one} and {by_two}"
+    );
+    assert!(shop.most_at_once() <= MAX_ACK_PENDING, "{} at once", shop.most_at_once());
+    assert!(shop.most_at_once() > CONCURRENCY, "together they do more than one: {}", shop.most_at_once());
+}
+
+#[tokio::test]
+async fn a_run_whose_worker_is_killed_ends_once_on_another() {
+    let shop = Shop::closed().await;
+    let place = Place::new().with("CONSUMER__ACK_WAIT_SECONDS", "2");
+    place.import(&offline(shop.url())).await;
+    let first = place.serve().await;
+    let client = place.nats.client().await;
+    let mut events = client.subscribe("scenario.run.message").await.unwrap();
+    let mut outcomes = client.subscribe("scenario.run.completed").await.unwrap();
+    publish(&client, "scenario.run.requested", HeaderMap::new(), request(&json!({}))).await;
+    next(&mut events).await;
+    first.kill().await;
+    let _second = place.serve().await;
+    shop.open_doors();
+    let outcome = outcome(&mut outcomes).await;
+    assert_eq!((&outcome["status"], &outcome["attempts"]), (&json!("SUCCESS"), &json!(2)));
+    assert_eq!(outcome["usage"]["userSimulator"]["calls"], 1, "the customer's line is not made again");
+    assert_eq!(outcome["messages"].as_array().unwrap().len(), 2);
+    let message: serde_json::Value = serde_json::from_slice(&next(&mut events).await.payload).unwrap();
+    assert_eq!(message["index"], 1, "the first message is not published again");
+}
+
+#[tokio::test]
+async fn a_worker_that_is_told_to_stop_finishes_what_it_has() {
+    let shop = Shop::closed().await;
+    let place = Place::new();
+    place.import(&offline(shop.url())).await;
+    let worker = place.serve().await;
+    let client = place.nats.client().await;
+    let mut events = client.subscribe("scenario.run.message").await.unwrap();
+    let mut outcomes = client.subscribe("scenario.run.completed").await.unwrap();
+    publish(&client, "scenario.run.requested", HeaderMap::new(), request(&json!({}))).await;
+    next(&mut events).await;
+    worker.terminate();
+    shop.open_doors();
+    assert_eq!(outcome(&mut outcomes).await["status"], "SUCCESS");
+    let (status, _) = worker.ended().await;
+    assert_eq!(status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_worker_without_time_hands_its_run_back_at_once() {
+    let shop = Shop::closed().await;
+    let place = Place::new().with("WORKER__DRAIN_SECONDS", "0").with("CONSUMER__ACK_WAIT_SECONDS", "600");
+    place.import(&offline(shop.url())).await;
+    let (first, client) = (place.serve().await, place.nats.client().await);
+    let mut events = client.subscribe("scenario.run.message").await.unwrap();
+    let mut outcomes = client.subscribe("scenario.run.completed").await.unwrap();
+    publish(&client, "scenario.run.requested", HeaderMap::new(), request(&json!({}))).await;
+    next(&mut events).await;
+    first.terminate();
+    let (status, _) = first.ended().await;
+    assert_eq!(status.code(), Some(0));
+    let _second = place.serve().await;
+    shop.open_doors();
+    // Without the hand-back the run would only move on after `ack_wait`, long after the patience of this test.
+    assert!(PATIENCE < Duration::from_mins(10));
+    assert_eq!(outcome(&mut outcomes).await["status"], "SUCCESS");
+}

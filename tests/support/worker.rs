@@ -1,0 +1,148 @@
+//! The built program as a stranger runs it: a folder, some environment, a process.
+
+use std::path::PathBuf;
+use std::process::{ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
+
+use super::nats::{self, NatsAccount};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_scenario-worker");
+/// Longer than anything here may take on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A place with a broker account and a SQLite file, where the program is run.
+pub(crate) struct Place {
+    /// The account of the broker.
+    pub(crate) nats: NatsAccount,
+    folder: TempDir,
+    environment: Vec<(String, String)>,
+}
+
+impl Place {
+    /// A new place.
+    pub(crate) fn new() -> Self {
+        let (nats, folder) = (nats::account(), tempfile::tempdir().unwrap());
+        let place = Self { nats, folder, environment: Vec::new() };
+        let url = place.nats.url.clone();
+        let store = format!("sqlite://{}", place.path("worker.db").display());
+        place.with("NATS__URL", &url).with("STORE__URL", &store).with("HTTP__BIND", "127.0.0.1:0")
+    }
+
+    /// A setting, as `SECTION__KEY`.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((format!("SCENARIO_WORKER__{name}"), value.to_owned()));
+        self
+    }
+
+    /// A file of the place.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The program with `arguments`.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(self.environment.iter().cloned())
+            .current_dir(self.folder.path());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command
+    }
+
+    /// Runs the program to its end.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
+        tokio::time::timeout(PATIENCE, self.command(arguments).output()).await.unwrap().unwrap()
+    }
+
+    /// Imports definitions, which have to be good.
+    pub(crate) async fn import(&self, definitions: &str) {
+        let file = self.path("definitions.yaml");
+        std::fs::write(&file, definitions).unwrap();
+        let output = self.run(&["import", file.to_str().unwrap()]).await;
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+
+    /// Starts a worker and waits until it takes requests.
+    pub(crate) async fn serve(&self) -> Worker {
+        let mut child = self.command(&["serve"]).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let health = tokio::time::timeout(PATIENCE, health_address(&mut log)).await.unwrap();
+        // The rest of the log is read, so that the worker never blocks on a full pipe.
+        let rest = tokio::spawn(async move {
+            let mut lines = Vec::new();
+            while let Ok(Some(line)) = log.next_line().await {
+                lines.push(line);
+            }
+            lines
+        });
+        Worker { child, health, rest }
+    }
+}
+
+async fn health_address(log: &mut Lines<BufReader<ChildStderr>>) -> String {
+    let mut seen = Vec::new();
+    while let Some(line) = log.next_line().await.unwrap() {
+        if let Some((_, rest)) = line.split_once("health=") {
+            return rest.split_whitespace().next().unwrap().to_owned();
+        }
+        seen.push(line);
+    }
+    panic!("the worker ended before it took requests:\n{}", seen.join("\n"));
+}
+
+/// A running worker. It is killed when this is dropped.
+pub(crate) struct Worker {
+    child: Child,
+    health: String,
+    rest: tokio::task::JoinHandle<Vec<String>>,
+}
+
+impl Worker {
+    /// Kills it, as a crash would.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Asks it to stop, as Kubernetes would.
+    pub(crate) fn terminate(&self) {
+        let id = self.child.id().unwrap().to_string();
+        assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    }
+
+    /// Waits for its end, and returns what it logged.
+    pub(crate) async fn ended(mut self) -> (ExitStatus, Vec<String>) {
+        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap();
+        (status, self.rest.await.unwrap())
+    }
+
+    /// What its health server answers.
+    pub(crate) async fn get(&self, path: &str) -> (u16, String) {
+        let client = scenario_worker::http_client::builder().build().unwrap();
+        let response = client.get(format!("http://{}{path}", self.health)).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    /// The value of a metric without labels.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let (_, text) = self.get("/metrics").await;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("{name} is not in\n{text}")).parse().unwrap()
+    }
+}
+
+/// Output of a program as text.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Output of a program as JSON lines.
+pub(crate) fn json_lines(bytes: &[u8]) -> Vec<Value> {
+    text(bytes).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
