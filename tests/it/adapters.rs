@@ -1,1 +1,8 @@
 //! Tests of `adapters`.
+
+mod http_failures;
+mod http_reply;
+mod http_request;
+mod prompt;
+mod registry;
+mod stage;

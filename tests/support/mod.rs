@@ -7,3 +7,5 @@ pub(crate) mod otlp_receiver;
 pub(crate) mod play;
 pub(crate) mod shop;
 pub(crate) mod worker;
+pub(crate) mod http_agent;
+pub(crate) mod spans;

@@ -122,9 +122,10 @@ fn cause(error: &reqwest::Error) -> String {
     format!("{layer}{reason}")
 }
 
+/// An I/O error hides what it wraps from the chain of sources, and may wrap another one.
 fn is_tls(reason: &(dyn Error + 'static)) -> bool {
-    let inner = reason.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    inner.is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>)
+    let wrapped = reason.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    reason.is::<rustls::Error>() || wrapped.is_some_and(|wrapped| is_tls(wrapped))
 }
 
 fn origin_and_path(url: &Url) -> String {

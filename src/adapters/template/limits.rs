@@ -29,8 +29,12 @@ const NO_FILTERS: [&str; 5] = ["zip", "chain", "batch", "slice", "groupby"];
 pub(super) fn apply(environment: &mut Environment<'_>) {
     environment.set_fuel(Some(FUEL));
     environment.set_recursion_limit(RECURSION_LIMIT);
-    NO_FUNCTIONS.iter().for_each(|function| environment.remove_global(function));
-    NO_FILTERS.iter().for_each(|filter| environment.remove_filter(filter));
+    for function in NO_FUNCTIONS {
+        environment.remove_global(function);
+    }
+    for filter in NO_FILTERS {
+        environment.remove_filter(filter);
+    }
 }
 
 /// Reads a template's tokens in order and says why one is too much.
@@ -104,10 +108,15 @@ impl CodeReader {
 fn is_constant(token: &Token<'_>) -> bool {
     match token {
         Token::Ident(word) => matches!(*word, "true" | "false" | "none" | "True" | "False" | "None"),
-        Token::Str(_) | Token::String(_) | Token::Int(_) | Token::Int128(_) | Token::Float(_) => true,
-        Token::Comma | Token::Colon | Token::Minus | Token::BracketClose | Token::BraceClose => true,
-        _ => false,
+        Token::Int(_) | Token::Int128(_) | Token::Float(_) | Token::Minus | Token::Comma | Token::Colon => {
+            true
+        }
+        other => is_text(other) || matches!(other, Token::BracketClose | Token::BraceClose),
     }
+}
+
+fn is_text(token: &Token<'_>) -> bool {
+    matches!(token, Token::Str(_) | Token::String(_))
 }
 
 /// Whether a bracket behind `token` is an index or arguments.
@@ -117,8 +126,7 @@ fn ends_value(token: &Token<'_>) -> bool {
             *word,
             "in" | "and" | "or" | "not" | "is" | "if" | "elif" | "else" | "for" | "set" | "with" | "filter"
         ),
-        Token::Str(_) | Token::String(_) => true,
         Token::BracketClose | Token::BraceClose | Token::ParenClose => true,
-        _ => false,
+        other => is_text(other),
     }
 }

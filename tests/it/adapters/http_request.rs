@@ -1,0 +1,185 @@
+//! What an HTTP agent is sent.
+
+use scenario_worker::definitions::Secrets;
+use serde_json::{Value, json};
+
+use super::stage::{
+    LINE, THREAD, TRACEPARENT, TRACESTATE, ask, ask_with, dialogue, failure, history, http_adapter, secrets,
+    with,
+};
+use crate::support::http_agent::{AgentRequest, Answer, HttpAgent};
+
+const HOSTILE: &str = "\"quoted\" \\ back\nline {{ secrets.KEY }} {% raw %} }} {\"a\":1} \u{7} ü";
+
+async fn agent() -> HttpAgent {
+    HttpAgent::start(|_| Answer::json(&json!("ok"))).await
+}
+
+async fn sent(config: Value, secrets: Secrets, parameters: Value, line: &str) -> AgentRequest {
+    let agent = agent().await;
+    let path = config["url"].as_str().unwrap_or_default().to_owned();
+    let config = with(config, json!({ "url": format!("{}{path}", agent.url()) }));
+    let reply = ask_with(config, secrets, parameters, &dialogue(line)).await.unwrap();
+    assert_eq!(reply.content, "ok");
+    agent.requests().remove(0)
+}
+
+async fn sent_by(config: Value) -> AgentRequest {
+    sent(config, secrets([("KEY", "k-123")]), json!({ "region": "eu/west", "list": [1, "b\""] }), LINE).await
+}
+
+#[tokio::test]
+async fn a_definition_without_a_body_sends_the_conversation() {
+    let request = sent_by(json!({ "url": "/chat" })).await;
+    assert_eq!((request.method.as_str(), request.target.as_str()), ("POST", "/chat"));
+    assert_eq!(request.header("content-type"), Some("application/json"));
+    assert_eq!(request.json(), json!({ "messages": history(LINE), "threadId": THREAD, "input": LINE }));
+}
+
+#[tokio::test]
+async fn a_hostile_line_arrives_as_it_was_said_and_resolves_no_secret() {
+    let body = r#"{"thread": "{{ threadId }}", "message": "{{ input }}", "history": {{ messages }}, "text": "{{ messages }}"}"#;
+    let template =
+        json!({ "bodyTemplate": body, "headers": [{ "key": "X-Note", "value": "{{ params.region }}" }] });
+    let request = sent(
+        template,
+        secrets([("KEY", "k-123")]),
+        json!({ "region": HOSTILE.replace(['\n', '\u{7}'], "") }),
+        HOSTILE,
+    )
+    .await;
+    let text = history(HOSTILE).to_string();
+    let expected = json!({ "thread": THREAD, "message": HOSTILE, "history": history(HOSTILE), "text": text });
+    assert_eq!(request.json(), expected);
+    assert_eq!(request.header("x-note"), Some(HOSTILE.replace(['\n', '\u{7}'], "").as_str()));
+    let usual = sent(json!({}), secrets([("KEY", "k-123")]), json!({}), HOSTILE).await;
+    assert_eq!(usual.json()["input"], json!(HOSTILE));
+}
+
+#[tokio::test]
+async fn parameters_keep_their_json_types_in_a_body_and_are_components_of_a_url() {
+    let config = json!({
+        "url": "/{{ params.region }}/chat?q={{ input }}&t={{ traceId }}",
+        "bodyTemplate": r#"{"list": {{ params.list }}, "region": "{{ params.region }}", "none": "{{ params.no.such }}"}"#,
+    });
+    let request = sent_by(config).await;
+    let trace = &TRACEPARENT[3..35];
+    assert_eq!(request.target, format!("/eu%2Fwest/chat?q=My%20mug%20is%20broken&t={trace}"));
+    assert_eq!(request.json(), json!({ "list": [1, "b\""], "region": "eu/west", "none": "" }));
+}
+
+#[tokio::test]
+async fn a_get_has_no_body() {
+    let request = sent_by(json!({ "url": "/", "method": "get", "bodyTemplate": "{}" })).await;
+    assert_eq!((request.method.as_str(), request.body.as_str()), ("GET", ""));
+    assert_eq!(request.header("content-type"), None);
+}
+
+#[tokio::test]
+async fn a_form_is_written_as_a_form() {
+    let config = json!({
+        "headers": [{ "key": "content-type", "value": "application/x-www-form-urlencoded" }],
+        "bodyTemplate": "q={{ input }}&r={{ params.region }}",
+    });
+    let request = sent_by(config).await;
+    assert_eq!(request.header("Content-Type"), Some("application/x-www-form-urlencoded"));
+    assert_eq!(request.body, "q=My%20mug%20is%20broken&r=eu%2Fwest");
+}
+
+#[tokio::test]
+async fn every_way_of_authenticating_arrives() {
+    let cases = [
+        (json!({ "type": "none" }), "authorization", None),
+        (json!({ "type": "bearer", "token": "{{ secrets.KEY }}" }), "authorization", Some("Bearer k-123")),
+        (
+            json!({ "type": "bearer", "token": "plain {{ input }}" }),
+            "authorization",
+            Some("Bearer plain {{ input }}"),
+        ),
+        (
+            json!({ "type": "api_key", "header": "X-Api-Key", "value": "v-{{secrets.KEY}}" }),
+            "x-api-key",
+            Some("v-k-123"),
+        ),
+        (
+            json!({ "type": "basic", "username": "me", "password": "{{ secrets.KEY }}" }),
+            "authorization",
+            Some("Basic bWU6ay0xMjM="),
+        ),
+        (json!({ "type": "basic", "username": "me" }), "authorization", Some("Basic bWU6")),
+    ];
+    for (auth, header, expected) in cases {
+        assert_eq!(sent_by(json!({ "auth": auth })).await.header(header), expected);
+    }
+}
+
+#[tokio::test]
+async fn authentication_wins_over_a_header_of_the_same_name() {
+    let config = json!({
+        "headers": [{ "key": "authorization", "value": "mine" }, { "key": " X-Tenant ", "value": "a" }],
+        "auth": { "type": "bearer", "token": "t" },
+    });
+    let request = sent_by(config).await;
+    assert_eq!(request.header("Authorization"), Some("Bearer t"));
+    assert_eq!(request.header("x-tenant"), Some("a"));
+}
+
+#[tokio::test]
+async fn the_run_s_trace_goes_along_unless_the_definition_has_its_own() {
+    let request = sent_by(json!({})).await;
+    assert_eq!(request.header("traceparent"), Some(TRACEPARENT));
+    assert_eq!(request.header("tracestate"), Some(TRACESTATE));
+    let own = json!({ "headers": [{ "key": "TraceParent", "value": "own-{{ traceparent }}" }] });
+    let request = sent_by(own).await;
+    assert_eq!(request.header("traceparent"), Some(format!("own-{TRACEPARENT}").as_str()));
+    assert_eq!(request.header("tracestate"), None);
+    let own_state = sent_by(json!({ "headers": [{ "key": "tracestate", "value": "own=1" }] })).await;
+    assert_eq!(own_state.header("tracestate"), Some("own=1"));
+    assert_eq!(own_state.header("traceparent"), Some(TRACEPARENT));
+}
+
+#[tokio::test]
+async fn secrets_resolve_in_url_and_headers_and_stay_as_written_in_the_body() {
+    let config = json!({
+        "url": "/{{ secrets.PATH }}",
+        "headers": [{ "key": "X-Key", "value": "{{ secrets.PATH }}/{{ params.region }}" }],
+        "bodyTemplate": r#"{"key": "{{secrets.PATH}}", "other": "{{ secrets.UNKNOWN }}"}"#,
+    });
+    let secret = "p{{ input }}";
+    let request = sent(config, secrets([("PATH", secret)]), json!({ "region": "eu" }), LINE).await;
+    assert_eq!(request.target, "/p%7B%7B%20input%20%7D%7D");
+    assert_eq!(request.header("x-key"), Some("p{{ input }}/eu"));
+    assert_eq!(request.json(), json!({ "key": "{{secrets.PATH}}", "other": "{{ secrets.UNKNOWN }}" }));
+}
+
+#[tokio::test]
+async fn an_unknown_secret_is_a_failure_of_the_definition_that_names_it() {
+    for config in [
+        json!({ "url": "http://a.example/{{ secrets.NO }}" }),
+        json!({ "url": "http://a.example", "headers": [{ "key": "X-A", "value": "{{ secrets.NO }}" }] }),
+        json!({ "url": "http://a.example", "auth": { "type": "bearer", "token": "{{ secrets.NO }}" } }),
+    ] {
+        let failure = failure(http_adapter(config, Secrets::new(), json!({})).await.err().unwrap());
+        assert_eq!(failure.code, "secret_not_found");
+        assert!(failure.message.contains("'NO'"), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn a_line_break_in_a_header_is_refused_with_the_header_s_name_and_not_sent() {
+    for line in ["a\r\nX-Evil: 1", "a\nb", "a\0b"] {
+        let agent = agent().await;
+        let config = json!({ "url": agent.url(), "headers": [{ "key": "X-Line", "value": "{{ input }}" }] });
+        let failure = ask_with(config, Secrets::new(), json!({}), &dialogue(line)).await.unwrap_err();
+        assert_eq!(failure.code, "template_failed");
+        assert!(failure.message.contains("headers \"X-Line\" contains a line break or NUL"), "{failure}");
+        assert!(agent.requests().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_url_that_a_run_makes_unusable_is_a_failure_of_the_definition() {
+    let failure = ask(json!({ "url": "{{ input }}" })).await.unwrap_err();
+    assert_eq!(failure.code, "template_failed");
+    assert!(failure.message.contains("url"), "{failure}");
+}

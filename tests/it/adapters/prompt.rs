@@ -1,0 +1,213 @@
+//! Prompts as agents under test.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use scenario_worker::adapters::{PromptAdapterFactory, TargetAdapterFactory as _};
+use scenario_worker::definitions::{Prompt, PromptMessage, PromptRole};
+use scenario_worker::events::{Attribution, ProjectId, TokenUsage};
+use scenario_worker::execution::failure::{PlanError, RunFailure};
+use scenario_worker::execution::ports::{ChatModel, ChatModelFactory, TargetReply, TargetSpec};
+use scenario_worker::execution::types::{
+    ChatReply, ChatRequest, ChatRole, ModelName, SceneRole, SpanEnd, SpanStart,
+};
+use serde_json::{Value, json};
+
+use super::stage::{LINE, Shelf, dialogue, failure, spec, take_turn};
+use crate::support::spans::Recorded;
+
+/// Models that all answer the same and remember what they were asked.
+#[derive(Clone)]
+struct FixedModels {
+    answer: Result<ChatReply, RunFailure>,
+    asked: Arc<Mutex<Vec<(String, ChatRequest)>>>,
+}
+
+impl FixedModels {
+    fn new(answer: Result<ChatReply, RunFailure>) -> Self {
+        Self { answer, asked: Arc::default() }
+    }
+
+    fn saying(content: &str) -> Self {
+        let usage = TokenUsage { input_tokens: 3, output_tokens: 2, calls: 0 };
+        Self::new(Ok(ChatReply { content: content.into(), usage, ..ChatReply::default() }))
+    }
+}
+
+struct FixedModel {
+    name: ModelName,
+    models: FixedModels,
+}
+
+#[async_trait]
+impl ChatModelFactory for FixedModels {
+    async fn model(&self, _: &ProjectId, name: &str) -> Result<Arc<dyn ChatModel>, PlanError> {
+        Ok(Arc::new(FixedModel { name: ModelName::parse(name).unwrap(), models: self.clone() }))
+    }
+}
+
+#[async_trait]
+impl ChatModel for FixedModel {
+    fn name(&self) -> &ModelName {
+        &self.name
+    }
+
+    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
+        self.models.asked.lock().unwrap().push((self.name.to_string(), request.clone()));
+        self.models.answer.clone()
+    }
+}
+
+fn prompt(system: &str) -> Prompt {
+    Prompt {
+        id: "support".into(),
+        system_prompt: system.into(),
+        messages: Vec::new(),
+        model: Some("openai/small".into()),
+        temperature: None,
+        max_tokens: None,
+        inputs: Vec::new(),
+    }
+}
+
+async fn play(
+    prompt: Prompt,
+    spec: TargetSpec,
+    models: &FixedModels,
+    recorded: &Recorded,
+) -> Result<TargetReply, RunFailure> {
+    let shelf = Arc::new(Shelf { prompts: vec![prompt], ..Shelf::default() });
+    let factory = PromptAdapterFactory::new(shelf, Arc::new(models.clone()));
+    let adapter = factory.create(spec).await.map_err(failure)?;
+    take_turn(adapter.as_ref(), &dialogue(LINE), recorded).await
+}
+
+async fn asked(prompt: Prompt, parameters: Value) -> ChatRequest {
+    let models = FixedModels::saying("Sure");
+    play(prompt, spec("prompt", "support", parameters), &models, &Recorded::default()).await.unwrap();
+    models.asked.lock().unwrap().remove(0).1
+}
+
+fn lines(request: &ChatRequest) -> Vec<(ChatRole, &str)> {
+    request.messages.iter().map(|message| (message.role, message.content.as_str())).collect()
+}
+
+const SAID: [(ChatRole, &str); 3] =
+    [(ChatRole::User, "Hello"), (ChatRole::Assistant, "How can I help?"), (ChatRole::User, LINE)];
+
+#[tokio::test]
+async fn the_model_is_told_instructions_own_messages_and_what_was_said() {
+    let own = |role, content: &str| PromptMessage { role, content: content.into() };
+    let mut prompt = prompt("You serve {{ params.region }} in {{ threadId }}.");
+    prompt.messages =
+        vec![own(PromptRole::User, "Hi from {{ params.region }}"), own(PromptRole::Assistant, "Hi")];
+    (prompt.temperature, prompt.max_tokens) = (Some(0.2), Some(800));
+    let request = asked(prompt, json!({ "region": "\"eu\" & {{ x }}" })).await;
+    let region = "\"eu\" & {{ x }}";
+    let (system, hi) = (format!("You serve {region} in run-1."), format!("Hi from {region}"));
+    let mut expected =
+        vec![(ChatRole::System, system.as_str()), (ChatRole::User, hi.as_str()), (ChatRole::Assistant, "Hi")];
+    expected.extend(SAID);
+    assert_eq!(lines(&request), expected);
+    assert_eq!((request.temperature, request.max_tokens), (Some(0.2), Some(800)));
+    assert_eq!(
+        (request.scene.role, request.scene.turn, request.scene.transcript.len()),
+        (SceneRole::Target, 2, 3)
+    );
+}
+
+#[tokio::test]
+async fn what_was_said_is_not_told_twice() {
+    let prose = format!("user: Hello\nassistant: How can I help?\nuser: {LINE}");
+    let request = asked(prompt("So far:\n{{ messages }}"), json!({})).await;
+    assert_eq!(lines(&request), [(ChatRole::System, format!("So far:\n{prose}").as_str())]);
+    let looped = asked(prompt("{% for m in messages %}{{ m.content }};{% endfor %}"), json!({})).await;
+    assert_eq!(looped.messages.len(), 1);
+    for words in ["the messages", "{{ 'messages' }}", "{{ params.messages }}"] {
+        assert_eq!(asked(prompt(words), json!({})).await.messages.last().unwrap().content, LINE, "{words}");
+    }
+}
+
+#[tokio::test]
+async fn declared_inputs_are_bound_by_name_and_a_single_one_left_gets_the_line() {
+    let bound = |inputs: &[&str], parameters: Value| {
+        let mut prompt = prompt("{{ a }}|{{ b }}|{{ input }}");
+        prompt.inputs = inputs.iter().map(|input| (*input).to_owned()).collect();
+        async move { asked(prompt, parameters).await.messages.remove(0).content }
+    };
+    assert_eq!(bound(&["a", "b"], json!({ "a": 1, "b": "two" })).await, format!("1|two|{LINE}"));
+    assert_eq!(bound(&["a"], json!({})).await, format!("{LINE}||{LINE}"));
+    assert_eq!(
+        bound(&["a", "b", "input"], json!({ "b": "x", "input": "no" })).await,
+        format!("{LINE}|x|{LINE}")
+    );
+    assert_eq!(bound(&["a", "b"], json!({})).await, format!("[unbound input: a]|[unbound input: b]|{LINE}"));
+    assert_eq!(bound(&[], json!({ "a": 1 })).await, format!("||{LINE}"));
+}
+
+#[tokio::test]
+async fn the_prompt_s_model_comes_first_then_the_default_then_a_failure() {
+    let model = |own: Option<&str>, default: Option<&str>| {
+        let mut prompt = prompt("x");
+        prompt.model = own.map(str::to_owned);
+        let spec =
+            TargetSpec { default_model: default.map(str::to_owned), ..spec("prompt", "support", json!({})) };
+        async move {
+            let models = FixedModels::saying("Sure");
+            play(prompt, spec, &models, &Recorded::default()).await?;
+            let asked = models.asked.lock().unwrap().remove(0).0;
+            Ok::<_, RunFailure>(asked)
+        }
+    };
+    assert_eq!(model(Some("openai/own"), Some("openai/default")).await.unwrap(), "openai/own");
+    assert_eq!(model(None, Some("openai/default")).await.unwrap(), "openai/default");
+    let failure = model(None, None).await.unwrap_err();
+    assert_eq!(failure.code, "default_model_not_configured");
+    assert_eq!(failure.message, "Project default model is not configured");
+    assert_eq!(failure.attributed_to, Attribution::Definition);
+}
+
+#[tokio::test]
+async fn the_call_is_a_span_below_the_turn_s_and_its_usage_is_reported() {
+    let recorded = Recorded::default();
+    let models = FixedModels::saying("Sure");
+    let reply = play(prompt("x"), spec("prompt", "support", json!({})), &models, &recorded).await.unwrap();
+    assert_eq!((reply.content.as_str(), reply.usage.input_tokens, reply.usage.output_tokens), ("Sure", 3, 2));
+    let spans = recorded.spans();
+    let [(SpanStart::Chat { model, .. }, Some(SpanEnd::Replied(replied)))] = spans.as_slice() else {
+        panic!("{spans:?}")
+    };
+    assert_eq!((model.to_string().as_str(), replied.content.as_str()), ("openai/small", "Sure"));
+}
+
+#[tokio::test]
+async fn a_failure_of_the_model_stays_the_provider_s() {
+    let refused = RunFailure::new("model_provider_error", Attribution::ModelProvider, "HTTP 429");
+    let recorded = Recorded::default();
+    let models = FixedModels::new(Err(refused.clone()));
+    let failed = play(prompt("x"), spec("prompt", "support", json!({})), &models, &recorded).await;
+    assert_eq!(failed.unwrap_err(), refused);
+    assert!(matches!(recorded.spans().as_slice(), [(_, Some(SpanEnd::Failed { .. }))]));
+}
+
+#[tokio::test]
+async fn an_empty_reply_is_a_failure() {
+    let models = FixedModels::saying(" \n");
+    let failed = play(prompt("x"), spec("prompt", "support", json!({})), &models, &Recorded::default()).await;
+    let failure = failed.unwrap_err();
+    assert_eq!((failure.code.as_ref(), failure.attributed_to), ("empty_reply", Attribution::Target));
+    assert!(failure.message.contains("openai/small"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_broken_template_of_a_prompt_names_its_place() {
+    let mut broken = prompt("x");
+    broken.messages = vec![PromptMessage { role: PromptRole::User, content: "a\n{% if %}".into() }];
+    for (prompt, place) in [(prompt("{{ }}"), "systemPrompt, line 1"), (broken, "messages[0], line 2")] {
+        let models = FixedModels::saying("Sure");
+        let failed = play(prompt, spec("prompt", "support", json!({})), &models, &Recorded::default()).await;
+        let failure = failed.unwrap_err();
+        assert_eq!(failure.code, "invalid_target");
+        assert!(failure.message.contains(place), "{failure}");
+    }
+}
