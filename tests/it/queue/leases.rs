@@ -17,9 +17,9 @@ async fn heartbeats_keep_a_delivery_beyond_ack_wait_and_without_them_it_moves_on
     let (kept, _slot) = consuming.next().await;
     let lease = Lease::hold(&kept, broker.settings.consumer.heartbeat());
     broker.publish("let go").await;
-    let (let_go, _other_slot) = consuming.next().await;
+    let (let_go, other_slot) = consuming.next().await;
     assert_eq!(text(&let_go), "let go");
-    drop(_other_slot);
+    drop(other_slot);
     // What has no lease comes back twice while what has one does not: two times `ack_wait` are over then.
     for delivery in 2..=3 {
         let (again, slot) = consuming.next().await;
