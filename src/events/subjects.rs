@@ -10,6 +10,8 @@ pub const COMMANDS_STREAM: &str = "SCENARIO_COMMANDS";
 pub const EVENTS_STREAM: &str = "SCENARIO_EVENTS";
 /// Stream of the messages that can never be run.
 pub const DEAD_LETTERS_STREAM: &str = "SCENARIO_DEAD_LETTERS";
+/// Object store of the transcripts that are too large for a run state.
+pub const TRANSCRIPTS_BUCKET: &str = "SCENARIO_TRANSCRIPTS";
 /// Key-value bucket of the run states and cancel marks.
 pub const RUNS_BUCKET: &str = "SCENARIO_RUNS";
 

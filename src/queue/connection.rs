@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(address.servers, ["nats://a:4222", "nats://b:4223"]);
         match address.credentials {
             Credentials::User(user, password) => {
-                assert_eq!((user.as_str(), password.expose()), ("me", "p@ss"))
+                assert_eq!((user.as_str(), password.expose()), ("me", "p@ss"));
             }
             _ => panic!("the credentials were lost"),
         }

@@ -50,6 +50,17 @@ pub enum PublishError {
     Unavailable(#[from] Unavailable),
 }
 
+impl From<PublishError> for Unavailable {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Unavailable(error) => error,
+            PublishError::TooLarge { ref subject, .. } => {
+                Self::new(format!("publishing the event {subject}"), error)
+            }
+        }
+    }
+}
+
 /// Publishes the events of runs.
 #[derive(Debug, Clone)]
 pub struct EventPublisher {

@@ -1,4 +1,5 @@
 //! Tests of `queue` against a real server, each with an account of its own.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod cancelling;
 mod consuming;

@@ -3,6 +3,7 @@
 //!
 //! The server ends with the test process, however that ends: a shell guards it and waits on a pipe whose other
 //! end this process holds. The shell removes the server's folder, too.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 use std::fmt::Write as _;
 use std::fs;

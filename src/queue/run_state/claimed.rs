@@ -7,19 +7,19 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
 
-use super::{RunPhase, RunState, decode, encode, unavailable};
+use super::{RunPhase, RunState, RunStates, decode, encode, unavailable};
 use crate::events::{RunKey, RunStatus, subjects};
 use crate::execution::failure::Unavailable;
 use crate::execution::ports::JournalError;
 use crate::execution::types::Conversation;
-use crate::queue::bucket::{Bucket, Stored, WriteError};
+use crate::queue::bucket::{Stored, WriteError};
 
 /// How often a write follows this worker's own late writes; there is one at most for each write given up.
 const MOST_ROUNDS: u32 = 5;
 
 /// A run that this worker may execute for as long as nobody else claims it.
 pub struct ClaimedRun {
-    bucket: Bucket,
+    states: RunStates,
     key: RunKey,
     claim: u64,
     attempt: u32,
@@ -28,21 +28,15 @@ pub struct ClaimedRun {
 }
 
 /// What this worker wrote last.
-struct Held {
-    state: RunState,
-    revision: u64,
+pub(super) struct Held {
+    pub(super) state: RunState,
+    pub(super) revision: u64,
 }
 
 impl ClaimedRun {
-    pub(super) fn new(bucket: Bucket, key: RunKey, state: RunState, revision: u64) -> Self {
-        Self {
-            bucket,
-            key,
-            claim: state.claim,
-            attempt: state.attempts,
-            resumed: state.conversation.clone(),
-            held: Mutex::new(Held { state, revision }),
-        }
+    pub(super) fn new(states: &RunStates, key: RunKey, resumed: Option<Conversation>, held: Held) -> Self {
+        let (claim, attempt) = (held.state.claim, held.state.attempts);
+        Self { states: states.clone(), key, claim, attempt, resumed, held: Mutex::new(held) }
     }
 
     /// The run.
@@ -85,6 +79,7 @@ impl ClaimedRun {
             state.phase = RunPhase::Finished;
             state.status = Some(status);
             state.conversation = None;
+            state.transcript = None;
         })
         .await
     }
@@ -106,9 +101,13 @@ impl ClaimedRun {
         let mut state = held.state.clone();
         change(&mut state);
         state.updated_at = OffsetDateTime::now_utc();
+        let state = self.states.transcripts.pack(&self.key, &state).await?;
         let value = encode(&self.key, &state)?;
         held.revision = self.write_from(held.revision, &value, ttl).await?;
-        held.state = state;
+        let before = std::mem::replace(&mut held.state, state).transcript;
+        if let Some(name) = before.filter(|name| held.state.transcript.as_ref() != Some(name)) {
+            self.states.transcripts.discard(&name).await;
+        }
         Ok(())
     }
 
@@ -121,12 +120,12 @@ impl ClaimedRun {
     ) -> Result<u64, JournalError> {
         let name = subjects::run_state_key(&self.key);
         for _ in 0..MOST_ROUNDS {
-            match self.bucket.write(&name, value.clone(), Some(revision), ttl).await {
+            match self.states.bucket.write(&name, value.clone(), Some(revision), ttl).await {
                 Ok(revision) => return Ok(revision),
                 Err(WriteError::WrongRevision) => {}
                 Err(error) => return Err(unavailable(&self.key, error).into()),
             }
-            let stored = self.bucket.read(&name).await?;
+            let stored = self.states.bucket.read(&name).await?;
             if stored.value.as_ref() == Some(value) {
                 return Ok(stored.revision);
             }

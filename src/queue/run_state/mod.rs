@@ -5,6 +5,7 @@
 
 mod claimed;
 mod record;
+mod transcripts;
 
 use bytes::Bytes;
 use time::OffsetDateTime;
@@ -14,8 +15,10 @@ use super::{Connection, Topology};
 use crate::events::{RunKey, subjects};
 use crate::execution::failure::Unavailable;
 pub use claimed::ClaimedRun;
+use claimed::Held;
 use record::{Claimant, Decision};
 pub use record::{RunPhase, RunState};
+use transcripts::Transcripts;
 
 /// How often a claim is decided anew because somebody else wrote meanwhile. Two deliveries of one run at a time are
 /// rare, three unheard of.
@@ -41,13 +44,17 @@ pub enum Claim {
 #[derive(Debug, Clone)]
 pub struct RunStates {
     bucket: Bucket,
+    transcripts: Transcripts,
 }
 
 impl RunStates {
     /// The states in the bucket of `topology`.
     #[must_use]
     pub fn new(connection: &Connection, topology: &Topology) -> Self {
-        Self { bucket: Bucket::new(connection, topology) }
+        Self {
+            bucket: Bucket::new(connection, topology),
+            transcripts: Transcripts::new(connection, topology),
+        }
     }
 
     /// Claims a run for the delivery of the request that the stream has at `request_sequence`.
@@ -70,7 +77,7 @@ impl RunStates {
         Err(Unavailable::new(format!("claiming the run {key}"), "others write its state again and again"))
     }
 
-    /// What is stored of a run, if anything is.
+    /// What is stored of a run, if anything is; a large conversation is only named.
     ///
     /// # Errors
     /// [`Unavailable`] if the broker does not answer for long, or the stored state cannot be read.
@@ -84,7 +91,7 @@ impl RunStates {
         let current = decode(key, &stored)?;
         // The write of the round before was applied although nobody said so.
         if let Some(own) = current.as_ref().filter(|state| state.claim == claimant.claim) {
-            return Ok(Some(self.granted(key, own.clone(), stored.revision, claimant)));
+            return self.granted(key, own.clone(), stored.revision, claimant).await.map(Some);
         }
         let state = match claimant.decide(current) {
             Decision::Finished => return Ok(Some(Claim::Finished)),
@@ -95,16 +102,23 @@ impl RunStates {
         };
         let (name, value) = (subjects::run_state_key(key), encode(key, &state)?);
         match self.bucket.write(&name, value, Some(stored.revision), None).await {
-            Ok(revision) => Ok(Some(self.granted(key, state, revision, claimant))),
+            Ok(revision) => self.granted(key, state, revision, claimant).await.map(Some),
             Err(WriteError::WrongRevision) => Ok(None),
             Err(error) => Err(unavailable(key, error)),
         }
     }
 
-    fn granted(&self, key: &RunKey, state: RunState, revision: u64, claimant: &Claimant) -> Claim {
+    async fn granted(
+        &self,
+        key: &RunKey,
+        state: RunState,
+        revision: u64,
+        claimant: &Claimant,
+    ) -> Result<Claim, Unavailable> {
         let exhausted = state.lost > claimant.max_attempts;
-        let run = ClaimedRun::new(self.bucket.clone(), key.clone(), state, revision);
-        if exhausted { Claim::AttemptsExhausted(run) } else { Claim::Granted(run) }
+        let resumed = self.transcripts.unpack(&state).await?;
+        let run = ClaimedRun::new(self, key.clone(), resumed, Held { state, revision });
+        Ok(if exhausted { Claim::AttemptsExhausted(run) } else { Claim::Granted(run) })
     }
 }
 

@@ -40,6 +40,9 @@ pub struct RunState {
     /// What was said so far; `None` before the first checkpoint and once it is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation: Option<Conversation>,
+    /// Names the object that holds the conversation, where it is too large for this value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transcript: Option<String>,
     /// When this was written.
     #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
@@ -94,6 +97,7 @@ impl Claimant {
             turn: 0,
             status: None,
             conversation: None,
+            transcript: None,
             updated_at: self.now,
         }
     }

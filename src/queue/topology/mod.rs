@@ -6,7 +6,10 @@ mod apply;
 mod drift;
 mod spec;
 
+use std::fmt;
+
 use async_nats::jetstream::consumer::PullConsumer;
+use async_nats::jetstream::object_store::ObjectStore;
 use async_nats::jetstream::{kv, stream};
 
 use super::Connection;
@@ -18,7 +21,7 @@ pub use spec::{COMMANDS_DURABLE, MAX_DELIVER};
 use spec::{ConsumerSpec, StreamSpec};
 
 /// What the program needs of JetStream, checked.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Topology {
     /// The consumer group on the requests.
     pub requests: PullConsumer,
@@ -28,6 +31,14 @@ pub struct Topology {
     pub events: stream::Stream,
     /// Run states and cancel marks.
     pub runs: kv::Store,
+    /// Transcripts that are too large for a run state.
+    pub transcripts: ObjectStore,
+}
+
+impl fmt::Debug for Topology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Topology").finish_non_exhaustive()
+    }
 }
 
 /// Why the topology is not as needed.
@@ -74,22 +85,36 @@ pub enum TopologyError {
 /// # Errors
 /// [`TopologyError`] that names the stream or consumer, the field, what is expected and what was found.
 pub async fn ensure(connection: &Connection, settings: &Settings) -> Result<Topology, TopologyError> {
+    // On the heap: the steps together are a large future.
+    Box::pin(apply_all(connection, settings)).await
+}
+
+async fn apply_all(connection: &Connection, settings: &Settings) -> Result<Topology, TopologyError> {
     let applier = Applier::new(connection, settings.nats.manage_topology);
     applier.stream(&StreamSpec::requests(settings)).await?;
     applier.stream(&StreamSpec::commands(settings)).await?;
     applier.stream(&StreamSpec::dead_letters(settings)).await?;
     applier.stream(&StreamSpec::runs_bucket(settings)).await?;
+    applier.stream(&StreamSpec::transcripts(settings)).await?;
     Ok(Topology {
         events: applier.stream(&StreamSpec::events(settings)).await?,
         requests: applier.consumer(&ConsumerSpec::requests(settings)).await?,
         commands: applier.consumer(&ConsumerSpec::commands()).await?,
         runs: bucket(connection).await?,
+        transcripts: objects(connection).await?,
     })
 }
 
 async fn bucket(connection: &Connection) -> Result<kv::Store, TopologyError> {
     connection.jetstream.get_key_value(subjects::RUNS_BUCKET).await.map_err(|error| {
         let what = format!("bucket {}", subjects::RUNS_BUCKET);
+        TopologyError::Unreadable { what, source: Box::new(error) }
+    })
+}
+
+async fn objects(connection: &Connection) -> Result<ObjectStore, TopologyError> {
+    connection.jetstream.get_object_store(subjects::TRANSCRIPTS_BUCKET).await.map_err(|error| {
+        let what = format!("object store {}", subjects::TRANSCRIPTS_BUCKET);
         TopologyError::Unreadable { what, source: Box::new(error) }
     })
 }

@@ -26,8 +26,9 @@ const COMMANDS_MAX_ACK_PENDING: i64 = 256;
 const DEDUP_WINDOW: Duration = Duration::from_mins(2);
 /// How long the marker of an expired key stays in the bucket, so that a watcher that was away still learns of it.
 const MARKER_TTL: Duration = Duration::from_mins(5);
-/// What the server puts before the name of a bucket to name its stream.
+/// What comes before the name of a key-value bucket (ADR-8) and of an object store (ADR-20) to name its stream.
 const BUCKET_STREAM_PREFIX: &str = "KV_";
+const OBJECTS_STREAM_PREFIX: &str = "OBJ_";
 
 /// What is asked of a stream.
 pub(super) struct StreamSpec {
@@ -42,6 +43,7 @@ enum Kind {
     Events { max_age: Duration, republish: bool },
     Kept { max_age: Duration },
     Bucket,
+    Objects { max_age: Duration },
 }
 
 impl StreamSpec {
@@ -82,6 +84,14 @@ impl StreamSpec {
         Self::new(settings, &name, vec![format!("$KV.{bucket}.>")], Kind::Bucket)
     }
 
+    pub(super) fn transcripts(settings: &Settings) -> Self {
+        let bucket = subjects::TRANSCRIPTS_BUCKET;
+        let name = format!("{OBJECTS_STREAM_PREFIX}{bucket}");
+        let subjects = vec![format!("$O.{bucket}.C.>"), format!("$O.{bucket}.M.>")];
+        let kind = Kind::Objects { max_age: Duration::from_secs(settings.events.failed_retention_seconds) };
+        Self::new(settings, &name, subjects, kind)
+    }
+
     fn new(settings: &Settings, name: &str, subjects: Vec<String>, kind: Kind) -> Self {
         Self { name: name.to_owned(), subjects, replicas: settings.nats.replicas, kind }
     }
@@ -105,6 +115,7 @@ impl StreamSpec {
             Kind::Events { max_age, republish } => events_over(base, max_age, republish),
             Kind::Kept { max_age } => kept_over(base, max_age),
             Kind::Bucket => bucket_over(base),
+            Kind::Objects { max_age } => objects_over(base, max_age),
         }
     }
 }
@@ -145,6 +156,11 @@ fn bucket_over(base: Config) -> Config {
         subject_delete_marker_ttl: Some(MARKER_TTL),
         ..base
     }
+}
+
+/// What makes a stream an object store (ADR-20). What a crash leaves behind goes with its age.
+fn objects_over(base: Config, max_age: Duration) -> Config {
+    Config { discard: DiscardPolicy::New, allow_rollup: true, allow_direct: true, ..kept_over(base, max_age) }
 }
 
 fn plain_and_per_project(subject: &str) -> Vec<String> {

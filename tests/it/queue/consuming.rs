@@ -66,23 +66,21 @@ async fn unused_slots_come_back_when_the_consumer_stops() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stopping_swallows_no_message() {
-    const ROUNDS: usize = 15;
-    const MESSAGES: usize = 40;
+    const ROUNDS: usize = 20;
+    const MESSAGES: usize = 400;
     // Redelivery of a swallowed message would take longer than anything here waits.
     let broker = Broker::with(|settings| settings.consumer.ack_wait_seconds = 300).await;
+    let publisher = broker.account.client().await;
     for round in 0..ROUNDS {
         let consuming = broker.consume(MESSAGES);
-        let stop = consuming.stop.clone();
-        let publishing = async {
-            for n in 0..MESSAGES {
-                if n == round {
-                    stop.cancel();
-                }
-                broker.publish(&format!("{round}/{n}")).await;
-            }
-        };
-        let ((), mut first) = tokio::join!(publishing, consuming.stop());
+        until(async || broker.topology.requests.get_info().await.unwrap().num_waiting == 1).await;
+        // A burst, so that messages are on their way at every moment of the stop.
+        for n in 0..MESSAGES {
+            publisher.publish("scenario.run.requested", format!("{round}/{n}").into()).await.unwrap();
+        }
+        until(async || !consuming.deliveries.is_empty()).await;
         let mut seen = HashSet::new();
+        let mut first = consuming.stop().await;
         while let Some((delivery, _slot)) = first.recv().await {
             seen.insert(text(&delivery));
             delivery.ack().await.unwrap();

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use scenario_worker::queue::{Lease, SettleError};
+use scenario_worker::events::{ProjectId, RunId, RunKey, RunStatus};
+use scenario_worker::queue::{Claim, Lease, RunStates, SettleError};
+use time::OffsetDateTime;
 
-use super::{Broker, text, within};
+use super::{Broker, text, until, within};
 use crate::support::nats::NatsServer;
 
 const ACK_WAIT_SECONDS: u64 = 2;
@@ -17,9 +19,9 @@ async fn heartbeats_keep_a_delivery_beyond_ack_wait_and_without_them_it_moves_on
     let (kept, _slot) = consuming.next().await;
     let lease = Lease::hold(&kept, broker.settings.consumer.heartbeat());
     broker.publish("let go").await;
-    let (let_go, _other_slot) = consuming.next().await;
+    let (let_go, other_slot) = consuming.next().await;
     assert_eq!(text(&let_go), "let go");
-    drop(_other_slot);
+    drop(other_slot);
     // What has no lease comes back twice while what has one does not: two times `ack_wait` are over then.
     for delivery in 2..=3 {
         let (again, slot) = consuming.next().await;
@@ -69,4 +71,25 @@ async fn settling_where_nobody_confirms_is_an_error() {
     broker.connection.jetstream.delete_stream("SCENARIO_REQUESTS").await.unwrap();
     let error = within(delivery.ack()).await.unwrap_err();
     assert!(matches!(error, SettleError::Unconfirmed { .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_and_its_ack_survive_a_broker_that_is_killed_and_comes_back() {
+    let mut server = NatsServer::start();
+    let broker = Broker::on(server.account(0), |_| {}).await;
+    broker.publish("x").await;
+    let mut consuming = broker.consume(1);
+    let (delivery, _slot) = consuming.next().await;
+    let states = RunStates::new(&broker.connection, &broker.topology);
+    let key = RunKey { project: ProjectId::parse("acme").unwrap(), run: RunId::parse("r1").unwrap() };
+    let claim = states.claim(&key, delivery.stream_sequence(), 5, OffsetDateTime::now_utc()).await.unwrap();
+    let Claim::Granted(run) = claim else { panic!("not granted: {claim:?}") };
+    server.kill_and_restart();
+    until(async || !broker.connection.is_connected()).await;
+    run.finish(RunStatus::Success, Duration::from_hours(1)).await.unwrap();
+    delivery.ack().await.unwrap();
+    assert!(matches!(states.claim(&key, 1, 5, OffsetDateTime::now_utc()).await.unwrap(), Claim::Finished));
+    let stream = broker.connection.jetstream.get_stream("SCENARIO_REQUESTS").await.unwrap();
+    assert_eq!(stream.cached_info().state.messages, 0);
+    consuming.stop().await;
 }

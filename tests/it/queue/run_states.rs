@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use scenario_worker::events::{ProjectId, RunId, RunKey, RunStatus};
+use futures::StreamExt as _;
+use scenario_worker::events::{MessageRole, ProjectId, RunId, RunKey, RunStatus};
 use scenario_worker::execution::ports::JournalError;
-use scenario_worker::execution::types::Conversation;
+use scenario_worker::execution::types::{Conversation, Message};
 use scenario_worker::queue::{Claim, ClaimedRun, RunPhase, RunState, RunStates};
 use time::OffsetDateTime;
 
 use super::{Broker, until};
 
 const MAX_ATTEMPTS: u32 = 2;
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 
 fn key() -> RunKey {
     RunKey { project: ProjectId::parse("acme").unwrap(), run: RunId::parse("r1").unwrap() }
@@ -62,8 +63,8 @@ async fn a_worker_whose_run_was_claimed_by_another_cannot_write_any_more() {
     assert!(matches!(stale.finish(RunStatus::Error, DAY).await, Err(JournalError::LeaseLost(_))));
     assert!(matches!(stale.hand_back().await, Err(JournalError::LeaseLost(_))));
     owner.finish(RunStatus::Success, DAY).await.unwrap();
-    let state = state(&states).await;
-    assert_eq!((state.phase, state.status, state.turn), (RunPhase::Finished, Some(RunStatus::Success), 3));
+    let stored = state(&states).await;
+    assert_eq!((stored.phase, stored.status, stored.turn), (RunPhase::Finished, Some(RunStatus::Success), 3));
 }
 
 #[tokio::test]
@@ -137,4 +138,28 @@ async fn a_finished_state_expires_and_the_run_id_is_free_again() {
     granted(&states).await.finish(RunStatus::Success, Duration::from_secs(1)).await.unwrap();
     until(async || states.status(&key()).await.unwrap().is_none()).await;
     assert_eq!(granted(&states).await.attempt(), 1);
+}
+
+#[tokio::test]
+async fn a_conversation_too_large_for_one_value_is_resumed_all_the_same_and_leaves_nothing() {
+    let broker = Broker::new().await;
+    let states = RunStates::new(&broker.connection, &broker.topology);
+    let line = |turn| Message {
+        turn,
+        role: MessageRole::Assistant,
+        content: "x".repeat(broker.connection.max_payload()),
+        tool_calls: Vec::new(),
+        at: OffsetDateTime::UNIX_EPOCH,
+    };
+    let objects = async || broker.topology.transcripts.list().await.unwrap().count().await;
+    let first = granted(&states).await;
+    first.checkpoint(&Conversation { messages: vec![line(1)], ..conversation(1) }).await.unwrap();
+    let said = Conversation { messages: vec![line(1), line(2)], ..conversation(2) };
+    first.checkpoint(&said).await.unwrap();
+    assert_eq!(objects().await, 1, "only the last checkpoint is kept");
+    first.hand_back().await.unwrap();
+    let second = granted(&states).await;
+    assert_eq!(second.resumed(), Some(&said));
+    second.finish(RunStatus::Success, DAY).await.unwrap();
+    assert_eq!(objects().await, 0);
 }
