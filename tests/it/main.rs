@@ -1,6 +1,5 @@
 //! Component and black-box tests, linked once. Real servers and doubles are in `tests/support/`.
 #![expect(clippy::too_many_lines, reason = "a test tells one story from start to end")]
-#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what cannot go wrong in a test fails it")]
 
 #[path = "../support/mod.rs"]

@@ -1,11 +1,11 @@
 //! Real servers and doubles that the tests share.
 
 pub(crate) mod database;
+pub(crate) mod http_agent;
 pub(crate) mod nats;
 pub(crate) mod openai;
 pub(crate) mod otlp_receiver;
 pub(crate) mod play;
 pub(crate) mod shop;
-pub(crate) mod worker;
-pub(crate) mod http_agent;
 pub(crate) mod spans;
+pub(crate) mod worker;
