@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::Settings;
+use super::{Isolation, Settings};
 use crate::events::SetId;
 
 /// Shortest `ack_wait` in seconds that leaves room for a heartbeat a second.
@@ -14,6 +14,7 @@ pub(super) fn problems(settings: &Settings) -> Vec<String> {
     positive(settings, &mut found);
     relations(settings, &mut found);
     addresses(settings, &mut found);
+    unavailable(settings, &mut found);
     if let Err(error) = SetId::parse(settings.run.default_set_id.clone()) {
         found.push(format!("`run.default_set_id`: {error}"));
     }
@@ -76,6 +77,22 @@ fn addresses(settings: &Settings, found: &mut Vec<String>) {
         if let Some(url) = url {
             check_url(name, url, &["http", "https"], found);
         }
+    }
+}
+
+/// What the contract names but this version does not do: a setting that is ignored would be a lie.
+fn unavailable(settings: &Settings, found: &mut Vec<String>) {
+    if settings.run.isolation == Isolation::Process {
+        found.push(
+            "`run.isolation` is \"process\", which this version cannot do; leave it at \"task\"".to_owned(),
+        );
+    }
+    if !settings.egress.allow_private_networks {
+        found.push(
+            "`egress.allow_private_networks` is false, which this version does not enforce; \
+             keep the worker in a network that reaches nothing private, and leave it at true"
+                .to_owned(),
+        );
     }
 }
 

@@ -19,8 +19,10 @@ use crate::queue::{
 use crate::settings::ConsumerSettings;
 use crate::telemetry::metrics::Metrics;
 
-/// How long a delivery waits that met an unavailable database or broker, before it is delivered again.
+/// How long a delivery waits that met an unavailable database or broker, for each time that it was delivered.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
+/// How long it waits at most.
+const LONGEST_RETRY_DELAY: Duration = Duration::from_mins(1);
 
 /// What the processor works with.
 pub struct ProcessorParts {
@@ -71,10 +73,11 @@ impl Processor {
         let stream_sequence = delivery.stream_sequence();
         self.parts.metrics.delivery(delivery.deliveries() > 1);
         let result = match intake::read(&delivery, &self.parts.default_set, &self.parts.metrics) {
-            Ok(request) => Box::pin(self.claim(delivery, &request)).await,
+            Ok(request) => self.claim(delivery, &request).await,
             Err(rejection) => self.bury(delivery, rejection).await,
         };
         if let Err(error) = result {
+            self.parts.metrics.unsettled_delivery();
             tracing::error!(stream_sequence, error = %chain(&error), "a delivery could not be settled; the server delivers it again");
         }
     }
@@ -92,8 +95,8 @@ impl Processor {
         let lease = Lease::hold(&delivery, self.parts.consumer.heartbeat());
         let sequence = delivery.stream_sequence();
         match self.claimed(request, sequence).await {
-            Ok(Claim::Granted(claim)) => self.play(delivery, request, claim, &lease).await,
-            Ok(Claim::AttemptsExhausted(claim)) => self.give_up(delivery, request, claim).await,
+            Ok(Claim::Granted(claim)) => Box::pin(self.play(delivery, request, claim, &lease)).await,
+            Ok(Claim::AttemptsExhausted(claim)) => Box::pin(self.give_up(delivery, request, claim)).await,
             Ok(Claim::Finished | Claim::OwnedByOther { .. }) => {
                 tracing::info!(run = %request.key, stream_sequence = sequence, "a second request for a run is acknowledged and not run");
                 Ok(delivery.ack().await?)
@@ -233,10 +236,14 @@ impl Processor {
         }
     }
 
+    /// Waits longer each time, so that an outage of many hours does not use the deliveries up.
     async fn retry_later(&self, delivery: Delivery, unavailable: Unavailable) -> Result<(), ProcessError> {
-        let (stream_sequence, seconds) = (delivery.stream_sequence(), RETRY_DELAY.as_secs());
-        tracing::warn!(stream_sequence, error = %chain(&unavailable), "a run waits {seconds} s for better times");
-        Ok(delivery.nak(Some(RETRY_DELAY)).await?)
+        let (stream_sequence, deliveries) = (delivery.stream_sequence(), delivery.deliveries());
+        let times = u32::try_from(deliveries).unwrap_or(u32::MAX);
+        let delay = RETRY_DELAY.saturating_mul(times).min(LONGEST_RETRY_DELAY);
+        let (seconds, error) = (delay.as_secs(), chain(&unavailable));
+        tracing::warn!(stream_sequence, deliveries, %error, "a run waits {seconds} s for better times");
+        Ok(delivery.nak(Some(delay)).await?)
     }
 }
 

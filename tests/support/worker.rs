@@ -13,7 +13,7 @@ use super::nats::{self, NatsAccount};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_scenario-worker");
 /// Longer than anything here may take on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A place with a broker account and a SQLite file, where the program is run.
 pub(crate) struct Place {

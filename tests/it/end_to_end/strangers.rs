@@ -83,7 +83,9 @@ pub(super) async fn publish(client: &Client, subject: &str, headers: HeaderMap, 
 
 fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    pairs.iter().for_each(|(name, value)| headers.insert(*name, *value));
+    for (name, value) in pairs {
+        headers.insert(*name, *value);
+    }
     headers
 }
 
