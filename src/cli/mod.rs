@@ -1,4 +1,4 @@
-//! One file per command; everything is wired in [`wiring`].
+//! One file per command; everything is wired in `wiring`.
 
 mod arguments;
 mod cancel;
