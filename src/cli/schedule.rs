@@ -90,7 +90,7 @@ async fn wait(
         if options.json {
             emit(outcome.as_ref())?;
         }
-        runs.remove(&outcome.scenario_run_id);
+        runs.remove(&outcome.ids.scenario_run_id);
         outcomes.push(*outcome);
     }
     Ok(outcomes)

@@ -49,8 +49,8 @@ fn show(event: &Event, options: &WatchOptions, story: &mut Story) -> Result<Opti
 
 fn batch_of(event: &Event) -> &BatchRunId {
     match event {
-        Event::Started(started) => &started.batch_run_id,
-        Event::Message(message) => &message.batch_run_id,
-        Event::Completed(completed) => &completed.batch_run_id,
+        Event::Started(started) => &started.ids.batch_run_id,
+        Event::Message(message) => &message.ids.batch_run_id,
+        Event::Completed(completed) => &completed.ids.batch_run_id,
     }
 }

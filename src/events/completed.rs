@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{BatchRunId, MessageRole, ProjectId, RunId, ScenarioId, SetId, TargetRef, ToolCall};
+use super::{MessageRole, RunIds, TargetRef, ToolCall};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,16 +159,9 @@ pub struct TranscriptMessage {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunCompleted {
-    /// The run.
-    pub scenario_run_id: RunId,
-    /// Its project.
-    pub project_id: ProjectId,
-    /// The scenario that was played.
-    pub scenario_id: ScenarioId,
-    /// The batch.
-    pub batch_run_id: BatchRunId,
-    /// The set.
-    pub set_id: SetId,
+    /// Which run it is about.
+    #[serde(flatten)]
+    pub ids: RunIds,
     /// The agent under test.
     pub target: TargetRef,
     /// How it ended.

@@ -22,7 +22,7 @@ pub use dead_letter::{DeadLetter, DeadLetterCode};
 pub use ids::{
     BatchRunId, InvalidId, MAX_ID_CHARS, ProjectId, ReferenceId, RunId, RunKey, ScenarioId, SetId, TargetType,
 };
-pub use progress::{MessageRole, RunMessage, RunStarted, ScenarioSummary, ToolCall};
+pub use progress::{MessageRole, RunIds, RunMessage, RunStarted, ScenarioSummary, ToolCall};
 pub use receipt::{Receipt, ReceiptError};
 pub use request::{
     MAX_TIMEOUT_SECONDS, MAX_TURNS_LIMIT, ModelOverrides, RequestIdentity, RequestPayload, RequestRejection,

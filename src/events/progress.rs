@@ -4,7 +4,31 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::{BatchRunId, ProjectId, RunId, ScenarioId, SetId, TargetRef};
+use super::{BatchRunId, ProjectId, RunId, RunKey, ScenarioId, SetId, TargetRef};
+
+/// Which run an event is about: the ids that every event begins with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunIds {
+    /// The run.
+    pub scenario_run_id: RunId,
+    /// Its project.
+    pub project_id: ProjectId,
+    /// The scenario that is played.
+    pub scenario_id: ScenarioId,
+    /// The batch.
+    pub batch_run_id: BatchRunId,
+    /// The set.
+    pub set_id: SetId,
+}
+
+impl RunIds {
+    /// Project and run id.
+    #[must_use]
+    pub fn key(&self) -> RunKey {
+        RunKey { project: self.project_id.clone(), run: self.scenario_run_id.clone() }
+    }
+}
 
 /// Who said a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,16 +78,9 @@ pub struct ScenarioSummary {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunStarted {
-    /// The run.
-    pub scenario_run_id: RunId,
-    /// Its project.
-    pub project_id: ProjectId,
-    /// The scenario that is played.
-    pub scenario_id: ScenarioId,
-    /// The batch.
-    pub batch_run_id: BatchRunId,
-    /// The set.
-    pub set_id: SetId,
+    /// Which run it is about.
+    #[serde(flatten)]
+    pub ids: RunIds,
     /// The agent under test.
     pub target: TargetRef,
     /// Name and labels of the scenario.
@@ -81,16 +98,9 @@ pub struct RunStarted {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunMessage {
-    /// The run.
-    pub scenario_run_id: RunId,
-    /// Its project.
-    pub project_id: ProjectId,
-    /// The scenario that is played.
-    pub scenario_id: ScenarioId,
-    /// The batch.
-    pub batch_run_id: BatchRunId,
-    /// The set.
-    pub set_id: SetId,
+    /// Which run it is about.
+    #[serde(flatten)]
+    pub ids: RunIds,
     /// Position in the transcript, from 0.
     pub index: u32,
     /// Turn, from 1.

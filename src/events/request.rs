@@ -9,7 +9,7 @@ use super::{
     BatchRunId, DeadLetterCode, InvalidId, ProjectId, ReferenceId, RunId, RunKey, ScenarioId, SetId,
     TargetType,
 };
-use super::{TraceContext, subjects};
+use super::{RunIds, TraceContext, subjects};
 
 /// The most turns that a request may ask for.
 pub const MAX_TURNS_LIMIT: u32 = 100;
@@ -145,6 +145,20 @@ pub struct RunRequest {
     pub trace_context_mode: TraceContextMode,
     /// The request's own trace context, if it had a valid one.
     pub parent: Option<TraceContext>,
+}
+
+impl RunRequest {
+    /// The ids that the run's events begin with.
+    #[must_use]
+    pub fn ids(&self) -> RunIds {
+        RunIds {
+            scenario_run_id: self.key.run.clone(),
+            project_id: self.key.project.clone(),
+            scenario_id: self.scenario_id.clone(),
+            batch_run_id: self.batch_run_id.clone(),
+            set_id: self.set_id.clone(),
+        }
+    }
 }
 
 impl RequestPayload {

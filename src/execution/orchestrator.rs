@@ -278,11 +278,7 @@ fn trace_spec(
 fn started_event(stage: &Stage<'_>, conversation: &Conversation) -> RunStarted {
     let &Stage { request, plan, note, context, .. } = stage;
     RunStarted {
-        scenario_run_id: request.key.run.clone(),
-        project_id: request.key.project.clone(),
-        scenario_id: request.scenario_id.clone(),
-        batch_run_id: request.batch_run_id.clone(),
-        set_id: request.set_id.clone(),
+        ids: request.ids(),
         target: request.target.clone(),
         scenario: ScenarioSummary { name: plan.scenario.name.clone(), labels: plan.scenario.labels.clone() },
         attempt: context.attempt,

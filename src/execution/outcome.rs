@@ -97,11 +97,7 @@ pub(super) fn assemble(ending: Ending, around: Circumstances<'_>) -> RunComplete
         wanted.map(|c| c.text.clone()).collect()
     };
     RunCompleted {
-        scenario_run_id: request.key.run.clone(),
-        project_id: request.key.project.clone(),
-        scenario_id: request.scenario_id.clone(),
-        batch_run_id: request.batch_run_id.clone(),
-        set_id: request.set_id.clone(),
+        ids: request.ids(),
         target: request.target.clone(),
         status,
         success: status == RunStatus::Success,

@@ -92,8 +92,8 @@ impl EventPublisher {
         event: &RunStarted,
         trace: Option<&TraceContext>,
     ) -> Result<Published, PublishError> {
-        let key = RunKey { project: event.project_id.clone(), run: event.scenario_run_id.clone() };
-        let mut headers = headers::event(&key, &event.batch_run_id, EventKind::Started.as_str(), trace);
+        let key = event.ids.key();
+        let mut headers = headers::event(&key, &event.ids.batch_run_id, EventKind::Started.as_str(), trace);
         set_ttl(&mut headers, self.retention.progress_retention_seconds);
         let subject = subjects::event(&key, EventKind::Started);
         self.send(&Outgoing { payload: encode(&subject, event)?, subject, headers }).await
@@ -108,9 +108,9 @@ impl EventPublisher {
         event: &RunMessage,
         trace: Option<&TraceContext>,
     ) -> Result<Published, PublishError> {
-        let key = RunKey { project: event.project_id.clone(), run: event.scenario_run_id.clone() };
+        let key = event.ids.key();
         let id = format!("{}:{}", EventKind::Message.as_str(), event.index);
-        let mut headers = headers::event(&key, &event.batch_run_id, &id, trace);
+        let mut headers = headers::event(&key, &event.ids.batch_run_id, &id, trace);
         set_ttl(&mut headers, self.retention.progress_retention_seconds);
         let subject = subjects::event(&key, EventKind::Message);
         let outgoing = Outgoing { payload: encode(&subject, event)?, subject, headers };
@@ -127,8 +127,8 @@ impl EventPublisher {
         event: &RunCompleted,
         trace: Option<&TraceContext>,
     ) -> Result<Published, PublishError> {
-        let key = RunKey { project: event.project_id.clone(), run: event.scenario_run_id.clone() };
-        let mut headers = headers::event(&key, &event.batch_run_id, EventKind::Completed.as_str(), trace);
+        let key = event.ids.key();
+        let mut headers = headers::event(&key, &event.ids.batch_run_id, EventKind::Completed.as_str(), trace);
         headers.insert(HEADER_EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
         set_ttl(&mut headers, self.outcome_retention(event.status).as_secs());
         let subject = subjects::event(&key, EventKind::Completed);

@@ -37,11 +37,7 @@ impl<'a> DurableJournal<'a> {
 
     fn event(&self, index: u32, message: &Message, trace: &TraceNote) -> RunMessage {
         RunMessage {
-            scenario_run_id: self.request.key.run.clone(),
-            project_id: self.request.key.project.clone(),
-            scenario_id: self.request.scenario_id.clone(),
-            batch_run_id: self.request.batch_run_id.clone(),
-            set_id: self.request.set_id.clone(),
+            ids: self.request.ids(),
             index,
             turn: message.turn,
             role: message.role,

@@ -182,11 +182,11 @@ impl Processor {
             Published::Stored => self.report(&completed),
             Published::AlreadyThere => {
                 self.parts.metrics.outcome_conflict();
-                tracing::warn!(run = %completed.scenario_run_id, "the run had an outcome already; this one is dropped");
+                tracing::warn!(run = %completed.ids.scenario_run_id, "the run had an outcome already; this one is dropped");
             }
         }
         if let Err(error) = claim.finish(completed.status, self.parts.publisher.state_retention()).await {
-            tracing::warn!(run = %completed.scenario_run_id, %error, "the outcome is published, but the run's state does not say so yet");
+            tracing::warn!(run = %completed.ids.scenario_run_id, %error, "the outcome is published, but the run's state does not say so yet");
         }
         Ok(delivery.ack().await?)
     }
@@ -194,9 +194,9 @@ impl Processor {
     fn report(&self, completed: &RunCompleted) {
         self.parts.metrics.outcome(completed.status, Duration::from_millis(completed.duration_ms));
         tracing::info!(
-            project = %completed.project_id,
-            run = %completed.scenario_run_id,
-            scenario = %completed.scenario_id,
+            project = %completed.ids.project_id,
+            run = %completed.ids.scenario_run_id,
+            scenario = %completed.ids.scenario_id,
             status = ?completed.status,
             error.code = completed.error.as_ref().map(|error| error.code.as_str()),
             turns = completed.turns,

@@ -81,9 +81,10 @@ async fn follow(
 /// Shows what came of it; true if everything is as it should be.
 fn review(outcomes: &[RunCompleted], traces: &Traces) -> bool {
     say(format_args!("\n{}\n{}", styled(HEADING, "Outcomes"), table(outcomes)));
-    if let Some(outcome) = outcomes.iter().find(|outcome| outcome.scenario_id.as_str() == program::TRACED) {
+    if let Some(outcome) = outcomes.iter().find(|outcome| outcome.ids.scenario_id.as_str() == program::TRACED)
+    {
         let heading =
-            format_args!("The trace of {}, as the tenant's endpoint received it", outcome.scenario_id);
+            format_args!("The trace of {}, as the tenant's endpoint received it", outcome.ids.scenario_id);
         say(format_args!("\n{}\n{}", styled(HEADING, heading), tree(&traces.of(outcome))));
     }
     let mut surprises: Vec<String> =

@@ -49,7 +49,7 @@ impl Rehearsal {
 
     /// What is not as it should be, if something is not.
     pub(super) fn surprise(&self, outcomes: &[RunCompleted]) -> Option<String> {
-        let outcome = outcomes.iter().find(|outcome| outcome.scenario_id.as_str() == self.scenario);
+        let outcome = outcomes.iter().find(|outcome| outcome.ids.scenario_id.as_str() == self.scenario);
         let Some(outcome) = outcome else { return Some(format!("{} has no outcome", self.scenario)) };
         let (expected, came) = (self.expected, outcome.status);
         (came != expected).then(|| {

@@ -44,7 +44,7 @@ impl Traces {
         let (receipt, received) = (&outcome.telemetry, self.of(outcome).len() as u64);
         let is_whole = receipt.spans > 0 && receipt.exported == receipt.spans && received == receipt.spans;
         (!is_whole).then(|| {
-            let (id, made, exported) = (&outcome.scenario_id, receipt.spans, receipt.exported);
+            let (id, made, exported) = (&outcome.ids.scenario_id, receipt.spans, receipt.exported);
             let error = receipt.error.as_deref().unwrap_or("no error");
             format!(
                 "the trace of {id}: {made} spans made, {exported} exported, {received} received ({error})"

@@ -16,7 +16,7 @@ pub(crate) fn table(outcomes: &[RunCompleted]) -> String {
     table.set_header(["scenario", "status", "turns", "time", "criteria"]);
     for outcome in outcomes {
         table.add_row([
-            outcome.scenario_id.to_string(),
+            outcome.ids.scenario_id.to_string(),
             status(outcome.status).to_owned(),
             outcome.turns.to_string(),
             seconds(outcome.duration_ms),

@@ -42,9 +42,9 @@ impl Story {
 
     fn begins(&mut self, started: &RunStarted) -> String {
         let colour = COLOURS[self.names.len() % COLOURS.len()].on_default();
-        self.names.insert(started.scenario_run_id.clone(), (started.scenario.name.clone(), colour));
+        self.names.insert(started.ids.scenario_run_id.clone(), (started.scenario.name.clone(), colour));
         let target = format!("{}:{}", started.target.kind, started.target.reference_id);
-        self.line(&started.scenario_run_id, "▶", DIM, &format!("begins, against {target}"))
+        self.line(&started.ids.scenario_run_id, "▶", DIM, &format!("begins, against {target}"))
     }
 
     fn says(&self, message: &RunMessage) -> String {
@@ -53,7 +53,7 @@ impl Story {
             MessageRole::Assistant => ("agent", Style::new().bold()),
             MessageRole::Tool => ("tool", DIM),
         };
-        self.line(&message.scenario_run_id, speaker, style, &message.content)
+        self.line(&message.ids.scenario_run_id, speaker, style, &message.content)
     }
 
     fn ends(&self, completed: &RunCompleted) -> String {
@@ -64,7 +64,7 @@ impl Story {
             RunStatus::Cancelled => ("■", WARN),
         };
         let status = format!("{:?}", completed.status).to_uppercase();
-        self.line(&completed.scenario_run_id, mark, style, &format!("{status}: {}", completed.reasoning))
+        self.line(&completed.ids.scenario_run_id, mark, style, &format!("{status}: {}", completed.reasoning))
     }
 
     fn line(&self, run: &RunId, speaker: &str, style: Style, text: &str) -> String {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{transcript, verdict};
-use crate::events::{Attribution, CriterionStatus, TokenUsage, Verdict};
+use crate::events::{Attribution, TokenUsage, Verdict};
 use crate::execution::chat::{chat_in_span, usage_of};
 use crate::execution::failure::{RunFailure, code};
 use crate::execution::ports::{ChatModel, RunSpan};
@@ -157,28 +157,5 @@ fn arguments_of(reply: &ChatReply, tool: &str) -> Option<Value> {
     let called = reply.tool_calls.iter().find(|call| call.name == tool).map(|call| call.arguments.clone());
     let written = || serde_json::from_str::<Value>(reply.content.trim()).ok();
     let is_answer = |value: &Value| value.is_object();
-    called.map(unwrap_json_text).filter(is_answer).or_else(|| written().filter(is_answer))
-}
-
-/// Some servers send an object as the JSON text of it.
-pub(super) fn unwrap_json_text(value: Value) -> Value {
-    match value.as_str().map(serde_json::from_str::<Value>) {
-        Some(Ok(inner)) => inner,
-        _ => value,
-    }
-}
-
-/// The status that a word stands for; models mix their vocabularies.
-pub(super) fn status_of(value: &Value) -> Option<CriterionStatus> {
-    let word = match value {
-        Value::Bool(true) => "met".to_owned(),
-        Value::Bool(false) => "unmet".to_owned(),
-        other => other.as_str()?.trim().to_lowercase(),
-    };
-    match word.as_str() {
-        "met" | "passed" | "pass" | "true" => Some(CriterionStatus::Met),
-        "unmet" | "failed" | "fail" | "false" => Some(CriterionStatus::Unmet),
-        "inconclusive" => Some(CriterionStatus::Inconclusive),
-        _ => None,
-    }
+    called.map(verdict::unwrap_json_text).filter(is_answer).or_else(|| written().filter(is_answer))
 }

@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value, json};
 
-use super::judge::{status_of, unwrap_json_text};
 use crate::events::{CriterionResult, CriterionStatus};
 use crate::execution::types::judging::{
     CRITERIA_FIELD, REASONING_FIELD, REQUIREMENT_FIELD, STATUS_FIELD, VERDICT_TOOL,
@@ -72,6 +71,29 @@ fn result(criterion: &Criterion, given: Option<&Value>) -> CriterionResult {
 fn summarize(results: &[CriterionResult]) -> String {
     let met = results.iter().filter(|r| r.status == CriterionStatus::Met).count();
     format!("{met} of {} criteria are met.", results.len())
+}
+
+/// Some servers send an object as the JSON text of it.
+pub(super) fn unwrap_json_text(value: Value) -> Value {
+    match value.as_str().map(serde_json::from_str::<Value>) {
+        Some(Ok(inner)) => inner,
+        _ => value,
+    }
+}
+
+/// The status that a word stands for; models mix their vocabularies.
+fn status_of(value: &Value) -> Option<CriterionStatus> {
+    let word = match value {
+        Value::Bool(true) => "met".to_owned(),
+        Value::Bool(false) => "unmet".to_owned(),
+        other => other.as_str()?.trim().to_lowercase(),
+    };
+    match word.as_str() {
+        "met" | "passed" | "pass" | "true" => Some(CriterionStatus::Met),
+        "unmet" | "failed" | "fail" | "false" => Some(CriterionStatus::Unmet),
+        "inconclusive" => Some(CriterionStatus::Inconclusive),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ fn completed(status: RunStatus) -> RunCompleted {
 
 fn key() -> RunKey {
     let event = started();
-    RunKey { project: event.project_id, run: event.scenario_run_id }
+    event.ids.key()
 }
 
 fn publisher(broker: &Broker) -> EventPublisher {
