@@ -17,7 +17,7 @@ use crate::queue::{
     Cancellations, Connection, Consumer, DeadLetters, EventPublisher, RunStates, Scheduler,
     connect as connect_to, topology,
 };
-use crate::settings::{RunSettings, Settings};
+use crate::settings::Settings;
 use crate::store::{AgentCheck, Store};
 use crate::telemetry::export::OtlpSender;
 use crate::telemetry::metrics::Metrics;
@@ -77,8 +77,14 @@ fn targets(store: &Arc<Store>, models: &Arc<Factory>) -> Result<Registry, CliErr
 }
 
 fn plan_defaults(settings: &Settings) -> PlanDefaults {
-    let RunSettings { max_turns, default_model, .. } = &settings.run;
-    PlanDefaults { max_turns: *max_turns, timeout: settings.run.timeout(), model: default_model.clone() }
+    let run = &settings.run;
+    PlanDefaults {
+        max_turns: run.max_turns,
+        timeout: run.timeout(),
+        stall_timeout: run.stall_timeout(),
+        judge_on_timeout: run.judge_on_timeout,
+        model: run.default_model.clone(),
+    }
 }
 
 /// Connects to the broker.
@@ -105,6 +111,7 @@ pub(super) async fn service(
         dead_letters: DeadLetters::new(connection),
         cancellations: cancellations.clone(),
         consumer: settings.consumer.clone(),
+        stall_timeout: settings.run.stall_timeout(),
         default_set: default_set(settings)?,
         metrics: metrics.clone(),
     };

@@ -38,6 +38,10 @@ pub mod code {
     pub const TRANSCRIPT_TOO_LARGE: &str = "transcript_too_large";
     /// The run took longer than it may.
     pub const EXECUTION_TIMEOUT: &str = "execution_timeout";
+    /// The run finished no step for too long.
+    pub const EXECUTION_STALLED: &str = "execution_stalled";
+    /// A call of the target was under way when its worker was lost, and the definition forbids to make it again.
+    pub const TARGET_CALL_UNKNOWN: &str = "target_call_unknown";
     /// The worker has a bug.
     pub const WORKER_PANIC: &str = "worker_panic";
     /// The run's execution was lost too often.

@@ -11,4 +11,5 @@ pub mod planner;
 pub mod ports;
 pub mod signals;
 mod simulation;
+mod supervision;
 pub mod types;

@@ -20,6 +20,10 @@ pub struct PlanDefaults {
     pub max_turns: u32,
     /// Time for the whole run.
     pub timeout: Duration,
+    /// A run that finishes no step for this long is given up.
+    pub stall_timeout: Duration,
+    /// Whether a run that took too long is judged on what it has.
+    pub judge_on_timeout: bool,
     /// The model of a project that has no default, as `provider/model`.
     pub model: Option<String>,
 }
@@ -33,6 +37,10 @@ pub struct Limits {
     pub min_turns: u32,
     /// Time for the whole run.
     pub timeout: Duration,
+    /// A run that finishes no step for this long is given up.
+    pub stall_timeout: Duration,
+    /// Whether a run that took too long is judged on what it has.
+    pub judge_on_timeout: bool,
 }
 
 /// Everything that a run needs, resolved.
@@ -109,7 +117,9 @@ impl Planner {
             return Err(RunFailure::definition(code::INVALID_TURNS, message)
                 .with_hint("Set both in the request, or both in the scenario."));
         }
-        Ok(Limits { max_turns, min_turns, timeout: request.timeout.unwrap_or(self.defaults.timeout) })
+        let PlanDefaults { stall_timeout, judge_on_timeout, .. } = self.defaults;
+        let timeout = request.timeout.unwrap_or(self.defaults.timeout);
+        Ok(Limits { max_turns, min_turns, timeout, stall_timeout, judge_on_timeout })
     }
 
     async fn model(

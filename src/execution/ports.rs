@@ -94,9 +94,24 @@ pub struct TargetReply {
     pub usage: TokenUsage,
 }
 
+/// What to do about a call that was under way when its worker was lost: nobody knows whether it did its work.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnUnknown {
+    /// Make it again, under the same idempotency key.
+    #[default]
+    Retry,
+    /// Give the run up.
+    Fail,
+}
+
 /// The agent under test.
 #[async_trait]
 pub trait TargetAdapter: Send + Sync {
+    /// What to do about a call whose end is unknown.
+    fn on_unknown(&self) -> OnUnknown {
+        OnUnknown::default()
+    }
+
     /// Lets the agent answer the customer's last line.
     ///
     /// # Errors

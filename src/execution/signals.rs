@@ -1,7 +1,9 @@
 //! Telling a run to stop, and why.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Why a run is told to stop.
@@ -13,6 +15,36 @@ pub enum StopReason {
     LeaseLost,
     /// This worker stops: the run goes on elsewhere.
     HandBack,
+}
+
+/// When a run last got on. Shared by whoever plays it and whoever watches that it does not stall.
+#[derive(Debug, Clone)]
+pub struct Progress(Arc<Mutex<Instant>>);
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+}
+
+impl Progress {
+    /// The run got on just now.
+    pub fn touch(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// How long ago the run last got on.
+    #[must_use]
+    pub fn idle(&self) -> Duration {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    /// Waits until the run has not got on for `limit`.
+    pub async fn stalled(&self, limit: Duration) {
+        while let Some(left) = limit.checked_sub(self.idle()).filter(|left| !left.is_zero()) {
+            tokio::time::sleep(left).await;
+        }
+    }
 }
 
 /// The stop signal of one run. The first reason counts.

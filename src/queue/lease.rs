@@ -80,15 +80,21 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Starts the heartbeats of `delivery`, one every `heartbeat`.
+    /// Starts the heartbeats of `delivery`, one every `heartbeat`, for as long as `is_alive` says so: what is stuck must
+    /// not be kept for ever by a task that is not.
     #[must_use]
-    pub fn hold(delivery: &Delivery, heartbeat: Duration) -> Self {
+    pub fn hold(
+        delivery: &Delivery,
+        heartbeat: Duration,
+        is_alive: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
         let lost = CancellationToken::new();
         let keeper = Keeper {
             clock: Arc::clone(delivery.clock()),
             confirmer: delivery.confirmer(),
             sequence: delivery.stream_sequence(),
             heartbeat,
+            is_alive: Box::new(is_alive),
         };
         let task = tokio::spawn(keeper.run(lost.clone()));
         Self { lost, task }
@@ -112,6 +118,7 @@ struct Keeper {
     confirmer: Confirmer,
     sequence: u64,
     heartbeat: Duration,
+    is_alive: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl Keeper {
@@ -120,11 +127,15 @@ impl Keeper {
         while let Some(left) = self.clock.remaining(Instant::now()) {
             // Each pause begins when the beat before is over, so a slow server does not get a burst.
             tokio::time::sleep(wait.min(left)).await;
+            if !(self.is_alive)() {
+                break;
+            }
             wait = if self.beat().await { jittered(self.heartbeat) } else { self.heartbeat / RETRY_SPEEDUP };
         }
         warn!(
             nats.stream_sequence = self.sequence,
-            "the lease of a delivery is over: the server confirmed no heartbeat in time"
+            is_alive = (self.is_alive)(),
+            "the lease of a delivery is over: what holds it is stuck, or the server confirmed no heartbeat in time"
         );
         lost.cancel();
     }

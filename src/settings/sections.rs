@@ -16,6 +16,7 @@ const CONSUMER_PULL_EXPIRES_SECONDS: u64 = 10;
 const WORKER_CONCURRENCY: usize = 64;
 const WORKER_DRAIN_SECONDS: u64 = 25;
 const RUN_TIMEOUT_SECONDS: u64 = 900;
+const RUN_STALL_TIMEOUT_SECONDS: u64 = 600;
 const RUN_MAX_TURNS: u32 = 10;
 const RUN_DEFAULT_SET_ID: &str = "default";
 const EVENTS_COMPLETED_RETENTION_SECONDS: u64 = 259_200;
@@ -128,6 +129,10 @@ pub enum Isolation {
 pub struct RunSettings {
     /// Time for a run that asks for none.
     pub timeout_seconds: u64,
+    /// A run that finishes no step for this long is given up.
+    pub stall_timeout_seconds: u64,
+    /// Whether a run that took too long is judged on what it has.
+    pub judge_on_timeout: bool,
     /// Turns of a run whose request and scenario ask for none.
     pub max_turns: u32,
     /// The set of a run that names none.
@@ -246,6 +251,8 @@ impl Default for RunSettings {
     fn default() -> Self {
         Self {
             timeout_seconds: RUN_TIMEOUT_SECONDS,
+            stall_timeout_seconds: RUN_STALL_TIMEOUT_SECONDS,
+            judge_on_timeout: true,
             max_turns: RUN_MAX_TURNS,
             default_set_id: RUN_DEFAULT_SET_ID.to_owned(),
             default_model: None,
@@ -328,6 +335,14 @@ impl RunSettings {
     #[must_use]
     pub fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout_seconds)
+    }
+}
+
+impl RunSettings {
+    /// A run that finishes no step for this long is given up.
+    #[must_use]
+    pub fn stall_timeout(&self) -> Duration {
+        Duration::from_secs(self.stall_timeout_seconds)
     }
 }
 

@@ -30,6 +30,7 @@ fn positive(settings: &Settings, found: &mut Vec<String>) {
         ("consumer.pull_expires_seconds", consumer.pull_expires_seconds),
         ("worker.concurrency", settings.worker.concurrency as u64),
         ("run.timeout_seconds", settings.run.timeout_seconds),
+        ("run.stall_timeout_seconds", settings.run.stall_timeout_seconds),
         ("run.max_turns", u64::from(settings.run.max_turns)),
         ("events.completed_retention_seconds", events.completed_retention_seconds),
         ("events.progress_retention_seconds", events.progress_retention_seconds),

@@ -11,7 +11,7 @@ use super::stopping::StopSources;
 use crate::events::{Attribution, RequestRejection, RunCompleted, RunRequest, SetId, TraceContext};
 use crate::execution::failure::{RunFailure, Unavailable, code};
 use crate::execution::orchestrator::{Interruption, Orchestrator, RunContext, RunEnd};
-use crate::execution::signals::StopSignal;
+use crate::execution::signals::{Progress, StopSignal};
 use crate::queue::{
     Cancellations, Claim, ClaimedRun, DeadLetters, Delivery, EventPublisher, Lease, PublishError, Published,
     RunStates, SettleError,
@@ -23,6 +23,9 @@ use crate::telemetry::metrics::Metrics;
 const RETRY_DELAY: Duration = Duration::from_secs(5);
 /// How long it waits at most.
 const LONGEST_RETRY_DELAY: Duration = Duration::from_mins(1);
+
+/// Time beyond the stall timeout in which a run that stalled has to report so: telemetry, outcome, acknowledgement.
+const STALL_GRACE: Duration = Duration::from_mins(2);
 
 /// What the processor works with.
 pub struct ProcessorParts {
@@ -38,10 +41,18 @@ pub struct ProcessorParts {
     pub cancellations: Cancellations,
     /// Timing of leases, and how often a run may be lost.
     pub consumer: ConsumerSettings,
+    /// A run that finishes no step for this long is given up.
+    pub stall_timeout: Duration,
     /// The set of a run that names none.
     pub default_set: SetId,
     /// What is counted.
     pub metrics: Metrics,
+}
+
+/// What keeps a run this worker's.
+struct Hold {
+    lease: Lease,
+    progress: Progress,
 }
 
 /// Processes deliveries, any number at once.
@@ -92,10 +103,13 @@ impl Processor {
 
     /// Takes the run if it is to be had. Its lease is kept from here on.
     async fn claim(&self, delivery: Delivery, request: &Arc<RunRequest>) -> Result<(), ProcessError> {
-        let lease = Lease::hold(&delivery, self.parts.consumer.heartbeat());
+        let progress = Progress::default();
+        let lease = self.hold(&delivery, &progress);
         let sequence = delivery.stream_sequence();
         match self.claimed(request, sequence).await {
-            Ok(Claim::Granted(claim)) => Box::pin(self.play(delivery, request, claim, &lease)).await,
+            Ok(Claim::Granted(claim)) => {
+                Box::pin(self.play(delivery, request, claim, &Hold { lease, progress })).await
+            }
             Ok(Claim::AttemptsExhausted(claim)) => Box::pin(self.give_up(delivery, request, claim)).await,
             Ok(Claim::Finished | Claim::OwnedByOther { .. }) => {
                 tracing::info!(run = %request.key, stream_sequence = sequence, "a second request for a run is acknowledged and not run");
@@ -103,6 +117,12 @@ impl Processor {
             }
             Err(unavailable) => self.retry_later(delivery, unavailable).await,
         }
+    }
+
+    /// A run that is stuck so hard that its own stall clock does not end it loses its heartbeat on purpose.
+    fn hold(&self, delivery: &Delivery, progress: &Progress) -> Lease {
+        let (progress, limit) = (progress.clone(), self.parts.stall_timeout + STALL_GRACE);
+        Lease::hold(delivery, self.parts.consumer.heartbeat(), move || progress.idle() < limit)
     }
 
     /// The state of a run may have expired while its outcome is still there: finished is final.
@@ -119,10 +139,10 @@ impl Processor {
         delivery: Delivery,
         request: &Arc<RunRequest>,
         claim: ClaimedRun,
-        lease: &Lease,
+        hold: &Hold,
     ) -> Result<(), ProcessError> {
         let in_flight = self.parts.metrics.run_in_flight();
-        let end = self.orchestrate(request, &claim, lease).await;
+        let end = self.orchestrate(request, &claim, hold).await;
         drop(in_flight);
         match end.unwrap_or_else(|unavailable| RunEnd::Interrupted(unavailable.into())) {
             RunEnd::Outcome { completed, context } => {
@@ -136,14 +156,15 @@ impl Processor {
         &self,
         request: &Arc<RunRequest>,
         claim: &ClaimedRun,
-        lease: &Lease,
+        hold: &Hold,
     ) -> Result<RunEnd, Unavailable> {
         let cancel = self.parts.cancellations.token(&request.key, &request.batch_run_id).await?;
-        let (lease_lost, cancelled, hand_back) = (lease.lost(), cancel.token(), self.hand_back.clone());
+        let (lease_lost, cancelled, hand_back) = (hold.lease.lost(), cancel.token(), self.hand_back.clone());
         let journal = DurableJournal::open(request, claim, &self.parts.publisher).await?;
         let sources = StopSources { lease_lost, cancelled, hand_back };
         let (stop, resumed) = (StopSignal::default(), claim.resumed().cloned());
-        let context = RunContext { attempt: claim.attempt(), resumed, journal: &journal, stop: &stop };
+        let (attempt, progress) = (claim.attempt(), hold.progress.clone());
+        let context = RunContext { attempt, resumed, journal: &journal, stop: &stop, progress };
         tokio::select! {
             // First, so that a run which was cancelled while it was queued never begins.
             biased;

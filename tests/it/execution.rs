@@ -4,8 +4,9 @@ use serde_json::json;
 
 use scenario_worker::events::{Attribution, RunCompleted, RunStatus, TelemetryReceipt, Verdict};
 use scenario_worker::execution::orchestrator::{Interruption, RunEnd};
+use scenario_worker::execution::ports::OnUnknown;
 use scenario_worker::execution::signals::StopReason;
-use scenario_worker::execution::types::SpanEnd;
+use scenario_worker::execution::types::{Conversation, SpanEnd};
 
 use crate::support::play::{Agent, Stage, project, request, scenario, target};
 
@@ -227,21 +228,75 @@ async fn a_failed_export_is_in_the_outcome_and_leaves_the_verdict_alone() {
 
 #[tokio::test]
 async fn a_resumed_run_goes_on_at_its_next_step() {
-    let first = Stage { agent: Agent::Hangs, ..Stage::default() };
-    let (stop, record) = (first.stop.clone(), first.record.clone());
+    let resumed = interrupted_while_the_agent_is_asked(OnUnknown::Retry).await;
+    let second = Stage { resumed, ..Stage::default() };
+    let record = second.record.clone();
+    let outcome = play(second).await;
+    assert_eq!((outcome.status, outcome.messages.unwrap().len()), (RunStatus::Success, 2));
+    assert_eq!(outcome.usage.user_simulator.calls, 1, "the customer's line is not paid for again");
+    assert!(record.started.lock().unwrap().is_empty(), "a resumed run does not start again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_times_out_is_judged_on_what_it_has_and_says_so() {
+    let stage = Stage { agent: Agent::SaysOnce("I am sorry"), verdict_in_turn: 2, ..Stage::default() };
+    let outcome = outcome(stage.play(&request(&json!({ "timeoutSeconds": 5 }))).await);
+    assert_eq!((outcome.status, outcome.verdict), (RunStatus::Success, Some(Verdict::Success)));
+    assert_eq!(outcome.reasoning, "Scenario execution timed out. All in all.");
+    assert_eq!((outcome.turns, outcome.messages.unwrap().len()), (2, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_may_not_be_judged_late_ends_as_an_error() {
+    let agent = Agent::SaysOnce("I am sorry");
+    let stage = Stage { agent, verdict_in_turn: 2, judge_on_timeout: false, ..Stage::default() };
+    let outcome = outcome(stage.play(&request(&json!({ "timeoutSeconds": 5 }))).await);
+    assert_eq!(
+        (outcome.status, outcome.reasoning.as_str()),
+        (RunStatus::Error, "Scenario execution timed out")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_finishes_no_step_is_given_up() {
+    let stage = Stage { agent: Agent::Hangs, ..Stage::default() };
+    let record = stage.record.clone();
+    let outcome = outcome(stage.play(&request(&json!({ "timeoutSeconds": 86_400 }))).await);
+    let error = outcome.error.unwrap();
+    assert_eq!((error.code.as_str(), error.attributed_to), ("execution_stalled", Attribution::Target));
+    assert_eq!(record.finished.lock().unwrap().len(), 1);
+}
+
+/// Plays until the agent is asked, then hands the run back, and returns where it stood.
+async fn interrupted_while_the_agent_is_asked(on_unknown: OnUnknown) -> Option<Conversation> {
+    let stage = Stage { agent: Agent::Hangs, on_unknown, ..Stage::default() };
+    let (stop, record) = (stage.stop.clone(), stage.record.clone());
     let asked = request(&json!({}));
+    let is_asked = |conversation: &Option<Conversation>| {
+        let ready = |c: &Conversation| on_unknown == OnUnknown::Retry || c.target_call_open;
+        conversation.as_ref().is_some_and(ready)
+    };
     let hand_back = async {
-        while record.conversation.lock().unwrap().is_none() {
+        while !is_asked(&record.conversation.lock().unwrap()) {
             tokio::task::yield_now().await;
         }
         stop.stop(StopReason::HandBack);
     };
-    tokio::join!(first.play(&asked), hand_back);
-    let resumed = record.conversation.lock().unwrap().clone();
-    let second = Stage { resumed, ..Stage::default() };
-    let record = second.record.clone();
-    let outcome = outcome(second.play(&asked).await);
+    tokio::join!(stage.play(&asked), hand_back);
+    record.conversation.lock().unwrap().take()
+}
+
+#[tokio::test]
+async fn a_call_that_must_not_be_made_twice_ends_the_run_when_its_end_is_unknown() {
+    let resumed = interrupted_while_the_agent_is_asked(OnUnknown::Fail).await;
+    let outcome = play(Stage { resumed, on_unknown: OnUnknown::Fail, ..Stage::default() }).await;
+    assert_eq!(outcome.error.unwrap().code, "target_call_unknown");
+    assert_eq!(outcome.usage.target.calls, 0, "the agent is not asked again");
+}
+
+#[tokio::test]
+async fn a_call_that_may_be_made_twice_is_made_again() {
+    let resumed = interrupted_while_the_agent_is_asked(OnUnknown::Retry).await;
+    let outcome = play(Stage { resumed, ..Stage::default() }).await;
     assert_eq!((outcome.status, outcome.messages.unwrap().len()), (RunStatus::Success, 2));
-    assert_eq!(outcome.usage.user_simulator.calls, 1, "the customer's line is not paid for again");
-    assert!(record.started.lock().unwrap().is_empty(), "a resumed run does not start again");
 }

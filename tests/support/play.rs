@@ -13,21 +13,26 @@ use scenario_worker::execution::failure::{PlanError, RunFailure, Unavailable};
 use scenario_worker::execution::orchestrator::{Orchestrator, RunContext, RunEnd};
 use scenario_worker::execution::planner::{PlanDefaults, Planner};
 use scenario_worker::execution::ports::{
-    ChatModel, ChatModelFactory, JournalError, ProjectRepository, RunJournal, RunSpan, RunTrace, RunTracers,
-    ScenarioRepository, SystemClock, TargetAdapter, TargetAdapters, TargetReply, TargetSpec, TargetTurn,
-    TraceNote,
+    ChatModel, ChatModelFactory, JournalError, OnUnknown, ProjectRepository, RunJournal, RunSpan, RunTrace,
+    RunTracers, ScenarioRepository, SystemClock, TargetAdapter, TargetAdapters, TargetReply, TargetSpec,
+    TargetTurn, TraceNote,
 };
-use scenario_worker::execution::signals::StopSignal;
+use scenario_worker::execution::signals::{Progress, StopSignal};
 use scenario_worker::execution::types::{
     ChatReply, ChatRequest, Conversation, ModelName, SceneRole, SpanEnd, SpanStart, TraceSpec, judging,
 };
 use serde_json::{Value, json};
+
+/// A run on this stage that finishes no step for this long is given up.
+pub(crate) const STALL: Duration = Duration::from_secs(30);
 
 /// What the agent under test does when it is asked.
 #[derive(Clone)]
 pub(crate) enum Agent {
     /// It says this.
     Says(&'static str),
+    /// It says this in the first turn and never answers again.
+    SaysOnce(&'static str),
     /// It fails.
     Fails(&'static str),
     /// It never answers.
@@ -56,6 +61,10 @@ pub(crate) struct Stage {
     pub(crate) journal_fails: bool,
     /// Where an earlier delivery left off.
     pub(crate) resumed: Option<Conversation>,
+    /// Whether a run that took too long is judged on what it has.
+    pub(crate) judge_on_timeout: bool,
+    /// What the agent wants done about a call whose end is unknown.
+    pub(crate) on_unknown: OnUnknown,
     /// Tells the run to stop.
     pub(crate) stop: StopSignal,
     /// What was recorded.
@@ -85,6 +94,8 @@ impl Default for Stage {
             receipt: TelemetryReceipt { trace_id: Some("t".into()), spans: 3, exported: 3, error: None },
             journal_fails: false,
             resumed: None,
+            judge_on_timeout: true,
+            on_unknown: OnUnknown::Retry,
             stop: StopSignal::default(),
             record: Arc::default(),
         }
@@ -136,10 +147,27 @@ impl Stage {
             projects: stage.clone(),
             models: stage.clone(),
             targets: stage.clone(),
-            defaults: PlanDefaults { max_turns: 10, timeout: Duration::from_mins(1), model: None },
+            defaults: PlanDefaults {
+                max_turns: 10,
+                timeout: Duration::from_mins(1),
+                stall_timeout: STALL,
+                judge_on_timeout: stage.judge_on_timeout,
+                model: None,
+            },
         };
         let orchestrator = Orchestrator { planner, tracers: stage, clock: Arc::new(SystemClock) };
-        orchestrator.run(request, RunContext { attempt: 1, resumed, journal: &journal, stop: &stop }).await
+        orchestrator
+            .run(
+                request,
+                RunContext {
+                    attempt: 1,
+                    resumed,
+                    journal: &journal,
+                    stop: &stop,
+                    progress: Progress::default(),
+                },
+            )
+            .await
     }
 }
 
@@ -203,18 +231,29 @@ impl ChatModel for Model {
 #[async_trait]
 impl TargetAdapters for Stage {
     async fn adapter(&self, _: TargetSpec) -> Result<Box<dyn TargetAdapter>, PlanError> {
-        Ok(Box::new(self.agent.clone()))
+        Ok(Box::new(Target { agent: self.agent.clone(), on_unknown: self.on_unknown }))
     }
 }
 
+struct Target {
+    agent: Agent,
+    on_unknown: OnUnknown,
+}
+
 #[async_trait]
-impl TargetAdapter for Agent {
-    async fn reply(&self, _: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
-        match self {
-            Self::Says(words) => Ok(TargetReply { content: (*words).into(), ..TargetReply::default() }),
-            Self::Fails(message) => Err(RunFailure::new("http_status", Attribution::Target, *message)),
-            Self::Hangs => std::future::pending().await,
-            Self::Panics => panic!("the agent's adapter has a bug"),
+impl TargetAdapter for Target {
+    fn on_unknown(&self) -> OnUnknown {
+        self.on_unknown
+    }
+
+    async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
+        let says = |words: &str| TargetReply { content: words.into(), ..TargetReply::default() };
+        match &self.agent {
+            Agent::Says(words) => Ok(says(words)),
+            Agent::SaysOnce(words) if turn.turn == 1 => Ok(says(words)),
+            Agent::Fails(message) => Err(RunFailure::new("http_status", Attribution::Target, *message)),
+            Agent::Hangs | Agent::SaysOnce(_) => std::future::pending().await,
+            Agent::Panics => panic!("the agent's adapter has a bug"),
         }
     }
 }

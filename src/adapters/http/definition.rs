@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::definitions::{AgentDefinition, Secret};
+use crate::execution::ports::OnUnknown;
 
 /// The method of a definition that names none.
 const DEFAULT_METHOD: &str = "POST";
@@ -29,9 +30,32 @@ pub(super) struct HttpDefinition {
     /// Where in the reply the agent's words are: a `JSONPath`.
     #[serde(default)]
     pub(super) output_path: Option<String>,
+    /// What to do about a request that was under way when its worker was lost.
+    #[serde(default)]
+    pub(super) on_unknown: OnUnknownDefinition,
     /// Time for one reply, in seconds.
     #[serde(default)]
     pub(super) timeout_seconds: Option<u64>,
+}
+
+/// What to do about a request whose end is unknown.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum OnUnknownDefinition {
+    /// Send it again, under the same `Idempotency-Key`.
+    #[default]
+    Retry,
+    /// Give the run up.
+    Fail,
+}
+
+impl From<OnUnknownDefinition> for OnUnknown {
+    fn from(definition: OnUnknownDefinition) -> Self {
+        match definition {
+            OnUnknownDefinition::Retry => Self::Retry,
+            OnUnknownDefinition::Fail => Self::Fail,
+        }
+    }
 }
 
 /// One header.

@@ -12,6 +12,7 @@ use super::request::parse_url;
 use crate::adapters::template::{Escape, Place, Template, UnknownSecret, Variables};
 use crate::definitions::{AgentDefinition, Secret, Secrets};
 use crate::events::MAX_TIMEOUT_SECONDS;
+use crate::execution::ports::OnUnknown;
 
 /// Time for one reply where the definition says nothing, in seconds.
 pub(super) const DEFAULT_TIMEOUT_SECONDS: u64 = 60;
@@ -36,6 +37,8 @@ pub(super) struct Endpoint {
     pub(super) output: Option<OutputPath>,
     /// Time for one reply.
     pub(super) timeout: Duration,
+    /// What to do about a request whose end is unknown.
+    pub(super) on_unknown: OnUnknown,
 }
 
 impl Endpoint {
@@ -57,6 +60,7 @@ impl Endpoint {
                 .transpose()?,
             output: written(definition.output_path.as_ref()).map(OutputPath::parse).transpose()?,
             timeout: timeout(definition.timeout_seconds)?,
+            on_unknown: definition.on_unknown.into(),
         })
     }
 

@@ -20,7 +20,7 @@ use super::scrub::Scrubber;
 use crate::definitions::{AgentDefinition, Secret, Secrets};
 use crate::execution::failure::{PlanError, RunFailure, code};
 use crate::execution::ports::{
-    AgentRepository, SecretRepository, TargetAdapter, TargetReply, TargetSpec, TargetTurn,
+    AgentRepository, OnUnknown, SecretRepository, TargetAdapter, TargetReply, TargetSpec, TargetTurn,
 };
 
 /// The type as requests and definitions name it.
@@ -107,6 +107,10 @@ impl HttpAdapter {
 
 #[async_trait]
 impl TargetAdapter for HttpAdapter {
+    fn on_unknown(&self) -> OnUnknown {
+        self.endpoint.on_unknown
+    }
+
     async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
         self.exchange(&turn).await.map_err(|failure| self.scrubber.clean(failure))
     }

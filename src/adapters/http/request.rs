@@ -15,6 +15,7 @@ use crate::execution::ports::TargetTurn;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A request that only has to be sent.
 pub(super) struct Outgoing {
@@ -42,6 +43,7 @@ pub(super) fn build(
         headers.insert(CONTENT_TYPE, JSON);
     }
     propagate(trace_context(turn), &mut headers)?;
+    identify(turn, &mut headers)?;
     Ok(Outgoing { method: endpoint.method.clone(), url, headers, body })
 }
 
@@ -81,6 +83,15 @@ fn propagate(context: Option<TraceContext>, headers: &mut HeaderMap) -> Result<(
     headers.insert(TRACEPARENT, header_value(&place(&TRACEPARENT), &context.traceparent())?);
     if !context.state.is_empty() && !headers.contains_key(TRACESTATE) {
         headers.insert(TRACESTATE, header_value(&place(&TRACESTATE), &context.state)?);
+    }
+    Ok(())
+}
+
+/// The same key whenever the step is repeated, so that an agent can tell a repetition from a second question.
+fn identify(turn: &TargetTurn<'_>, headers: &mut HeaderMap) -> Result<(), RunFailure> {
+    if !headers.contains_key(IDEMPOTENCY_KEY) {
+        let key = format!("{}:{}", turn.run.run, turn.turn);
+        headers.insert(IDEMPOTENCY_KEY, header_value(&Place::Header(IDEMPOTENCY_KEY.to_string()), &key)?);
     }
     Ok(())
 }

@@ -42,15 +42,15 @@ pub(super) struct Judge<'a> {
     pub(super) messages: &'a Arc<[Message]>,
     /// The span of the judge's part in this turn.
     pub(super) span: &'a dyn RunSpan,
-    /// The maximum of turns, if this is the last of them: then there has to be a judgement.
-    pub(super) last_of: Option<u32>,
+    /// There will be no more, so there has to be a judgement.
+    pub(super) must_rule: bool,
 }
 
 impl Judge<'_> {
     /// Decides whether to go on, and judges if not. Inconclusive with nothing unmet goes on: it may still come.
     pub(super) async fn rule(&self, usage: &mut TokenUsage) -> Result<Ruling, RunFailure> {
-        if let Some(max_turns) = self.last_of {
-            return self.must_rule(max_turns, usage).await;
+        if self.must_rule {
+            return self.judge(usage).await.map(Ruling::Final);
         }
         if let Some(reasoning) = self.wants_more(usage).await? {
             return Ok(Ruling::Continue(reasoning));
@@ -58,16 +58,6 @@ impl Judge<'_> {
         let judgement = self.judge(usage).await?;
         if judgement.verdict == Verdict::Inconclusive {
             return Ok(Ruling::Continue(judgement.reasoning));
-        }
-        Ok(Ruling::Final(judgement))
-    }
-
-    /// Judges on what there is, because there will be no more.
-    async fn must_rule(&self, max_turns: u32, usage: &mut TokenUsage) -> Result<Ruling, RunFailure> {
-        let mut judgement = self.judge(usage).await?;
-        if judgement.verdict == Verdict::Inconclusive {
-            judgement.reasoning =
-                format!("Reached maximum turns ({max_turns}) without conclusion. {}", judgement.reasoning);
         }
         Ok(Ruling::Final(judgement))
     }

@@ -5,5 +5,6 @@ mod transcript;
 mod turns;
 mod user_simulator;
 mod verdict;
+mod watched;
 
 pub(super) use turns::{Simulation, SimulationStop};

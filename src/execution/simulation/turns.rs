@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use super::judge::{Judge, Ruling};
 use super::user_simulator::Customer;
-use crate::events::{MessageRole, RunRequest, TokenUsage};
-use crate::execution::failure::RunFailure;
+use super::watched::WatchedModel;
+use crate::events::{Attribution, MessageRole, RunRequest, TokenUsage, Verdict};
+use crate::execution::failure::{RunFailure, code};
 use crate::execution::planner::RunPlan;
 use crate::execution::ports::{
-    Clock, JournalError, RunJournal, RunSpan, RunTrace, TargetReply, TargetTurn, TraceNote,
+    ChatModel, Clock, JournalError, OnUnknown, RunJournal, RunSpan, RunTrace, TargetReply, TargetTurn,
+    TraceNote,
 };
+use crate::execution::signals::Progress;
 use crate::execution::types::{Conversation, Criterion, Judgement, Message, SpanEnd, SpanStart, Step};
 
 /// Why a simulation ended without a judgement.
@@ -37,6 +40,8 @@ pub(crate) struct Simulation<'a> {
     pub(crate) trace: &'a dyn RunTrace,
     /// What its events say of the trace.
     pub(crate) note: &'a TraceNote,
+    /// Is told whenever the run gets on.
+    pub(crate) progress: &'a Progress,
     /// Tells when something was said.
     pub(crate) clock: &'a dyn Clock,
 }
@@ -74,6 +79,7 @@ impl Simulation<'_> {
                 Step::Judge => return self.judge_decides(conversation, span).await,
             }
             self.journal.advanced(conversation, self.note).await?;
+            self.progress.touch();
         }
     }
 
@@ -84,10 +90,9 @@ impl Simulation<'_> {
     ) -> Result<(), RunFailure> {
         let messages: Arc<[Message]> = conversation.messages.as_slice().into();
         let span = turn.child(SpanStart::UserSimulator { transcript: Arc::clone(&messages) });
-        let (model, situation) = (self.plan.user_simulator.as_ref(), self.plan.scenario.situation.as_str());
-        let customer =
-            Customer { model, situation, turn: conversation.turn, messages: &messages, span: span.as_ref() };
-        let mut usage = TokenUsage::default();
+        let (model, situation) = (&self.watched(&self.plan.user_simulator), &self.plan.scenario.situation);
+        let (turn, span_ref, mut usage) = (conversation.turn, span.as_ref(), TokenUsage::default());
+        let customer = Customer { model, situation, turn, messages: &messages, span: span_ref };
         let line = customer.speak(&mut usage).await;
         conversation.usage.user_simulator.add(usage);
         let said = line.map(|content| TargetReply { content, usage, ..TargetReply::default() });
@@ -101,7 +106,8 @@ impl Simulation<'_> {
         &self,
         conversation: &mut Conversation,
         turn: &dyn RunSpan,
-    ) -> Result<(), RunFailure> {
+    ) -> Result<(), SimulationStop> {
+        self.open_target_call(conversation).await?;
         let transcript: Arc<[Message]> = conversation.messages.as_slice().into();
         let target = self.request.target.clone();
         let span = turn.child(SpanStart::Target { target, transcript: Arc::clone(&transcript) });
@@ -110,8 +116,25 @@ impl Simulation<'_> {
         conversation.usage.target.add(TokenUsage { calls: 1, ..tokens });
         span.end(said_end(&reply));
         self.append(conversation, MessageRole::Assistant, reply?);
+        conversation.target_call_open = false;
         conversation.next = Step::Judge;
         Ok(())
+    }
+
+    /// A target that must not be called twice is called only after the intention is recorded.
+    async fn open_target_call(&self, conversation: &mut Conversation) -> Result<(), SimulationStop> {
+        if self.plan.target.on_unknown() == OnUnknown::Retry {
+            return Ok(());
+        }
+        if conversation.target_call_open {
+            let message =
+                "The worker was lost while the agent was asked; whether the agent did its work is unknown";
+            return Err(RunFailure::new(code::TARGET_CALL_UNKNOWN, Attribution::Worker, message)
+                .with_hint("Set `onUnknown: retry` in the agent's definition if it can be asked again.")
+                .into());
+        }
+        conversation.target_call_open = true;
+        Ok(self.journal.advanced(conversation, self.note).await?)
     }
 
     async fn ask_target(
@@ -129,15 +152,36 @@ impl Simulation<'_> {
         turn: &dyn RunSpan,
     ) -> Result<Option<Judgement>, SimulationStop> {
         let limits = self.plan.limits;
-        let last_of = (conversation.turn >= limits.max_turns).then_some(limits.max_turns);
-        if conversation.turn < limits.min_turns && last_of.is_none() {
+        let is_last = conversation.turn >= limits.max_turns;
+        if conversation.turn < limits.min_turns && !is_last {
             return self.go_on(conversation).await;
         }
-        let ruling = self.ask_judge(conversation, turn, last_of).await;
+        let ruling = self.ask_judge(conversation, turn, is_last).await;
         conversation.usage.judge.add(ruling.1);
         match ruling.0? {
-            Ruling::Final(judgement) => Ok(Some(judgement)),
+            Ruling::Final(judgement) => Ok(Some(self.concluded(judgement))),
             Ruling::Continue(_) => self.go_on(conversation).await,
+        }
+    }
+
+    /// Only the last turn ends without conclusion; a judge that may wait goes on instead.
+    fn concluded(&self, mut judgement: Judgement) -> Judgement {
+        if judgement.verdict == Verdict::Inconclusive {
+            let max_turns = self.plan.limits.max_turns;
+            let reasoning = &judgement.reasoning;
+            judgement.reasoning =
+                format!("Reached maximum turns ({max_turns}) without conclusion. {reasoning}");
+        }
+        judgement
+    }
+
+    /// Judges what was said so far, wherever the conversation was broken off.
+    pub(crate) async fn judge_now(&self, conversation: &mut Conversation) -> Result<Judgement, RunFailure> {
+        let (ruling, usage) = self.ask_judge(conversation, self.trace.root(), true).await;
+        conversation.usage.judge.add(usage);
+        match ruling? {
+            Ruling::Final(judgement) => Ok(judgement),
+            Ruling::Continue(reasoning) => Ok(Judgement::derive(Vec::new(), reasoning)),
         }
     }
 
@@ -151,18 +195,23 @@ impl Simulation<'_> {
         &self,
         conversation: &Conversation,
         turn: &dyn RunSpan,
-        last_of: Option<u32>,
+        must_rule: bool,
     ) -> (Result<Ruling, RunFailure>, TokenUsage) {
         let (messages, criteria) = (Arc::from(conversation.messages.as_slice()), &self.criteria);
         let span = turn
             .child(SpanStart::Judge { transcript: Arc::clone(&messages), criteria: Arc::clone(criteria) });
-        let (model, situation) = (self.plan.judge.as_ref(), self.plan.scenario.situation.as_str());
+        let model = self.watched(&self.plan.judge);
+        let situation = self.plan.scenario.situation.as_str();
         let (turn, messages, span_ref) = (conversation.turn, &messages, span.as_ref());
-        let judge = Judge { model, situation, criteria, turn, messages, span: span_ref, last_of };
+        let judge = Judge { model: &model, situation, criteria, turn, messages, span: span_ref, must_rule };
         let mut usage = TokenUsage::default();
         let ruling = judge.rule(&mut usage).await;
         span.end(end_of(&ruling));
         (ruling, usage)
+    }
+
+    fn watched<'a>(&'a self, model: &'a Arc<dyn ChatModel>) -> WatchedModel<'a> {
+        WatchedModel { model: model.as_ref(), progress: self.progress }
     }
 
     fn append(&self, conversation: &mut Conversation, role: MessageRole, said: TargetReply) {

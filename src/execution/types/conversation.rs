@@ -47,6 +47,9 @@ pub struct Conversation {
     pub turn: u32,
     /// Whose move it is.
     pub next: Step,
+    /// A call of the target has begun whose end is not recorded; kept only for targets that must not be called twice.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub target_call_open: bool,
     /// Tokens and calls so far.
     pub usage: UsageByRole,
 }

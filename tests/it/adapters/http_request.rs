@@ -183,3 +183,12 @@ async fn a_url_that_a_run_makes_unusable_is_a_failure_of_the_definition() {
     assert_eq!(failure.code, "template_failed");
     assert!(failure.message.contains("url"), "{failure}");
 }
+
+#[tokio::test]
+async fn a_repeated_question_is_known_by_its_key() {
+    let (first, again) = (sent_by(json!({})).await, sent_by(json!({})).await);
+    let key = first.header("idempotency-key").unwrap().to_owned();
+    assert!(key.starts_with(THREAD) && again.header("idempotency-key") == Some(key.as_str()), "{key}");
+    let own = sent_by(json!({ "headers": [{ "key": "Idempotency-Key", "value": "mine" }] })).await;
+    assert_eq!(own.header("idempotency-key"), Some("mine"));
+}

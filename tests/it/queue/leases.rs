@@ -17,7 +17,7 @@ async fn heartbeats_keep_a_delivery_beyond_ack_wait_and_without_them_it_moves_on
     broker.publish("kept").await;
     let mut consuming = broker.consume(2);
     let (kept, _slot) = consuming.next().await;
-    let lease = Lease::hold(&kept, broker.settings.consumer.heartbeat());
+    let lease = Lease::hold(&kept, broker.settings.consumer.heartbeat(), || true);
     broker.publish("let go").await;
     let (let_go, other_slot) = consuming.next().await;
     assert_eq!(text(&let_go), "let go");
@@ -41,11 +41,26 @@ async fn a_lease_is_lost_when_the_server_confirms_no_more() {
     broker.publish("x").await;
     let mut consuming = broker.consume(1);
     let (delivery, _slot) = consuming.next().await;
-    let lease = Lease::hold(&delivery, broker.settings.consumer.heartbeat());
+    let lease = Lease::hold(&delivery, broker.settings.consumer.heartbeat(), || true);
     let stream = broker.connection.jetstream.get_stream("SCENARIO_REQUESTS").await.unwrap();
     stream.delete_consumer("scenario-workers").await.unwrap();
     within(lease.lost().cancelled()).await;
     assert!(matches!(delivery.ack().await, Err(SettleError::LeaseOver { .. })));
+}
+
+#[tokio::test]
+async fn what_is_stuck_loses_its_lease_and_moves_on() {
+    let broker = Broker::with(|settings| settings.consumer.ack_wait_seconds = ACK_WAIT_SECONDS).await;
+    broker.publish("stuck").await;
+    let mut consuming = broker.consume(2);
+    let (stuck, _slot) = consuming.next().await;
+    let lease = Lease::hold(&stuck, broker.settings.consumer.heartbeat(), || false);
+    within(lease.lost().cancelled()).await;
+    let (again, _other) = consuming.next().await;
+    assert_eq!((text(&again).as_str(), again.deliveries()), ("stuck", 2));
+    again.ack().await.unwrap();
+    stuck.abandon();
+    consuming.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,7 +71,7 @@ async fn a_lease_is_lost_when_the_broker_is_gone() {
     broker.publish("x").await;
     let mut consuming = broker.consume(1);
     let (delivery, _slot) = consuming.next().await;
-    let lease = Lease::hold(&delivery, broker.settings.consumer.heartbeat());
+    let lease = Lease::hold(&delivery, broker.settings.consumer.heartbeat(), || true);
     server.kill();
     within(lease.lost().cancelled()).await;
     assert!(delivery.nak(Some(Duration::ZERO)).await.is_err());

@@ -1,0 +1,29 @@
+//! A model whose every answer counts as the run getting on.
+
+use async_trait::async_trait;
+
+use crate::execution::failure::RunFailure;
+use crate::execution::ports::ChatModel;
+use crate::execution::signals::Progress;
+use crate::execution::types::{ChatReply, ChatRequest, ModelName};
+
+/// Tells `progress` whenever `model` has answered: a step may take several calls, and none of them is a stall.
+pub(super) struct WatchedModel<'a> {
+    /// The model.
+    pub(super) model: &'a dyn ChatModel,
+    /// Who is told.
+    pub(super) progress: &'a Progress,
+}
+
+#[async_trait]
+impl ChatModel for WatchedModel<'_> {
+    fn name(&self) -> &ModelName {
+        self.model.name()
+    }
+
+    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
+        let reply = self.model.chat(request).await;
+        self.progress.touch();
+        reply
+    }
+}

@@ -1,0 +1,218 @@
+//! A run under supervision: it ends, panics, stalls, takes too long or is told to stop.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use time::OffsetDateTime;
+
+use super::failure::{RunFailure, Unavailable, code};
+use super::outcome::{CANCELLED_BY_USER, Ending};
+use super::planner::RunPlan;
+use super::ports::{Clock, JournalError, RunJournal, RunTrace, TraceNote};
+use super::signals::{Progress, StopReason, StopSignal};
+use super::simulation::{Simulation, SimulationStop};
+use super::types::{Conversation, Criterion, Judgement, Step};
+use crate::events::{Attribution, MessageRole, RunRequest, RunStarted, ScenarioSummary};
+
+/// Wording of a run that took too long.
+const TIMED_OUT: &str = "Scenario execution timed out";
+/// Time for judging a run that took too long.
+const LAST_JUDGEMENT: Duration = Duration::from_mins(1);
+
+/// Why a run ended without an outcome here.
+#[derive(Debug, thiserror::Error)]
+pub enum Interruption {
+    /// Another worker has it.
+    #[error("the run belongs to another worker now")]
+    LeaseLost,
+    /// This worker stops; another one goes on.
+    #[error("the worker stops")]
+    HandBack,
+    /// What the worker runs on did not answer.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// What a run is played with, beside its request.
+pub struct RunContext<'a> {
+    /// Which delivery this is, from 1.
+    pub attempt: u32,
+    /// Where an earlier delivery left off.
+    pub resumed: Option<Conversation>,
+    /// Where progress is recorded.
+    pub journal: &'a dyn RunJournal,
+    /// Tells the run to stop.
+    pub stop: &'a StopSignal,
+    /// Is told whenever the run gets on.
+    pub progress: Progress,
+}
+
+/// What stopped a run.
+pub(super) enum Stopped {
+    /// It has an ending.
+    Ended(Ending),
+    /// It goes on elsewhere or later.
+    Interrupted(Interruption),
+}
+
+/// What the simulation of one run is set up with.
+pub(super) struct Stage<'a> {
+    /// What was asked for.
+    pub(super) request: &'a RunRequest,
+    /// Everything that was resolved for it.
+    pub(super) plan: &'a RunPlan,
+    /// The run's trace.
+    pub(super) trace: &'a dyn RunTrace,
+    /// What its events say of the trace.
+    pub(super) note: &'a TraceNote,
+    /// What it is played with.
+    pub(super) context: &'a RunContext<'a>,
+    /// Tells the time.
+    pub(super) clock: &'a dyn Clock,
+}
+
+/// How a simulation stopped by itself.
+enum Played {
+    /// It came to an end; `None` is a panic.
+    Ended(Option<Result<Judgement, SimulationStop>>),
+    OutOfTime,
+    Stalled,
+}
+
+impl Stage<'_> {
+    /// Lets the simulation run until something stops it.
+    pub(super) async fn supervise(&self, conversation: &mut Conversation) -> Stopped {
+        let played = match self.played(conversation).await {
+            Ok(played) => played,
+            Err(reason) => return stopped(reason, CANCELLED_BY_USER),
+        };
+        self.context.progress.touch();
+        match played {
+            Played::OutOfTime => self.out_of_time(conversation).await,
+            Played::Stalled => Stopped::Ended(Ending::Failed(self.stalled(conversation.next))),
+            Played::Ended(None) => Stopped::Ended(Ending::Failed(panicked())),
+            Played::Ended(Some(result)) => {
+                result.map_or_else(unplayed, |judgement| Stopped::Ended(Ending::Judged(judgement)))
+            }
+        }
+    }
+
+    async fn played(&self, conversation: &mut Conversation) -> Result<Played, StopReason> {
+        let (limits, context) = (self.plan.limits, self.context);
+        let simulation = AssertUnwindSafe(self.simulate(conversation)).catch_unwind();
+        tokio::select! {
+            biased;
+            reason = context.stop.stopped() => Err(reason),
+            () = tokio::time::sleep(limits.timeout) => Ok(Played::OutOfTime),
+            () = context.progress.stalled(limits.stall_timeout) => Ok(Played::Stalled),
+            result = simulation => Ok(Played::Ended(result.ok())),
+        }
+    }
+
+    async fn simulate(&self, conversation: &mut Conversation) -> Result<Judgement, SimulationStop> {
+        if self.context.resumed.is_none() {
+            self.context.journal.started(started_event(self, conversation), self.note).await?;
+        }
+        self.simulation().play(conversation).await
+    }
+
+    /// A run that took too long is judged on what it has, if it has an answer of the agent and may be.
+    async fn out_of_time(&self, conversation: &mut Conversation) -> Stopped {
+        let has_answer = conversation.messages.iter().any(|message| message.role == MessageRole::Assistant);
+        let failure = timed_out(conversation.next);
+        if !(has_answer && self.plan.limits.judge_on_timeout) {
+            return Stopped::Ended(Ending::Failed(failure));
+        }
+        let simulation = self.simulation();
+        let judged = tokio::select! {
+            biased;
+            reason = self.context.stop.stopped() => return stopped(reason, CANCELLED_BY_USER),
+            judged = tokio::time::timeout(LAST_JUDGEMENT, simulation.judge_now(conversation)) => judged,
+        };
+        Stopped::Ended(match judged {
+            Ok(Ok(judgement)) => {
+                let reasoning = format!("{TIMED_OUT}. {}", judgement.reasoning);
+                Ending::Judged(Judgement { reasoning, ..judgement })
+            }
+            Ok(Err(_)) | Err(_) => Ending::Failed(failure),
+        })
+    }
+
+    fn simulation(&self) -> Simulation<'_> {
+        let &Self { request, plan, trace, note, context, clock } = self;
+        let criteria = Criterion::number(&plan.scenario.criteria).into();
+        Simulation {
+            request,
+            plan,
+            criteria,
+            journal: context.journal,
+            trace,
+            note,
+            progress: &context.progress,
+            clock,
+        }
+    }
+
+    fn stalled(&self, next: Step) -> RunFailure {
+        let message = format!("The run finished no step for {} s", self.plan.limits.stall_timeout.as_secs());
+        RunFailure::new(code::EXECUTION_STALLED, waited_for(next), message).with_hint(
+            "Raise `run.stall_timeout_seconds` if a step may take that long, or look at who was waited for.",
+        )
+    }
+}
+
+/// What a told stop comes to; `wording` is for a cancel.
+pub(super) fn stopped(reason: StopReason, wording: &'static str) -> Stopped {
+    match reason {
+        StopReason::Cancelled => Stopped::Ended(Ending::Cancelled(wording)),
+        StopReason::LeaseLost => Stopped::Interrupted(Interruption::LeaseLost),
+        StopReason::HandBack => Stopped::Interrupted(Interruption::HandBack),
+    }
+}
+
+fn unplayed(stop: SimulationStop) -> Stopped {
+    match stop {
+        SimulationStop::Failure(failure) => Stopped::Ended(Ending::Failed(failure)),
+        SimulationStop::Journal(JournalError::LeaseLost(_)) => Stopped::Interrupted(Interruption::LeaseLost),
+        SimulationStop::Journal(error @ JournalError::TooLarge { .. }) => {
+            let failure = RunFailure::new(code::TRANSCRIPT_TOO_LARGE, Attribution::Worker, error.to_string())
+                .with_hint("Let the agent answer more briefly, or raise `max_payload` of the nats-server.");
+            Stopped::Ended(Ending::Failed(failure))
+        }
+        SimulationStop::Journal(JournalError::Unavailable(error)) => {
+            Stopped::Interrupted(Interruption::Unavailable(error))
+        }
+    }
+}
+
+/// Whoever was to move when the time was up is whom the time went to.
+fn waited_for(next: Step) -> Attribution {
+    match next {
+        Step::UserSimulator => Attribution::UserSimulator,
+        Step::Target => Attribution::Target,
+        Step::Judge => Attribution::Judge,
+    }
+}
+
+fn timed_out(next: Step) -> RunFailure {
+    RunFailure::new(code::EXECUTION_TIMEOUT, waited_for(next), TIMED_OUT)
+        .with_hint("Raise `timeoutSeconds` of the request, or look at who was waited for.")
+}
+
+fn panicked() -> RunFailure {
+    RunFailure::new(code::WORKER_PANIC, Attribution::Worker, "The worker failed while it played the run")
+        .with_hint("This is a bug of the worker; its log has the details.")
+}
+
+fn started_event(stage: &Stage<'_>, conversation: &Conversation) -> RunStarted {
+    let &Stage { request, plan, note, context, .. } = stage;
+    RunStarted {
+        ids: request.ids(),
+        target: request.target.clone(),
+        scenario: ScenarioSummary { name: plan.scenario.name.clone(), labels: plan.scenario.labels.clone() },
+        attempt: context.attempt,
+        trace_id: note.trace_id.clone(),
+        started_at: conversation.started_at.unwrap_or(OffsetDateTime::UNIX_EPOCH),
+    }
+}
