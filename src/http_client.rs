@@ -1,6 +1,10 @@
 //! The one way to an HTTP client: TLS provider installed, no redirect followed, no proxy from the environment.
 
 use std::sync::Once;
+use std::time::Duration;
+
+/// How long a connection may take to be made, whatever the call's own limit is.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 static TLS_PROVIDER: Once = Once::new();
 
@@ -19,5 +23,8 @@ pub fn install_tls_provider() {
 #[expect(clippy::disallowed_methods, reason = "this is the place that the ban points to")]
 pub fn builder() -> reqwest::ClientBuilder {
     install_tls_provider();
-    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy()
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .connect_timeout(CONNECT_TIMEOUT)
 }

@@ -16,8 +16,6 @@ use crate::execution::failure::{PlanError, RunFailure, code};
 use crate::execution::ports::{ChatModel, ChatModelFactory, ProviderRepository};
 use crate::execution::types::ModelName;
 
-/// Time for a connection: a server that is there answers at once, wherever it is.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How this program introduces itself.
 const USER_AGENT: &str = concat!("scenario-worker/", env!("CARGO_PKG_VERSION"));
@@ -35,7 +33,7 @@ impl Factory {
     /// # Errors
     /// Whatever keeps the client from being built, such as certificates that cannot be loaded.
     pub fn new(providers: Arc<dyn ProviderRepository>, http: ClientBuilder) -> Result<Self, reqwest::Error> {
-        let client = http.connect_timeout(CONNECT_TIMEOUT).user_agent(USER_AGENT).build()?;
+        let client = http.user_agent(USER_AGENT).build()?;
         Ok(Self { providers, client })
     }
 

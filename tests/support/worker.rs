@@ -15,6 +15,9 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_scenario-worker");
 /// Longer than anything here may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
+/// How often a condition outside of this process is looked at.
+const POLL: Duration = Duration::from_millis(20);
+
 /// A place with a broker account and a SQLite file, where the program is run.
 pub(crate) struct Place {
     /// The account of the broker.
@@ -145,4 +148,14 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 /// Output of a program as JSON lines.
 pub(crate) fn json_lines(bytes: &[u8]) -> Vec<Value> {
     text(bytes).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Waits until something outside of this process is so.
+pub(crate) async fn within(is_so: impl AsyncFn() -> bool) {
+    let until = async {
+        while !is_so().await {
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, until).await.expect("it becomes so in time");
 }

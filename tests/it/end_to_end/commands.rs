@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::strangers::offline;
 use crate::support::shop::Shop;
-use crate::support::worker::{Place, json_lines, text};
+use crate::support::worker::{Place, json_lines, text, within};
 
 const SCHEDULE: [&str; 7] =
     ["schedule", "--project", "acme", "--scenario", "refund", "--target", "http:shop"];
@@ -86,9 +86,7 @@ async fn a_cancelled_run_ends_as_cancelled() {
     place.import(&offline(shop.url())).await;
     let _worker = place.serve().await;
     let waiting = place.command(&schedule(&["--run-id", "mine", "--wait", "--json"])).spawn().unwrap();
-    while shop.questions().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    within(async || !shop.questions().is_empty()).await;
     let cancelled = place.run(&["cancel", "--project", "acme", "mine"]).await;
     assert_eq!(cancelled.status.code(), Some(0), "{}", text(&cancelled.stderr));
     let output = waiting.wait_with_output().await.unwrap();

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::strangers::{next, offline, outcome, publish, request};
 use crate::support::shop::Shop;
-use crate::support::worker::{PATIENCE, Place};
+use crate::support::worker::{PATIENCE, Place, within};
 
 const REQUESTS: usize = 200;
 const CONCURRENCY: usize = 10;
@@ -104,4 +104,42 @@ async fn a_worker_without_time_hands_its_run_back_at_once() {
     // Without the hand-back the run would only move on after `ack_wait`, long after the patience of this test.
     assert!(PATIENCE < Duration::from_mins(10));
     assert_eq!(outcome(&mut outcomes).await["status"], "SUCCESS");
+}
+
+#[tokio::test]
+async fn a_run_that_loses_its_workers_too_often_ends_as_an_error() {
+    let shop = Shop::closed().await;
+    let place = Place::new().with("CONSUMER__ACK_WAIT_SECONDS", "2").with("CONSUMER__MAX_ATTEMPTS", "1");
+    place.import(&offline(shop.url())).await;
+    let client = place.nats.client().await;
+    let mut outcomes = client.subscribe("scenario.run.completed").await.unwrap();
+    let mut worker = place.serve().await;
+    publish(&client, "scenario.run.requested", HeaderMap::new(), request(&json!({}))).await;
+    for executions in 1..=2 {
+        within(async || shop.questions().len() == executions).await;
+        worker.kill().await;
+        worker = place.serve().await;
+    }
+    let outcome = outcome(&mut outcomes).await;
+    assert_eq!(
+        (&outcome["status"], &outcome["error"]["code"]),
+        (&json!("ERROR"), &json!("attempts_exhausted"))
+    );
+    assert_eq!(outcome["error"]["attributedTo"], "worker");
+    assert_eq!(outcome["messages"].as_array().unwrap().len(), 1, "what was said so far is kept");
+}
+
+#[tokio::test]
+async fn a_second_signal_stops_at_once() {
+    let shop = Shop::closed().await;
+    let place = Place::new();
+    place.import(&offline(shop.url())).await;
+    let (worker, client) = (place.serve().await, place.nats.client().await);
+    publish(&client, "scenario.run.requested", HeaderMap::new(), request(&json!({}))).await;
+    within(async || !shop.questions().is_empty()).await;
+    worker.terminate();
+    within(async || worker.get("/readyz").await.0 == 503).await;
+    worker.terminate();
+    let (status, _) = worker.ended().await;
+    assert_eq!(status.code(), Some(130));
 }
