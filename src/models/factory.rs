@@ -1,7 +1,6 @@
 //! From `provider/model` to a client, by the providers of a project.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::{Client, ClientBuilder};
@@ -15,7 +14,6 @@ use crate::events::ProjectId;
 use crate::execution::failure::{PlanError, RunFailure, code};
 use crate::execution::ports::{ChatModel, ChatModelFactory, ProviderRepository};
 use crate::execution::types::ModelName;
-
 
 /// How this program introduces itself.
 const USER_AGENT: &str = concat!("scenario-worker/", env!("CARGO_PKG_VERSION"));
