@@ -9,10 +9,13 @@ use super::outcome::{CANCELLED_BEFORE_START, Circumstances, Ending, assemble};
 use super::planner::{Planner, RunPlan};
 use super::ports::{Clock, RunTrace, RunTracers, TraceNote};
 use super::supervision::{Stage, Stopped, stopped};
-use super::types::{Conversation, SpanEnd, TraceSpec};
+use super::types::{Conversation, SpanCounts, SpanEnd, TraceSpec};
 use crate::events::{RunCompleted, RunRequest, TelemetryReceipt, TraceContext};
 
 pub use super::supervision::{Interruption, RunContext};
+
+/// Code of a cancelled run's root span.
+const CANCELLED: &str = "cancelled";
 
 /// How a run ended on this worker.
 #[derive(Debug)]
@@ -25,7 +28,12 @@ pub enum RunEnd {
         context: Option<TraceContext>,
     },
     /// It goes on elsewhere or later.
-    Interrupted(Interruption),
+    Interrupted {
+        /// Why.
+        why: Interruption,
+        /// Spans so far, if it came to have a trace here.
+        spans: Option<SpanCounts>,
+    },
 }
 
 /// Plays runs.
@@ -50,7 +58,7 @@ impl Orchestrator {
         };
         match plan {
             Ok(plan) => self.play(request, plan, context, began).await,
-            Err(Stopped::Interrupted(interruption)) => RunEnd::Interrupted(interruption),
+            Err(Stopped::Interrupted(why)) => RunEnd::Interrupted { why, spans: None },
             Err(Stopped::Ended(ending)) => {
                 let mut said = context.resumed.unwrap_or_default();
                 said.started_at.get_or_insert(began);
@@ -97,19 +105,19 @@ impl Orchestrator {
     ) -> RunEnd {
         let mut conversation = context.resumed.clone().unwrap_or_default();
         let started_at = *conversation.started_at.get_or_insert(began);
-        let trace = self.tracers.start(trace_spec(request, &plan, context.attempt, started_at));
-        let note = trace_note(request, trace.as_ref());
-        let clock = self.clock.as_ref();
+        let trace = self.tracers.start(trace_spec(request, &plan, context.attempt, &conversation));
+        let (note, clock) = (trace_note(request, trace.as_ref()), self.clock.as_ref());
         let stage =
             Stage { request, plan: &plan, trace: trace.as_ref(), note: &note, context: &context, clock };
         let stopped = stage.supervise(&mut conversation).await;
-        let telemetry = trace.finish(span_end(&stopped)).await;
         let ending = match stopped {
-            Stopped::Interrupted(interruption) => return RunEnd::Interrupted(interruption),
             Stopped::Ended(ending) => ending,
+            Stopped::Interrupted(why) => {
+                return RunEnd::Interrupted { why, spans: Some(trace.suspend().await) };
+            }
         };
-        let (attempts, finished_at) = (context.attempt, self.clock.now());
-        let conversation = &conversation;
+        let telemetry = trace.finish(span_end(&ending)).await;
+        let (conversation, attempts, finished_at) = (&conversation, context.attempt, self.clock.now());
         let around = Circumstances { request, conversation, attempts, telemetry, started_at, finished_at };
         RunEnd::Outcome { completed: Box::new(assemble(ending, around)), context: note.context }
     }
@@ -122,15 +130,12 @@ fn unplanned(error: PlanError) -> Stopped {
     }
 }
 
-fn span_end(stopped: &Stopped) -> SpanEnd {
-    match stopped {
-        Stopped::Ended(Ending::Judged(judgement)) => SpanEnd::Judged(judgement.clone()),
-        Stopped::Ended(Ending::Failed(failure)) => failure.into(),
-        Stopped::Ended(Ending::Cancelled(wording)) => {
-            SpanEnd::Failed { code: "cancelled".to_owned(), message: (*wording).to_owned() }
-        }
-        Stopped::Interrupted(interruption) => {
-            SpanEnd::Failed { code: "interrupted".to_owned(), message: interruption.to_string() }
+fn span_end(ending: &Ending) -> SpanEnd {
+    match ending {
+        Ending::Judged(judgement) => SpanEnd::Judged(judgement.clone()),
+        Ending::Failed(failure) => failure.into(),
+        Ending::Cancelled(wording) => {
+            SpanEnd::Failed { code: CANCELLED.to_owned(), message: (*wording).to_owned() }
         }
     }
 }
@@ -145,14 +150,15 @@ fn trace_spec(
     request: &Arc<RunRequest>,
     plan: &RunPlan,
     attempt: u32,
-    started_at: OffsetDateTime,
+    conversation: &Conversation,
 ) -> TraceSpec {
     TraceSpec {
         request: Arc::clone(request),
         scenario_name: plan.scenario.name.clone(),
         labels: plan.scenario.labels.clone(),
         attempt,
-        started_at,
+        earlier: conversation.spans,
+        started_at: conversation.started_at.unwrap_or(OffsetDateTime::UNIX_EPOCH),
         destination: plan.project.telemetry.clone(),
     }
 }

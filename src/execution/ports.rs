@@ -7,7 +7,9 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use super::failure::{PlanError, RunFailure, Unavailable};
-use super::types::{ChatReply, ChatRequest, Conversation, Message, ModelName, SpanEnd, SpanStart, TraceSpec};
+use super::types::{
+    ChatReply, ChatRequest, Conversation, Message, ModelName, SpanCounts, SpanEnd, SpanStart, TraceSpec,
+};
 use crate::definitions::{AgentDefinition, Project, Prompt, Provider, Scenario, Secrets};
 use crate::events::{
     ProjectId, ReferenceId, RunKey, RunRequest, RunStarted, ScenarioId, TargetRef, TelemetryReceipt,
@@ -153,6 +155,12 @@ pub trait RunTrace: Send + Sync {
 
     /// Sends the spans that have ended, so that the trace can be watched. A failure is kept for [`RunTrace::finish`].
     async fn flush(&self);
+
+    /// Spans of the run so far, earlier deliveries included.
+    fn counts(&self) -> SpanCounts;
+
+    /// Delivers what is left without the root, which whoever goes on with the run will end.
+    async fn suspend(self: Box<Self>) -> SpanCounts;
 
     /// Ends the root and delivers what is left. It never fails: what went wrong is in the receipt.
     async fn finish(self: Box<Self>, end: SpanEnd) -> TelemetryReceipt;

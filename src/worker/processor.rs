@@ -12,6 +12,7 @@ use crate::events::{Attribution, RequestRejection, RunCompleted, RunRequest, Set
 use crate::execution::failure::{RunFailure, Unavailable, code};
 use crate::execution::orchestrator::{Interruption, Orchestrator, RunContext, RunEnd};
 use crate::execution::signals::{Progress, StopSignal};
+use crate::execution::types::SpanCounts;
 use crate::queue::{
     Cancellations, Claim, ClaimedRun, DeadLetters, Delivery, EventPublisher, Lease, PublishError, Published,
     RunStates, SettleError,
@@ -144,11 +145,12 @@ impl Processor {
         let in_flight = self.parts.metrics.run_in_flight();
         let end = self.orchestrate(request, &claim, hold).await;
         drop(in_flight);
-        match end.unwrap_or_else(|unavailable| RunEnd::Interrupted(unavailable.into())) {
+        let end = end.unwrap_or_else(|error| RunEnd::Interrupted { why: error.into(), spans: None });
+        match end {
             RunEnd::Outcome { completed, context } => {
                 self.conclude(delivery, claim, *completed, context).await
             }
-            RunEnd::Interrupted(why) => self.hand_on(delivery, &claim, why).await,
+            RunEnd::Interrupted { why, spans } => self.hand_on(delivery, &claim, why, spans).await,
         }
     }
 
@@ -235,6 +237,7 @@ impl Processor {
         delivery: Delivery,
         claim: &ClaimedRun,
         why: Interruption,
+        spans: Option<SpanCounts>,
     ) -> Result<(), ProcessError> {
         if let Interruption::LeaseLost = why {
             self.parts.metrics.lease_lost();
@@ -243,7 +246,7 @@ impl Processor {
             delivery.abandon();
             return Ok(());
         }
-        self.release(claim).await;
+        self.release(claim, spans).await;
         match why {
             Interruption::Unavailable(unavailable) => self.retry_later(delivery, unavailable).await,
             Interruption::HandBack | Interruption::LeaseLost => Ok(delivery.nak(None).await?),
@@ -251,8 +254,8 @@ impl Processor {
     }
 
     /// Without this mark the next delivery counts a lost execution, which is the worst that can come of a failure.
-    async fn release(&self, claim: &ClaimedRun) {
-        if let Err(error) = claim.hand_back().await {
+    async fn release(&self, claim: &ClaimedRun, spans: Option<SpanCounts>) {
+        if let Err(error) = claim.hand_back(spans).await {
             tracing::warn!(%error, "a run could not be marked as handed back");
         }
     }

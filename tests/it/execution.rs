@@ -13,7 +13,7 @@ use crate::support::play::{Agent, Stage, project, request, scenario, target};
 fn outcome(end: RunEnd) -> RunCompleted {
     match end {
         RunEnd::Outcome { completed, .. } => *completed,
-        RunEnd::Interrupted(why) => panic!("the run was interrupted: {why}"),
+        RunEnd::Interrupted { why, .. } => panic!("the run was interrupted: {why}"),
     }
 }
 
@@ -206,8 +206,8 @@ async fn a_run_whose_lease_is_lost_says_nothing() {
     let stage = Stage { journal_fails: true, ..Stage::default() };
     let record = stage.record.clone();
     let end = stage.play(&request(&json!({}))).await;
-    assert!(matches!(end, RunEnd::Interrupted(Interruption::LeaseLost)));
-    assert_eq!(record.finished.lock().unwrap().len(), 1);
+    assert!(matches!(end, RunEnd::Interrupted { why: Interruption::LeaseLost, .. }));
+    assert_eq!((*record.suspended.lock().unwrap(), record.finished.lock().unwrap().len()), (1, 0));
 }
 
 #[tokio::test]
@@ -215,7 +215,7 @@ async fn a_run_that_is_handed_back_has_no_outcome_here() {
     let stage = Stage { agent: Agent::Hangs, ..Stage::default() };
     stage.stop.stop(StopReason::HandBack);
     let end = stage.play(&request(&json!({}))).await;
-    assert!(matches!(end, RunEnd::Interrupted(Interruption::HandBack)));
+    assert!(matches!(end, RunEnd::Interrupted { why: Interruption::HandBack, .. }));
 }
 
 #[tokio::test]

@@ -19,7 +19,8 @@ use scenario_worker::execution::ports::{
 };
 use scenario_worker::execution::signals::{Progress, StopSignal};
 use scenario_worker::execution::types::{
-    ChatReply, ChatRequest, Conversation, ModelName, SceneRole, SpanEnd, SpanStart, TraceSpec, judging,
+    ChatReply, ChatRequest, Conversation, ModelName, SceneRole, SpanCounts, SpanEnd, SpanStart, TraceSpec,
+    judging,
 };
 use serde_json::{Value, json};
 
@@ -78,6 +79,8 @@ pub(crate) struct Record {
     pub(crate) started: Mutex<Vec<RunStarted>>,
     /// The last conversation that was recorded.
     pub(crate) conversation: Mutex<Option<Conversation>>,
+    /// How often a trace was suspended.
+    pub(crate) suspended: Mutex<usize>,
     /// How the trace was finished.
     pub(crate) finished: Mutex<Vec<SpanEnd>>,
 }
@@ -302,6 +305,15 @@ impl RunTrace for Trace {
     }
 
     async fn flush(&self) {}
+
+    fn counts(&self) -> SpanCounts {
+        SpanCounts::default()
+    }
+
+    async fn suspend(self: Box<Self>) -> SpanCounts {
+        *self.record.suspended.lock().unwrap() += 1;
+        SpanCounts::default()
+    }
 
     async fn finish(self: Box<Self>, end: SpanEnd) -> TelemetryReceipt {
         self.record.finished.lock().unwrap().push(end);

@@ -78,7 +78,7 @@ impl Simulation<'_> {
                 Step::Target => self.agent_answers(conversation, span).await?,
                 Step::Judge => return self.judge_decides(conversation, span).await,
             }
-            self.journal.advanced(conversation, self.note).await?;
+            self.record(conversation).await?;
             self.progress.touch();
         }
     }
@@ -134,7 +134,7 @@ impl Simulation<'_> {
                 .into());
         }
         conversation.target_call_open = true;
-        Ok(self.journal.advanced(conversation, self.note).await?)
+        Ok(self.record(conversation).await?)
     }
 
     async fn ask_target(
@@ -187,7 +187,7 @@ impl Simulation<'_> {
 
     async fn go_on(&self, conversation: &mut Conversation) -> Result<Option<Judgement>, SimulationStop> {
         conversation.next = Step::UserSimulator;
-        self.journal.advanced(conversation, self.note).await?;
+        self.record(conversation).await?;
         Ok(None)
     }
 
@@ -208,6 +208,11 @@ impl Simulation<'_> {
         let ruling = judge.rule(&mut usage).await;
         span.end(end_of(&ruling));
         (ruling, usage)
+    }
+
+    async fn record(&self, conversation: &mut Conversation) -> Result<(), JournalError> {
+        conversation.spans = self.trace.counts();
+        self.journal.advanced(conversation, self.note).await
     }
 
     fn watched<'a>(&'a self, model: &'a Arc<dyn ChatModel>) -> WatchedModel<'a> {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use super::SpanCounts;
 use crate::events::{MessageRole, ToolCall, TranscriptMessage, UsageByRole};
 
 /// One message of the transcript.
@@ -52,6 +53,9 @@ pub struct Conversation {
     pub target_call_open: bool,
     /// Tokens and calls so far.
     pub usage: UsageByRole,
+    /// Spans so far.
+    #[serde(default)]
+    pub spans: SpanCounts,
 }
 
 impl Conversation {

@@ -12,4 +12,4 @@ pub use conversation::{Conversation, Message, Step};
 pub use judgement::{Criterion, Judgement};
 pub use judging::{DECIDE_TOOL, VERDICT_TOOL};
 pub use model_name::{InvalidModelName, ModelName};
-pub use span::{SpanEnd, SpanStart, TraceSpec};
+pub use span::{SpanCounts, SpanEnd, SpanStart, TraceSpec};

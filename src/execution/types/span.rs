@@ -2,11 +2,21 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{ChatReply, ChatRequest, Criterion, Judgement, Message, ModelName};
 use crate::definitions::TelemetryDestination;
 use crate::events::{RunRequest, TargetRef, TokenUsage, ToolCall};
+
+/// Spans of a run so far, over all workers that it was on. The root is not counted before it has ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpanCounts {
+    /// Made.
+    pub made: u64,
+    /// Accepted by the endpoint.
+    pub exported: u64,
+}
 
 /// What a run's trace is about and where it goes.
 #[derive(Debug, Clone)]
@@ -19,6 +29,8 @@ pub struct TraceSpec {
     pub labels: Vec<String>,
     /// Which delivery this is, from 1.
     pub attempt: u32,
+    /// Spans of earlier deliveries.
+    pub earlier: SpanCounts,
     /// When the run began.
     pub started_at: OffsetDateTime,
     /// Where the spans go; `None` is the worker's default, if it has one.

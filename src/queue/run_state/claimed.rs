@@ -11,7 +11,7 @@ use super::{RunPhase, RunState, RunStates, decode, encode, unavailable};
 use crate::events::{RunKey, RunStatus, subjects};
 use crate::execution::failure::Unavailable;
 use crate::execution::ports::JournalError;
-use crate::execution::types::Conversation;
+use crate::execution::types::{Conversation, SpanCounts};
 use crate::queue::bucket::{Stored, WriteError};
 
 /// How often a write follows this worker's own late writes; there is one at most for each write given up.
@@ -84,12 +84,19 @@ impl ClaimedRun {
         .await
     }
 
-    /// Gives the run to the next worker, which goes on from the last checkpoint. It is not a lost execution.
+    /// Gives the run to the next worker, which goes on from the last checkpoint. It is not a lost execution. `spans` are
+    /// those that were delivered meanwhile.
     ///
     /// # Errors
     /// As [`ClaimedRun::checkpoint`].
-    pub async fn hand_back(&self) -> Result<(), JournalError> {
-        self.write(None, |state| state.phase = RunPhase::HandedBack).await
+    pub async fn hand_back(&self, spans: Option<SpanCounts>) -> Result<(), JournalError> {
+        self.write(None, |state| {
+            state.phase = RunPhase::HandedBack;
+            if let (Some(conversation), Some(spans)) = (&mut state.conversation, spans) {
+                conversation.spans = spans;
+            }
+        })
+        .await
     }
 
     async fn write(

@@ -106,6 +106,11 @@ impl Delivery {
         self.settle(made, buffer.dropped())
     }
 
+    /// Spans that the endpoint accepted so far.
+    pub(super) fn exported(&self) -> u64 {
+        self.account().exported
+    }
+
     /// Spans were still open when the run was over: somebody works on for a run that is not there any more.
     pub(super) fn left_open(&self, count: usize) {
         if count > 0 {

@@ -53,6 +53,6 @@ impl RunTracers for RunTracerFactory {
         let root = recorder.begin_root(&spec, root(&spec));
         let key = spec.request.key.clone();
         let delivery = Delivery::new(key, destination, envelope, self.sender.clone(), self.metrics.clone());
-        Box::new(Trace::new(recorder, root, delivery, self.deadline))
+        Box::new(Trace::new(recorder, root, delivery, self.deadline, spec.earlier))
     }
 }

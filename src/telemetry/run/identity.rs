@@ -1,5 +1,7 @@
 //! Ids of a run's trace.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 use sha2::{Digest as _, Sha256};
@@ -9,17 +11,20 @@ use crate::events::RunKey;
 /// Keeps the digest apart from those that other parts of the program derive from the same ids.
 const PURPOSE: &[u8] = b"scenario-worker/trace-id/1";
 
-/// Gives every attempt of a run the same trace id, so that a run that moves to another worker stays one trace, and
-/// every span a random id.
+/// Gives every attempt of a run the same trace id and the same root, which is made first, so that a run that moves to
+/// another worker stays one trace; every other span has a random id.
 #[derive(Debug)]
 pub(super) struct RunIds {
     trace_id: TraceId,
+    root_id: SpanId,
+    root_made: AtomicBool,
     random: RandomIdGenerator,
 }
 
 impl RunIds {
     pub(super) fn new(run: &RunKey) -> Self {
-        Self { trace_id: trace_id(run), random: RandomIdGenerator::default() }
+        let (trace_id, root_id) = derive(run);
+        Self { trace_id, root_id, root_made: AtomicBool::new(false), random: RandomIdGenerator::default() }
     }
 }
 
@@ -29,20 +34,21 @@ impl IdGenerator for RunIds {
     }
 
     fn new_span_id(&self) -> SpanId {
-        self.random.new_span_id()
+        if self.root_made.swap(true, Ordering::Relaxed) { self.random.new_span_id() } else { self.root_id }
     }
 }
 
-fn trace_id(run: &RunKey) -> TraceId {
+fn derive(run: &RunKey) -> (TraceId, SpanId) {
     let mut hash = Sha256::new_with_prefix(PURPOSE);
     for part in [run.project.as_str(), run.run.as_str()] {
         hash.update(part.len().to_be_bytes());
         hash.update(part);
     }
     let digest = hash.finalize();
-    let mut id = [0; 16];
-    id.copy_from_slice(&digest[..16]);
-    TraceId::from_bytes(id)
+    let (mut trace, mut root) = ([0; 16], [0; 8]);
+    trace.copy_from_slice(&digest[..16]);
+    root.copy_from_slice(&digest[16..24]);
+    (TraceId::from_bytes(trace), SpanId::from_bytes(root))
 }
 
 #[cfg(test)]
@@ -50,8 +56,8 @@ mod tests {
     use super::*;
     use crate::events::{ProjectId, RunId};
 
-    fn of(project: &str, run: &str) -> TraceId {
-        trace_id(&RunKey { project: ProjectId::parse(project).unwrap(), run: RunId::parse(run).unwrap() })
+    fn of(project: &str, run: &str) -> (TraceId, SpanId) {
+        derive(&RunKey { project: ProjectId::parse(project).unwrap(), run: RunId::parse(run).unwrap() })
     }
 
     #[test]

@@ -10,7 +10,10 @@ use super::recorder::Recorder;
 use super::span::SpanHandle;
 use crate::events::TelemetryReceipt;
 use crate::execution::ports::{RunSpan, RunTrace};
-use crate::execution::types::SpanEnd;
+use crate::execution::types::{SpanCounts, SpanEnd};
+
+/// The root is one span.
+const ROOT: u64 = 1;
 
 /// One run's trace, from its root to its delivery.
 #[derive(Debug)]
@@ -19,6 +22,7 @@ pub(super) struct Trace {
     recorder: Arc<Recorder>,
     delivery: Delivery,
     deadline: Duration,
+    earlier: SpanCounts,
     finished: bool,
 }
 
@@ -28,8 +32,18 @@ impl Trace {
         root: SpanHandle,
         delivery: Delivery,
         deadline: Duration,
+        earlier: SpanCounts,
     ) -> Self {
-        Self { root, recorder, delivery, deadline, finished: false }
+        Self { root, recorder, delivery, deadline, earlier, finished: false }
+    }
+}
+
+impl Trace {
+    /// Ends every span but the root, and answers how many there are, the root included.
+    fn close(&self) -> u64 {
+        let open = self.recorder.close_all_but(self.root.span_context().span_id());
+        self.delivery.left_open(open);
+        self.recorder.made()
     }
 }
 
@@ -47,18 +61,34 @@ impl RunTrace for Trace {
         self.delivery.flush(self.recorder.buffer()).await;
     }
 
-    async fn finish(mut self: Box<Self>, end: SpanEnd) -> TelemetryReceipt {
-        let open = self.recorder.close_all_but(self.root.span_context().span_id());
-        self.delivery.left_open(open);
-        self.root.finish(&end);
-        let (spans, trace_id) = (self.recorder.made(), self.trace_id());
-        let delivered = self.delivery.finish(self.recorder.buffer(), self.deadline, spans).await;
+    fn counts(&self) -> SpanCounts {
+        SpanCounts {
+            made: self.earlier.made + self.recorder.made().saturating_sub(ROOT),
+            exported: self.earlier.exported + self.delivery.exported(),
+        }
+    }
+
+    async fn suspend(mut self: Box<Self>) -> SpanCounts {
+        let made = self.close().saturating_sub(ROOT);
+        let delivered = self.delivery.finish(self.recorder.buffer(), self.deadline, made).await;
         self.finished = true;
+        SpanCounts { made: self.earlier.made + made, exported: self.earlier.exported + delivered.exported }
+    }
+
+    async fn finish(mut self: Box<Self>, end: SpanEnd) -> TelemetryReceipt {
+        let made = self.close();
+        self.root.finish(&end);
+        let delivered = self.delivery.finish(self.recorder.buffer(), self.deadline, made).await;
+        self.finished = true;
+        let lost = self.earlier.made.saturating_sub(self.earlier.exported);
+        let earlier =
+            (lost > 0).then(|| format!("{lost} spans of earlier workers of this run were not exported"));
+        let errors: Vec<String> = delivered.error.into_iter().chain(earlier).collect();
         TelemetryReceipt {
-            trace_id: Some(trace_id),
-            spans,
-            exported: delivered.exported,
-            error: delivered.error,
+            trace_id: Some(self.trace_id()),
+            spans: self.earlier.made + made,
+            exported: self.earlier.exported + delivered.exported,
+            error: (!errors.is_empty()).then(|| errors.join("; ")),
         }
     }
 }
@@ -66,9 +96,8 @@ impl RunTrace for Trace {
 impl Drop for Trace {
     fn drop(&mut self) {
         if !self.finished {
-            let open = self.recorder.close_all_but(self.root.span_context().span_id());
-            self.delivery.left_open(open);
-            self.delivery.unfinished(self.recorder.made());
+            let made = self.close();
+            self.delivery.unfinished(made);
         }
     }
 }

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
-use serde_json::json;
+use scenario_worker::telemetry::receiver::ReceivedSpan;
+use serde_json::{Value, json};
 
-use super::strangers::{next, offline, outcome, publish, request};
+use super::strangers::{definitions, next, offline, outcome, publish, request};
+use crate::support::openai::ModelServer;
+use crate::support::otlp_receiver::{Mode, OtlpReceiver};
 use crate::support::shop::Shop;
 use crate::support::worker::{PATIENCE, Place, within};
 
@@ -127,6 +130,33 @@ async fn a_run_that_loses_its_workers_too_often_ends_as_an_error() {
     );
     assert_eq!(outcome["error"]["attributedTo"], "worker");
     assert_eq!(outcome["messages"].as_array().unwrap().len(), 1, "what was said so far is kept");
+}
+
+#[tokio::test]
+async fn a_run_that_is_handed_back_stays_one_trace_with_one_root() {
+    let (models, shop, otlp) =
+        (ModelServer::playing().await, Shop::closed().await, OtlpReceiver::start(Mode::Ok).await);
+    let place = Place::new().with("WORKER__DRAIN_SECONDS", "0");
+    place.import(&definitions(&models.base_url(), shop.url(), &otlp.endpoint())).await;
+    let (first, client) = (place.serve().await, place.nats.client().await);
+    let mut outcomes = client.subscribe("scenario.run.completed").await.unwrap();
+    publish(&client, "scenario.run.requested", HeaderMap::new(), request(&json!({}))).await;
+    within(async || !shop.questions().is_empty()).await;
+    first.terminate();
+    assert_eq!(first.ended().await.0.code(), Some(0));
+    let _second = place.serve().await;
+    shop.open_doors();
+    let outcome = outcome(&mut outcomes).await;
+    let spans = otlp.spans();
+    let roots: Vec<_> = spans.iter().filter(|span| span.parent_span_id.is_none()).collect();
+    assert_eq!(roots.len(), 1, "the first worker leaves the root to the second");
+    let is_below_known = |span: &ReceivedSpan| {
+        span.parent_span_id.as_ref().is_none_or(|parent| spans.iter().any(|other| other.span_id == *parent))
+    };
+    assert!(spans.iter().all(|span| span.trace_id == roots[0].trace_id && is_below_known(span)));
+    let telemetry = &outcome["telemetry"];
+    assert_eq!((&telemetry["error"], telemetry["spans"].as_u64()), (&Value::Null, Some(spans.len() as u64)));
+    assert_eq!(telemetry["exported"], telemetry["spans"]);
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ async fn a_run_goes_on_where_the_last_checkpoint_was() {
     assert_eq!((first.attempt(), first.resumed()), (1, None));
     first.checkpoint(&conversation(1)).await.unwrap();
     first.checkpoint(&conversation(2)).await.unwrap();
-    first.hand_back().await.unwrap();
+    first.hand_back(None).await.unwrap();
     let second = granted(&states).await;
     assert_eq!((second.attempt(), second.resumed()), (2, Some(&conversation(2))));
     assert_eq!(state(&states).await.lost, 0);
@@ -61,7 +61,7 @@ async fn a_worker_whose_run_was_claimed_by_another_cannot_write_any_more() {
     owner.checkpoint(&conversation(3)).await.unwrap();
     assert!(matches!(stale.checkpoint(&conversation(9)).await, Err(JournalError::LeaseLost(_))));
     assert!(matches!(stale.finish(RunStatus::Error, DAY).await, Err(JournalError::LeaseLost(_))));
-    assert!(matches!(stale.hand_back().await, Err(JournalError::LeaseLost(_))));
+    assert!(matches!(stale.hand_back(None).await, Err(JournalError::LeaseLost(_))));
     owner.finish(RunStatus::Success, DAY).await.unwrap();
     let stored = state(&states).await;
     assert_eq!((stored.phase, stored.status, stored.turn), (RunPhase::Finished, Some(RunStatus::Success), 3));
@@ -157,7 +157,7 @@ async fn a_conversation_too_large_for_one_value_is_resumed_all_the_same_and_leav
     let said = Conversation { messages: vec![line(1), line(2)], ..conversation(2) };
     first.checkpoint(&said).await.unwrap();
     assert_eq!(objects().await, 1, "only the last checkpoint is kept");
-    first.hand_back().await.unwrap();
+    first.hand_back(None).await.unwrap();
     let second = granted(&states).await;
     assert_eq!(second.resumed(), Some(&said));
     second.finish(RunStatus::Success, DAY).await.unwrap();

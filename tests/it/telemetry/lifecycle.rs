@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use scenario_worker::events::{MessageRole, TraceContext, TraceContextMode};
 use scenario_worker::execution::ports::RunTracers as _;
-use scenario_worker::execution::types::{SpanEnd, SpanStart};
+use scenario_worker::execution::types::{SpanCounts, SpanEnd, SpanStart, TraceSpec};
 use scenario_worker::telemetry::metrics::Metrics;
 use scenario_worker::telemetry::propagation::headers;
 use scenario_worker::telemetry::receiver::ReceivedSpan;
@@ -57,7 +57,7 @@ async fn a_run_that_continues_its_request_is_part_of_its_trace_even_if_that_was_
 }
 
 #[tokio::test]
-async fn every_attempt_of_a_run_is_in_the_same_trace() {
+async fn every_attempt_of_a_run_is_in_the_same_trace_under_the_same_root() {
     let receiver = OtlpReceiver::start(Mode::Ok).await;
     let first = run(&factory(), spec("acme", "r1", Some(destination(&receiver, "k")))).await;
     let second = run(&factory(), spec("acme", "r1", Some(destination(&receiver, "k")))).await;
@@ -67,7 +67,25 @@ async fn every_attempt_of_a_run_is_in_the_same_trace() {
     let mut ids: Vec<String> = receiver.spans().into_iter().map(|span| span.span_id).collect();
     ids.sort_unstable();
     ids.dedup();
-    assert_eq!(ids.len() as u64, 3 * SPANS);
+    assert_eq!(ids.len() as u64, 3 * SPANS - 1, "the two attempts share their root and nothing else");
+}
+
+#[tokio::test]
+async fn a_trace_that_goes_on_elsewhere_is_counted_as_a_whole_and_has_one_root() {
+    let receiver = OtlpReceiver::start(Mode::Ok).await;
+    let given = spec("acme", "r1", Some(destination(&receiver, "k")));
+    let first = factory().start(given.clone());
+    conversation(&*first);
+    let earlier = first.suspend().await;
+    assert_eq!((earlier.made, earlier.exported), (SPANS - 1, SPANS - 1));
+    let second = run(&factory(), TraceSpec { earlier, ..given.clone() }).await;
+    assert_eq!((second.spans, second.exported, second.error), (2 * SPANS - 1, 2 * SPANS - 1, None));
+    let roots = receiver.spans().into_iter().filter(|span| span.parent_span_id.is_none()).count();
+    assert_eq!(roots, 1);
+    let crashed = SpanCounts { made: 5, exported: 3 };
+    let third = run(&factory(), TraceSpec { earlier: crashed, ..given }).await;
+    assert_eq!((third.spans, third.exported), (5 + SPANS, 3 + SPANS));
+    assert_eq!(third.error.unwrap(), "2 spans of earlier workers of this run were not exported");
 }
 
 #[tokio::test]

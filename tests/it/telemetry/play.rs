@@ -13,7 +13,7 @@ use scenario_worker::events::{
 use scenario_worker::execution::ports::{RunSpan, RunTrace, RunTracers as _};
 use scenario_worker::execution::types::{
     ChatMessage, ChatReply, ChatRequest, ChatRole, Criterion, ForcedTool, Judgement, Message, ModelName,
-    Scene, SceneRole, SpanEnd, SpanStart, ToolSpec, TraceSpec,
+    Scene, SceneRole, SpanCounts, SpanEnd, SpanStart, ToolSpec, TraceSpec,
 };
 use scenario_worker::telemetry::export::OtlpSender;
 use scenario_worker::telemetry::metrics::Metrics;
@@ -59,6 +59,7 @@ pub(super) fn spec(project: &str, run: &str, destination: Option<TelemetryDestin
         parent: None,
     };
     TraceSpec {
+        earlier: SpanCounts::default(),
         request: Arc::new(request),
         scenario_name: "Refund request".into(),
         labels: vec!["support".into()],
