@@ -16,4 +16,5 @@ pub mod queue;
 pub mod settings;
 pub mod store;
 pub mod telemetry;
+pub mod text;
 pub mod worker;

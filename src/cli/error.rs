@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+pub(super) use crate::text::chain;
+
 const RUN_FAILED: u8 = 1;
 const REFUSED: u8 = 2;
 const OUT_OF_REACH: u8 = 3;
@@ -36,14 +38,6 @@ impl CliError {
     pub(super) fn out_of_reach(error: &dyn std::error::Error) -> Self {
         Self::OutOfReach(chain(error))
     }
-}
-
-/// An error with all its causes in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }
 
 impl From<Finished> for ExitCode {

@@ -36,6 +36,8 @@ pub mod code {
     pub const JUDGE_NO_VERDICT: &str = "judge_no_verdict";
     /// The conversation is larger than what can be recorded.
     pub const TRANSCRIPT_TOO_LARGE: &str = "transcript_too_large";
+    /// The outcome is larger than what can be published.
+    pub const OUTCOME_TOO_LARGE: &str = "outcome_too_large";
     /// The run took longer than it may.
     pub const EXECUTION_TIMEOUT: &str = "execution_timeout";
     /// The run finished no step for too long.

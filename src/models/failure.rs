@@ -8,12 +8,10 @@ use crate::definitions::{REDACTED, Secret};
 use crate::events::Attribution;
 use crate::execution::failure::{RunFailure, code};
 use crate::execution::types::ModelName;
+use crate::text::cut;
 
 /// The most bytes of a provider's own words in a failure.
 const MAX_WORDS_BYTES: usize = 2048;
-
-/// What ends words that were cut.
-const TRUNCATED: &str = "… [truncated]";
 
 /// The failure of a call of `name` at `upstream` after `tries` tries.
 pub(super) fn of_remote(name: &ModelName, upstream: &Upstream, error: CallError, tries: usize) -> RunFailure {
@@ -37,7 +35,7 @@ pub(super) fn of_offline(name: &ModelName, status: u16, message: &str) -> RunFai
 
 /// What went wrong, with the provider's words without the key and not too many of them.
 fn reason(error: CallError, key: Option<&Secret>) -> String {
-    let fit = |text: &str| cut(&scrub(text, key));
+    let fit = |text: &str| cut(&scrub(text, key), MAX_WORDS_BYTES);
     match error {
         CallError::Refused { status, words, retry_after } => {
             CallError::Refused { status, words: fit(&words), retry_after }.to_string()
@@ -98,27 +96,5 @@ fn scrub(text: &str, key: Option<&Secret>) -> String {
     match key {
         Some(key) => text.replace(key.expose(), REDACTED),
         None => text.to_owned(),
-    }
-}
-
-/// Cuts a long text at a character's boundary and says so.
-fn cut(text: &str) -> String {
-    if text.len() <= MAX_WORDS_BYTES {
-        return text.to_owned();
-    }
-    format!("{}{TRUNCATED}", &text[..text.floor_char_boundary(MAX_WORDS_BYTES)])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_words_are_cut_at_a_characters_boundary() {
-        let text = cut(&"é".repeat(MAX_WORDS_BYTES));
-        assert!(text.ends_with("é… [truncated]"), "{text}");
-        assert_eq!(text.len(), MAX_WORDS_BYTES + TRUNCATED.len());
-        assert_eq!(cut(&"é".repeat(MAX_WORDS_BYTES / 2)).len(), MAX_WORDS_BYTES);
-        assert!(cut(&format!("x{}", "é".repeat(MAX_WORDS_BYTES))).len() < MAX_WORDS_BYTES + TRUNCATED.len());
     }
 }

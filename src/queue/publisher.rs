@@ -16,12 +16,11 @@ use crate::events::subjects::{self, EventKind};
 use crate::events::{RunCompleted, RunKey, RunMessage, RunStarted, RunStatus, TraceContext};
 use crate::execution::failure::Unavailable;
 use crate::settings::EventSettings;
+use crate::text::cut;
 
 /// A message that does not fit is cut to this part of what the server takes: JSON may write a byte as six, and the
 /// other fields and headers need room, too.
 const CONTENT_PART: usize = 8;
-/// What ends a text that was cut.
-const TRUNCATED: &str = "… [truncated]";
 
 /// What the stream did with an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,10 +234,6 @@ fn set_ttl(headers: &mut HeaderMap, seconds: u64) {
 
 /// The message with its text cut and without its tool calls, whose arguments cannot be cut.
 fn shortened(event: &RunMessage, max_payload: usize) -> RunMessage {
-    let mut end = event.content.len().min(max_payload / CONTENT_PART);
-    while !event.content.is_char_boundary(end) {
-        end -= 1;
-    }
-    let content = format!("{}{TRUNCATED}", &event.content[..end]);
+    let content = cut(&event.content, max_payload / CONTENT_PART);
     RunMessage { content, tool_calls: Vec::new(), ..event.clone() }
 }

@@ -12,13 +12,14 @@ use crate::events::{Attribution, RequestRejection, RunCompleted, RunRequest, Set
 use crate::execution::failure::{RunFailure, Unavailable, code};
 use crate::execution::orchestrator::{Interruption, Orchestrator, RunContext, RunEnd};
 use crate::execution::signals::{Progress, StopSignal};
-use crate::execution::types::SpanCounts;
+use crate::execution::types::{Conversation, SpanCounts};
 use crate::queue::{
     Cancellations, Claim, ClaimedRun, DeadLetters, Delivery, EventPublisher, Lease, PublishError, Published,
     RunStates, SettleError,
 };
 use crate::settings::ConsumerSettings;
 use crate::telemetry::metrics::Metrics;
+use crate::text::chain;
 
 /// How long a delivery waits that met an unavailable database or broker, for each time that it was delivered.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
@@ -148,7 +149,7 @@ impl Processor {
         let end = end.unwrap_or_else(|error| RunEnd::Interrupted { why: error.into(), spans: None });
         match end {
             RunEnd::Outcome { completed, context } => {
-                self.conclude(delivery, claim, *completed, context).await
+                self.conclude(delivery, request, claim, *completed, context).await
             }
             RunEnd::Interrupted { why, spans } => self.hand_on(delivery, &claim, why, spans).await,
         }
@@ -190,28 +191,52 @@ impl Processor {
         .with_hint("Its workers crashed or were killed; their logs say why.");
         let said = claim.resumed().cloned().unwrap_or_default();
         let completed = self.parts.orchestrator.refuse(request, failure, claim.attempt(), &said);
-        self.conclude(delivery, claim, completed, None).await
+        self.conclude(delivery, request, claim, completed, None).await
     }
 
     /// Outcome, then state, then acknowledgement: a crash between any two of them repeats the rest only.
     async fn conclude(
         &self,
         delivery: Delivery,
+        request: &RunRequest,
         claim: ClaimedRun,
         completed: RunCompleted,
         context: Option<TraceContext>,
     ) -> Result<(), ProcessError> {
-        match self.parts.publisher.completed(&completed, context.as_ref()).await? {
+        let (published, completed) = self.publish(request, completed, context.as_ref()).await?;
+        match published {
             Published::Stored => self.report(&completed),
             Published::AlreadyThere => {
                 self.parts.metrics.outcome_conflict();
-                tracing::warn!(run = %completed.ids.scenario_run_id, "the run had an outcome already; this one is dropped");
+                tracing::warn!(run = %request.key, "the run had an outcome already; this one is dropped");
             }
         }
         if let Err(error) = claim.finish(completed.status, self.parts.publisher.state_retention()).await {
-            tracing::warn!(run = %completed.ids.scenario_run_id, %error, "the outcome is published, but the run's state does not say so yet");
+            tracing::warn!(run = %request.key, %error, "the outcome is published, but the run's state does not say so yet");
         }
         Ok(delivery.ack().await?)
+    }
+
+    /// An outcome that does not fit is an outcome all the same: an error that says so.
+    async fn publish(
+        &self,
+        request: &RunRequest,
+        completed: RunCompleted,
+        context: Option<&TraceContext>,
+    ) -> Result<(Published, RunCompleted), PublishError> {
+        let publisher = &self.parts.publisher;
+        match publisher.completed(&completed, context).await {
+            Err(error @ PublishError::TooLarge { .. }) => {
+                let failure =
+                    RunFailure::new(code::OUTCOME_TOO_LARGE, Attribution::Definition, error.to_string())
+                        .with_hint("Shorten the criteria, or raise `max_payload` of the nats-server.");
+                let nothing =
+                    Conversation { started_at: Some(completed.started_at), ..Conversation::default() };
+                let short = self.parts.orchestrator.refuse(request, failure, completed.attempts, &nothing);
+                Ok((publisher.completed(&short, context).await?, short))
+            }
+            stored => Ok((stored?, completed)),
+        }
     }
 
     fn report(&self, completed: &RunCompleted) {
@@ -269,12 +294,4 @@ impl Processor {
         tracing::warn!(stream_sequence, deliveries, %error, "a run waits {seconds} s for better times");
         Ok(delivery.nak(Some(delay)).await?)
     }
-}
-
-/// An error with all its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }

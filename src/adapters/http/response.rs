@@ -10,11 +10,10 @@ use crate::adapters::codes;
 use crate::adapters::scrub::Scrubber;
 use crate::events::Attribution;
 use crate::execution::failure::RunFailure;
+use crate::text::{TRUNCATED, cut};
 
 /// The most of an error's body that is shown, in bytes.
 const SHOWN_BODY: usize = 2048;
-/// What a body that was cut ends in.
-const CUT: &str = "… [truncated]";
 /// Headers in which servers and gateways put the id of a request, the usual one first.
 const REQUEST_ID: [&str; 3] = ["x-request-id", "x-amzn-requestid", "x-n8n-execution-id"];
 /// Some servers begin JSON and text with it.
@@ -105,8 +104,8 @@ fn request_id(headers: &HeaderMap) -> &str {
 fn shown_body(received: &Received, scrubber: &Scrubber) -> String {
     let text = String::from_utf8_lossy(&received.body);
     let text = if received.broken_off { scrubber.scrub_broken_off(&text) } else { scrubber.scrub(&text) };
-    if text.len() <= SHOWN_BODY && !received.broken_off {
-        return text;
+    if received.broken_off && text.len() <= SHOWN_BODY {
+        return format!("{text}{TRUNCATED}");
     }
-    format!("{}{CUT}", &text[..text.floor_char_boundary(SHOWN_BODY)])
+    cut(&text, SHOWN_BODY)
 }

@@ -7,7 +7,11 @@ use crate::execution::types::judging::{
     CRITERIA_FIELD, REASONING_FIELD, REQUIREMENT_FIELD, STATUS_FIELD, VERDICT_TOOL,
 };
 use crate::execution::types::{Criterion, Judgement, ToolSpec};
+use crate::text::cut;
 
+/// How much of the judge's reasoning is kept for one criterion and for the run, in bytes: enough for a few paragraphs,
+/// and far too little to make an outcome that cannot be published.
+const MAX_REASONING_BYTES: usize = 4096;
 const LEFT_OUT: &str = "The judge left this criterion out.";
 const NO_STATUS: &str = "The judge gave this criterion no status that can be read.";
 
@@ -50,7 +54,7 @@ pub(super) fn read(answer: &Value, criteria: &[Criterion]) -> Judgement {
     let results: Vec<CriterionResult> = criteria.iter().map(|c| result(c, given.get(&c.id))).collect();
     let summary =
         answer.get(REASONING_FIELD).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
-    let reasoning = summary.map_or_else(|| summarize(&results), str::to_owned);
+    let reasoning = summary.map_or_else(|| summarize(&results), |text| cut(text, MAX_REASONING_BYTES));
     Judgement::derive(results, reasoning)
 }
 
@@ -58,7 +62,8 @@ fn result(criterion: &Criterion, given: Option<&Value>) -> CriterionResult {
     let (status, reasoning) = match given {
         None | Some(Value::Null) => (CriterionStatus::Unmet, LEFT_OUT.to_owned()),
         Some(entry) => {
-            let reasoning = entry.get(REASONING_FIELD).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let reasoning = entry.get(REASONING_FIELD).and_then(Value::as_str).unwrap_or_default();
+            let reasoning = cut(reasoning, MAX_REASONING_BYTES);
             match status_of(entry.get(STATUS_FIELD).unwrap_or(entry)) {
                 Some(status) => (status, reasoning),
                 None => (CriterionStatus::Unmet, format!("{NO_STATUS} {reasoning}").trim().to_owned()),

@@ -8,12 +8,13 @@ use prost::Message as _;
 use serde_json::Value;
 
 use super::{Destination, ExportError};
+use crate::text::cut;
 
 /// The most bytes of an answer that are read: it is either an OTLP response, which is short, or an error page.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
-/// The most characters of an answer that are repeated in an error.
-const MAX_QUOTED_CHARS: usize = 512;
+/// How much of an endpoint's own words is repeated, in bytes.
+const MAX_QUOTED_BYTES: usize = 512;
 
 /// Reads an answer and decides whether the spans were taken.
 pub(super) async fn judge(response: reqwest::Response, destination: &Destination) -> Result<(), ExportError> {
@@ -64,20 +65,11 @@ fn interpret(
 
 fn name(content_type: &str) -> String {
     let known = content_type.split(';').next().unwrap_or_default().trim();
-    if known.is_empty() {
-        "no content type".to_owned()
-    } else {
-        known.chars().take(MAX_QUOTED_CHARS).collect()
-    }
+    if known.is_empty() { "no content type".to_owned() } else { cut(known, MAX_QUOTED_BYTES) }
 }
 
 fn quote(text: &str, destination: &Destination) -> String {
-    let text = destination.redact(text.trim());
-    let mut quoted: String = text.chars().take(MAX_QUOTED_CHARS).collect();
-    if quoted.len() < text.len() {
-        quoted.push_str("… [truncated]");
-    }
-    quoted
+    cut(&destination.redact(text.trim()), MAX_QUOTED_BYTES)
 }
 
 /// Rejected spans and the reason; `None` if this is no OTLP response.

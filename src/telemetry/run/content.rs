@@ -12,15 +12,9 @@ pub const MAX_TEXT_BYTES: usize = 16 * 1024;
 /// every call repeats the conversation, so an uncut trace grows with its square.
 pub const MAX_MESSAGES_BYTES: usize = 64 * 1024;
 
-/// Ends a text that was cut.
-const TRUNCATED: &str = "… [truncated]";
-
 /// `text`, cut at a character boundary if it is too long.
 pub(super) fn cut(text: &str) -> String {
-    if text.len() <= MAX_TEXT_BYTES {
-        return text.to_owned();
-    }
-    format!("{}{TRUNCATED}", &text[..text.floor_char_boundary(MAX_TEXT_BYTES)])
+    crate::text::cut(text, MAX_TEXT_BYTES)
 }
 
 /// The envelope that LangWatch reads inputs and outputs in.
@@ -139,6 +133,7 @@ fn role(role: ChatRole) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::TRUNCATED;
 
     #[test]
     fn a_long_text_is_cut_between_characters_and_says_so() {

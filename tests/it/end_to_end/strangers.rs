@@ -294,3 +294,19 @@ async fn a_failed_export_is_in_the_outcome_the_log_and_a_counter_and_nowhere_els
     let (_, log) = worker.ended().await;
     assert!(log.iter().any(|line| line.contains("401")), "{log:?}");
 }
+
+#[tokio::test]
+async fn an_outcome_that_cannot_be_published_is_an_outcome_that_says_so() {
+    let shop = Shop::open(Duration::ZERO).await;
+    let place = Place::new();
+    place.import(&offline(shop.url()).replace("The agent apologises", &"apologise ".repeat(60_000))).await;
+    let _worker = place.serve().await;
+    let client = place.nats.client().await;
+    let mut outcomes = client.subscribe("scenario.run.completed").await.unwrap();
+    publish(&client, "scenario.run.requested", HeaderMap::new(), request(&json!({}))).await;
+    let outcome = outcome(&mut outcomes).await;
+    assert_eq!(
+        (&outcome["status"], &outcome["error"]["code"]),
+        (&json!("ERROR"), &json!("outcome_too_large"))
+    );
+}

@@ -1,0 +1,44 @@
+//! Text for people: cut where it is too long, errors with all their causes.
+
+/// Ends a text that was cut.
+pub const TRUNCATED: &str = "… [truncated]";
+
+/// `text`, cut at a character's boundary behind at most `max_bytes`, and marked, if it is longer.
+#[must_use]
+pub fn cut(text: &str, max_bytes: usize) -> String {
+    if text.len() <= max_bytes {
+        return text.to_owned();
+    }
+    format!("{}{TRUNCATED}", &text[..text.floor_char_boundary(max_bytes)])
+}
+
+/// An error with all its causes in one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_at_a_characters_boundary_and_marked() {
+        assert_eq!(cut("ééé", 6), "ééé");
+        assert_eq!(cut("ééé", 5), format!("éé{TRUNCATED}"));
+        assert_eq!(cut("xééé", 6), format!("xéé{TRUNCATED}"));
+        assert_eq!(cut("é", 0), TRUNCATED);
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes() {
+        let cause = std::io::Error::other(std::fmt::Error);
+        assert_eq!(
+            chain(&crate::execution::failure::Unavailable::new("reading", cause)).matches(": ").count(),
+            1
+        );
+    }
+}
