@@ -21,6 +21,9 @@ const PATH: &AsciiSet = &CONTROLS
     .add(b'{')
     .add(b'}');
 
+/// The shortest secret that is taken out of answers, in bytes.
+const SHORTEST_TELLING_SECRET: usize = 6;
+
 /// Knows every form in which a secret may come back: plain, in a URL, in JSON.
 pub(crate) struct Scrubber {
     /// Longest first, so that a secret that contains another goes as a whole.
@@ -42,6 +45,12 @@ impl Scrubber {
         self.forms.iter().fold(text.to_owned(), |text, form| {
             if text.contains(form) { text.replace(form, REDACTED) } else { text }
         })
+    }
+
+    /// An agent's answer without secrets. Short ones stay: they occur in what people say, and are no secret there.
+    pub(crate) fn scrub_answer(&self, text: &str) -> String {
+        let telling = self.forms.iter().filter(|form| form.len() >= SHORTEST_TELLING_SECRET);
+        telling.fold(text.to_owned(), |text, form| text.replace(form, REDACTED))
     }
 
     /// `text`, which broke off somewhere, without secrets and without what may be the beginning of one.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
@@ -70,10 +70,10 @@ pub struct RequestPayload {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_id: Option<String>,
     /// Values for the scenario's parameters.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "Map::is_empty")]
     pub parameters: Map<String, Value>,
     /// Models chosen for this run.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub models: ModelOverrides,
     /// Turns after which the judge must decide, 1 to 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,8 +85,15 @@ pub struct RequestPayload {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<u64>,
     /// What a `traceparent` on the request means for the run's trace.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub trace_context: TraceContextMode,
+}
+
+/// A field that is null is a field that is missing.
+fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    field: D,
+) -> Result<T, D::Error> {
+    Option::deserialize(field).map(Option::unwrap_or_default)
 }
 
 /// Why a request can never be run: it becomes a dead letter with this code and reason.
@@ -170,6 +177,12 @@ impl RequestPayload {
         let value: Value = serde_json::from_slice(bytes).map_err(|e| {
             RequestRejection::new(DeadLetterCode::InvalidJson, format!("the payload is not JSON: {e}"))
         })?;
+        if !value.is_object() {
+            return Err(RequestRejection::new(
+                DeadLetterCode::InvalidRequest,
+                "the request is not a JSON object",
+            ));
+        }
         serde_path_to_error::deserialize(value).map_err(|e| {
             let place = e.path().to_string();
             let place = if place == "." { String::new() } else { format!(" at `{place}`") };
@@ -302,6 +315,7 @@ mod tests {
         let missing = decode(&json!({ "projectId": "acme" })).unwrap_err();
         assert!(missing.reason.contains("scenarioId"), "{missing}");
         assert_eq!(RequestPayload::decode(b"\xff\x00").unwrap_err().code, DeadLetterCode::InvalidJson);
+        assert!(decode(&json!(["acme", "refund", ["http", "shop"]])).is_err(), "an array is no request");
     }
 
     #[test]
@@ -326,6 +340,15 @@ mod tests {
         let error = resolve(&minimal(), "scenario.run.requested.other", None).unwrap_err();
         assert_eq!(error.code, DeadLetterCode::ProjectMismatch);
         assert!(resolve(&minimal(), "scenario.run.requested.acme", None).is_ok());
+    }
+
+    #[test]
+    fn a_field_that_is_null_is_a_field_that_is_missing() {
+        let mut request = minimal();
+        for field in ["models", "parameters", "setId", "traceContext", "maxTurns", "scenarioRunId"] {
+            request[field] = Value::Null;
+        }
+        assert_eq!(decode(&request).unwrap(), decode(&minimal()).unwrap());
     }
 
     #[test]

@@ -14,6 +14,8 @@ use crate::events::{RunCompleted, RunRequest, TelemetryReceipt, TraceContext};
 
 pub use super::supervision::{Interruption, RunContext};
 
+/// Why not every span of a run is there that began and cannot go on.
+const UNFINISHED_TRACE: &str = "the run could not go on, so its trace has no root";
 /// Code of a cancelled run's root span.
 const CANCELLED: &str = "cancelled";
 
@@ -51,12 +53,7 @@ impl Orchestrator {
     /// Plays one run. Failures become outcomes; only what is not the run's own business interrupts it.
     pub async fn run(&self, request: &Arc<RunRequest>, context: RunContext<'_>) -> RunEnd {
         let began = self.clock.now();
-        let plan = tokio::select! {
-            biased;
-            reason = context.stop.stopped() => Err(stopped(reason, CANCELLED_BEFORE_START)),
-            plan = self.planner.plan(request) => plan.map_err(unplanned),
-        };
-        match plan {
+        match self.prepare(request, &context).await {
             Ok(plan) => self.play(request, plan, context, began).await,
             Err(Stopped::Interrupted(why)) => RunEnd::Interrupted { why, spans: None },
             Err(Stopped::Ended(ending)) => {
@@ -65,6 +62,15 @@ impl Orchestrator {
                 let completed = Box::new(self.unplayed(request, ending, context.attempt, &said));
                 RunEnd::Outcome { completed, context: None }
             }
+        }
+    }
+
+    /// A run that began before is not stopped here but on the stage, where its trace is finished.
+    async fn prepare(&self, request: &RunRequest, context: &RunContext<'_>) -> Result<RunPlan, Stopped> {
+        tokio::select! {
+            biased;
+            reason = context.stop.stopped(), if context.resumed.is_none() => Err(stopped(reason, CANCELLED_BEFORE_START)),
+            plan = self.planner.plan(request) => plan.map_err(unplanned),
         }
     }
 
@@ -89,7 +95,7 @@ impl Orchestrator {
     ) -> RunCompleted {
         let finished_at = self.clock.now();
         let started_at = said.started_at.unwrap_or(finished_at);
-        let (conversation, telemetry) = (said, TelemetryReceipt::default());
+        let (conversation, telemetry) = (said, receipt_of(said));
         assemble(
             ending,
             Circumstances { request, conversation, attempts, telemetry, started_at, finished_at },
@@ -107,6 +113,7 @@ impl Orchestrator {
         let started_at = *conversation.started_at.get_or_insert(began);
         let trace = self.tracers.start(trace_spec(request, &plan, context.attempt, &conversation));
         let (note, clock) = (trace_note(request, trace.as_ref()), self.clock.as_ref());
+        conversation.trace_id = Some(note.trace_id.clone());
         let stage =
             Stage { request, plan: &plan, trace: trace.as_ref(), note: &note, context: &context, clock };
         let stopped = stage.supervise(&mut conversation).await;
@@ -121,6 +128,13 @@ impl Orchestrator {
         let around = Circumstances { request, conversation, attempts, telemetry, started_at, finished_at };
         RunEnd::Outcome { completed: Box::new(assemble(ending, around)), context: note.context }
     }
+}
+
+/// The receipt of a run that ends without a stage: what earlier workers made of it, if it was on one.
+fn receipt_of(said: &Conversation) -> TelemetryReceipt {
+    let error = said.trace_id.as_ref().map(|_| UNFINISHED_TRACE.to_owned());
+    let SpanCounts { made: spans, exported } = said.spans;
+    TelemetryReceipt { trace_id: said.trace_id.clone(), spans, exported, error }
 }
 
 fn unplanned(error: PlanError) -> Stopped {

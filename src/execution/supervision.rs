@@ -100,14 +100,21 @@ impl Stage<'_> {
 
     async fn played(&self, conversation: &mut Conversation) -> Result<Played, StopReason> {
         let (limits, context) = (self.plan.limits, self.context);
+        let time_left = self.time_left(conversation.started_at);
         let simulation = AssertUnwindSafe(self.simulate(conversation)).catch_unwind();
         tokio::select! {
             biased;
             reason = context.stop.stopped() => Err(reason),
-            () = tokio::time::sleep(limits.timeout) => Ok(Played::OutOfTime),
+            () = tokio::time::sleep(time_left) => Ok(Played::OutOfTime),
             () = context.progress.stalled(limits.stall_timeout) => Ok(Played::Stalled),
             result = simulation => Ok(Played::Ended(result.ok())),
         }
+    }
+
+    /// The limit is for the whole run, over all workers that it was on.
+    fn time_left(&self, started_at: Option<OffsetDateTime>) -> Duration {
+        let spent = started_at.map_or(time::Duration::ZERO, |started_at| self.clock.now() - started_at);
+        self.plan.limits.timeout.saturating_sub(spent.try_into().unwrap_or_default())
     }
 
     async fn simulate(&self, conversation: &mut Conversation) -> Result<Judgement, SimulationStop> {

@@ -101,7 +101,8 @@ impl HttpAdapter {
         let request = request::build(&self.endpoint, turn, &self.parameters)?;
         let received = transport::send(&self.client, request, self.endpoint.timeout).await?;
         let content = response::read(&received, self.endpoint.output.as_ref(), &self.scrubber)?;
-        Ok(TargetReply { content, ..TargetReply::default() })
+        // An agent that echoes its credentials must not put them into events and spans.
+        Ok(TargetReply { content: self.scrubber.scrub_answer(&content), ..TargetReply::default() })
     }
 }
 

@@ -15,6 +15,9 @@ use crate::execution::ports::{
 use crate::execution::signals::Progress;
 use crate::execution::types::{Conversation, Criterion, Judgement, Message, SpanEnd, SpanStart, Step};
 
+/// The most that may be said in one run, in bytes: twice the largest answer of an HTTP agent, and more than a model reads.
+const MAX_TRANSCRIPT_BYTES: usize = 8 * 1024 * 1024;
+
 /// Why a simulation ended without a judgement.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SimulationStop {
@@ -97,7 +100,7 @@ impl Simulation<'_> {
         conversation.usage.user_simulator.add(usage);
         let said = line.map(|content| TargetReply { content, usage, ..TargetReply::default() });
         span.end(said_end(&said));
-        self.append(conversation, MessageRole::User, said?);
+        self.append(conversation, MessageRole::User, said?)?;
         conversation.next = Step::Target;
         Ok(())
     }
@@ -115,7 +118,7 @@ impl Simulation<'_> {
         let tokens = reply.as_ref().map(|reply| reply.usage).unwrap_or_default();
         conversation.usage.target.add(TokenUsage { calls: 1, ..tokens });
         span.end(said_end(&reply));
-        self.append(conversation, MessageRole::Assistant, reply?);
+        self.append(conversation, MessageRole::Assistant, reply?)?;
         conversation.target_call_open = false;
         conversation.next = Step::Judge;
         Ok(())
@@ -219,8 +222,20 @@ impl Simulation<'_> {
         WatchedModel { model: model.as_ref(), progress: self.progress }
     }
 
-    fn append(&self, conversation: &mut Conversation, role: MessageRole, said: TargetReply) {
+    /// Everything that is said is kept, stored and sent to models again and again, so there is an end to it.
+    fn append(
+        &self,
+        conversation: &mut Conversation,
+        role: MessageRole,
+        said: TargetReply,
+    ) -> Result<(), RunFailure> {
         let (turn, at) = (conversation.turn, self.clock.now());
+        let size: usize = conversation.messages.iter().map(|message| message.content.len()).sum();
+        if size + said.content.len() > MAX_TRANSCRIPT_BYTES {
+            let message = format!("The conversation is longer than {MAX_TRANSCRIPT_BYTES} bytes");
+            return Err(RunFailure::new(code::TRANSCRIPT_TOO_LARGE, Attribution::Target, message)
+                .with_hint("Let the agent answer more briefly."));
+        }
         conversation.messages.push(Message {
             turn,
             role,
@@ -228,6 +243,7 @@ impl Simulation<'_> {
             tool_calls: said.tool_calls,
             at,
         });
+        Ok(())
     }
 }
 

@@ -42,6 +42,9 @@ pub struct Conversation {
     /// When the run began, on whichever worker.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub started_at: Option<OffsetDateTime>,
+    /// The run's trace, once it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
     /// The transcript; a message's index is its position.
     pub messages: Vec<Message>,
     /// Turns begun.

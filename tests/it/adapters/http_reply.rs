@@ -100,3 +100,16 @@ async fn a_large_reply_below_the_limit_is_read() {
     let agent = HttpAgent::start(move |_| Answer::typed("application/json", body.clone())).await;
     assert_eq!(ask(json!({ "url": agent.url() })).await.unwrap().content, text);
 }
+
+#[tokio::test]
+async fn an_answer_that_echoes_the_credentials_does_not_carry_them_on() {
+    let agent = HttpAgent::start(|request| {
+        let sent = request.header("authorization").unwrap_or_default().to_owned();
+        Answer::typed("text/plain", format!("I was sent {sent}. You owe us 12 EUR.").into_bytes())
+    })
+    .await;
+    let auth = json!({ "type": "basic", "username": "12", "password": "a-long-secret" });
+    let config = json!({ "url": agent.url(), "auth": auth, "headers": [{ "key": "X-Key", "value": "a-long-secret" }] });
+    let said = ask(config).await.unwrap().content;
+    assert_eq!(said, "I was sent Basic [redacted]. You owe us 12 EUR.", "short ones stay, they are words");
+}
