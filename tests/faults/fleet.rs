@@ -38,8 +38,8 @@ const BEGUN: &str = "the worker takes requests";
 pub(crate) struct Worker {
     /// Its place in the fleet.
     pub(crate) number: usize,
-    /// Between it and the broker.
-    pub(crate) broker: Proxy,
+    /// Between it and each server of the broker.
+    pub(crate) brokers: Vec<Proxy>,
     /// Between it and PostgreSQL; a SQLite file has none.
     pub(crate) store: Option<Proxy>,
     /// Its definitions.
@@ -51,13 +51,13 @@ pub(crate) struct Worker {
 
 impl Worker {
     async fn new(number: usize, account: &NatsAccount, limits: Limits) -> Self {
-        let (user, server) = account.url.rsplit_once('@').unwrap();
-        let broker = Proxy::before(server).await;
+        let (url, brokers) = broker_proxies(account).await;
         let database = database().await;
         let store = store_proxy(&database).await;
         let place = Place::on(account.clone())
-            .with("NATS__URL", &format!("{user}@{}", broker.address()))
+            .with("NATS__URL", &url)
             .with("STORE__URL", &through(&database, store.as_ref()))
+            .with("NATS__REPLICAS", &brokers.len().to_string())
             .with("CONSUMER__ACK_WAIT_SECONDS", &limits.ack_wait.as_secs().to_string())
             .with("CONSUMER__MAX_ACK_PENDING", &limits.max_ack_pending.to_string())
             .with("CONSUMER__MAX_ATTEMPTS", MAX_ATTEMPTS)
@@ -65,7 +65,7 @@ impl Worker {
             .with("WORKER__CONCURRENCY", &limits.concurrency.to_string())
             .with("WORKER__DRAIN_SECONDS", DRAIN);
         let log = place.path("worker.log");
-        Self { number, broker, store, database, place, log, process: Mutex::default() }
+        Self { number, brokers, store, database, place, log, process: Mutex::default() }
     }
 
     /// Sends its process a signal, if there is one.
@@ -186,6 +186,18 @@ fn death(worker: &Worker, status: std::process::ExitStatus) -> Death {
         Some(_) if worker.has_begun() => Death::Own,
         Some(_) => Death::Stillborn,
     }
+}
+
+/// A proxy before each server of the broker, and the URLs that lead through them.
+async fn broker_proxies(account: &NatsAccount) -> (String, Vec<Proxy>) {
+    let (mut urls, mut proxies) = (Vec::new(), Vec::new());
+    for url in account.url.split(',') {
+        let (user, server) = url.rsplit_once('@').unwrap();
+        let proxy = Proxy::before(server).await;
+        urls.push(format!("{user}@{}", proxy.address()));
+        proxies.push(proxy);
+    }
+    (urls.join(","), proxies)
 }
 
 async fn database() -> TestDatabase {

@@ -46,8 +46,8 @@ struct Plan {
 }
 
 /// Answers take a time that depends on the seed and the step.
-struct Pace {
-    seed: u64,
+pub(crate) struct Pace {
+    pub(crate) seed: u64,
 }
 
 impl Director for Pace {
@@ -74,7 +74,7 @@ async fn a_long_run_of_faults_loses_doubles_and_repeats_nothing() {
     rehearse(Plan { seed: seed(), runs, faults: (runs / RUNS_PER_FAULT).max(1) }).await;
 }
 
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     std::env::var(SEED).map_or_else(|_| rand::random(), |seed| seed.parse().expect("FAULTS_SEED is a number"))
 }
 

@@ -66,6 +66,12 @@ pub(crate) async fn publish(
     }
 }
 
+/// Publishes the request of one run.
+pub(crate) async fn request_once(client: async_nats::Client, recorder: &Recorder, number: usize) {
+    let (run, id) = (run_id(number), Some(format!("{PROJECT}:first-{number}")));
+    fire(&jetstream::new(client), recorder, Shot { at: Duration::ZERO, run, id }).await;
+}
+
 fn plan(seed: u64, runs: usize, spread: Duration) -> Vec<Shot> {
     let mut chance = StdRng::seed_from_u64(seed);
     let spread = u64::try_from(spread.as_millis()).unwrap();

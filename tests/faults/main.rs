@@ -16,7 +16,9 @@ mod support {
     pub(crate) mod worker;
 }
 
+mod boundaries;
 mod checker;
+mod cluster;
 
 mod doubles;
 mod fleet;
