@@ -17,6 +17,7 @@ use super::harness;
 use super::history::{FaultKind, History, Kind, Limits, Recorder, now};
 use super::load;
 use super::script::{self, Step};
+use super::timeline;
 use crate::support::nats;
 use crate::support::worker::PATIENCE;
 
@@ -143,7 +144,9 @@ async fn play(boundary: Boundary) -> History {
     recorder.history().events = harness::read_events(&client).await;
     fleet.clean().await;
     let (history, troubles) = (recorder.snapshot(), fleet::troubles(&fleet));
-    assert_eq!(checker::check(&history, LIMITS), [], "killed {boundary}\n{troubles}");
+    let violations = checker::check(&history, LIMITS);
+    let timeline = timeline::of(&history, &violations);
+    assert_eq!(violations, [], "killed {boundary}\n{timeline}\n{troubles}");
     history
 }
 

@@ -48,6 +48,8 @@ pub(crate) enum Rule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Violation {
     pub(crate) rule: Rule,
+    /// Whose promise it was, if it was one run's.
+    pub(crate) run: Option<String>,
     pub(crate) what: String,
 }
 
@@ -89,7 +91,7 @@ impl<'a> Run<'a> {
     }
 
     fn violation(&self, rule: Rule, what: impl fmt::Display) -> Violation {
-        Violation { rule, what: format!("{}: {what}", self.id) }
+        Violation { rule, run: Some(self.id.to_owned()), what: format!("{}: {what}", self.id) }
     }
 
     /// Whether the call may be that of a worker which was frozen and does not know yet what it missed.
@@ -131,6 +133,7 @@ fn deaths(history: &History) -> impl Iterator<Item = Violation> {
     let own = history.lives.iter().filter(|life| matches!(life.end, Some((_, Death::Own))));
     own.map(|life| Violation {
         rule: Rule::WorkerDied,
+        run: None,
         what: format!("worker {} ended by itself", life.worker),
     })
 }

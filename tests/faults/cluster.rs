@@ -12,6 +12,7 @@ use super::harness::{self, Pace};
 use super::history::{FaultKind, History, Limits, Moment, Recorder, now};
 use super::load;
 use super::summary::Summary;
+use super::timeline;
 use crate::support::nats::{NatsAccount, NatsServer};
 
 const SERVERS: usize = 3;
@@ -62,7 +63,9 @@ async fn the_leader_of_the_consumer_is_killed_under_load_and_no_run_is_lost_or_p
         "cluster: the longest silence was {before:.2?} before and {after:.2?} after the leader was killed"
     );
     let listed: String = violations.iter().map(|violation| format!("{violation}\n")).collect();
-    assert!(violations.is_empty() && quiet, "over in time: {quiet}\n{listed}\n{}", fleet::troubles(&fleet));
+    let timeline = timeline::of(&history, &violations);
+    let troubles = fleet::troubles(&fleet);
+    assert!(violations.is_empty() && quiet, "over in time: {quiet}\n{listed}\n{timeline}\n{troubles}");
     fleet.clean().await;
 }
 

@@ -19,6 +19,7 @@ use super::injection::Injector;
 use super::load;
 use super::script::Step;
 use super::summary::Summary;
+use super::timeline;
 use crate::support::nats::NatsServer;
 
 /// Repeats a run of the harness.
@@ -112,8 +113,8 @@ async fn rehearse(plan: Plan) {
     let listed: String = violations.iter().map(|violation| format!("{violation}\n")).collect();
     assert!(
         violations.is_empty() && quiet,
-        "{SEED}={seed} (all was over in time: {quiet})\n{listed}\nfaults: {:#?}\n{}",
-        history.faults,
+        "{SEED}={seed} (all was over in time: {quiet})\n{listed}\n{}\n{}",
+        timeline::of(&history, &violations),
         fleet::troubles(&fleet)
     );
     fleet.clean().await;

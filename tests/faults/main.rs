@@ -29,3 +29,4 @@ mod load;
 mod proxy;
 mod script;
 mod summary;
+mod timeline;

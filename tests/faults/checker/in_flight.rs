@@ -13,7 +13,7 @@ pub(super) fn check(history: &History, limits: Limits) -> Vec<Violation> {
     {
         if most > limit {
             let what = format!("{most} runs were in flight in {whose}; {limit} is the limit");
-            found.push(Violation { rule: Rule::InFlight, what });
+            found.push(Violation { rule: Rule::InFlight, run: None, what });
         }
     }
     found
