@@ -235,7 +235,7 @@ fn timed_out(next: Step) -> RunFailure {
     let attributed_to = match next {
         Step::UserSimulator => Attribution::UserSimulator,
         Step::Target => Attribution::Target,
-        Step::Judge => Attribution::Judge,
+        Step::Judge | Step::Verdict => Attribution::Judge,
     };
     RunFailure::new(code::EXECUTION_TIMEOUT, attributed_to, TIMED_OUT)
         .with_hint("Raise `timeoutSeconds` of the request, or look at who was waited for.")

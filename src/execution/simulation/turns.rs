@@ -71,7 +71,7 @@ impl Simulation<'_> {
             match conversation.next {
                 Step::UserSimulator => self.customer_speaks(conversation, span).await?,
                 Step::Target => self.agent_answers(conversation, span).await?,
-                Step::Judge => return self.judge_decides(conversation, span).await,
+                Step::Judge | Step::Verdict => return self.judge_decides(conversation, span).await,
             }
             self.journal.advanced(conversation, self.note).await?;
         }
@@ -133,9 +133,7 @@ impl Simulation<'_> {
         if conversation.turn < limits.min_turns && last_of.is_none() {
             return self.go_on(conversation).await;
         }
-        let ruling = self.ask_judge(conversation, turn, last_of).await;
-        conversation.usage.judge.add(ruling.1);
-        match ruling.0? {
+        match self.ask_judge(conversation, turn, last_of).await? {
             Ruling::Final(judgement) => Ok(Some(judgement)),
             Ruling::Continue(_) => self.go_on(conversation).await,
         }
@@ -149,20 +147,41 @@ impl Simulation<'_> {
 
     async fn ask_judge(
         &self,
-        conversation: &Conversation,
+        conversation: &mut Conversation,
         turn: &dyn RunSpan,
         last_of: Option<u32>,
-    ) -> (Result<Ruling, RunFailure>, TokenUsage) {
+    ) -> Result<Ruling, SimulationStop> {
         let (messages, criteria) = (Arc::from(conversation.messages.as_slice()), &self.criteria);
         let span = turn
             .child(SpanStart::Judge { transcript: Arc::clone(&messages), criteria: Arc::clone(criteria) });
         let (model, situation) = (self.plan.judge.as_ref(), self.plan.scenario.situation.as_str());
         let (turn, messages, span_ref) = (conversation.turn, &messages, span.as_ref());
         let judge = Judge { model, situation, criteria, turn, messages, span: span_ref, last_of };
+        let ruling = self.hear(&judge, conversation).await;
+        span.end(end_of(&ruling));
+        ruling
+    }
+
+    /// Whether there is enough is asked in a call of its own, and its answer is kept before the verdict is asked for.
+    async fn hear(
+        &self,
+        judge: &Judge<'_>,
+        conversation: &mut Conversation,
+    ) -> Result<Ruling, SimulationStop> {
+        if conversation.next == Step::Judge && judge.last_of.is_none() {
+            let mut usage = TokenUsage::default();
+            let more = judge.wants_more(&mut usage).await;
+            conversation.usage.judge.add(usage);
+            if let Some(reasoning) = more? {
+                return Ok(Ruling::Continue(reasoning));
+            }
+            conversation.next = Step::Verdict;
+            self.journal.advanced(conversation, self.note).await?;
+        }
         let mut usage = TokenUsage::default();
         let ruling = judge.rule(&mut usage).await;
-        span.end(end_of(&ruling));
-        (ruling, usage)
+        conversation.usage.judge.add(usage);
+        Ok(ruling?)
     }
 
     fn append(&self, conversation: &mut Conversation, role: MessageRole, said: TargetReply) {
@@ -177,11 +196,12 @@ impl Simulation<'_> {
     }
 }
 
-fn end_of(ruling: &Result<Ruling, RunFailure>) -> SpanEnd {
+fn end_of(ruling: &Result<Ruling, SimulationStop>) -> SpanEnd {
     match ruling {
         Ok(Ruling::Final(judgement)) => SpanEnd::Judged(judgement.clone()),
         Ok(Ruling::Continue(reasoning)) => SpanEnd::Continued { reasoning: reasoning.clone() },
-        Err(failure) => failure.into(),
+        Err(SimulationStop::Failure(failure)) => failure.into(),
+        Err(SimulationStop::Journal(_)) => SpanEnd::Done,
     }
 }
 
