@@ -94,24 +94,42 @@ impl Processor {
     async fn claim(&self, delivery: Delivery, request: &Arc<RunRequest>) -> Result<(), ProcessError> {
         let lease = Lease::hold(&delivery, self.parts.consumer.heartbeat());
         let sequence = delivery.stream_sequence();
-        match self.claimed(request, sequence).await {
+        match self.claimed(request, &delivery).await {
             Ok(Claim::Granted(claim)) => Box::pin(self.play(delivery, request, claim, &lease)).await,
             Ok(Claim::AttemptsExhausted(claim)) => Box::pin(self.give_up(delivery, request, claim)).await,
             Ok(Claim::Finished | Claim::OwnedByOther { .. }) => {
                 tracing::info!(run = %request.key, stream_sequence = sequence, "a second request for a run is acknowledged and not run");
                 Ok(delivery.ack().await?)
             }
+            Ok(Claim::Outdated { delivery: later }) => {
+                self.abandon(delivery, later);
+                Ok(())
+            }
             Err(unavailable) => self.retry_later(delivery, unavailable).await,
         }
     }
 
+    /// A worker that was frozen, or cut off, finds messages that another one has by now.
+    fn abandon(&self, delivery: Delivery, later: u64) {
+        self.parts.metrics.lease_lost();
+        let (stream_sequence, deliveries) = (delivery.stream_sequence(), delivery.deliveries());
+        tracing::warn!(
+            stream_sequence,
+            deliveries,
+            later,
+            "a delivery came too late: a later one has the run"
+        );
+        delivery.abandon();
+    }
+
     /// The state of a run may have expired while its outcome is still there: finished is final.
-    async fn claimed(&self, request: &RunRequest, sequence: u64) -> Result<Claim, Unavailable> {
+    async fn claimed(&self, request: &RunRequest, delivery: &Delivery) -> Result<Claim, Unavailable> {
         if self.parts.publisher.is_completed(&request.key).await? {
             return Ok(Claim::Finished);
         }
         let (most, now) = (self.parts.consumer.max_attempts, self.parts.orchestrator.clock.now());
-        self.parts.states.claim(&request.key, sequence, most, now).await
+        let (sequence, number) = (delivery.stream_sequence(), delivery.deliveries());
+        self.parts.states.claim(&request.key, sequence, number, most, now).await
     }
 
     async fn play(
