@@ -17,6 +17,7 @@ use super::harness;
 use super::history::{FaultKind, History, Kind, Limits, Recorder, now};
 use super::load;
 use super::script::{self, Step};
+use super::summary::say;
 use super::timeline;
 use crate::support::nats;
 use crate::support::worker::PATIENCE;
@@ -108,7 +109,7 @@ async fn a_kill_at_every_step_boundary_of_one_scenario_loses_and_repeats_nothing
         }
     }
     let calls: usize = played.iter().map(|(_, history)| history.calls.len() - steps.len()).sum();
-    eprintln!("boundaries: {} kills, {calls} calls in flight made again", played.len());
+    say(&format!("boundaries: {} kills, {calls} calls in flight made again", played.len()));
 }
 
 /// What does not depend on when and where the run was played.

@@ -118,6 +118,11 @@ pub(crate) fn check(history: &History, limits: Limits) -> Vec<Violation> {
     found
 }
 
+/// Broken promises, one a line.
+pub(crate) fn list(violations: &[Violation]) -> String {
+    violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
 /// Every run that anything is known of.
 fn runs(history: &History) -> Vec<&str> {
     let accepted = history.accepted.iter().map(|request| request.run.as_str());

@@ -11,7 +11,7 @@ use super::fleet::{self, Fleet};
 use super::harness::{self, Pace};
 use super::history::{FaultKind, History, Limits, Moment, Recorder, now};
 use super::load;
-use super::summary::Summary;
+use super::summary::{Summary, say};
 use super::timeline;
 use crate::support::nats::{NatsAccount, NatsServer};
 
@@ -29,7 +29,7 @@ const POLL: Duration = Duration::from_millis(200);
 #[ignore = "takes a minute; `make faults` runs it"]
 async fn the_leader_of_the_consumer_is_killed_under_load_and_no_run_is_lost_or_played_twice() {
     let (recorder, seed, began) = (Recorder::default(), harness::seed(), Instant::now());
-    eprintln!("cluster: FAULTS_SEED={seed}");
+    say(&format!("cluster: FAULTS_SEED={seed}"));
     let mut servers = NatsServer::cluster(SERVERS);
     let urls: Vec<_> = servers.iter().map(|server| server.account(0).url).collect();
     let account = NatsAccount { url: urls.join(",") };
@@ -57,12 +57,10 @@ async fn the_leader_of_the_consumer_is_killed_under_load_and_no_run_is_lost_or_p
     let violations = checker::check(&history, LIMITS);
     let summary =
         Summary { history: &history, limits: LIMITS, violations: &violations, took: began.elapsed() };
-    eprintln!("cluster: {summary}");
+    say(&format!("cluster: {summary}"));
     let (before, after) = (silence(&history, Moment::ZERO, killed), silence(&history, killed, Moment::MAX));
-    eprintln!(
-        "cluster: the longest silence was {before:.2?} before and {after:.2?} after the leader was killed"
-    );
-    let listed: String = violations.iter().map(|violation| format!("{violation}\n")).collect();
+    say(&format!("cluster: the longest silence was {before:.2?} before and {after:.2?} after the kill"));
+    let listed = checker::list(&violations);
     let timeline = timeline::of(&history, &violations);
     let troubles = fleet::troubles(&fleet);
     assert!(violations.is_empty() && quiet, "over in time: {quiet}\n{listed}\n{timeline}\n{troubles}");
@@ -108,5 +106,5 @@ fn silence(history: &History, from: Moment, until: Moment) -> Duration {
     let mut calls: Vec<_> = history.calls.iter().map(|call| call.from).collect();
     calls.retain(|call| (from..until).contains(call));
     calls.sort_unstable();
-    calls.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
+    calls.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap_or_default()
 }

@@ -15,7 +15,7 @@ use super::history::{Death, Limits, Recorder};
 use super::proxy::Proxy;
 use crate::support::database::TestDatabase;
 use crate::support::nats::NatsAccount;
-use crate::support::worker::{Place, text};
+use crate::support::worker::Place;
 
 /// Where a PostgreSQL server is, if there is one.
 const POSTGRES_URL: &str = "TEST_POSTGRES_URL";
@@ -226,9 +226,9 @@ fn through(database: &TestDatabase, proxy: Option<&Proxy>) -> String {
 /// The lines of all logs that tell of trouble, for a failed test.
 pub(crate) fn troubles(fleet: &Fleet) -> String {
     let of = |worker: &Arc<Worker>| {
-        let log = worker.log();
+        let (number, log) = (worker.number, worker.log());
         let lines = log.lines().filter(|line| line.contains("ERROR") || line.contains("WARN"));
-        lines.map(|line| format!("worker {}: {line}\n", worker.number)).collect::<String>()
+        lines.map(|line| format!("worker {number}: {line}")).collect::<Vec<_>>()
     };
-    text(fleet.workers.iter().map(of).collect::<String>().as_bytes())
+    fleet.workers.iter().flat_map(of).collect::<Vec<_>>().join("\n")
 }

@@ -18,7 +18,7 @@ use super::history::{Event, Kind, Limits, Recorder};
 use super::injection::Injector;
 use super::load;
 use super::script::Step;
-use super::summary::Summary;
+use super::summary::{Summary, say};
 use super::timeline;
 use crate::support::nats::NatsServer;
 
@@ -80,7 +80,7 @@ pub(crate) fn seed() -> u64 {
 }
 
 async fn rehearse(plan: Plan) {
-    eprintln!("faults: {SEED}={} repeats this ({} runs, {} faults)", plan.seed, plan.runs, plan.faults);
+    say(&format!("faults: {SEED}={} repeats this ({} runs, {} faults)", plan.seed, plan.runs, plan.faults));
     let (recorder, began) = (Recorder::default(), Instant::now());
     let server = NatsServer::start();
     let account = server.account(0);
@@ -108,9 +108,9 @@ async fn rehearse(plan: Plan) {
     let violations = checker::check(&history, LIMITS);
     let summary =
         Summary { history: &history, limits: LIMITS, violations: &violations, took: began.elapsed() };
-    eprintln!("faults: {summary}");
+    say(&format!("faults: {summary}"));
     let seed = plan.seed;
-    let listed: String = violations.iter().map(|violation| format!("{violation}\n")).collect();
+    let listed = checker::list(&violations);
     assert!(
         violations.is_empty() && quiet,
         "{SEED}={seed} (all was over in time: {quiet})\n{listed}\n{}\n{}",

@@ -9,8 +9,7 @@ use super::history::{CallEnd, History, Moment};
 pub(crate) fn of(history: &History, violations: &[Violation]) -> String {
     let mut lines: Vec<(Moment, String)> = Vec::new();
     let start = history.accepted.iter().map(|request| request.at).min().unwrap_or_default();
-    let since =
-        |at: Moment| if at >= start { (at - start).as_secs_f64() } else { -(start - at).as_secs_f64() };
+    let since = |at: Moment| at.as_secs_f64() - start.as_secs_f64();
     for fault in &history.faults {
         let who = fault.worker.map_or("everybody".to_owned(), |worker| format!("worker {worker}"));
         lines.push((fault.from, format!("{:?} of {who} until {:.3}", fault.kind, since(fault.until))));

@@ -49,7 +49,9 @@ fn attempts(run: &Run<'_>, outcome: &Event) -> Option<Violation> {
     let during = run.history.faults.iter().filter(|f| f.touches(from, outcome.at, run.limits.ack_wait));
     let causes: u64 = during
         .map(|fault| match fault.kind {
-            FaultKind::DatabaseOutage => 1 + (fault.until - fault.from).as_secs() / DATABASE_PAUSE,
+            FaultKind::DatabaseOutage => {
+                1 + fault.until.saturating_sub(fault.from).as_secs() / DATABASE_PAUSE
+            }
             FaultKind::Cut | FaultKind::Delay => 0,
             _ => 1,
         })
