@@ -198,7 +198,7 @@ fn waited_for(next: Step) -> Attribution {
     match next {
         Step::UserSimulator => Attribution::UserSimulator,
         Step::Target => Attribution::Target,
-        Step::Judge => Attribution::Judge,
+        Step::Judge | Step::Verdict => Attribution::Judge,
     }
 }
 

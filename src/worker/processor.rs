@@ -108,7 +108,7 @@ impl Processor {
         let progress = Progress::default();
         let lease = self.hold(&delivery, &progress);
         let sequence = delivery.stream_sequence();
-        match self.claimed(request, sequence).await {
+        match self.claimed(request, &delivery).await {
             Ok(Claim::Granted(claim)) => {
                 Box::pin(self.play(delivery, request, claim, &Hold { lease, progress })).await
             }
@@ -116,6 +116,10 @@ impl Processor {
             Ok(Claim::Finished | Claim::OwnedByOther { .. }) => {
                 tracing::info!(run = %request.key, stream_sequence = sequence, "a second request for a run is acknowledged and not run");
                 Ok(delivery.ack().await?)
+            }
+            Ok(Claim::Outdated { delivery: later }) => {
+                self.abandon(delivery, later);
+                Ok(())
             }
             Err(unavailable) => self.retry_later(delivery, unavailable).await,
         }
@@ -127,13 +131,27 @@ impl Processor {
         Lease::hold(delivery, self.parts.consumer.heartbeat(), move || progress.idle() < limit)
     }
 
+    /// A worker that was frozen, or cut off, finds messages that another one has by now.
+    fn abandon(&self, delivery: Delivery, later: u64) {
+        self.parts.metrics.lease_lost();
+        let (stream_sequence, deliveries) = (delivery.stream_sequence(), delivery.deliveries());
+        tracing::warn!(
+            stream_sequence,
+            deliveries,
+            later,
+            "a delivery came too late: a later one has the run"
+        );
+        delivery.abandon();
+    }
+
     /// The state of a run may have expired while its outcome is still there: finished is final.
-    async fn claimed(&self, request: &RunRequest, sequence: u64) -> Result<Claim, Unavailable> {
+    async fn claimed(&self, request: &RunRequest, delivery: &Delivery) -> Result<Claim, Unavailable> {
         if self.parts.publisher.is_completed(&request.key).await? {
             return Ok(Claim::Finished);
         }
         let (most, now) = (self.parts.consumer.max_attempts, self.parts.orchestrator.clock.now());
-        self.parts.states.claim(&request.key, sequence, most, now).await
+        let (sequence, number) = (delivery.stream_sequence(), delivery.deliveries());
+        self.parts.states.claim(&request.key, sequence, number, most, now).await
     }
 
     async fn play(

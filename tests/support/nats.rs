@@ -8,6 +8,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -22,10 +23,13 @@ const ACCOUNTS: usize = 128;
 const START_PATIENCE: Duration = Duration::from_secs(30);
 /// How often a condition outside of this process is looked at.
 const POLL: Duration = Duration::from_millis(20);
-/// Waits for the end of its input, ends the server, removes the folder.
-const GUARD: &str = r#"trap "" INT; "$0" -c "$1/nats.conf" >"$1/log" 2>&1 & pid=$!
-while read -r _; do kill -9 $pid; wait $pid; "$0" -c "$1/nats.conf" >>"$1/log" 2>&1 & pid=$!; done
-kill -9 $pid; wait $pid; rm -rf "$1""#;
+/// Obeys `up`, `down` and `restart`; at the end of its input it ends the server and removes the folder.
+const GUARD: &str = r#"trap "" INT; server=$0 folder=$1
+up() { "$server" -c "$folder/nats.conf" >>"$folder/log" 2>&1 & pid=$!; }
+down() { [ -z "$pid" ] || { kill -9 $pid; wait $pid; pid=; }; }
+up
+while read -r word; do case $word in up) up;; down) down;; restart) down; up;; esac; done
+down; rm -rf "$folder""#;
 
 static SHARED: OnceLock<NatsServer> = OnceLock::new();
 static NEXT_ACCOUNT: AtomicUsize = AtomicUsize::new(0);
@@ -71,8 +75,29 @@ impl NatsAccount {
 impl NatsServer {
     /// Starts a server on a free port and waits until it listens.
     pub(crate) fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// Starts servers that are one cluster, named `n0`, `n1` and so on. It may still have to elect its leaders.
+    pub(crate) fn cluster(size: usize) -> Vec<Self> {
+        // Held together, so that they differ; the servers take them over.
+        let free: Vec<_> = (0..size).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let ports: Vec<_> = free.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
+        drop(free);
+        let routes: Vec<_> = ports.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
+        let member = |(number, port)| {
+            let routes = routes.join(", ");
+            Self::start_with(&format!(
+                "server_name: n{number}\n\
+                 cluster {{ name: test, listen: \"127.0.0.1:{port}\", no_advertise: true, routes: [{routes}] }}\n"
+            ))
+        };
+        ports.iter().enumerate().map(member).collect()
+    }
+
+    fn start_with(more: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("scenario-nats-").tempdir().unwrap().keep();
-        fs::write(folder.join("nats.conf"), configuration(&folder, "-1")).unwrap();
+        fs::write(folder.join("nats.conf"), configuration(&folder, "-1") + more).unwrap();
         let guard = Command::new("sh")
             .args(["-c", GUARD])
             .arg(program())
@@ -85,7 +110,7 @@ impl NatsServer {
         let address = wait_for_address(&folder);
         // A restarted server has to be found where it was.
         let port = address.rsplit_once(':').unwrap().1;
-        fs::write(folder.join("nats.conf"), configuration(&folder, port)).unwrap();
+        fs::write(folder.join("nats.conf"), configuration(&folder, port) + more).unwrap();
         Self { guard, address }
     }
 
@@ -96,7 +121,21 @@ impl NatsServer {
 
     /// Kills the server (as `kill -9` does) and starts it again on the same port with the same store.
     pub(crate) fn kill_and_restart(&mut self) {
-        writeln!(self.guard.stdin.as_mut().unwrap()).unwrap();
+        self.tell("restart");
+    }
+
+    /// Kills the server (as `kill -9` does); [`NatsServer::up`] starts it again.
+    pub(crate) fn down(&mut self) {
+        self.tell("down");
+    }
+
+    /// Starts a server that is down, on the same port with the same store.
+    pub(crate) fn up(&mut self) {
+        self.tell("up");
+    }
+
+    fn tell(&mut self, word: &str) {
+        writeln!(self.guard.stdin.as_mut().unwrap(), "{word}").unwrap();
     }
 
     /// Kills the server for good.

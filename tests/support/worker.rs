@@ -27,9 +27,14 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// A new place.
+    /// A new place with an account of its own.
     pub(crate) fn new() -> Self {
-        let (nats, folder) = (nats::account(), tempfile::tempdir().unwrap());
+        Self::on(nats::account())
+    }
+
+    /// A new place on an account.
+    pub(crate) fn on(nats: NatsAccount) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let place = Self { nats, folder, environment: Vec::new() };
         let url = place.nats.url.clone();
         let store = format!("sqlite://{}", place.path("worker.db").display());

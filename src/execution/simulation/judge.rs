@@ -47,13 +47,10 @@ pub(super) struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// Decides whether to go on, and judges if not. Inconclusive with nothing unmet goes on: it may still come.
+    /// Judges. Inconclusive with nothing unmet goes on: it may still come.
     pub(super) async fn rule(&self, usage: &mut TokenUsage) -> Result<Ruling, RunFailure> {
         if self.must_rule {
             return self.judge(usage).await.map(Ruling::Final);
-        }
-        if let Some(reasoning) = self.wants_more(usage).await? {
-            return Ok(Ruling::Continue(reasoning));
         }
         let judgement = self.judge(usage).await?;
         if judgement.verdict == Verdict::Inconclusive {
@@ -62,7 +59,8 @@ impl Judge<'_> {
         Ok(Ruling::Final(judgement))
     }
 
-    async fn wants_more(&self, usage: &mut TokenUsage) -> Result<Option<String>, RunFailure> {
+    /// Whether the conversation should go on, and why; `None` asks for the verdict.
+    pub(super) async fn wants_more(&self, usage: &mut TokenUsage) -> Result<Option<String>, RunFailure> {
         let answer = self.ask(DECIDE_PROMPT, decide_tool(), usage).await?;
         let reasoning = answer.get(REASONING_FIELD).and_then(Value::as_str).unwrap_or_default().to_owned();
         Ok((answer.get(DECISION_FIELD).and_then(Value::as_str) != Some(DECISION_VERDICT))

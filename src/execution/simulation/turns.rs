@@ -79,7 +79,7 @@ impl Simulation<'_> {
             match conversation.next {
                 Step::UserSimulator => self.customer_speaks(conversation, span).await?,
                 Step::Target => self.agent_answers(conversation, span).await?,
-                Step::Judge => return self.judge_decides(conversation, span).await,
+                Step::Judge | Step::Verdict => return self.judge_decides(conversation, span).await,
             }
             self.record(conversation).await?;
             self.progress.touch();
@@ -159,9 +159,7 @@ impl Simulation<'_> {
         if conversation.turn < limits.min_turns && !is_last {
             return self.go_on(conversation).await;
         }
-        let ruling = self.ask_judge(conversation, turn, is_last).await;
-        conversation.usage.judge.add(ruling.1);
-        match ruling.0? {
+        match self.ask_judge(conversation, turn, is_last).await? {
             Ruling::Final(judgement) => Ok(Some(self.concluded(judgement))),
             Ruling::Continue(_) => self.go_on(conversation).await,
         }
@@ -179,10 +177,11 @@ impl Simulation<'_> {
     }
 
     /// Judges what was said so far, wherever the conversation was broken off.
-    pub(crate) async fn judge_now(&self, conversation: &mut Conversation) -> Result<Judgement, RunFailure> {
-        let (ruling, usage) = self.ask_judge(conversation, self.trace.root(), true).await;
-        conversation.usage.judge.add(usage);
-        match ruling? {
+    pub(crate) async fn judge_now(
+        &self,
+        conversation: &mut Conversation,
+    ) -> Result<Judgement, SimulationStop> {
+        match self.ask_judge(conversation, self.trace.root(), true).await? {
             Ruling::Final(judgement) => Ok(judgement),
             Ruling::Continue(reasoning) => Ok(Judgement::derive(Vec::new(), reasoning)),
         }
@@ -196,10 +195,10 @@ impl Simulation<'_> {
 
     async fn ask_judge(
         &self,
-        conversation: &Conversation,
+        conversation: &mut Conversation,
         turn: &dyn RunSpan,
         must_rule: bool,
-    ) -> (Result<Ruling, RunFailure>, TokenUsage) {
+    ) -> Result<Ruling, SimulationStop> {
         let (messages, criteria) = (Arc::from(conversation.messages.as_slice()), &self.criteria);
         let span = turn
             .child(SpanStart::Judge { transcript: Arc::clone(&messages), criteria: Arc::clone(criteria) });
@@ -207,10 +206,31 @@ impl Simulation<'_> {
         let situation = self.plan.scenario.situation.as_str();
         let (turn, messages, span_ref) = (conversation.turn, &messages, span.as_ref());
         let judge = Judge { model: &model, situation, criteria, turn, messages, span: span_ref, must_rule };
+        let ruling = self.hear(&judge, conversation).await;
+        span.end(end_of(&ruling));
+        ruling
+    }
+
+    /// Whether there is enough is asked in a call of its own, and its answer is kept before the verdict is asked for.
+    async fn hear(
+        &self,
+        judge: &Judge<'_>,
+        conversation: &mut Conversation,
+    ) -> Result<Ruling, SimulationStop> {
+        if conversation.next == Step::Judge && !judge.must_rule {
+            let mut usage = TokenUsage::default();
+            let more = judge.wants_more(&mut usage).await;
+            conversation.usage.judge.add(usage);
+            if let Some(reasoning) = more? {
+                return Ok(Ruling::Continue(reasoning));
+            }
+            conversation.next = Step::Verdict;
+            self.record(conversation).await?;
+        }
         let mut usage = TokenUsage::default();
         let ruling = judge.rule(&mut usage).await;
-        span.end(end_of(&ruling));
-        (ruling, usage)
+        conversation.usage.judge.add(usage);
+        Ok(ruling?)
     }
 
     async fn record(&self, conversation: &mut Conversation) -> Result<(), JournalError> {
@@ -247,11 +267,12 @@ impl Simulation<'_> {
     }
 }
 
-fn end_of(ruling: &Result<Ruling, RunFailure>) -> SpanEnd {
+fn end_of(ruling: &Result<Ruling, SimulationStop>) -> SpanEnd {
     match ruling {
         Ok(Ruling::Final(judgement)) => SpanEnd::Judged(judgement.clone()),
         Ok(Ruling::Continue(reasoning)) => SpanEnd::Continued { reasoning: reasoning.clone() },
-        Err(failure) => failure.into(),
+        Err(SimulationStop::Failure(failure)) => failure.into(),
+        Err(SimulationStop::Journal(_)) => SpanEnd::Done,
     }
 }
 

@@ -34,6 +34,8 @@ pub enum Step {
     Target,
     /// The judge decides whether to go on.
     Judge,
+    /// The judge decided that there is enough, and gives the verdict.
+    Verdict,
 }
 
 /// A conversation in progress. It is what a checkpoint stores, so a run can go on from it anywhere.

@@ -36,6 +36,11 @@ pub enum Claim {
         /// That request's stream sequence.
         request_sequence: u64,
     },
+    /// A later delivery of the request has or had the run: leave this one alone.
+    Outdated {
+        /// That delivery's number.
+        delivery: u64,
+    },
     /// Too many executions were lost: the run is this worker's to end as an error.
     AttemptsExhausted(ClaimedRun),
 }
@@ -57,7 +62,7 @@ impl RunStates {
         }
     }
 
-    /// Claims a run for the delivery of the request that the stream has at `request_sequence`.
+    /// Claims a run for delivery number `delivery` of the request that the stream has at `request_sequence`.
     ///
     /// # Errors
     /// [`Unavailable`] if the broker does not answer for long, or the stored state cannot be read.
@@ -65,10 +70,11 @@ impl RunStates {
         &self,
         key: &RunKey,
         request_sequence: u64,
+        delivery: u64,
         max_attempts: u32,
         now: OffsetDateTime,
     ) -> Result<Claim, Unavailable> {
-        let claimant = Claimant { claim: rand::random(), request_sequence, max_attempts, now };
+        let claimant = Claimant { claim: rand::random(), request_sequence, delivery, max_attempts, now };
         for _ in 0..MOST_DECISIONS {
             if let Some(claim) = self.try_claim(key, &claimant).await? {
                 return Ok(claim);
@@ -86,6 +92,7 @@ impl RunStates {
     }
 
     /// `None` if somebody else wrote between reading and writing.
+    #[expect(clippy::too_many_lines, reason = "one line for each decision")]
     async fn try_claim(&self, key: &RunKey, claimant: &Claimant) -> Result<Option<Claim>, Unavailable> {
         let stored = self.bucket.read(&subjects::run_state_key(key)).await?;
         let current = decode(key, &stored)?;
@@ -98,6 +105,7 @@ impl RunStates {
             Decision::OwnedByOther { request_sequence } => {
                 return Ok(Some(Claim::OwnedByOther { request_sequence }));
             }
+            Decision::Outdated { delivery } => return Ok(Some(Claim::Outdated { delivery })),
             Decision::Execute(state) | Decision::Exhausted(state) => state,
         };
         let (name, value) = (subjects::run_state_key(key), encode(key, &state)?);

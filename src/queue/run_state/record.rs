@@ -26,6 +26,9 @@ pub struct RunState {
     pub phase: RunPhase,
     /// Stream sequence of the request that owns the run.
     pub request_sequence: u64,
+    /// Which delivery of that request the last claim was for, from 1.
+    #[serde(default)]
+    pub delivery: u64,
     /// Which claim wrote this, a random number: by it a writer tells its own writes from others'.
     pub claim: u64,
     /// Executions, this one included.
@@ -55,6 +58,8 @@ pub(super) struct Claimant {
     pub(super) claim: u64,
     /// Stream sequence of the request.
     pub(super) request_sequence: u64,
+    /// Which delivery of it this is, from 1.
+    pub(super) delivery: u64,
     /// Lost executions that a run may have.
     pub(super) max_attempts: u32,
     /// The time of the claim.
@@ -72,16 +77,20 @@ pub(super) enum Decision {
     Finished,
     /// Another request owns the run.
     OwnedByOther { request_sequence: u64 },
+    /// A later delivery of the request was here before.
+    Outdated { delivery: u64 },
 }
 
 impl Claimant {
     /// Decides by what is stored.
     pub(super) fn decide(&self, stored: Option<RunState>) -> Decision {
         let Some(stored) = stored else { return Decision::Execute(self.fresh()) };
-        let RunState { request_sequence, .. } = stored;
+        let RunState { request_sequence, delivery, .. } = stored;
         match stored.phase {
             RunPhase::Finished => Decision::Finished,
             _ if request_sequence != self.request_sequence => Decision::OwnedByOther { request_sequence },
+            // Who was frozen finds a message that another worker has had since; taking the run now would be stealing it.
+            _ if delivery > self.delivery => Decision::Outdated { delivery },
             RunPhase::HandedBack => Decision::Execute(self.next_attempt(stored)),
             RunPhase::Running => self.after_loss(stored),
         }
@@ -91,6 +100,7 @@ impl Claimant {
         RunState {
             phase: RunPhase::Running,
             request_sequence: self.request_sequence,
+            delivery: self.delivery,
             claim: self.claim,
             attempts: 1,
             lost: 0,
@@ -106,7 +116,8 @@ impl Claimant {
     fn after_loss(&self, stored: RunState) -> Decision {
         let lost = stored.lost.saturating_add(1);
         if lost > self.max_attempts {
-            return Decision::Exhausted(RunState { lost, claim: self.claim, updated_at: self.now, ..stored });
+            let (claim, delivery, updated_at) = (self.claim, self.delivery, self.now);
+            return Decision::Exhausted(RunState { delivery, claim, lost, updated_at, ..stored });
         }
         Decision::Execute(self.next_attempt(RunState { lost, ..stored }))
     }
@@ -115,6 +126,7 @@ impl Claimant {
         RunState {
             phase: RunPhase::Running,
             claim: self.claim,
+            delivery: self.delivery,
             attempts: stored.attempts.saturating_add(1),
             updated_at: self.now,
             ..stored
@@ -132,6 +144,7 @@ mod tests {
         Claimant {
             claim: rand::random(),
             request_sequence,
+            delivery: 1,
             max_attempts: MAX_ATTEMPTS,
             now: OffsetDateTime::UNIX_EPOCH,
         }
@@ -182,6 +195,14 @@ mod tests {
         state.phase = RunPhase::Finished;
         assert_eq!(claimant(7).decide(Some(state.clone())), Decision::Finished);
         assert_eq!(claimant(8).decide(Some(state)), Decision::Finished);
+    }
+
+    #[test]
+    fn a_delivery_that_a_later_one_overtook_does_not_get_the_run() {
+        let stored = executed(Claimant { delivery: 2, ..claimant(7) }.decide(None));
+        assert_eq!(claimant(7).decide(Some(stored.clone())), Decision::Outdated { delivery: 2 });
+        let next = executed(Claimant { delivery: 3, ..claimant(7) }.decide(Some(stored)));
+        assert_eq!((next.delivery, next.attempts), (3, 2));
     }
 
     #[test]

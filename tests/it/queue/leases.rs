@@ -97,13 +97,14 @@ async fn an_outcome_and_its_ack_survive_a_broker_that_is_killed_and_comes_back()
     let (delivery, _slot) = consuming.next().await;
     let states = RunStates::new(&broker.connection, &broker.topology);
     let key = RunKey { project: ProjectId::parse("acme").unwrap(), run: RunId::parse("r1").unwrap() };
-    let claim = states.claim(&key, delivery.stream_sequence(), 5, OffsetDateTime::now_utc()).await.unwrap();
+    let claim =
+        states.claim(&key, delivery.stream_sequence(), 1, 5, OffsetDateTime::now_utc()).await.unwrap();
     let Claim::Granted(run) = claim else { panic!("not granted: {claim:?}") };
     server.kill_and_restart();
     until(async || !broker.connection.is_connected()).await;
     run.finish(RunStatus::Success, Duration::from_hours(1)).await.unwrap();
     delivery.ack().await.unwrap();
-    assert!(matches!(states.claim(&key, 1, 5, OffsetDateTime::now_utc()).await.unwrap(), Claim::Finished));
+    assert!(matches!(states.claim(&key, 1, 1, 5, OffsetDateTime::now_utc()).await.unwrap(), Claim::Finished));
     let stream = broker.connection.jetstream.get_stream("SCENARIO_REQUESTS").await.unwrap();
     assert_eq!(stream.cached_info().state.messages, 0);
     consuming.stop().await;

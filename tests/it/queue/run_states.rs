@@ -19,7 +19,7 @@ fn key() -> RunKey {
 }
 
 async fn claim(states: &RunStates, request_sequence: u64) -> Claim {
-    states.claim(&key(), request_sequence, MAX_ATTEMPTS, OffsetDateTime::now_utc()).await.unwrap()
+    states.claim(&key(), request_sequence, 1, MAX_ATTEMPTS, OffsetDateTime::now_utc()).await.unwrap()
 }
 
 async fn granted(states: &RunStates) -> ClaimedRun {
@@ -77,6 +77,19 @@ async fn a_finished_run_is_final_for_every_request() {
 }
 
 #[tokio::test]
+async fn a_delivery_that_was_overtaken_while_its_worker_slept_does_not_get_the_run() {
+    let broker = Broker::new().await;
+    let states = RunStates::new(&broker.connection, &broker.topology);
+    let now = OffsetDateTime::now_utc();
+    let Claim::Granted(owner) = states.claim(&key(), 7, 2, MAX_ATTEMPTS, now).await.unwrap() else {
+        panic!("the second delivery is the first that anybody sees");
+    };
+    let stale = states.claim(&key(), 7, 1, MAX_ATTEMPTS, now).await.unwrap();
+    assert!(matches!(stale, Claim::Outdated { delivery: 2 }), "{stale:?}");
+    owner.checkpoint(&conversation(1)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_run_under_way_belongs_to_its_first_request() {
     let broker = Broker::new().await;
     let states = RunStates::new(&broker.connection, &broker.topology);
@@ -108,7 +121,7 @@ async fn of_claims_at_the_same_time_exactly_one_worker_can_go_on() {
     let now = OffsetDateTime::now_utc();
     let claims = futures::future::join_all((0..8).map(|_| {
         let states = states.clone();
-        async move { states.claim(&key(), 7, 100, now).await.unwrap() }
+        async move { states.claim(&key(), 7, 1, 100, now).await.unwrap() }
     }))
     .await;
     let mut alive = 0;

@@ -1,0 +1,208 @@
+//! What everybody saw: requests that the broker took, events that it keeps, calls at the doubles, lives of workers,
+//! faults.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+
+use super::script::Step;
+
+/// Time since the epoch: the broker's clock and ours are the same machine's.
+pub(crate) type Moment = Duration;
+
+/// The time.
+pub(crate) fn now() -> Moment {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap()
+}
+
+/// What holds for the whole fleet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// The lease of a silent worker.
+    pub(crate) ack_wait: Duration,
+    /// Runs in flight in one worker.
+    pub(crate) concurrency: usize,
+    /// Runs in flight over all workers.
+    pub(crate) max_ack_pending: usize,
+}
+
+/// Something that the broker confirmed: a request or a cancel request.
+#[derive(Debug, Clone)]
+pub(crate) struct Accepted {
+    pub(crate) run: String,
+    pub(crate) at: Moment,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CallEnd {
+    /// Nobody knows yet.
+    Open,
+    /// The whole answer was handed over.
+    Answered(Moment),
+    /// The caller went away.
+    Abandoned(Moment),
+}
+
+/// A call at a double.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) run: String,
+    pub(crate) step: Step,
+    /// Which worker of the fleet made it.
+    pub(crate) worker: usize,
+    pub(crate) from: Moment,
+    pub(crate) end: CallEnd,
+}
+
+impl Call {
+    /// When it ended; never, if it did not.
+    pub(crate) fn until(&self) -> Moment {
+        match self.end {
+            CallEnd::Open => Moment::MAX,
+            CallEnd::Answered(at) | CallEnd::Abandoned(at) => at,
+        }
+    }
+}
+
+/// The kind of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Started,
+    Message,
+    Completed,
+}
+
+/// An event as the stream keeps it.
+#[derive(Debug, Clone)]
+pub(crate) struct Event {
+    pub(crate) run: String,
+    pub(crate) kind: Kind,
+    /// When it was stored.
+    pub(crate) at: Moment,
+    pub(crate) payload: Value,
+}
+
+/// One process of a worker.
+#[derive(Debug, Clone)]
+pub(crate) struct Life {
+    pub(crate) worker: usize,
+    /// When and how it ended, if it did.
+    pub(crate) end: Option<(Moment, Death)>,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Death {
+    /// By a signal, or because it was told to stop.
+    Told,
+    /// It could not start, as when broker or database are away.
+    Stillborn,
+    /// It gave up by itself.
+    Own,
+}
+
+/// What was done to the fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum FaultKind {
+    /// `kill -9`.
+    Kill,
+    /// `kill -STOP`, and after more than `ack_wait` `kill -CONT`.
+    Freeze,
+    /// `kill -TERM`: runs are handed back.
+    Terminate,
+    /// The broker is killed and started again.
+    BrokerKill,
+    /// Every connection to the broker is cut once.
+    Cut,
+    /// The broker is out of reach for longer than `ack_wait`.
+    Partition,
+    /// The connection to the broker stays and carries nothing for longer than `ack_wait`.
+    Blackhole,
+    /// The connection to the broker is slow.
+    Delay,
+    /// The database is away.
+    DatabaseOutage,
+    /// Nobody's doing: this machine stood still.
+    MachineStall,
+}
+
+/// A fault.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fault {
+    pub(crate) kind: FaultKind,
+    /// Whom it hit; `None` is everybody.
+    pub(crate) worker: Option<usize>,
+    pub(crate) from: Moment,
+    pub(crate) until: Moment,
+}
+
+impl Fault {
+    /// Whether it hit `worker`.
+    pub(crate) fn hit(&self, worker: usize) -> bool {
+        self.worker.is_none_or(|hit| hit == worker)
+    }
+
+    /// Whether it, or what comes of it for another `reach`, falls into the time between.
+    pub(crate) fn touches(&self, from: Moment, until: Moment, reach: Duration) -> bool {
+        self.from <= until && from <= self.until + reach
+    }
+}
+
+/// Everything that everybody saw.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct History {
+    pub(crate) accepted: Vec<Accepted>,
+    pub(crate) duplicates: usize,
+    pub(crate) cancels: Vec<Accepted>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) calls: Vec<Call>,
+    pub(crate) lives: Vec<Life>,
+    pub(crate) faults: Vec<Fault>,
+}
+
+/// A history in the making, which many write.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Recorder(Arc<Mutex<History>>);
+
+impl Recorder {
+    /// The history, for writing.
+    pub(crate) fn history(&self) -> MutexGuard<'_, History> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The history so far.
+    pub(crate) fn snapshot(&self) -> History {
+        self.history().clone()
+    }
+
+    /// A fault was over just now.
+    pub(crate) fn fault(&self, kind: FaultKind, worker: Option<usize>, from: Moment) {
+        self.history().faults.push(Fault { kind, worker, from, until: now() });
+    }
+
+    /// A call begins; the number names it.
+    pub(crate) fn call(&self, run: String, step: Step, worker: usize) -> usize {
+        let mut history = self.history();
+        history.calls.push(Call { run, step, worker, from: now(), end: CallEnd::Open });
+        history.calls.len() - 1
+    }
+
+    /// A call is over.
+    pub(crate) fn call_ended(&self, call: usize, end: CallEnd) {
+        self.history().calls[call].end = end;
+    }
+
+    /// A worker's process begins; the number names it.
+    pub(crate) fn born(&self, worker: usize) -> usize {
+        let mut history = self.history();
+        history.lives.push(Life { worker, end: None });
+        history.lives.len() - 1
+    }
+
+    /// A worker's process is over.
+    pub(crate) fn died(&self, life: usize, death: Death) {
+        self.history().lives[life].end = Some((now(), death));
+    }
+}
