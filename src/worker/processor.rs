@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::chain;
 use super::intake;
 use super::journal::DurableJournal;
 use super::stopping::StopSources;
@@ -245,12 +246,4 @@ impl Processor {
         tracing::warn!(stream_sequence, deliveries, %error, "a run waits {seconds} s for better times");
         Ok(delivery.nak(Some(delay)).await?)
     }
-}
-
-/// An error with all its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }
