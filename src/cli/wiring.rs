@@ -22,7 +22,7 @@ use crate::store::{AgentCheck, Store};
 use crate::telemetry::export::OtlpSender;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::run::RunTracerFactory;
-use crate::worker::{GivenUp, Processor, ProcessorParts, Service};
+use crate::worker::{Endpoints, GivenUp, Listening, Processor, ProcessorParts, Service};
 
 /// The store and everything that reads definitions from it.
 pub(super) struct Definitions {
@@ -86,14 +86,14 @@ pub(super) async fn connect(settings: &Settings, name: &str) -> Result<Connectio
     connect_to(&settings.nats, name).await.map_err(|error| CliError::out_of_reach(&error))
 }
 
-/// Makes sure that the broker has what the worker needs, and wires the worker to it.
+/// Makes sure that the broker has what the worker needs, wires the worker to it, and listens for who asks.
 #[expect(clippy::too_many_lines, reason = "one line a part")]
 pub(super) async fn service(
     settings: &Settings,
     definitions: &Definitions,
     connection: &Connection,
     metrics: &Metrics,
-) -> Result<Service, CliError> {
+) -> Result<(Service, Listening), CliError> {
     let ensured = Box::pin(topology::ensure(connection, settings)).await;
     let topology = ensured.map_err(|error| CliError::refused(chain(&error)))?;
     let cancellations = Cancellations::new(connection, &topology, &settings.consumer);
@@ -116,7 +116,14 @@ pub(super) async fn service(
         default_set: parts.default_set.clone(),
         metrics: metrics.clone(),
     };
-    Ok(Service {
+    let endpoints = Endpoints {
+        connection: connection.clone(),
+        scheduler: definitions.scheduler(connection, settings)?,
+        states: parts.states.clone(),
+        metrics: metrics.clone(),
+    };
+    let endpoints = Box::pin(endpoints.listen()).await.map_err(|error| CliError::out_of_reach(&error))?;
+    let service = Service {
         consumer: Consumer::new(connection, &topology.requests, settings.consumer.pull_expires()),
         cancellations,
         given_up,
@@ -125,7 +132,8 @@ pub(super) async fn service(
         drain: settings.worker.drain(),
         telemetry_deadline: settings.telemetry.run.deadline(),
         hand_back,
-    })
+    };
+    Ok((service, endpoints))
 }
 
 fn tracers(settings: &Settings, metrics: &Metrics) -> Result<Arc<dyn RunTracers>, CliError> {

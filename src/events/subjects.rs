@@ -21,6 +21,12 @@ pub const RUNS_BUCKET: &str = "SCENARIO_RUNS";
 pub const REQUESTED: &str = "scenario.run.requested";
 /// Where clients publish cancel requests; `.<projectId>` may follow.
 pub const CANCEL_REQUESTED: &str = "scenario.run.cancel_requested";
+/// Where the service schedules a run and answers with its receipt.
+pub const SERVICE_SCHEDULE: &str = "scenario.run.schedule";
+/// Where the service cancels a run or a batch, and says where the run was.
+pub const SERVICE_CANCEL: &str = "scenario.run.cancel";
+/// Where the service says where a run is.
+pub const SERVICE_STATUS: &str = "scenario.run.status";
 /// Where the worker puts dead letters.
 pub const DEAD_LETTERED: &str = "scenario.run.dead_lettered";
 /// Where the server says that it delivers a request no more, whatever the consumer's name is.

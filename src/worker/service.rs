@@ -8,8 +8,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::GivenUp;
 use super::processor::Processor;
+use super::{GivenUp, Listening};
 use crate::queue::{Cancellations, Consumer, ConsumerError};
 
 /// How long a run may take to be handed back, beside delivering its spans.
@@ -44,15 +44,15 @@ pub struct Service {
 }
 
 impl Service {
-    /// Pulls and plays until `stop` fires, then lets runs finish or hands them back.
+    /// Pulls and plays, and answers who asks, until `stop` fires, then lets runs finish or hands them back.
     ///
     /// # Errors
-    /// [`ServiceError`] if the consumer fails for good; runs under way are finished or handed back all the same.
-    pub async fn run(self, stop: CancellationToken) -> Result<(), ServiceError> {
+    /// [`ServiceError`] if a consumer fails for good; runs under way are finished or handed back all the same.
+    pub async fn run(self, endpoints: Listening, stop: CancellationToken) -> Result<(), ServiceError> {
         let tracker = TaskTracker::new();
         let pulling = stop.child_token();
         let beside = CancellationToken::new();
-        let (pulled, cancelled, given_up) = tokio::join!(
+        let (pulled, cancelled, given_up, ()) = tokio::join!(
             async {
                 let pulled = self.pull(&tracker, pulling.clone()).await;
                 self.drain(&tracker).await;
@@ -62,6 +62,8 @@ impl Service {
             // A worker that cannot hear cancel requests must not take new runs.
             self.cancellations.run(beside.clone()).inspect(|_| pulling.cancel()),
             self.given_up.run(beside.clone()).inspect(|_| pulling.cancel()),
+            // Who asks while this worker drains is answered by another.
+            endpoints.run(pulling.clone()),
         );
         Ok(pulled.and(cancelled).and(given_up)?)
     }
