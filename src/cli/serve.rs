@@ -39,6 +39,8 @@ async fn work(settings: &Settings, metrics: &Metrics, stop: CancellationToken) -
     let definitions = Definitions::open(settings).await?;
     let (store, metrics) = (definitions.store.clone(), metrics.clone());
     let connection = wiring::connect(settings, CLIENT_NAME).await?;
+    let denials = connection.denials.clone();
+    metrics.observe_permission_denials(move || denials.count());
     let listener = listen(settings).await?;
     let (service, endpoints) =
         Box::pin(wiring::service(settings, &definitions, &connection, &metrics)).await?;

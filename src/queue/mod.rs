@@ -10,6 +10,7 @@ pub mod feed;
 pub mod given_up;
 pub mod headers;
 pub mod lease;
+pub mod permissions;
 mod publish;
 pub mod publisher;
 mod pull;
@@ -25,6 +26,7 @@ pub use dead_letters::{DeadLetters, Letter, LetterError, Letters, Original, Redr
 pub use delivery::{Delivery, SettleError};
 pub use given_up::{GivenUpRequest, GivenUpRequests};
 pub use lease::Lease;
+pub use permissions::{Denial, Denials, Forbidden};
 pub use publisher::{EventPublisher, PublishError, Published};
 pub use run_state::{Claim, ClaimedRun, RunPhase, RunState, RunStates};
 pub use scheduler::{ScheduleError, Scheduler};

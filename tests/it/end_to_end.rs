@@ -4,5 +4,6 @@ mod cancelling;
 mod commands;
 mod dead_letters;
 mod lives;
+mod permissions;
 mod service;
 mod strangers;

@@ -5,6 +5,7 @@ mod cancelling;
 mod consuming;
 mod dead_letters;
 mod leases;
+mod permissions;
 mod publishing;
 mod run_states;
 mod scheduling;
