@@ -61,6 +61,8 @@ pub(super) enum Command {
     Import(ImportOptions),
     /// Create or update the store's tables.
     Migrate,
+    /// See what could not be run, run it again, or drop it.
+    DeadLetters(DeadLetterOptions),
     /// Check the settings, or show what is in force.
     Config(ConfigOptions),
 }
@@ -174,6 +176,42 @@ pub(super) struct ImportOptions {
     /// Also remove what a named project has in the store and not in the files.
     #[arg(long)]
     pub(super) prune: bool,
+}
+
+/// Options of `dead-letters`.
+#[derive(Debug, Args)]
+pub(super) struct DeadLetterOptions {
+    #[command(subcommand)]
+    pub(super) action: DeadLetterAction,
+}
+
+/// What to do with dead letters.
+#[derive(Debug, Subcommand)]
+pub(super) enum DeadLetterAction {
+    /// Show them, oldest first.
+    List {
+        /// Only those of this project.
+        #[arg(long, value_parser = parse_project)]
+        project: Option<ProjectId>,
+        /// Print them as JSON lines, payload and headers included.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Publish their messages again, as they were but for a fresh idempotency key, and delete them.
+    Redrive(ChosenLetters),
+    /// Delete them.
+    Discard(ChosenLetters),
+}
+
+/// Which dead letters.
+#[derive(Debug, Args)]
+pub(super) struct ChosenLetters {
+    /// Their sequences, as `list` shows them.
+    #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "SEQUENCE")]
+    pub(super) sequences: Vec<u64>,
+    /// Every one that is there now.
+    #[arg(long)]
+    pub(super) all: bool,
 }
 
 /// Options of `config`.

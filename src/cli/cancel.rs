@@ -4,8 +4,8 @@ use super::arguments::{CancelOptions, Layers};
 use super::error::{CliError, Finished};
 use super::terminal::say;
 use super::wiring;
-use crate::events::{CancelRequest, CancelScope};
-use crate::queue::cancellation;
+use crate::events::{CancelReply, CancelRequest, CancelScope, ReportedPhase, RunStatus};
+use crate::queue::cancellation::{Asked, ask_to_cancel};
 
 /// Name of this client at the broker.
 const CLIENT_NAME: &str = "scenario-worker cancel";
@@ -20,9 +20,36 @@ pub(super) async fn run(layers: &Layers, options: CancelOptions) -> Result<Finis
     };
     let connection = wiring::connect(&layers.settings()?, CLIENT_NAME).await?;
     let request = CancelRequest { project_id, scope };
-    cancellation::request_cancel(&connection, &request)
-        .await
-        .map_err(|error| CliError::out_of_reach(&error))?;
-    say("the request to cancel is stored; the run's outcome says what came of it");
+    let asked = ask_to_cancel(&connection, &request).await.map_err(|error| CliError::out_of_reach(&error))?;
+    say(told(&request.scope, asked));
     Ok(Finished::Well)
+}
+
+fn told(scope: &CancelScope, asked: Asked) -> String {
+    match (scope, asked) {
+        (_, Asked::Stored) => {
+            "no worker answers; the request to cancel is stored for the next one".to_owned()
+        }
+        (CancelScope::Batch { .. }, Asked::Answered(_)) => {
+            "the request to cancel the batch is stored; its runs' outcomes say what came of it".to_owned()
+        }
+        (CancelScope::Run { .. }, Asked::Answered(CancelReply { phase, status, .. })) => {
+            of_run(phase, status)
+        }
+    }
+}
+
+fn of_run(phase: ReportedPhase, status: Option<RunStatus>) -> String {
+    let status = status.map(|status| format!(": {status:?}").to_uppercase()).unwrap_or_default();
+    match phase {
+        ReportedPhase::Finished => format!("the run has finished already{status}"),
+        ReportedPhase::Running => {
+            "the run is running and is told to stop; its outcome says what came of it".to_owned()
+        }
+        ReportedPhase::Queued => "the run waits for a worker, and is cancelled when one has it".to_owned(),
+        ReportedPhase::Unknown => {
+            "no worker has had the run yet; the request to cancel is stored and stops it when it begins"
+                .to_owned()
+        }
+    }
 }

@@ -3,6 +3,7 @@
 mod arguments;
 mod cancel;
 mod config;
+mod dead_letters;
 mod demo;
 mod error;
 mod import;
@@ -46,6 +47,7 @@ async fn run(arguments: Arguments) -> Result<Finished, CliError> {
         Command::Watch(options) => watch::run(&layers, options).await,
         Command::Import(options) => import::run(&layers, options).await,
         Command::Migrate => import::migrate(&layers).await,
+        Command::DeadLetters(options) => dead_letters::run(&layers, options).await,
         Command::Config(options) => config::run(&layers, &options),
     }
 }

@@ -39,12 +39,15 @@ async fn work(settings: &Settings, metrics: &Metrics, stop: CancellationToken) -
     let definitions = Definitions::open(settings).await?;
     let (store, metrics) = (definitions.store.clone(), metrics.clone());
     let connection = wiring::connect(settings, CLIENT_NAME).await?;
+    let denials = connection.denials.clone();
+    metrics.observe_permission_denials(move || denials.count());
     let listener = listen(settings).await?;
-    let service = wiring::service(settings, &definitions, &connection, &metrics).await?;
+    let (service, endpoints) =
+        Box::pin(wiring::service(settings, &definitions, &connection, &metrics)).await?;
     announce(settings, &listener)?;
     let health = Health { connection, store: store.clone(), metrics, stop: stop.clone() };
     let ended = CancellationToken::new();
-    let working = Box::pin(service.run(stop)).inspect(|_| ended.cancel());
+    let working = Box::pin(service.run(endpoints, stop)).inspect(|_| ended.cancel());
     let (worked, served) = tokio::join!(working, serve_health(listener, health, ended.clone()));
     store.close().await;
     worked.map_err(|error| CliError::out_of_reach(&error))?;

@@ -14,7 +14,7 @@ use crate::execution::ports::{RunTracers, SystemClock};
 use crate::http_client;
 use crate::models::Factory;
 use crate::queue::{
-    Cancellations, Connection, Consumer, DeadLetters, EventPublisher, RunStates, Scheduler,
+    Cancellations, Connection, Consumer, DeadLetters, EventPublisher, GivenUpRequests, RunStates, Scheduler,
     connect as connect_to, topology,
 };
 use crate::settings::Settings;
@@ -22,7 +22,7 @@ use crate::store::{AgentCheck, Store};
 use crate::telemetry::export::OtlpSender;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::run::RunTracerFactory;
-use crate::worker::{Processor, ProcessorParts, Service};
+use crate::worker::{Endpoints, GivenUp, Listening, Processor, ProcessorParts, Service};
 
 /// The store and everything that reads definitions from it.
 pub(super) struct Definitions {
@@ -92,14 +92,14 @@ pub(super) async fn connect(settings: &Settings, name: &str) -> Result<Connectio
     connect_to(&settings.nats, name).await.map_err(|error| CliError::out_of_reach(&error))
 }
 
-/// Makes sure that the broker has what the worker needs, and wires the worker to it.
+/// Makes sure that the broker has what the worker needs, wires the worker to it, and listens for who asks.
 #[expect(clippy::too_many_lines, reason = "one line a part")]
 pub(super) async fn service(
     settings: &Settings,
     definitions: &Definitions,
     connection: &Connection,
     metrics: &Metrics,
-) -> Result<Service, CliError> {
+) -> Result<(Service, Listening), CliError> {
     let ensured = Box::pin(topology::ensure(connection, settings)).await;
     let topology = ensured.map_err(|error| CliError::refused(chain(&error)))?;
     let cancellations = Cancellations::new(connection, &topology, &settings.consumer);
@@ -115,15 +115,32 @@ pub(super) async fn service(
         default_set: default_set(settings)?,
         metrics: metrics.clone(),
     };
-    Ok(Service {
+    let given_up = GivenUp {
+        requests: GivenUpRequests::new(connection, &topology, &settings.consumer),
+        dead_letters: parts.dead_letters.clone(),
+        states: parts.states.clone(),
+        publisher: parts.publisher.clone(),
+        default_set: parts.default_set.clone(),
+        metrics: metrics.clone(),
+    };
+    let endpoints = Endpoints {
+        connection: connection.clone(),
+        scheduler: definitions.scheduler(connection, settings)?,
+        states: parts.states.clone(),
+        metrics: metrics.clone(),
+    };
+    let endpoints = Box::pin(endpoints.listen()).await.map_err(|error| CliError::out_of_reach(&error))?;
+    let service = Service {
         consumer: Consumer::new(connection, &topology.requests, settings.consumer.pull_expires()),
         cancellations,
+        given_up,
         processor: Arc::new(Processor::new(parts, hand_back.clone())),
         concurrency: settings.worker.concurrency,
         drain: settings.worker.drain(),
         telemetry_deadline: settings.telemetry.run.deadline(),
         hand_back,
-    })
+    };
+    Ok((service, endpoints))
 }
 
 fn tracers(settings: &Settings, metrics: &Metrics) -> Result<Arc<dyn RunTracers>, CliError> {

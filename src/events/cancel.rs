@@ -1,8 +1,9 @@
 //! `scenario.run.cancel_requested`: stop a run, or every run of a batch.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{BatchRunId, ProjectId, RunId};
+use super::{BatchRunId, DeadLetterCode, ProjectId, RequestRejection, RunId};
 
 /// What is to be cancelled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,4 +30,23 @@ pub struct CancelRequest {
     /// The run or the batch.
     #[serde(flatten)]
     pub scope: CancelScope,
+}
+
+impl CancelRequest {
+    /// Reads a payload.
+    ///
+    /// # Errors
+    /// [`RequestRejection`] that says what is missing or wrong.
+    pub fn decode(bytes: &[u8]) -> Result<Self, RequestRejection> {
+        let value: Value = serde_json::from_slice(bytes).map_err(|error| RequestRejection {
+            code: DeadLetterCode::InvalidJson,
+            reason: format!("the payload is not JSON: {error}"),
+        })?;
+        serde_json::from_value(value).map_err(|error| RequestRejection {
+            code: DeadLetterCode::InvalidRequest,
+            reason: format!(
+                "the cancel request is not valid, it needs `projectId` and one of `scenarioRunId` and `batchRunId`: {error}"
+            ),
+        })
+    }
 }

@@ -10,6 +10,7 @@ mod ids;
 mod progress;
 mod receipt;
 mod request;
+mod service;
 pub mod subjects;
 mod trace_context;
 
@@ -28,4 +29,5 @@ pub use request::{
     MAX_TIMEOUT_SECONDS, MAX_TURNS_LIMIT, ModelOverrides, RequestIdentity, RequestPayload, RequestRejection,
     RunRequest, TargetRef, TraceContextMode,
 };
+pub use service::{CancelReply, ErrorReply, ReportedPhase, RunQuery, RunReport};
 pub use trace_context::{InvalidTraceContext, TraceContext};

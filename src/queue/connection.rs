@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::jetstream::Context;
-use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use async_nats::{Client, ConnectOptions, Event, ServerAddr, ServerError};
 use percent_encoding::percent_decode_str;
 use rand::RngExt as _;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use url::Url;
 
+use super::permissions::{Denial, Denials};
 use crate::definitions::Secret;
 use crate::http_client::install_tls_provider;
 use crate::settings::NatsSettings;
@@ -63,6 +64,8 @@ pub struct Connection {
     pub client: Client,
     /// JetStream.
     pub jetstream: Context,
+    /// What the server forbids.
+    pub denials: Denials,
 }
 
 impl Connection {
@@ -85,8 +88,8 @@ impl Connection {
 /// [`ConnectError`] if a setting is unusable, no server answers, or the server is too old.
 pub async fn connect(settings: &NatsSettings, name: &str) -> Result<Connection, ConnectError> {
     install_tls_provider();
-    let address = Address::parse(&settings.url)?;
-    let options = with_authentication(options(name), &address, settings).await?;
+    let (address, denials) = (Address::parse(&settings.url)?, Denials::default());
+    let options = with_authentication(options(name, &denials), &address, settings).await?;
     let servers = address.servers.join(", ");
     let client = options
         .connect(address.to_servers()?)
@@ -96,16 +99,20 @@ pub async fn connect(settings: &NatsSettings, name: &str) -> Result<Connection, 
     if !client.is_server_compatible(major, minor, patch) {
         return Err(ConnectError::TooOld { servers, found: client.server_info().version });
     }
-    Ok(Connection { jetstream: async_nats::jetstream::new(client.clone()), client })
+    Ok(Connection { jetstream: async_nats::jetstream::new(client.clone()), client, denials })
 }
 
-fn options(name: &str) -> ConnectOptions {
+fn options(name: &str, denials: &Denials) -> ConnectOptions {
+    let denials = denials.clone();
     ConnectOptions::new()
         .name(name)
         .ping_interval(PING_INTERVAL)
         .connection_timeout(CONNECT_TIMEOUT)
         .reconnect_delay_callback(reconnect_delay)
-        .event_callback(|event| async move { report(&event) })
+        .event_callback(move |event| {
+            report(&event, &denials);
+            std::future::ready(())
+        })
 }
 
 async fn with_authentication(
@@ -157,14 +164,27 @@ fn reconnect_delay(attempts: usize) -> Duration {
     Duration::from_millis(rand::rng().random_range(longest / 2..=longest))
 }
 
-fn report(event: &Event) {
+fn report(event: &Event, denials: &Denials) {
     match event {
-        Event::Connected => info!("connected to NATS"),
+        Event::Connected => {
+            denials.connected();
+            info!("connected to NATS");
+        }
         Event::Draining | Event::Closed => info!(%event, "the NATS connection ends"),
         Event::Disconnected | Event::LameDuckMode => warn!(%event, "the NATS connection is disturbed"),
+        Event::ServerError(ServerError::Other(text)) => report_server_error(text, denials),
         Event::SlowConsumer(_) | Event::ServerError(_) | Event::ClientError(_) => {
             warn!(%event, "NATS reports a problem");
         }
+    }
+}
+
+/// A denial comes again with every attempt; one line in the log is enough.
+fn report_server_error(text: &str, denials: &Denials) {
+    match Denial::read(text) {
+        None => warn!(text, "NATS reports a problem"),
+        Some(denial) if denials.note(denial.clone()) => error!(subject = denial.subject, "{denial}"),
+        Some(_) => {}
     }
 }
 

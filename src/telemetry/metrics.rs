@@ -162,6 +162,18 @@ impl Metrics {
         self.0.spans_dropped.add(count, &[KeyValue::new("reason", reason.as_str())]);
     }
 
+    /// From now on, `count` is asked how often the broker denied something.
+    pub fn observe_permission_denials(&self, count: impl Fn() -> u64 + Send + Sync + 'static) {
+        // The instrument lives in the provider; nothing has to be kept here.
+        self.0
+            .provider
+            .meter(METER)
+            .u64_observable_counter("scenario_worker_permission_denials")
+            .with_description("Publishes and subscriptions that the broker denied this user")
+            .with_callback(move |observer| observer.observe(count(), &[]))
+            .build();
+    }
+
     /// The text that Prometheus scrapes.
     #[must_use]
     pub fn render(&self) -> String {

@@ -35,6 +35,7 @@ impl Health {
         if !self.connection.is_connected() {
             found.push("the broker is not connected".to_owned());
         }
+        found.extend(self.connection.denials.in_the_way().iter().map(ToString::to_string));
         if let Err(error) = self.store.ping().await {
             found.push(format!("the store does not answer: {error}"));
         }

@@ -1,5 +1,7 @@
 //! One delivery from claim to settlement, many at once.
 
+mod endpoints;
+mod given_up;
 mod health;
 mod intake;
 mod journal;
@@ -7,6 +9,8 @@ mod processor;
 mod service;
 mod stopping;
 
+pub use endpoints::{Endpoints, EndpointsError, Listening};
+pub use given_up::GivenUp;
 pub use health::{Health, serve as serve_health};
 pub use processor::{Processor, ProcessorParts};
 pub use service::{Service, ServiceError};

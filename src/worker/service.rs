@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::processor::Processor;
+use super::{GivenUp, Listening};
 use crate::queue::{Cancellations, Consumer, ConsumerError};
 
 /// How long a run may take to be handed back, beside delivering its spans.
@@ -27,7 +29,9 @@ pub struct Service {
     pub consumer: Consumer,
     /// Where cancel requests come from.
     pub cancellations: Cancellations,
-    /// What is done with them.
+    /// What the server gave up on.
+    pub given_up: GivenUp,
+    /// What is done with requests.
     pub processor: Arc<Processor>,
     /// Runs in flight at most.
     pub concurrency: usize,
@@ -40,29 +44,28 @@ pub struct Service {
 }
 
 impl Service {
-    /// Pulls and plays until `stop` fires, then lets runs finish or hands them back.
+    /// Pulls and plays, and answers who asks, until `stop` fires, then lets runs finish or hands them back.
     ///
     /// # Errors
-    /// [`ServiceError`] if the consumer fails for good; runs under way are finished or handed back all the same.
-    pub async fn run(self, stop: CancellationToken) -> Result<(), ServiceError> {
+    /// [`ServiceError`] if a consumer fails for good; runs under way are finished or handed back all the same.
+    pub async fn run(self, endpoints: Listening, stop: CancellationToken) -> Result<(), ServiceError> {
         let tracker = TaskTracker::new();
         let pulling = stop.child_token();
-        let cancelling = CancellationToken::new();
-        let (pulled, cancelled) = tokio::join!(
+        let beside = CancellationToken::new();
+        let (pulled, cancelled, given_up, ()) = tokio::join!(
             async {
                 let pulled = self.pull(&tracker, pulling.clone()).await;
                 self.drain(&tracker).await;
-                cancelling.cancel();
+                beside.cancel();
                 pulled
             },
-            async {
-                // A worker that cannot hear cancel requests must not take new runs.
-                let cancelled = self.cancellations.run(cancelling.clone()).await;
-                pulling.cancel();
-                cancelled
-            }
+            // A worker that cannot hear cancel requests must not take new runs.
+            self.cancellations.run(beside.clone()).inspect(|_| pulling.cancel()),
+            self.given_up.run(beside.clone()).inspect(|_| pulling.cancel()),
+            // Who asks while this worker drains is answered by another.
+            endpoints.run(pulling.clone()),
         );
-        Ok(pulled.and(cancelled)?)
+        Ok(pulled.and(cancelled).and(given_up)?)
     }
 
     async fn pull(&self, tracker: &TaskTracker, stop: CancellationToken) -> Result<(), ConsumerError> {

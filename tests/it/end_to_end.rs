@@ -1,5 +1,9 @@
 //! The built program as a stranger meets it: real nats-server, SQLite, sockets; plain NATS in, plain NATS out.
 
+mod cancelling;
 mod commands;
+mod dead_letters;
 mod lives;
+mod permissions;
+mod service;
 mod strangers;

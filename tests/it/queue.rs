@@ -3,7 +3,9 @@
 
 mod cancelling;
 mod consuming;
+mod dead_letters;
 mod leases;
+mod permissions;
 mod publishing;
 mod run_states;
 mod scheduling;

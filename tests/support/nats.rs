@@ -19,6 +19,8 @@ use scenario_worker::settings::NatsSettings;
 
 /// Accounts of the shared server: at least as many as the binary has tests that ask for one.
 const ACCOUNTS: usize = 128;
+/// What [`NatsAccount::narrow`] may neither publish on nor subscribe to.
+pub(crate) const FORBIDDEN: &str = "scenario.run.dead_lettered";
 /// How long a server may take to listen on a busy machine.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 /// How often a condition outside of this process is looked at.
@@ -58,6 +60,11 @@ impl NatsAccount {
     /// Settings that lead to the account.
     pub(crate) fn settings(&self) -> NatsSettings {
         NatsSettings { url: self.url.clone(), ..NatsSettings::default() }
+    }
+
+    /// The same account as a user who may do everything but use the subject [`FORBIDDEN`].
+    pub(crate) fn narrow(&self) -> Self {
+        Self { url: self.url.replacen("//t", "//narrow", 1) }
     }
 
     /// A plain client of the account.
@@ -169,7 +176,12 @@ fn configuration(folder: &Path, port: &str) -> String {
          jetstream {{ store_dir: \"{folder}/store\", max_file_store: 8G, max_memory_store: 1G }}\naccounts {{\n"
     );
     for n in 0..ACCOUNTS {
-        writeln!(text, "T{n}: {{ jetstream: enabled, users: [{{ user: t{n}, password: p{n} }}] }}").unwrap();
+        writeln!(
+            text,
+            "T{n}: {{ jetstream: enabled, users: [ {{ user: t{n}, password: p{n} }},\n\
+             {{ user: narrow{n}, password: p{n}, permissions: {{ publish: {{ deny: \"{FORBIDDEN}\" }}, subscribe: {{ deny: \"{FORBIDDEN}\" }} }} }} ] }}"
+        )
+        .unwrap();
     }
     text + "}\n"
 }

@@ -77,8 +77,8 @@ async fn start_worker(
     stop: CancellationToken,
 ) -> Result<JoinHandle<Result<(), ServiceError>>, CliError> {
     let metrics = Metrics::new().map_err(CliError::refused)?;
-    let service = wiring::service(settings, definitions, connection, &metrics).await?;
-    Ok(tokio::spawn(service.run(stop)))
+    let (service, endpoints) = Box::pin(wiring::service(settings, definitions, connection, &metrics)).await?;
+    Ok(tokio::spawn(service.run(endpoints, stop)))
 }
 
 fn settings(nats: &NatsServer, folder: &TempDir) -> Settings {

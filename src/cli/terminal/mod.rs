@@ -1,6 +1,7 @@
 //! What people see: on standard error, coloured only on a terminal and without `NO_COLOR`.
 //! Machine output is JSON lines on standard output.
 
+mod letters;
 mod outcomes;
 mod story;
 mod tree;
@@ -10,6 +11,7 @@ use std::io::Write as _;
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
+pub(super) use letters::letter;
 pub(super) use outcomes::table;
 pub(super) use story::Story;
 pub(super) use tree::{TreeSpan, tree};

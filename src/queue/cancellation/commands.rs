@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -83,18 +82,7 @@ fn key(request: &CancelRequest) -> String {
 }
 
 fn decode(bytes: &Bytes, subject: &str) -> Result<CancelRequest, RequestRejection> {
-    let request: CancelRequest = match serde_json::from_slice::<Value>(bytes) {
-        Ok(value) => serde_json::from_value(value).map_err(|error| {
-            let needed = "it needs `projectId` and one of `scenarioRunId` and `batchRunId`";
-            rejection(
-                DeadLetterCode::InvalidRequest,
-                format!("the cancel request is not valid, {needed}: {error}"),
-            )
-        })?,
-        Err(error) => {
-            return Err(rejection(DeadLetterCode::InvalidJson, format!("the payload is not JSON: {error}")));
-        }
-    };
+    let request = CancelRequest::decode(bytes)?;
     check_project(&request, subject)?;
     Ok(request)
 }
@@ -102,16 +90,12 @@ fn decode(bytes: &Bytes, subject: &str) -> Result<CancelRequest, RequestRejectio
 fn check_project(request: &CancelRequest, subject: &str) -> Result<(), RequestRejection> {
     let project = request.project_id.as_str();
     match subjects::cancel_project(subject) {
-        Some(token) if token != project => Err(rejection(
-            DeadLetterCode::ProjectMismatch,
-            format!("the subject '{subject}' is of another project than the payload's '{project}'"),
-        )),
+        Some(token) if token != project => Err(RequestRejection {
+            code: DeadLetterCode::ProjectMismatch,
+            reason: format!("the subject '{subject}' is of another project than the payload's '{project}'"),
+        }),
         _ => Ok(()),
     }
-}
-
-fn rejection(code: DeadLetterCode, reason: String) -> RequestRejection {
-    RequestRejection { code, reason }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! watches the marks, and reads them when a run starts and again and again while it runs, so that no lost push and no
 //! moment of reconnecting can swallow a cancel.
 
+mod ask;
 mod commands;
 mod registry;
 mod watch;
@@ -20,6 +21,7 @@ use super::{Connection, DeadLetters, Topology};
 use crate::events::{BatchRunId, CancelRequest, RunKey, subjects};
 use crate::execution::failure::Unavailable;
 use crate::settings::ConsumerSettings;
+pub use ask::{Asked, ask_to_cancel};
 pub use registry::CancelHandle;
 use registry::Registry;
 
