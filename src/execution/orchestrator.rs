@@ -142,6 +142,7 @@ impl Orchestrator {
         let note = trace_note(request, trace.as_ref());
         let stage = Stage { request, plan: &plan, trace: trace.as_ref(), note: &note, context: &context };
         let stopped = self.supervise(&stage, &mut conversation).await;
+        let stopped = report_rest(&stage, &conversation, stopped).await;
         let telemetry = trace.finish(span_end(&stopped)).await;
         let ending = match stopped {
             Stopped::Interrupted(interruption) => return RunEnd::Interrupted(interruption),
@@ -192,6 +193,19 @@ struct Stage<'a> {
     trace: &'a dyn RunTrace,
     note: &'a TraceNote,
     context: &'a RunContext<'a>,
+}
+
+/// A run may be stopped between hearing something and reporting it. It is reported now, so that the outcome repeats
+/// what the events said.
+async fn report_rest(stage: &Stage<'_>, conversation: &Conversation, stopped: Stopped) -> Stopped {
+    let broken_off = matches!(stopped, Stopped::Ended(Ending::Failed(_) | Ending::Cancelled(_)));
+    if !broken_off || conversation.messages.is_empty() {
+        return stopped;
+    }
+    match stage.context.journal.advanced(conversation, stage.note).await {
+        Ok(()) => stopped,
+        Err(error) => unplayed(error.into()),
+    }
 }
 
 /// Trace context travels only where the request brought one.
