@@ -1,5 +1,5 @@
 # Two commands for everybody: `make demo` and `make test`. `make check` is what continuous integration adds.
-.PHONY: demo test check fmt lint doc deny
+.PHONY: demo test faults check fmt lint doc deny
 
 # Prints the path of a nats-server, fetching one if there is none.
 NATS = "$$(deploy/nats-server)"
@@ -9,6 +9,10 @@ demo:
 
 test:
 	NATS_SERVER=$(NATS) deploy/with-postgres cargo test --locked
+
+# A long run of faults and the death of a cluster's leader. FAULTS_RUNS says how long, FAULTS_SEED repeats one.
+faults:
+	NATS_SERVER=$(NATS) deploy/with-postgres cargo test --locked --test faults -- --ignored --nocapture --test-threads=1
 
 check: fmt lint doc deny
 

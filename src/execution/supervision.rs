@@ -83,6 +83,24 @@ enum Played {
 impl Stage<'_> {
     /// Lets the simulation run until something stops it.
     pub(super) async fn supervise(&self, conversation: &mut Conversation) -> Stopped {
+        let stopped = self.stopped(conversation).await;
+        self.report_rest(conversation, stopped).await
+    }
+
+    /// A run may be stopped between hearing something and reporting it. It is reported now, so that the outcome repeats
+    /// what the events said.
+    async fn report_rest(&self, conversation: &Conversation, stopped: Stopped) -> Stopped {
+        let broken_off = matches!(stopped, Stopped::Ended(Ending::Failed(_) | Ending::Cancelled(_)));
+        if !broken_off || conversation.messages.is_empty() {
+            return stopped;
+        }
+        match self.context.journal.advanced(conversation, self.note).await {
+            Ok(()) => stopped,
+            Err(error) => unplayed(error.into()),
+        }
+    }
+
+    async fn stopped(&self, conversation: &mut Conversation) -> Stopped {
         let played = match self.played(conversation).await {
             Ok(played) => played,
             Err(reason) => return stopped(reason, CANCELLED_BY_USER),

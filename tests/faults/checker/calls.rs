@@ -50,7 +50,8 @@ fn excuse(run: &Run<'_>, last: &Call, call: &Call, spent: &[usize]) -> Option<us
 /// How long after its end a fault may still cost a worker its run; `None` if it never may.
 fn reach(kind: FaultKind, ack_wait: Duration) -> Option<Duration> {
     match kind {
-        FaultKind::Kill | FaultKind::Terminate => Some(Duration::ZERO),
+        // A double may hear a call only after its caller is dead.
+        FaultKind::Kill | FaultKind::Terminate => Some(NOTICE),
         FaultKind::Freeze
         | FaultKind::BrokerKill
         | FaultKind::Partition

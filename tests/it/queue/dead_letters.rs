@@ -269,11 +269,12 @@ async fn a_run_whose_request_was_given_up_goes_on_when_its_letter_is_redriven() 
     let broker = Broker::new().await;
     let states = RunStates::new(&broker.connection, &broker.topology);
     let key = RunKey { project: ProjectId::parse("acme").unwrap(), run: RunId::parse("r1").unwrap() };
-    let claim = async |sequence| states.claim(&key, sequence, 5, OffsetDateTime::now_utc()).await.unwrap();
+    let now = OffsetDateTime::now_utc();
+    let claim = async |sequence| states.claim(&key, sequence, 1, 5, now).await.unwrap();
     let Claim::Granted(stale) = claim(1).await else { panic!("not granted") };
     give_up(&broker).await;
     clear_up(&broker).await;
-    assert!(stale.hand_back().await.is_err(), "a worker that still thinks it has the run is refused");
+    assert!(stale.hand_back(None).await.is_err(), "a worker that still thinks it has the run is refused");
     let letters = Letters::open(&broker.connection).await.unwrap();
     let redriven = letters.redrive(&letters.get(1).await.unwrap()).await.unwrap();
     match claim(redriven.sequence).await {
