@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use scenario_worker::queue::{ConsumerError, delivery};
 
 use super::{Broker, text, until, within};
@@ -38,15 +39,17 @@ async fn a_consumer_never_holds_more_than_its_slots() {
     consuming.stop().await;
 }
 
+/// Where a worker asks for messages; everybody in its account can listen.
+const PULLS: &str = "$JS.API.CONSUMER.MSG.NEXT.SCENARIO_REQUESTS.scenario-workers";
+
 #[tokio::test]
 async fn an_open_pull_takes_a_message_that_comes_late_and_pulls_follow_each_other() {
     let broker = Broker::with(|settings| settings.consumer.pull_expires_seconds = 1).await;
+    let mut pulls = broker.connection.client.subscribe(PULLS).await.unwrap();
     let mut consuming = broker.consume(2);
     // The second pull opens when the first has expired.
-    let waiting = async || broker.topology.requests.get_info().await.unwrap().num_waiting == 1;
-    until(waiting).await;
-    until(async || !waiting().await).await;
-    until(waiting).await;
+    within(pulls.next()).await.unwrap();
+    within(pulls.next()).await.unwrap();
     broker.publish("late").await;
     let (delivery, _slot) = consuming.next().await;
     assert_eq!((text(&delivery).as_str(), delivery.deliveries()), ("late", 1));
