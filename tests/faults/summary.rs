@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::Write as _;
 use std::time::Duration;
 
-use super::checker::{Rule, Violation, peaks};
+use super::checker::{NOTICE, Rule, Violation, peaks};
 use super::history::{Event, Fault, FaultKind, History, Kind, Limits, Moment};
 
 /// Numbers of one run of the harness.
@@ -116,6 +116,6 @@ fn last_worker(history: &History, run: &str, at: Moment) -> Option<usize> {
 }
 
 fn next_call(history: &History, run: &str, at: Moment) -> Option<Duration> {
-    let calls = history.calls.iter().filter(|call| call.run == run && call.from > at);
+    let calls = history.calls.iter().filter(|call| call.run == run && call.from > at + NOTICE);
     calls.map(|call| call.from.saturating_sub(at)).min()
 }
