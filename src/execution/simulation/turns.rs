@@ -44,6 +44,9 @@ pub(crate) struct Simulation<'a> {
 impl Simulation<'_> {
     /// Plays from wherever `conversation` stands until there is a judgement.
     pub(crate) async fn play(&self, conversation: &mut Conversation) -> Result<Judgement, SimulationStop> {
+        if let Some(judgement) = &conversation.judgement {
+            return Ok(judgement.clone());
+        }
         loop {
             if conversation.next == Step::UserSimulator {
                 conversation.turn += 1;
@@ -134,9 +137,20 @@ impl Simulation<'_> {
             return self.go_on(conversation).await;
         }
         match self.ask_judge(conversation, turn, last_of).await? {
-            Ruling::Final(judgement) => Ok(Some(judgement)),
+            Ruling::Final(judgement) => self.conclude(conversation, judgement).await.map(Some),
             Ruling::Continue(_) => self.go_on(conversation).await,
         }
+    }
+
+    /// Kept, because delivering the spans may take long before the outcome is published.
+    async fn conclude(
+        &self,
+        conversation: &mut Conversation,
+        judgement: Judgement,
+    ) -> Result<Judgement, SimulationStop> {
+        conversation.judgement = Some(judgement.clone());
+        self.journal.advanced(conversation, self.note).await?;
+        Ok(judgement)
     }
 
     async fn go_on(&self, conversation: &mut Conversation) -> Result<Option<Judgement>, SimulationStop> {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use super::Judgement;
 use crate::events::{MessageRole, ToolCall, TranscriptMessage, UsageByRole};
 
 /// One message of the transcript.
@@ -51,6 +52,9 @@ pub struct Conversation {
     pub next: Step,
     /// Tokens and calls so far.
     pub usage: UsageByRole,
+    /// What the judge came to: all that is left is to report it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judgement: Option<Judgement>,
 }
 
 impl Conversation {
