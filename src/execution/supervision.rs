@@ -144,24 +144,30 @@ impl Stage<'_> {
 
     /// A run that took too long is judged on what it has, if it has an answer of the agent and may be.
     async fn out_of_time(&self, conversation: &mut Conversation) -> Stopped {
+        if let Some(judgement) = &conversation.judgement {
+            return Stopped::Ended(Ending::Judged(judgement.clone()));
+        }
         let has_answer = conversation.messages.iter().any(|message| message.role == MessageRole::Assistant);
         let failure = timed_out(conversation.next);
         if !(has_answer && self.plan.limits.judge_on_timeout) {
             return Stopped::Ended(Ending::Failed(failure));
         }
-        let simulation = self.simulation();
-        let judged = tokio::select! {
+        tokio::select! {
             biased;
-            reason = self.context.stop.stopped() => return stopped(reason, CANCELLED_BY_USER),
-            judged = tokio::time::timeout(LAST_JUDGEMENT, simulation.judge_now(conversation)) => judged,
-        };
-        Stopped::Ended(match judged {
-            Ok(Ok(judgement)) => {
-                let reasoning = format!("{TIMED_OUT}. {}", judgement.reasoning);
-                Ending::Judged(Judgement { reasoning, ..judgement })
-            }
-            Ok(Err(_)) | Err(_) => Ending::Failed(failure),
-        })
+            reason = self.context.stop.stopped() => stopped(reason, CANCELLED_BY_USER),
+            judged = tokio::time::timeout(LAST_JUDGEMENT, self.judge_late(conversation)) => match judged {
+                Ok(Ok(judgement)) => Stopped::Ended(Ending::Judged(judgement)),
+                Ok(Err(SimulationStop::Journal(error))) => unplayed(error.into()),
+                Ok(Err(SimulationStop::Failure(_))) | Err(_) => Stopped::Ended(Ending::Failed(failure)),
+            },
+        }
+    }
+
+    async fn judge_late(&self, conversation: &mut Conversation) -> Result<Judgement, SimulationStop> {
+        let simulation = self.simulation();
+        let judgement = simulation.judge_now(conversation).await?;
+        let reasoning = format!("{TIMED_OUT}. {}", judgement.reasoning);
+        simulation.conclude(conversation, Judgement { reasoning, ..judgement }).await
     }
 
     fn simulation(&self) -> Simulation<'_> {

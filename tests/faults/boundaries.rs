@@ -16,7 +16,7 @@ use super::fleet::{self, Fleet};
 use super::harness;
 use super::history::{FaultKind, History, Kind, Limits, Recorder, now};
 use super::load;
-use super::script::{self, Step};
+use super::script::{self, Part, Step};
 use super::summary::say;
 use super::timeline;
 use crate::support::nats;
@@ -39,6 +39,8 @@ enum Boundary {
     Answered(Step),
     /// When the run's event with this number was stored.
     Reported(usize),
+    /// While the spans are delivered that were made up to the verdict.
+    Exporting,
 }
 
 impl fmt::Display for Boundary {
@@ -48,6 +50,7 @@ impl fmt::Display for Boundary {
             Self::Asked(step) => write!(f, "before the answer of {step}"),
             Self::Answered(step) => write!(f, "after the answer of {step}"),
             Self::Reported(number) => write!(f, "after event {number}"),
+            Self::Exporting => write!(f, "while spans are delivered"),
         }
     }
 }
@@ -56,6 +59,7 @@ impl fmt::Display for Boundary {
 struct Watchman {
     boundary: Boundary,
     armed: AtomicBool,
+    judged: AtomicBool,
     reached: Notify,
 }
 
@@ -81,9 +85,18 @@ impl Director for Direction {
     }
 
     fn after(&self, _run: &str, step: Step) {
+        self.0.judged.fetch_or(step.part == Part::Verdict, Ordering::SeqCst);
         if self.0.boundary == Boundary::Answered(step) {
             self.0.reach();
         }
+    }
+
+    fn exporting(&self) -> BoxFuture<'static, ()> {
+        let judged = self.0.judged.load(Ordering::SeqCst);
+        if judged && self.0.boundary == Boundary::Exporting && self.0.reach() {
+            return std::future::pending().boxed();
+        }
+        std::future::ready(()).boxed()
     }
 }
 
@@ -95,7 +108,8 @@ async fn a_kill_at_every_step_boundary_of_one_scenario_loses_and_repeats_nothing
     // One event for the beginning, one for each message, one for the outcome.
     let events = script::transcript_of(&run).len() + 2;
     let boundaries = steps.iter().flat_map(|step| [Boundary::Asked(*step), Boundary::Answered(*step)]);
-    let boundaries: Vec<_> = boundaries.chain((0..events).map(Boundary::Reported)).collect();
+    let boundaries = boundaries.chain((0..events).map(Boundary::Reported)).chain([Boundary::Exporting]);
+    let boundaries: Vec<_> = boundaries.collect();
     let played: Vec<_> = futures::stream::iter(boundaries)
         .map(|boundary| async move { (boundary, play(boundary).await) })
         .buffer_unordered(AT_ONCE)
@@ -103,6 +117,9 @@ async fn a_kill_at_every_step_boundary_of_one_scenario_loses_and_repeats_nothing
         .await;
     for (boundary, history) in &played {
         assert_eq!(essence(history), undisturbed, "killed {boundary}");
+        if *boundary == Boundary::Exporting {
+            assert_eq!(history.calls.len(), steps.len(), "killed {boundary}");
+        }
         if let Boundary::Asked(step) = boundary {
             let calls = history.calls.iter().filter(|call| call.step == *step).count();
             assert_eq!((calls, history.calls.len()), (2, steps.len() + 1), "killed {boundary}");
@@ -125,7 +142,8 @@ fn essence(history: &History) -> Value {
 async fn play(boundary: Boundary) -> History {
     let (recorder, run) = (Recorder::default(), load::run_id(NUMBER));
     let armed = AtomicBool::new(boundary != Boundary::None);
-    let watchman = Arc::new(Watchman { boundary, armed, reached: Notify::new() });
+    let watchman =
+        Arc::new(Watchman { boundary, armed, judged: AtomicBool::new(false), reached: Notify::new() });
     let account = nats::account();
     let doubles = Doubles::start(&recorder, Arc::new(Direction(Arc::clone(&watchman)))).await;
     let mut fleet = Fleet::start(1, &account, &doubles, &[run], LIMITS, &recorder).await;
@@ -154,7 +172,7 @@ async fn play(boundary: Boundary) -> History {
 async fn kill_at(watchman: &Watchman, reports: async_nats::Subscriber, fleet: &Fleet, recorder: &Recorder) {
     match watchman.boundary {
         Boundary::None => return,
-        Boundary::Asked(_) | Boundary::Answered(_) => watchman.reached.notified().await,
+        Boundary::Asked(_) | Boundary::Answered(_) | Boundary::Exporting => watchman.reached.notified().await,
         Boundary::Reported(number) => {
             // Requests are on such subjects, too.
             let events = reports.filter(|report| {

@@ -29,6 +29,8 @@ pub(crate) trait Director: Send + Sync + 'static {
     fn before(&self, run: &str, step: Step) -> BoxFuture<'static, ()>;
     /// The whole answer was handed over.
     fn after(&self, run: &str, step: Step);
+    /// Spans are taken when this is over.
+    fn exporting(&self) -> BoxFuture<'static, ()>;
 }
 
 #[derive(Clone)]
@@ -52,6 +54,7 @@ impl Doubles {
         let router = Router::new()
             .route("/{worker}/chat", post(agent))
             .route("/{worker}/v1/chat/completions", post(model))
+            .route("/{worker}/v1/traces", post(traces))
             .with_state(stage);
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { origin, task }
@@ -62,7 +65,11 @@ impl Doubles {
         let scenario = |run: &String| json!({ "id": run, "name": run, "situation": run, "criteria": ["It ends well"], "maxTurns": MAX_TURNS });
         let base = format!("{}/{worker}", self.origin);
         json!({
-            "project": { "id": PROJECT, "defaultModel": "double/model" },
+            "project": {
+                "id": PROJECT,
+                "defaultModel": "double/model",
+                "telemetry": { "endpoint": base, "protocol": "otlp" },
+            },
             "providers": [{ "id": "double", "kind": "openai", "baseUrl": format!("{base}/v1"), "apiKey": "k" }],
             "agents": [{ "id": AGENT, "type": "http", "url": format!("{base}/chat"), "outputPath": "$.reply" }],
             "scenarios": runs.iter().map(scenario).collect::<Vec<_>>(),
@@ -121,6 +128,11 @@ impl Stage {
         });
         Response::builder().header(CONTENT_TYPE, "application/json").body(Body::from_stream(body)).unwrap()
     }
+}
+
+/// Takes spans; an empty answer says that all of them are welcome.
+async fn traces(State(stage): State<Stage>) {
+    stage.director.exporting().await;
 }
 
 async fn agent(State(stage): State<Stage>, Path(worker): Path<usize>, Json(body): Json<Value>) -> Response {

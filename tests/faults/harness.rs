@@ -60,6 +60,10 @@ impl Director for Pace {
     }
 
     fn after(&self, _run: &str, _step: Step) {}
+
+    fn exporting(&self) -> BoxFuture<'static, ()> {
+        std::future::ready(()).boxed()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

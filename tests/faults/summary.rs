@@ -1,11 +1,12 @@
 //! What a run of the harness came to, in a line.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write as _;
 use std::time::Duration;
 
-use super::checker::{Rule, Violation, peaks};
-use super::history::{CallEnd, Event, FaultKind, History, Kind, Limits, Moment};
+use super::checker::{NOTICE, Rule, Violation, peaks};
+use super::history::{Event, Fault, FaultKind, History, Kind, Limits, Moment};
 
 /// Numbers of one run of the harness.
 pub(crate) struct Summary<'a> {
@@ -18,54 +19,47 @@ pub(crate) struct Summary<'a> {
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { history, limits, took, .. } = self;
-        let runs = history.accepted.len();
-        let (duplicates, cancels) = (history.duplicates, history.cancels.len());
-        write!(f, "{runs} runs ({duplicates} requests more than once, {cancels} cancelled) in {took:.1?}; ")?;
-        for kind in KINDS {
-            write!(f, "{kind:?} {}, ", history.faults.iter().filter(|fault| fault.kind == kind).count())?;
-        }
+        let (runs, again, cancels) = (history.accepted.len(), history.duplicates, history.cancels.len());
+        write!(f, "{runs} runs ({again} requests more than once, {cancels} cancelled) in {took:.1?}; ")?;
+        write!(f, "{}; ", faults(history))?;
         let (lost, twice) = (self.count(Rule::Lost), self.count(Rule::Duplicated));
         let repeated = self.count(Rule::Repeated);
-        write!(f, "; lost {lost}, duplicated {twice}, finished calls repeated {repeated}; ")?;
-        let (calls, again) = (history.calls.len(), again(history));
-        let (worker, group) = peaks(history);
-        let (most_w, most_g) = (limits.concurrency, limits.max_ack_pending);
-        write!(f, "{calls} calls, {again} of them calls in flight made again; ")?;
-        write!(f, "at most {worker} of {most_w} runs in a worker and {group} of {most_g} in the group; ")?;
-        let ack_wait = limits.ack_wait;
-        match resumptions(history).as_slice() {
-            [] => write!(f, "no run was taken over"),
-            [.., max] if !max.is_zero() => {
-                let all = resumptions(history);
-                let p50 = all[all.len() / 2];
-                write!(
-                    f,
-                    "kill to resumption of {} runs: p50 {p50:.2?}, max {max:.2?}, ack_wait {ack_wait:?}",
-                    all.len()
-                )
-            }
-            _ => write!(f, "runs were taken over at once"),
-        }
+        write!(f, "lost {lost}, duplicated {twice}, finished calls repeated {repeated}; ")?;
+        let (calls, again) = (history.calls.len(), made_again(history));
+        write!(f, "{calls} calls, {again} of them in flight when a worker was lost and made again; ")?;
+        let ((worker, group), Limits { concurrency, max_ack_pending, ack_wait }) = (peaks(history), limits);
+        write!(
+            f,
+            "in flight at most {worker} of {concurrency} in a worker and {group} of {max_ack_pending}; "
+        )?;
+        write!(f, "from a kill to the next call {}, ack_wait {ack_wait:?}", waits(history))
     }
+}
+
+/// How many faults of which kind.
+fn faults(history: &History) -> String {
+    let mut counts = BTreeMap::<FaultKind, usize>::new();
+    for fault in &history.faults {
+        *counts.entry(fault.kind).or_default() += 1;
+    }
+    counts.iter().map(|(kind, count)| format!("{kind:?} {count}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Median and maximum of the resumptions, and of those during which nothing else went wrong.
+fn waits(history: &History) -> String {
+    let all = resumptions(history);
+    let alone: Vec<_> = all.iter().filter(|wait| wait.alone).copied().collect();
+    let of = |waits: &[Resumption]| match (waits.get(waits.len() / 2), waits.last()) {
+        (Some(p50), Some(max)) => format!("{} runs, p50 {:.2?}, max {:.2?}", waits.len(), p50.took, max.took),
+        _ => "no runs".to_owned(),
+    };
+    format!("{} (without another fault meanwhile {})", of(&all), of(&alone))
 }
 
 /// Says a line past the test harness, which keeps what passing tests print to itself.
 pub(crate) fn say(line: &str) {
     std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
-
-const KINDS: [FaultKind; 10] = [
-    FaultKind::Kill,
-    FaultKind::Freeze,
-    FaultKind::Terminate,
-    FaultKind::BrokerKill,
-    FaultKind::Cut,
-    FaultKind::Partition,
-    FaultKind::Blackhole,
-    FaultKind::Delay,
-    FaultKind::DatabaseOutage,
-    FaultKind::MachineStall,
-];
 
 impl Summary<'_> {
     fn count(&self, rule: Rule) -> usize {
@@ -74,26 +68,37 @@ impl Summary<'_> {
 }
 
 /// Calls beyond the first of a step.
-fn again(history: &History) -> usize {
+fn made_again(history: &History) -> usize {
     let mut steps: Vec<_> = history.calls.iter().map(|call| (&call.run, call.step)).collect();
     steps.sort_unstable();
     steps.dedup();
     history.calls.len() - steps.len()
 }
 
-/// How long each run waited for its next call that was on a worker when that was killed, in order of length.
-pub(crate) fn resumptions(history: &History) -> Vec<Duration> {
+/// How long a run waited for its next call that was on a worker when that was killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Resumption {
+    took: Duration,
+    /// No other fault fell into the wait.
+    alone: bool,
+}
+
+/// By how long they took.
+fn resumptions(history: &History) -> Vec<Resumption> {
     let kills = history.faults.iter().filter(|fault| fault.kind == FaultKind::Kill);
-    let mut times: Vec<_> = kills
-        .flat_map(|kill| {
-            let worker = kill.worker.unwrap_or_default();
-            let on_it = |run: &&str| last_worker(history, run, kill.from) == Some(worker);
-            let runs = runs(history).into_iter().filter(on_it);
-            runs.filter_map(|run| next_call(history, run, kill.from)).collect::<Vec<_>>()
-        })
-        .collect();
-    times.sort_unstable();
-    times
+    let mut found: Vec<_> = kills.flat_map(|kill| resumptions_after(history, kill)).collect();
+    found.sort_unstable();
+    found
+}
+
+fn resumptions_after(history: &History, kill: &Fault) -> Vec<Resumption> {
+    let on_it = |run: &&str| last_worker(history, run, kill.from) == kill.worker;
+    let waits = runs(history).into_iter().filter(on_it).filter_map(|run| next_call(history, run, kill.from));
+    let alone = |took: Duration| {
+        let meanwhile = |fault: &&Fault| fault.touches(kill.from, kill.from + took, Duration::ZERO);
+        history.faults.iter().filter(meanwhile).count() == 1
+    };
+    waits.map(|took| Resumption { took, alone: alone(took) }).collect()
 }
 
 fn runs(history: &History) -> Vec<&str> {
@@ -111,6 +116,6 @@ fn last_worker(history: &History, run: &str, at: Moment) -> Option<usize> {
 }
 
 fn next_call(history: &History, run: &str, at: Moment) -> Option<Duration> {
-    let calls = history.calls.iter().filter(|call| call.run == run && call.from > at);
-    calls.filter(|call| call.end != CallEnd::Open).map(|call| call.from.saturating_sub(at)).min()
+    let calls = history.calls.iter().filter(|call| call.run == run && call.from > at + NOTICE);
+    calls.map(|call| call.from.saturating_sub(at)).min()
 }

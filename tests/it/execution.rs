@@ -202,6 +202,16 @@ async fn a_cancel_aborts_the_call_that_is_under_way() {
 }
 
 #[tokio::test]
+async fn what_was_heard_before_a_cancel_is_recorded_before_the_outcome_repeats_it() {
+    let stage = Stage { cancelled_in_journal: true, ..Stage::default() };
+    let record = stage.record.clone();
+    let outcome = play(stage).await;
+    let recorded = record.conversation.lock().unwrap().clone().unwrap_or_default().transcript();
+    assert_eq!((outcome.status, outcome.messages), (RunStatus::Cancelled, Some(recorded.clone())));
+    assert_eq!(recorded.len(), 1);
+}
+
+#[tokio::test]
 async fn a_run_whose_lease_is_lost_says_nothing() {
     let stage = Stage { journal_fails: true, ..Stage::default() };
     let record = stage.record.clone();

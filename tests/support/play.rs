@@ -17,7 +17,7 @@ use scenario_worker::execution::ports::{
     RunTracers, ScenarioRepository, SystemClock, TargetAdapter, TargetAdapters, TargetReply, TargetSpec,
     TargetTurn, TraceNote,
 };
-use scenario_worker::execution::signals::{Progress, StopSignal};
+use scenario_worker::execution::signals::{Progress, StopReason, StopSignal};
 use scenario_worker::execution::types::{
     ChatReply, ChatRequest, Conversation, ModelName, SceneRole, SpanCounts, SpanEnd, SpanStart, TraceSpec,
     judging,
@@ -60,6 +60,8 @@ pub(crate) struct Stage {
     pub(crate) receipt: TelemetryReceipt,
     /// What the journal says from the second record on.
     pub(crate) journal_fails: bool,
+    /// Whether the run is cancelled while its first step is recorded.
+    pub(crate) cancelled_in_journal: bool,
     /// Where an earlier delivery left off.
     pub(crate) resumed: Option<Conversation>,
     /// Whether a run that took too long is judged on what it has.
@@ -96,6 +98,7 @@ impl Default for Stage {
             verdict: json!({ "c1": { "requirement": "r", "reasoning": "it did", "status": "met" } }),
             receipt: TelemetryReceipt { trace_id: Some("t".into()), spans: 3, exported: 3, error: None },
             journal_fails: false,
+            cancelled_in_journal: false,
             resumed: None,
             judge_on_timeout: true,
             on_unknown: OnUnknown::Retry,
@@ -143,7 +146,8 @@ impl Stage {
     /// Plays a run of `request`.
     pub(crate) async fn play(self, request: &Arc<RunRequest>) -> RunEnd {
         let (stop, resumed, record) = (self.stop.clone(), self.resumed.clone(), Arc::clone(&self.record));
-        let journal = Journal { fails: self.journal_fails, record };
+        let cancels = self.cancelled_in_journal.then(|| stop.clone());
+        let journal = Journal { fails: self.journal_fails, cancels, record };
         let stage = Arc::new(self);
         let planner = Planner {
             scenarios: stage.clone(),
@@ -263,6 +267,7 @@ impl TargetAdapter for Target {
 
 struct Journal {
     fails: bool,
+    cancels: Option<StopSignal>,
     record: Arc<Record>,
 }
 
@@ -276,6 +281,10 @@ impl RunJournal for Journal {
     async fn advanced(&self, conversation: &Conversation, _: &TraceNote) -> Result<(), JournalError> {
         if self.fails {
             return Err(JournalError::LeaseLost("revision 7".into()));
+        }
+        if let Some(stop) = self.cancels.as_ref().filter(|stop| stop.reason().is_none()) {
+            stop.stop(StopReason::Cancelled);
+            return std::future::pending().await;
         }
         *self.record.conversation.lock().unwrap() = Some(conversation.clone());
         Ok(())

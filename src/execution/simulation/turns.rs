@@ -52,6 +52,9 @@ pub(crate) struct Simulation<'a> {
 impl Simulation<'_> {
     /// Plays from wherever `conversation` stands until there is a judgement.
     pub(crate) async fn play(&self, conversation: &mut Conversation) -> Result<Judgement, SimulationStop> {
+        if let Some(judgement) = &conversation.judgement {
+            return Ok(judgement.clone());
+        }
         loop {
             if conversation.next == Step::UserSimulator {
                 conversation.turn += 1;
@@ -160,7 +163,10 @@ impl Simulation<'_> {
             return self.go_on(conversation).await;
         }
         match self.ask_judge(conversation, turn, is_last).await? {
-            Ruling::Final(judgement) => Ok(Some(self.concluded(judgement))),
+            Ruling::Final(judgement) => {
+                let judgement = self.concluded(judgement);
+                self.conclude(conversation, judgement).await.map(Some)
+            }
             Ruling::Continue(_) => self.go_on(conversation).await,
         }
     }
@@ -185,6 +191,17 @@ impl Simulation<'_> {
             Ruling::Final(judgement) => Ok(judgement),
             Ruling::Continue(reasoning) => Ok(Judgement::derive(Vec::new(), reasoning)),
         }
+    }
+
+    /// Kept, because delivering the spans may take long before the outcome is published.
+    pub(crate) async fn conclude(
+        &self,
+        conversation: &mut Conversation,
+        judgement: Judgement,
+    ) -> Result<Judgement, SimulationStop> {
+        conversation.judgement = Some(judgement.clone());
+        self.record(conversation).await?;
+        Ok(judgement)
     }
 
     async fn go_on(&self, conversation: &mut Conversation) -> Result<Option<Judgement>, SimulationStop> {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::SpanCounts;
+use super::{Judgement, SpanCounts};
 use crate::events::{MessageRole, ToolCall, TranscriptMessage, UsageByRole};
 
 /// One message of the transcript.
@@ -61,6 +61,9 @@ pub struct Conversation {
     /// Spans so far.
     #[serde(default)]
     pub spans: SpanCounts,
+    /// What the judge came to: all that is left is to report it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judgement: Option<Judgement>,
 }
 
 impl Conversation {

@@ -1,5 +1,7 @@
 //! Criteria and what the judge made of them.
 
+use serde::{Deserialize, Serialize};
+
 use crate::events::{CriterionResult, CriterionStatus, Verdict};
 
 /// A criterion with the id that it is matched by: `c1`, `c2`, … in the definition's order.
@@ -20,7 +22,7 @@ impl Criterion {
 }
 
 /// A judgement of a whole run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judgement {
     /// Derived from the criteria, never stated by a model.
     pub verdict: Verdict,
