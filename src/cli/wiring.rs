@@ -14,7 +14,7 @@ use crate::execution::ports::{RunTracers, SystemClock};
 use crate::http_client;
 use crate::models::Factory;
 use crate::queue::{
-    Cancellations, Connection, Consumer, DeadLetters, EventPublisher, RunStates, Scheduler,
+    Cancellations, Connection, Consumer, DeadLetters, EventPublisher, GivenUpRequests, RunStates, Scheduler,
     connect as connect_to, topology,
 };
 use crate::settings::Settings;
@@ -22,7 +22,7 @@ use crate::store::{AgentCheck, Store};
 use crate::telemetry::export::OtlpSender;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::run::RunTracerFactory;
-use crate::worker::{Processor, ProcessorParts, Service};
+use crate::worker::{GivenUp, Processor, ProcessorParts, Service};
 
 /// The store and everything that reads definitions from it.
 pub(super) struct Definitions {
@@ -115,9 +115,18 @@ pub(super) async fn service(
         default_set: default_set(settings)?,
         metrics: metrics.clone(),
     };
+    let given_up = GivenUp {
+        requests: GivenUpRequests::new(connection, &topology, &settings.consumer),
+        dead_letters: parts.dead_letters.clone(),
+        states: parts.states.clone(),
+        publisher: parts.publisher.clone(),
+        default_set: parts.default_set.clone(),
+        metrics: metrics.clone(),
+    };
     Ok(Service {
         consumer: Consumer::new(connection, &topology.requests, settings.consumer.pull_expires()),
         cancellations,
+        given_up,
         processor: Arc::new(Processor::new(parts, hand_back.clone())),
         concurrency: settings.worker.concurrency,
         drain: settings.worker.drain(),

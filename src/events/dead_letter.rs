@@ -49,6 +49,9 @@ pub struct DeadLetter {
     pub headers: BTreeMap<String, Vec<String>>,
     /// Its original bytes, as base64.
     pub payload: String,
+    /// True where only the beginning of the bytes fitted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub payload_truncated: bool,
     /// Where the stream had it.
     pub stream_sequence: u64,
     /// How often it was delivered.

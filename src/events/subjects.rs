@@ -10,6 +10,8 @@ pub const COMMANDS_STREAM: &str = "SCENARIO_COMMANDS";
 pub const EVENTS_STREAM: &str = "SCENARIO_EVENTS";
 /// Stream of the messages that can never be run.
 pub const DEAD_LETTERS_STREAM: &str = "SCENARIO_DEAD_LETTERS";
+/// Stream of what the server says about requests that it delivers no more.
+pub const ADVISORIES_STREAM: &str = "SCENARIO_ADVISORIES";
 /// Object store of the transcripts that are too large for a run state.
 pub const TRANSCRIPTS_BUCKET: &str = "SCENARIO_TRANSCRIPTS";
 /// Key-value bucket of the run states and cancel marks.
@@ -21,6 +23,8 @@ pub const REQUESTED: &str = "scenario.run.requested";
 pub const CANCEL_REQUESTED: &str = "scenario.run.cancel_requested";
 /// Where the worker puts dead letters.
 pub const DEAD_LETTERED: &str = "scenario.run.dead_lettered";
+/// Where the server says that it delivers a request no more, whatever the consumer's name is.
+pub const GIVEN_UP: &str = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.SCENARIO_REQUESTS.*";
 /// What the events stream stores.
 pub const EVENTS_FILTER: &str = "scenario.events.*.*.*";
 /// The plain subject that the server republishes a stored event on.
@@ -34,6 +38,8 @@ pub const HEADER_RUN_ID: &str = "Scenario-Run-Id";
 pub const HEADER_PROJECT_ID: &str = "Scenario-Project-Id";
 /// Header: the batch.
 pub const HEADER_BATCH_RUN_ID: &str = "Scenario-Batch-Run-Id";
+/// Header: the sequence of the dead letter that this message was before.
+pub const HEADER_REDRIVEN_FROM: &str = "Scenario-Redriven-From";
 /// Header: the payload's media type.
 pub const HEADER_CONTENT_TYPE: &str = "Content-Type";
 /// Media type of every payload.

@@ -125,7 +125,7 @@ impl Delivery {
     /// there because a stream that was deleted and created anew counts from 1 again.
     #[must_use]
     pub fn stored_as(&self) -> String {
-        format!("{}@{}", self.stream_sequence, self.stored_at.unix_timestamp_nanos())
+        stored_as(self.stream_sequence, self.stored_at)
     }
 
     /// The trace context of its headers.
@@ -219,6 +219,11 @@ impl Drop for Delivery {
             );
         }
     }
+}
+
+/// [`Delivery::stored_as`] of a message that was stored at this sequence and time.
+pub(super) fn stored_as(stream_sequence: u64, stored_at: OffsetDateTime) -> String {
+    format!("{stream_sequence}@{}", stored_at.unix_timestamp_nanos())
 }
 
 /// Asks the server to confirm what it is told about one delivery.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::chain;
 use super::intake;
 use super::journal::DurableJournal;
 use super::stopping::StopSources;

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::GivenUp;
 use super::processor::Processor;
 use crate::queue::{Cancellations, Consumer, ConsumerError};
 
@@ -27,7 +29,9 @@ pub struct Service {
     pub consumer: Consumer,
     /// Where cancel requests come from.
     pub cancellations: Cancellations,
-    /// What is done with them.
+    /// What the server gave up on.
+    pub given_up: GivenUp,
+    /// What is done with requests.
     pub processor: Arc<Processor>,
     /// Runs in flight at most.
     pub concurrency: usize,
@@ -47,22 +51,19 @@ impl Service {
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServiceError> {
         let tracker = TaskTracker::new();
         let pulling = stop.child_token();
-        let cancelling = CancellationToken::new();
-        let (pulled, cancelled) = tokio::join!(
+        let beside = CancellationToken::new();
+        let (pulled, cancelled, given_up) = tokio::join!(
             async {
                 let pulled = self.pull(&tracker, pulling.clone()).await;
                 self.drain(&tracker).await;
-                cancelling.cancel();
+                beside.cancel();
                 pulled
             },
-            async {
-                // A worker that cannot hear cancel requests must not take new runs.
-                let cancelled = self.cancellations.run(cancelling.clone()).await;
-                pulling.cancel();
-                cancelled
-            }
+            // A worker that cannot hear cancel requests must not take new runs.
+            self.cancellations.run(beside.clone()).inspect(|_| pulling.cancel()),
+            self.given_up.run(beside.clone()).inspect(|_| pulling.cancel()),
         );
-        Ok(pulled.and(cancelled)?)
+        Ok(pulled.and(cancelled).and(given_up)?)
     }
 
     async fn pull(&self, tracker: &TaskTracker, stop: CancellationToken) -> Result<(), ConsumerError> {

@@ -3,6 +3,7 @@
 
 mod cancelling;
 mod consuming;
+mod dead_letters;
 mod leases;
 mod publishing;
 mod run_states;

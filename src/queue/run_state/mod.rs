@@ -7,6 +7,8 @@ mod claimed;
 mod record;
 mod transcripts;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use time::OffsetDateTime;
 
@@ -16,7 +18,7 @@ use crate::events::{RunKey, subjects};
 use crate::execution::failure::Unavailable;
 pub use claimed::ClaimedRun;
 use claimed::Held;
-use record::{Claimant, Decision};
+use record::{Claimant, Decision, NOBODY};
 pub use record::{RunPhase, RunState};
 use transcripts::Transcripts;
 
@@ -83,6 +85,38 @@ impl RunStates {
     /// [`Unavailable`] if the broker does not answer for long, or the stored state cannot be read.
     pub async fn status(&self, key: &RunKey) -> Result<Option<RunState>, Unavailable> {
         decode(key, &self.bucket.read(&subjects::run_state_key(key)).await?)
+    }
+
+    /// The request at `request_sequence` was given up: if it owns the run, whoever asks next takes the run over, where it
+    /// stopped. Without such a request the state expires after `ttl`.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the broker does not answer for long.
+    pub async fn disown(
+        &self,
+        key: &RunKey,
+        request_sequence: u64,
+        ttl: Duration,
+    ) -> Result<(), Unavailable> {
+        for _ in 0..MOST_DECISIONS {
+            let stored = self.bucket.read(&subjects::run_state_key(key)).await?;
+            let Some(state) = decode(key, &stored)?.filter(|state| {
+                state.phase != RunPhase::Finished && state.request_sequence == request_sequence
+            }) else {
+                return Ok(());
+            };
+            // A claim of its own, so that a worker which still thinks that it has the run is refused.
+            let (phase, claim, updated_at) =
+                (RunPhase::HandedBack, rand::random(), OffsetDateTime::now_utc());
+            let state = RunState { phase, claim, updated_at, request_sequence: NOBODY, ..state };
+            let (name, value) = (subjects::run_state_key(key), encode(key, &state)?);
+            match self.bucket.write(&name, value, Some(stored.revision), Some(ttl)).await {
+                Ok(_) => return Ok(()),
+                Err(WriteError::WrongRevision) => {}
+                Err(error) => return Err(unavailable(key, error)),
+            }
+        }
+        Err(Unavailable::new(format!("giving up the run {key}"), "others write its state all the time"))
     }
 
     /// `None` if somebody else wrote between reading and writing.

@@ -6,6 +6,9 @@ use time::OffsetDateTime;
 use crate::events::RunStatus;
 use crate::execution::types::Conversation;
 
+/// Owner of a run whose request was given up: the next request for the run takes it over. No stream has this sequence.
+pub(super) const NOBODY: u64 = 0;
+
 /// Where a run is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -24,7 +27,7 @@ pub enum RunPhase {
 pub struct RunState {
     /// Where it is in its life.
     pub phase: RunPhase,
-    /// Stream sequence of the request that owns the run.
+    /// Stream sequence of the request that owns the run; 0 if that request was given up.
     pub request_sequence: u64,
     /// Which claim wrote this, a random number: by it a writer tells its own writes from others'.
     pub claim: u64,
@@ -81,6 +84,10 @@ impl Claimant {
         let RunState { request_sequence, .. } = stored;
         match stored.phase {
             RunPhase::Finished => Decision::Finished,
+            _ if request_sequence == NOBODY => {
+                let request_sequence = self.request_sequence;
+                Decision::Execute(self.next_attempt(RunState { request_sequence, ..stored }))
+            }
             _ if request_sequence != self.request_sequence => Decision::OwnedByOther { request_sequence },
             RunPhase::HandedBack => Decision::Execute(self.next_attempt(stored)),
             RunPhase::Running => self.after_loss(stored),

@@ -17,7 +17,7 @@ use crate::events::subjects;
 use crate::settings::Settings;
 use apply::Applier;
 pub use drift::{Difference, Differences};
-pub use spec::{COMMANDS_DURABLE, MAX_DELIVER};
+pub use spec::{ADVISORIES_DURABLE, COMMANDS_DURABLE, MAX_DELIVER};
 use spec::{ConsumerSpec, StreamSpec};
 
 /// What the program needs of JetStream, checked.
@@ -25,6 +25,10 @@ use spec::{ConsumerSpec, StreamSpec};
 pub struct Topology {
     /// The consumer group on the requests.
     pub requests: PullConsumer,
+    /// The stream of the requests.
+    pub requests_stream: stream::Stream,
+    /// The durable consumer on what the server says about requests that it gave up.
+    pub advisories: PullConsumer,
     /// The durable consumer on the cancel requests.
     pub commands: PullConsumer,
     /// The stream of what runs report.
@@ -91,14 +95,17 @@ pub async fn ensure(connection: &Connection, settings: &Settings) -> Result<Topo
 
 async fn apply_all(connection: &Connection, settings: &Settings) -> Result<Topology, TopologyError> {
     let applier = Applier::new(connection, settings.nats.manage_topology);
-    applier.stream(&StreamSpec::requests(settings)).await?;
+    let requests_stream = applier.stream(&StreamSpec::requests(settings)).await?;
     applier.stream(&StreamSpec::commands(settings)).await?;
     applier.stream(&StreamSpec::dead_letters(settings)).await?;
+    applier.stream(&StreamSpec::advisories(settings)).await?;
     applier.stream(&StreamSpec::runs_bucket(settings)).await?;
     applier.stream(&StreamSpec::transcripts(settings)).await?;
     Ok(Topology {
         events: applier.stream(&StreamSpec::events(settings)).await?,
         requests: applier.consumer(&ConsumerSpec::requests(settings)).await?,
+        advisories: applier.consumer(&ConsumerSpec::advisories()).await?,
+        requests_stream,
         commands: applier.consumer(&ConsumerSpec::commands()).await?,
         runs: bucket(connection).await?,
         transcripts: objects(connection).await?,

@@ -14,6 +14,9 @@ pub const MAX_DELIVER: i64 = 1_000;
 /// The durable consumer of the cancel requests. A work queue has one, whatever the consumer group's name is.
 pub const COMMANDS_DURABLE: &str = "scenario-commands";
 
+/// The durable consumer of the server's advisories.
+pub const ADVISORIES_DURABLE: &str = "scenario-advisories";
+
 /// Open pulls of all workers together. It cannot be changed later, so it is roomy.
 const MAX_WAITING: i64 = 4_096;
 /// How long a cancel request waits for a worker: one day.
@@ -22,6 +25,10 @@ const COMMANDS_MAX_AGE: Duration = Duration::from_hours(24);
 const COMMANDS_ACK_WAIT: Duration = Duration::from_secs(30);
 /// Cancel requests being turned into marks, over all workers.
 const COMMANDS_MAX_ACK_PENDING: i64 = 256;
+/// Time to make a dead letter of one request that the server gave up.
+const ADVISORIES_ACK_WAIT: Duration = Duration::from_mins(2);
+/// Requests being made dead letters after an advisory, over all workers.
+const ADVISORIES_MAX_ACK_PENDING: i64 = 256;
 /// How long the other streams remember a `Nats-Msg-Id`: longer than any publish is retried.
 const DEDUP_WINDOW: Duration = Duration::from_mins(2);
 /// How long the marker of an expired key stays in the bucket, so that a watcher that was away still learns of it.
@@ -76,6 +83,11 @@ impl StreamSpec {
     pub(super) fn dead_letters(settings: &Settings) -> Self {
         let kind = Kind::Kept { max_age: Duration::from_secs(settings.events.failed_retention_seconds) };
         Self::new(settings, subjects::DEAD_LETTERS_STREAM, vec![subjects::DEAD_LETTERED.to_owned()], kind)
+    }
+
+    pub(super) fn advisories(settings: &Settings) -> Self {
+        let kind = Kind::Kept { max_age: Duration::from_secs(settings.events.failed_retention_seconds) };
+        Self::new(settings, subjects::ADVISORIES_STREAM, vec![subjects::GIVEN_UP.to_owned()], kind)
     }
 
     pub(super) fn runs_bucket(settings: &Settings) -> Self {
@@ -192,6 +204,15 @@ impl ConsumerSpec {
             name: COMMANDS_DURABLE.to_owned(),
             ack_wait: COMMANDS_ACK_WAIT,
             max_ack_pending: COMMANDS_MAX_ACK_PENDING,
+        }
+    }
+
+    pub(super) fn advisories() -> Self {
+        Self {
+            stream: subjects::ADVISORIES_STREAM,
+            name: ADVISORIES_DURABLE.to_owned(),
+            ack_wait: ADVISORIES_ACK_WAIT,
+            max_ack_pending: ADVISORIES_MAX_ACK_PENDING,
         }
     }
 
