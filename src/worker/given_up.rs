@@ -7,13 +7,13 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::chain;
 use crate::events::{DeadLetterCode, RunKey, SetId};
 use crate::execution::failure::Unavailable;
 use crate::queue::{
     ConsumerError, DeadLetters, Delivery, EventPublisher, GivenUpRequest, GivenUpRequests, RunStates,
 };
 use crate::telemetry::metrics::Metrics;
+use crate::text::chain;
 
 /// Requests that this process makes dead letters of at one time.
 const AT_ONCE: usize = 4;

@@ -12,11 +12,3 @@ pub use given_up::GivenUp;
 pub use health::{Health, serve as serve_health};
 pub use processor::{Processor, ProcessorParts};
 pub use service::{Service, ServiceError};
-
-/// An error with all its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
-}

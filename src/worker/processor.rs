@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::chain;
 use super::intake;
 use super::journal::DurableJournal;
 use super::stopping::StopSources;
