@@ -10,6 +10,7 @@ pub mod feed;
 pub mod given_up;
 pub mod headers;
 pub mod lease;
+mod objects;
 mod publish;
 pub mod publisher;
 mod pull;

@@ -14,11 +14,14 @@ use super::Cancellations;
 use crate::events::{CancelRequest, CancelScope, DeadLetterCode, RequestRejection, RunKey, subjects};
 use crate::queue::bucket::WriteError;
 use crate::queue::{ConsumerError, Delivery, SettleError};
+use crate::text::chain;
 
 /// Requests that this process turns into marks at one time.
 const COMMANDS_AT_ONCE: usize = 16;
 /// How long a cancel mark is kept: one day, longer than any run takes.
 const MARK_TTL: Duration = Duration::from_hours(24);
+/// What a bad request is called.
+const WHAT: &str = "the cancel request, which needs `projectId` and one of `scenarioRunId` and `batchRunId`,";
 /// Pause before a request is delivered again whose mark could not be made.
 const REDELIVER_AFTER: Duration = Duration::from_secs(2);
 
@@ -47,6 +50,7 @@ impl Cancellations {
             Err(rejection) => self.reject(delivery, &rejection).await,
         };
         if let Err(error) = settled {
+            let error = chain(&error);
             warn!(nats.stream_sequence = sequence, %error, "a cancel request will be delivered again");
         }
     }
@@ -68,7 +72,8 @@ impl Cancellations {
 }
 
 async fn give_back(delivery: Delivery, error: &WriteError) -> Result<(), SettleError> {
-    warn!(nats.stream_sequence = delivery.stream_sequence(), %error, "a cancel request has to wait");
+    let (sequence, error) = (delivery.stream_sequence(), chain(error));
+    warn!(nats.stream_sequence = sequence, %error, "a cancel request has to wait");
     delivery.nak(Some(REDELIVER_AFTER)).await
 }
 
@@ -84,15 +89,12 @@ fn key(request: &CancelRequest) -> String {
 
 fn decode(bytes: &Bytes, subject: &str) -> Result<CancelRequest, RequestRejection> {
     let request: CancelRequest = match serde_json::from_slice::<Value>(bytes) {
-        Ok(value) => serde_json::from_value(value).map_err(|error| {
-            let needed = "it needs `projectId` and one of `scenarioRunId` and `batchRunId`";
-            rejection(
-                DeadLetterCode::InvalidRequest,
-                format!("the cancel request is not valid, {needed}: {error}"),
-            )
-        })?,
+        Ok(value) => {
+            serde_json::from_value(value).map_err(|error| RequestRejection::wrong(WHAT, "", &error))?
+        }
         Err(error) => {
-            return Err(rejection(DeadLetterCode::InvalidJson, format!("the payload is not JSON: {error}")));
+            let reason = format!("the payload is not JSON: {error}");
+            return Err(RequestRejection::new(DeadLetterCode::InvalidJson, reason));
         }
     };
     check_project(&request, subject)?;
@@ -102,16 +104,12 @@ fn decode(bytes: &Bytes, subject: &str) -> Result<CancelRequest, RequestRejectio
 fn check_project(request: &CancelRequest, subject: &str) -> Result<(), RequestRejection> {
     let project = request.project_id.as_str();
     match subjects::cancel_project(subject) {
-        Some(token) if token != project => Err(rejection(
+        Some(token) if token != project => Err(RequestRejection::new(
             DeadLetterCode::ProjectMismatch,
             format!("the subject '{subject}' is of another project than the payload's '{project}'"),
         )),
         _ => Ok(()),
     }
-}
-
-fn rejection(code: DeadLetterCode, reason: String) -> RequestRejection {
-    RequestRejection { code, reason }
 }
 
 #[cfg(test)]
