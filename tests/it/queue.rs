@@ -4,6 +4,7 @@
 mod cancelling;
 mod consuming;
 mod dead_letters;
+mod feed;
 mod leases;
 mod publishing;
 mod run_states;
