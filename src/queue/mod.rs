@@ -11,6 +11,7 @@ pub mod given_up;
 pub mod headers;
 pub mod lease;
 mod objects;
+mod poison;
 mod publish;
 pub mod publisher;
 mod pull;

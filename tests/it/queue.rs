@@ -6,6 +6,7 @@ mod consuming;
 mod dead_letters;
 mod feed;
 mod leases;
+mod poison;
 mod publishing;
 mod run_states;
 mod scheduling;

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use scenario_worker::settings::NatsSettings;
 
 /// Accounts of the shared server: at least as many as the binary has tests that ask for one.
-const ACCOUNTS: usize = 128;
+const ACCOUNTS: usize = 192;
 /// How long a server may take to listen on a busy machine.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 /// How often a condition outside of this process is looked at.

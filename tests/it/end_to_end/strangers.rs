@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::openai::{LINE, ModelServer};
 use crate::support::otlp_receiver::{Mode, OtlpReceiver};
+use crate::support::raw_nats::RawClient;
 use crate::support::shop::Shop;
 use crate::support::worker::{PATIENCE, Place, within};
 
@@ -262,6 +263,37 @@ async fn huge_nonsense_is_buried_at_once_and_does_not_flood_the_log() {
     worker.terminate();
     let (_, log) = worker.ended().await;
     assert!(log.iter().all(|line| line.len() < 4_000), "the log repeats what a tenant sent");
+}
+
+#[tokio::test]
+async fn requests_with_unreadable_headers_keep_nobody_waiting() {
+    const BAD: usize = 40;
+    const GOOD: usize = 5;
+    let shop = Shop::open(Duration::ZERO).await;
+    let place = Place::new().with("CONSUMER__ACK_WAIT_SECONDS", "2");
+    place.import(&offline(shop.url())).await;
+    let worker = place.serve().await;
+    let client = place.nats.client().await;
+    let mut outcomes = client.subscribe("scenario.run.completed").await.unwrap();
+    let mut letters = client.subscribe("scenario.run.dead_lettered").await.unwrap();
+    let mut raw = RawClient::connect(&place.nats).await;
+    for number in 0..BAD + GOOD {
+        let is_good = number % 9 == 8;
+        let line: &[u8] = if is_good { b"X-Mine: fine\r\n" } else { b"X-Mine: \xff\r\n" };
+        raw.publish(b"scenario.run.requested", line, &request(&json!({}))).await;
+    }
+    raw.flush().await;
+    for _ in 0..GOOD {
+        assert_eq!(outcome(&mut outcomes).await["status"], "SUCCESS");
+    }
+    let mut buried = BTreeSet::new();
+    for _ in 0..BAD {
+        buried.insert(outcome(&mut letters).await["streamSequence"].as_u64().unwrap());
+    }
+    assert_eq!(buried.len(), BAD);
+    let requests = async_nats::jetstream::new(client).get_stream("SCENARIO_REQUESTS").await.unwrap();
+    within(async || requests.get_info().await.unwrap().state.messages == 0).await;
+    assert_eq!(worker.get("/readyz").await.0, 200);
 }
 
 #[tokio::test]
