@@ -12,6 +12,20 @@ pub fn cut(text: &str, max_bytes: usize) -> String {
     format!("{}{TRUNCATED}", &text[..text.floor_char_boundary(max_bytes)])
 }
 
+/// `text` with its middle left out, if it is longer than about `max_bytes`: what leads up to a value that is too long
+/// and what follows it both stay.
+#[must_use]
+pub fn cut_middle(text: &str, max_bytes: usize) -> String {
+    /// The end gets one in this many of the bytes.
+    const END_PART: usize = 4;
+    if text.len() <= max_bytes {
+        return text.to_owned();
+    }
+    let end = max_bytes / END_PART;
+    let last = text.ceil_char_boundary(text.len() - end);
+    format!("{} {}", cut(text, max_bytes - end), &text[last..])
+}
+
 /// An error with all its causes in one line.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> String {
@@ -31,6 +45,13 @@ mod tests {
         assert_eq!(cut("ééé", 5), format!("éé{TRUNCATED}"));
         assert_eq!(cut("xééé", 6), format!("xéé{TRUNCATED}"));
         assert_eq!(cut("é", 0), TRUNCATED);
+    }
+
+    #[test]
+    fn a_long_middle_is_left_out_and_both_ends_stay() {
+        assert_eq!(cut_middle("short", 8), "short");
+        assert_eq!(cut_middle("abcdefghijé", 8), format!("abcdef{TRUNCATED} é"));
+        assert_eq!(cut_middle("aééééé", 4), format!("aé{TRUNCATED} "));
     }
 
     #[test]

@@ -5,6 +5,9 @@ use serde_json::Value;
 
 use super::{BatchRunId, DeadLetterCode, ProjectId, RequestRejection, RunId};
 
+/// What a rejection calls the payload.
+const WHAT: &str = "the cancel request, which needs `projectId` and one of `scenarioRunId` and `batchRunId`,";
+
 /// What is to be cancelled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, rename_all_fields = "camelCase")]
@@ -38,15 +41,9 @@ impl CancelRequest {
     /// # Errors
     /// [`RequestRejection`] that says what is missing or wrong.
     pub fn decode(bytes: &[u8]) -> Result<Self, RequestRejection> {
-        let value: Value = serde_json::from_slice(bytes).map_err(|error| RequestRejection {
-            code: DeadLetterCode::InvalidJson,
-            reason: format!("the payload is not JSON: {error}"),
+        let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+            RequestRejection::new(DeadLetterCode::InvalidJson, format!("the payload is not JSON: {error}"))
         })?;
-        serde_json::from_value(value).map_err(|error| RequestRejection {
-            code: DeadLetterCode::InvalidRequest,
-            reason: format!(
-                "the cancel request is not valid, it needs `projectId` and one of `scenarioRunId` and `batchRunId`: {error}"
-            ),
-        })
+        serde_json::from_value(value).map_err(|error| RequestRejection::wrong(WHAT, "", &error))
     }
 }

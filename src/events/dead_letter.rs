@@ -35,6 +35,20 @@ impl DeadLetterCode {
     }
 }
 
+/// An object that holds the bytes of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PayloadObject {
+    /// The object store.
+    pub bucket: String,
+    /// The object in it.
+    pub name: String,
+    /// Its length in bytes.
+    pub bytes: usize,
+    /// SHA-256 of the bytes, as hexadecimal digits.
+    pub sha256: String,
+}
+
 /// The payload of `scenario.run.dead_lettered`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -52,6 +66,12 @@ pub struct DeadLetter {
     /// True where only the beginning of the bytes fitted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub payload_truncated: bool,
+    /// Where all of the bytes are, where they did not fit into the letter. Kept as long as the letter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload_object: Option<PayloadObject>,
+    /// True where the headers did not fit as they were.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub headers_truncated: bool,
     /// Where the stream had it.
     pub stream_sequence: u64,
     /// How often it was delivered.

@@ -19,7 +19,7 @@ pub use completed::{
     Attribution, CriterionResult, CriterionStatus, RunCompleted, RunError, RunStatus, TelemetryReceipt,
     TokenUsage, TranscriptMessage, UsageByRole, Verdict,
 };
-pub use dead_letter::{DeadLetter, DeadLetterCode};
+pub use dead_letter::{DeadLetter, DeadLetterCode, PayloadObject};
 pub use ids::{
     BatchRunId, InvalidId, MAX_ID_CHARS, ProjectId, ReferenceId, RunId, RunKey, ScenarioId, SetId, TargetType,
 };

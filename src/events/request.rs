@@ -10,6 +10,7 @@ use super::{
     TargetType,
 };
 use super::{RunIds, TraceContext, subjects};
+use crate::text::{cut, cut_middle};
 
 /// The most turns that a request may ask for.
 pub const MAX_TURNS_LIMIT: u32 = 100;
@@ -107,8 +108,26 @@ pub struct RequestRejection {
 }
 
 impl RequestRejection {
-    fn new(code: DeadLetterCode, reason: impl Into<String>) -> Self {
-        Self { code, reason: reason.into() }
+    /// Longest reason, in bytes. It may repeat what a tenant sent, and goes to logs and letters.
+    const MAX_REASON: usize = 1_024;
+    /// Longest part of a reason that somebody else words, in bytes: it may repeat a whole value.
+    const MAX_QUOTE: usize = 256;
+
+    /// A rejection whose reason is cut where it is too long.
+    #[must_use]
+    pub fn new(code: DeadLetterCode, reason: impl AsRef<str>) -> Self {
+        Self { code, reason: cut(reason.as_ref(), Self::MAX_REASON) }
+    }
+
+    /// A rejection because of `error`, at the field `place` if that is known.
+    #[must_use]
+    pub fn wrong(what: &str, place: &str, error: &dyn std::error::Error) -> Self {
+        let quote = |text: &str| cut_middle(text, Self::MAX_QUOTE);
+        let place = if matches!(place, "" | ".") { String::new() } else { format!(" at `{}`", quote(place)) };
+        Self::new(
+            DeadLetterCode::InvalidRequest,
+            format!("{what} is not valid{place}: {}", quote(&error.to_string())),
+        )
     }
 }
 
@@ -178,19 +197,11 @@ impl RequestPayload {
             RequestRejection::new(DeadLetterCode::InvalidJson, format!("the payload is not JSON: {e}"))
         })?;
         if !value.is_object() {
-            return Err(RequestRejection::new(
-                DeadLetterCode::InvalidRequest,
-                "the request is not a JSON object",
-            ));
+            let reason = "the request is not a JSON object";
+            return Err(RequestRejection::new(DeadLetterCode::InvalidRequest, reason));
         }
-        serde_path_to_error::deserialize(value).map_err(|e| {
-            let place = e.path().to_string();
-            let place = if place == "." { String::new() } else { format!(" at `{place}`") };
-            RequestRejection::new(
-                DeadLetterCode::InvalidRequest,
-                format!("the request is not valid{place}: {}", e.inner()),
-            )
-        })
+        serde_path_to_error::deserialize(value)
+            .map_err(|e| RequestRejection::wrong("the request", &e.path().to_string(), e.inner()))
     }
 
     /// Checks the bounds and fills in what the message itself decides.
@@ -316,6 +327,17 @@ mod tests {
         assert!(missing.reason.contains("scenarioId"), "{missing}");
         assert_eq!(RequestPayload::decode(b"\xff\x00").unwrap_err().code, DeadLetterCode::InvalidJson);
         assert!(decode(&json!(["acme", "refund", ["http", "shop"]])).is_err(), "an array is no request");
+    }
+
+    #[test]
+    fn a_reason_repeats_no_more_than_the_ends_of_a_value() {
+        let mut wrong = minimal();
+        wrong["maxTurns"] = json!("é".repeat(500_000));
+        let error = decode(&wrong).unwrap_err();
+        assert!(error.reason.len() <= RequestRejection::MAX_REASON, "{}", error.reason.len());
+        assert!(error.reason.contains("`maxTurns`") && error.reason.contains("expected u32"), "{error}");
+        let long = RequestRejection::new(DeadLetterCode::InvalidRequest, "x".repeat(5_000));
+        assert!(long.reason.len() < 2 * RequestRejection::MAX_REASON);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The connection to the broker.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -19,6 +20,8 @@ use crate::settings::NatsSettings;
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// Time for one attempt to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often the state of the connection is looked at.
+const STATE_POLL: Duration = Duration::from_millis(100);
 /// First and longest pause between two attempts to reconnect, in milliseconds; each is jittered.
 const RECONNECT_FIRST_MS: u64 = 50;
 const RECONNECT_LONGEST_MS: u64 = 4_000;
@@ -73,6 +76,25 @@ impl Connection {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.client.connection_state() == State::Connected
+    }
+
+    /// How often the connection was made so far.
+    pub(super) fn times_made(&self) -> u64 {
+        self.client.statistics().connects.load(Ordering::Relaxed)
+    }
+
+    /// Ends when the connection is there.
+    pub(super) async fn made(&self) {
+        while !self.is_connected() {
+            tokio::time::sleep(STATE_POLL).await;
+        }
+    }
+
+    /// Ends when the connection is lost, or has been since it was made for the `times`th time.
+    pub(super) async fn lost_since(&self, times: u64) {
+        while self.is_connected() && self.times_made() == times {
+            tokio::time::sleep(STATE_POLL).await;
+        }
     }
 
     /// The largest message that the server takes, headers included, in bytes.

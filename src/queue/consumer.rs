@@ -9,15 +9,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::pull::{Heard, Pull};
+use super::poison::{Poison, Reach};
+use super::pull::{Heard, OpenError, Pull};
 use super::retry::Pause;
 use super::{Connection, Delivery};
 
 /// How often the server may say in a row that the consumer does not exist before that is believed. In between are
 /// growing pauses, so a consumer that is being created anew is found again.
 const MOST_MISSES: u32 = 6;
-/// How often the state of a lost connection is looked at.
-const RECONNECT_POLL: Duration = Duration::from_millis(100);
 /// Time for handing back the messages that arrived while the loop was stopped.
 const HAND_BACK_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -34,6 +33,9 @@ pub enum ConsumerError {
         /// The consumer.
         consumer: String,
     },
+    /// The client library does not run any more.
+    #[error("the connection to the broker has ended for good; start the worker again")]
+    Closed,
     /// The server refuses the request itself.
     #[error("the server refuses to deliver messages of consumer {consumer}: {reason}")]
     Rejected {
@@ -50,12 +52,16 @@ pub struct Consumer {
     connection: Connection,
     durable: PullConsumer,
     pull_expires: Duration,
+    poison: Arc<Poison>,
 }
 
 /// How one pull ended.
 enum End {
     Done,
     Stopped,
+    /// What the server sent may not have arrived.
+    CutShort(&'static str),
+    Closed,
     Trouble(String),
     Invalid(String),
 }
@@ -64,7 +70,8 @@ impl Consumer {
     /// Takes messages of `consumer`, each pull open for at most `pull_expires`.
     #[must_use]
     pub fn new(connection: &Connection, consumer: &PullConsumer, pull_expires: Duration) -> Self {
-        Self { connection: connection.clone(), durable: consumer.clone(), pull_expires }
+        let poison = Arc::new(Poison::new(connection, consumer));
+        Self { connection: connection.clone(), durable: consumer.clone(), pull_expires, poison }
     }
 
     /// Delivers messages until `stop` fires, never more than there are permits in `slots`: a permit is taken before
@@ -79,12 +86,19 @@ impl Consumer {
         on_delivery: impl Fn(Delivery, OwnedSemaphorePermit),
     ) -> Result<(), ConsumerError> {
         let mut trouble = Trouble::default();
+        // What stopped the process before this one may be waiting for its next victim.
+        stop.run_until_cancelled(Box::pin(self.poison.clear(Reach::Delivered))).await;
         while let Some(permits) = self.ready(&slots, &stop).await {
             match self.pull(permits, &stop, &on_delivery).await {
                 End::Done => trouble = Trouble::default(),
                 End::Stopped => break,
                 End::Invalid(reason) => {
                     return Err(ConsumerError::Rejected { consumer: self.name(), reason });
+                }
+                End::Closed => return Err(ConsumerError::Closed),
+                End::CutShort(reason) => {
+                    stop.run_until_cancelled(Box::pin(self.clear_poison())).await;
+                    self.recover(&mut trouble, reason, &stop).await?;
                 }
                 End::Trouble(reason) => self.recover(&mut trouble, &reason, &stop).await?,
             }
@@ -96,9 +110,7 @@ impl Consumer {
     async fn ready(&self, slots: &Arc<Semaphore>, stop: &CancellationToken) -> Option<OwnedSemaphorePermit> {
         let ready = async {
             // Requests of a lost connection would all be sent at once when it is back.
-            while !self.connection.is_connected() {
-                tokio::time::sleep(RECONNECT_POLL).await;
-            }
+            self.connection.made().await;
             let mut permits = Arc::clone(slots).acquire_owned().await.ok()?;
             let more = u32::try_from(slots.available_permits()).unwrap_or(u32::MAX);
             if let Ok(more) = Arc::clone(slots).try_acquire_many_owned(more) {
@@ -116,21 +128,39 @@ impl Consumer {
         on_delivery: &impl Fn(Delivery, OwnedSemaphorePermit),
     ) -> End {
         let (client, credits) = (&self.connection.client, permits.num_permits());
+        let times_made = self.connection.times_made();
         let mut pull = match Pull::open(client, &self.durable, credits, self.pull_expires).await {
             Ok(pull) => pull,
+            Err(OpenError::Subscribe(_)) => return End::Closed,
             Err(error) => return End::Trouble(error.to_string()),
         };
-        let end = self.take(&mut pull, &mut permits, stop, on_delivery).await;
+        let end = self.take_while_connected(times_made, &mut pull, &mut permits, stop, on_delivery).await;
         match end {
-            End::Done | End::Invalid(_) => {}
+            End::Done | End::Invalid(_) | End::Closed => {}
             End::Stopped => self.hand_back(self.close(pull).await).await,
-            End::Trouble(_) => {
+            End::Trouble(_) | End::CutShort(_) => {
                 for message in self.close(pull).await {
                     self.deliver(message, &mut permits, on_delivery);
                 }
             }
         }
         end
+    }
+
+    async fn take_while_connected(
+        &self,
+        times_made: u64,
+        pull: &mut Pull,
+        permits: &mut OwnedSemaphorePermit,
+        stop: &CancellationToken,
+        on_delivery: &impl Fn(Delivery, OwnedSemaphorePermit),
+    ) -> End {
+        tokio::select! {
+            // First, so that what has arrived is delivered.
+            biased;
+            end = self.take(pull, permits, stop, on_delivery) => end,
+            () = self.connection.lost_since(times_made) => End::CutShort("the connection was lost"),
+        }
     }
 
     /// What was on its way; nothing is where the connection is lost.
@@ -154,7 +184,8 @@ impl Consumer {
                 Some(Heard::Ended) => return End::Done,
                 Some(Heard::Refused(status)) => return End::Trouble(status),
                 Some(Heard::Invalid(status)) => return End::Invalid(status),
-                Some(Heard::Silence) => return End::Trouble("the server has fallen silent".to_owned()),
+                Some(Heard::Silence) => return End::CutShort("the server has fallen silent"),
+                Some(Heard::Closed) => return End::Closed,
             }
         }
         End::Done
@@ -192,6 +223,11 @@ impl Consumer {
             warn!(%error, "a message that arrived while stopping could not be handed back");
         }
         debug!(count, "handed back what arrived while stopping");
+    }
+
+    async fn clear_poison(&self) {
+        self.connection.made().await;
+        self.poison.clear(Reach::Ahead).await;
     }
 
     /// After a pull that went wrong: is the consumer still there? Then a pause, and on.

@@ -16,9 +16,13 @@ use super::headers;
 use super::lease::SharedLeaseClock;
 use super::retry::Pause;
 use crate::events::{InvalidTraceContext, TraceContext, subjects};
+use crate::text::cut;
 
 /// Time for the server to confirm one settlement or heartbeat before it is asked again.
 pub(super) const CONFIRM_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Longest reason that the server is told, in bytes: it goes into an advisory for people.
+const MAX_TERM_REASON: usize = 256;
 
 static NO_HEADERS: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
 static UNSETTLED: AtomicU64 = AtomicU64::new(0);
@@ -162,7 +166,7 @@ impl Delivery {
     /// # Errors
     /// [`SettleError`] if the server does not confirm while the lease lasts.
     pub async fn term(self, reason: &str) -> Result<(), SettleError> {
-        let reason = reason.replace(char::is_control, " ");
+        let reason = cut(reason, MAX_TERM_REASON).replace(char::is_control, " ");
         self.settle("terminate", format!("+TERM {reason}").into()).await
     }
 

@@ -34,8 +34,10 @@ pub(super) enum Heard {
     Refused(String),
     /// The server does not understand the request: asking again cannot help.
     Invalid(String),
-    /// Nothing was heard for too long, or the connection is closed.
+    /// Nothing was heard for too long.
     Silence,
+    /// The client library has stopped for good.
+    Closed,
 }
 
 /// Why a pull could not be opened.
@@ -85,7 +87,8 @@ impl Pull {
     pub(super) async fn next(&mut self) -> Heard {
         match tokio::time::timeout(self.heartbeat * MISSED_HEARTBEATS, self.subscriber.next()).await {
             Ok(Some(message)) => self.note(message),
-            Ok(None) | Err(_) => Heard::Silence,
+            Ok(None) => Heard::Closed,
+            Err(_) => Heard::Silence,
         }
     }
 
@@ -146,9 +149,11 @@ fn classify(message: Message) -> Heard {
     const ORDINARY: [&str; 2] = ["Batch Completed", "Message Size Exceeds MaxBytes"];
     const BAD_REQUEST: u16 = 400;
     const CONFLICT: u16 = 409;
-    let Some(status) = message.status else {
-        return if message.reply.is_some() { Heard::Message(message) } else { Heard::Heartbeat };
-    };
+    // Only messages of a stream ask for an answer. What looks like a status there is a header of the tenant's.
+    if message.reply.is_some() {
+        return Heard::Message(message);
+    }
+    let Some(status) = message.status else { return Heard::Heartbeat };
     let text = message.description.unwrap_or_default();
     match status {
         StatusCode::IDLE_HEARTBEAT => Heard::Heartbeat,
@@ -185,6 +190,8 @@ mod tests {
             assert!(matches!(classify(status(code, text)), Heard::Refused(_)), "{code} {text}");
         }
         assert!(matches!(classify(status(400, "Bad Request")), Heard::Invalid(_)));
+        let forged = Message { reply: Some("$JS.ACK.x".into()), ..status(400, "Bad Request") };
+        assert!(matches!(classify(forged), Heard::Message(_)));
         let fence = Message { status: None, ..status(100, "") };
         assert!(matches!(classify(fence), Heard::Heartbeat));
     }

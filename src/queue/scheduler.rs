@@ -151,7 +151,7 @@ fn check_key(key: &str) -> Result<&str, RequestRejection> {
 }
 
 fn invalid(reason: String) -> RequestRejection {
-    RequestRejection { code: DeadLetterCode::InvalidRequest, reason }
+    RequestRejection::new(DeadLetterCode::InvalidRequest, reason)
 }
 
 fn refusal(rejection: &RequestRejection) -> Receipt {

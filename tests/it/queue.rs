@@ -4,8 +4,10 @@
 mod cancelling;
 mod consuming;
 mod dead_letters;
+mod feed;
 mod leases;
 mod permissions;
+mod poison;
 mod publishing;
 mod run_states;
 mod scheduling;

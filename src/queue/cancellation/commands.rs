@@ -13,6 +13,7 @@ use super::Cancellations;
 use crate::events::{CancelRequest, CancelScope, DeadLetterCode, RequestRejection, RunKey, subjects};
 use crate::queue::bucket::WriteError;
 use crate::queue::{ConsumerError, Delivery, SettleError};
+use crate::text::chain;
 
 /// Requests that this process turns into marks at one time.
 const COMMANDS_AT_ONCE: usize = 16;
@@ -46,6 +47,7 @@ impl Cancellations {
             Err(rejection) => self.reject(delivery, &rejection).await,
         };
         if let Err(error) = settled {
+            let error = chain(&error);
             warn!(nats.stream_sequence = sequence, %error, "a cancel request will be delivered again");
         }
     }
@@ -67,7 +69,8 @@ impl Cancellations {
 }
 
 async fn give_back(delivery: Delivery, error: &WriteError) -> Result<(), SettleError> {
-    warn!(nats.stream_sequence = delivery.stream_sequence(), %error, "a cancel request has to wait");
+    let (sequence, error) = (delivery.stream_sequence(), chain(error));
+    warn!(nats.stream_sequence = sequence, %error, "a cancel request has to wait");
     delivery.nak(Some(REDELIVER_AFTER)).await
 }
 
@@ -90,10 +93,10 @@ fn decode(bytes: &Bytes, subject: &str) -> Result<CancelRequest, RequestRejectio
 fn check_project(request: &CancelRequest, subject: &str) -> Result<(), RequestRejection> {
     let project = request.project_id.as_str();
     match subjects::cancel_project(subject) {
-        Some(token) if token != project => Err(RequestRejection {
-            code: DeadLetterCode::ProjectMismatch,
-            reason: format!("the subject '{subject}' is of another project than the payload's '{project}'"),
-        }),
+        Some(token) if token != project => Err(RequestRejection::new(
+            DeadLetterCode::ProjectMismatch,
+            format!("the subject '{subject}' is of another project than the payload's '{project}'"),
+        )),
         _ => Ok(()),
     }
 }

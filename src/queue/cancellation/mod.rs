@@ -53,9 +53,11 @@ impl Cancellations {
     /// # Errors
     /// [`ConsumerError`] if the consumer of the requests is gone.
     pub async fn run(&self, stop: CancellationToken) -> Result<(), ConsumerError> {
-        let watching = stop.run_until_cancelled(self.watch());
-        let (taken, _) = tokio::join!(self.take_commands(stop.clone()), watching);
-        taken
+        // The watch never ends by itself; it must not outlive the taking of requests, however that ends.
+        tokio::select! {
+            taken = self.take_commands(stop) => taken,
+            never = self.watch() => match never {},
+        }
     }
 
     /// A token that fires if the run or its batch is cancelled, before or after this call.

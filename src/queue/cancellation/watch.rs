@@ -1,5 +1,6 @@
 //! Cancel marks reach the runs that wait for them.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use async_nats::jetstream::kv::{Entry, Operation, WatchError};
@@ -16,12 +17,12 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Cancellations {
     /// Never returns.
-    pub(super) async fn watch(&self) {
-        tokio::join!(self.follow_marks(), self.sweep());
+    pub(super) async fn watch(&self) -> Infallible {
+        tokio::join!(self.follow_marks(), self.sweep()).0
     }
 
     /// Follows the marks. A watch that breaks is opened again and begins with every mark there is.
-    async fn follow_marks(&self) {
+    async fn follow_marks(&self) -> Infallible {
         let mut pause = Pause::default();
         loop {
             if let Err(error) = self.follow_one_watch(&mut pause).await {
@@ -47,7 +48,7 @@ impl Cancellations {
         Ok(())
     }
 
-    async fn sweep(&self) {
+    async fn sweep(&self) -> Infallible {
         let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

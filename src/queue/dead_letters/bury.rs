@@ -7,13 +7,23 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use time::OffsetDateTime;
 
-use crate::events::{DeadLetter, DeadLetterCode, subjects};
+use crate::events::{DeadLetter, DeadLetterCode, PayloadObject, subjects};
 use crate::execution::failure::Unavailable;
+use crate::queue::objects::{Objects, digest};
 use crate::queue::publish::publish;
 use crate::queue::{Connection, Delivery, headers};
+use crate::text::cut;
 
-/// Where the bytes do not fit, this part of what the server takes is kept of them: base64 makes four bytes of three.
-const KEPT_PART: usize = 2;
+/// Where the bytes do not fit, this part of what the server takes is kept of them in the letter itself: base64 makes
+/// four bytes of three, and headers and reason need room, too.
+const KEPT_PART: usize = 4;
+/// Headers together may take one in this many of the bytes that the server takes, before they are cut.
+const HEADERS_PART: usize = 4;
+/// Headers that are kept where they do not fit as they were, and bytes of each of their names and values.
+const KEPT_HEADERS: usize = 64;
+const KEPT_HEADER_BYTES: usize = 256;
+/// What the names of objects with the bytes of dead letters begin with; no project has it in its id.
+const OBJECT_PREFIX: &str = "dead-letter:";
 
 /// The message that is buried.
 #[derive(Debug, Clone)]
@@ -73,12 +83,38 @@ impl DeadLetters {
         let mut letter = letter(&original, code, reason.into());
         let buried = match self.publish(&original, &letter).await? {
             Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
-                shorten(&mut letter, original.payload, self.connection.max_payload());
+                let most = self.connection.max_payload();
+                shorten_headers(&mut letter, most / HEADERS_PART);
+                // On the heap: it is rare and large.
+                Box::pin(self.put_aside(&mut letter, original.payload, most / KEPT_PART)).await?;
                 self.publish(&original, &letter).await?
             }
             buried => buried,
         };
         buried.map_err(|error| unavailable(&original, error))
+    }
+
+    /// All of the bytes become an object, if they are more than `most`; the letter keeps their beginning.
+    async fn put_aside(
+        &self,
+        letter: &mut DeadLetter,
+        payload: &Bytes,
+        most: usize,
+    ) -> Result<(), Unavailable> {
+        if payload.len() <= most {
+            return Ok(());
+        }
+        // Named by what it holds: burying again writes the same once more.
+        let (sha256, bytes) = (digest(payload), payload.len());
+        let name = format!("{OBJECT_PREFIX}{sha256}");
+        open_objects(&self.connection).await?.put(&name, payload).await?;
+        letter.payload = STANDARD.encode(&payload[..most]);
+        letter.payload_truncated = true;
+        letter.reason =
+            format!("{} (of {bytes} bytes only {most} are in this letter, all in an object)", letter.reason);
+        let bucket = subjects::TRANSCRIPTS_BUCKET.to_owned();
+        letter.payload_object = Some(PayloadObject { bucket, name, bytes, sha256 });
+        Ok(())
     }
 
     async fn publish(
@@ -104,22 +140,40 @@ fn letter(original: &Original<'_>, code: DeadLetterCode, reason: String) -> Dead
         headers: headers::to_map(original.headers),
         payload: STANDARD.encode(original.payload),
         payload_truncated: false,
+        payload_object: None,
+        headers_truncated: false,
         stream_sequence: original.stream_sequence,
         deliveries: original.deliveries,
         at: OffsetDateTime::now_utc(),
     }
 }
 
-/// A message near the server's limit does not fit as base64; its beginning has to do, and the letter says so.
-fn shorten(letter: &mut DeadLetter, payload: &Bytes, max_payload: usize) {
-    let kept = payload.len().min(max_payload / KEPT_PART);
-    letter.payload = STANDARD.encode(&payload[..kept]);
-    letter.payload_truncated = true;
-    letter.reason = format!(
-        "{} (only the first {kept} of {} bytes of the payload are kept)",
-        letter.reason,
-        payload.len()
-    );
+/// The store of the bytes that do not fit into letters. It is needed so seldom that it is looked up each time.
+pub(super) async fn open_objects(connection: &Connection) -> Result<Objects, Unavailable> {
+    let bucket = subjects::TRANSCRIPTS_BUCKET;
+    let store = connection.jetstream.get_object_store(bucket).await;
+    let store =
+        store.map_err(|error| Unavailable::new(format!("opening the object store {bucket}"), error))?;
+    Ok(Objects::new(connection, &store))
+}
+
+/// Headers that are larger than `most` bytes as JSON do not fit; the beginnings of the first ones have to do.
+fn shorten_headers(letter: &mut DeadLetter, most: usize) {
+    // JSON may write a byte as six.
+    if serde_json::to_vec(&letter.headers).is_ok_and(|json| json.len() <= most) {
+        return;
+    }
+    let count = letter.headers.len();
+    let kept = std::mem::take(&mut letter.headers).into_iter().take(KEPT_HEADERS);
+    letter.headers = kept
+        .map(|(name, values)| (short(&name), values.first().map(|v| short(v)).into_iter().collect()))
+        .collect();
+    letter.headers_truncated = true;
+    letter.reason = format!("{} (its {count} headers are cut)", letter.reason);
+}
+
+fn short(text: &str) -> String {
+    cut(text, KEPT_HEADER_BYTES)
 }
 
 fn unavailable(

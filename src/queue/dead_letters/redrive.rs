@@ -4,9 +4,13 @@ use async_nats::header::{HeaderName, HeaderValue};
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::{HeaderMap, jetstream};
 
+use bytes::Bytes;
+
+use super::bury::open_objects;
 use super::{Letter, LetterError, Letters};
 use crate::events::{DeadLetter, subjects};
 use crate::execution::failure::Unavailable;
+use crate::queue::objects::digest;
 use crate::queue::publish::publish;
 
 /// Beginning of the headers that tell the server what to do. They were obeyed when the message came first; an
@@ -37,7 +41,7 @@ impl Letters {
     pub async fn redrive(&self, letter: &Letter) -> Result<Redriven, LetterError> {
         let original = letter.letter()?;
         check(letter.sequence, original)?;
-        let (payload, headers) = (letter.bytes()?, headers(letter, original)?);
+        let (payload, headers) = (self.all_bytes(letter, original).await?, headers(letter, original)?);
         let ack = publish(&self.connection.jetstream, &original.subject, &headers, &payload)
             .await
             .map_err(|error| refused(letter.sequence, original, error))?;
@@ -49,6 +53,17 @@ impl Letters {
     }
 }
 
+impl Letters {
+    /// The bytes of the message, from the letter or from where they were put aside.
+    async fn all_bytes(&self, letter: &Letter, original: &DeadLetter) -> Result<Bytes, LetterError> {
+        let Some(object) = &original.payload_object else { return letter.bytes() };
+        match open_objects(&self.connection).await?.get(&object.name).await? {
+            Some(bytes) if digest(&bytes) == object.sha256 => Ok(bytes.into()),
+            _ => Err(LetterError::Truncated { sequence: letter.sequence }),
+        }
+    }
+}
+
 fn check(sequence: u64, letter: &DeadLetter) -> Result<(), LetterError> {
     let subject = letter.subject.as_str();
     let is_own = |plain: &str, project: Option<&str>| subject == plain || project.is_some();
@@ -57,7 +72,8 @@ fn check(sequence: u64, letter: &DeadLetter) -> Result<(), LetterError> {
     {
         return Err(LetterError::ForeignSubject { sequence, subject: subject.to_owned() });
     }
-    if letter.payload_truncated { Err(LetterError::Truncated { sequence }) } else { Ok(()) }
+    let is_whole = !letter.payload_truncated || letter.payload_object.is_some();
+    if letter.headers_truncated || !is_whole { Err(LetterError::Truncated { sequence }) } else { Ok(()) }
 }
 
 /// The original headers, a fresh message id, and where the message comes from.
@@ -121,6 +137,8 @@ mod tests {
             headers: headers.collect(),
             payload: base64::engine::general_purpose::STANDARD.encode(payload),
             payload_truncated: false,
+            payload_object: None,
+            headers_truncated: false,
             stream_sequence: 1,
             deliveries: 1,
             at: OffsetDateTime::UNIX_EPOCH,

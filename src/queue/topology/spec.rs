@@ -8,9 +8,12 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, Republish, RetentionP
 use crate::events::subjects;
 use crate::settings::Settings;
 
-/// Deliveries after which the server gives up on a message. Only a safety net: lost executions are counted in the
-/// run state, and every hand-back on a shutdown is a delivery too.
-pub const MAX_DELIVER: i64 = 1_000;
+/// Deliveries after which the server gives up on a message: never. Hand-backs and retries in an outage are deliveries,
+/// too, so a limit would end good requests; lost executions are counted in the run state, and what can never be run is
+/// buried. A limit that an operator sets stays.
+pub const MAX_DELIVER: i64 = -1;
+/// `max_deliver` of a definition that says nothing about it.
+const UNSET: i64 = 0;
 /// The durable consumer of the cancel requests. A work queue has one, whatever the consumer group's name is.
 pub const COMMANDS_DURABLE: &str = "scenario-commands";
 
@@ -225,7 +228,7 @@ impl ConsumerSpec {
             replay_policy: ReplayPolicy::Instant,
             ack_policy: AckPolicy::Explicit,
             ack_wait: self.ack_wait,
-            max_deliver: MAX_DELIVER,
+            max_deliver: if base.max_deliver == UNSET { MAX_DELIVER } else { base.max_deliver },
             max_ack_pending: self.max_ack_pending,
             max_waiting: MAX_WAITING,
             filter_subject: String::new(),

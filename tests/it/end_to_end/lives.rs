@@ -201,3 +201,16 @@ async fn a_second_signal_stops_at_once() {
     let (status, _) = worker.ended().await;
     assert_eq!(status.code(), Some(130));
 }
+
+#[tokio::test]
+async fn a_worker_that_cannot_hear_cancel_requests_any_more_stops() {
+    let shop = Shop::open(Duration::ZERO).await;
+    let place = Place::new();
+    place.import(&offline(shop.url())).await;
+    let worker = place.serve().await;
+    let jetstream = async_nats::jetstream::new(place.nats.client().await);
+    let stream = jetstream.get_stream("SCENARIO_COMMANDS").await.unwrap();
+    stream.delete_consumer("scenario-commands").await.unwrap();
+    let (status, log) = worker.ended().await;
+    assert_eq!(status.code(), Some(3), "{}", log.join("\n"));
+}

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 
 use crate::support::openai::{LINE, ModelServer};
 use crate::support::otlp_receiver::{Mode, OtlpReceiver};
+use crate::support::raw_nats::RawClient;
 use crate::support::shop::Shop;
-use crate::support::worker::{PATIENCE, Place};
+use crate::support::worker::{PATIENCE, Place, within};
 
 /// What has to be said of models, agent and telemetry.
 pub(super) fn definitions(models: &str, agent: &str, otlp: &str) -> String {
@@ -230,6 +231,69 @@ async fn what_cannot_be_run_is_a_dead_letter_with_its_bytes_and_harms_nobody() {
     let jetstream = async_nats::jetstream::new(client);
     let mut requests = jetstream.get_stream("SCENARIO_REQUESTS").await.unwrap();
     assert_eq!(requests.info().await.unwrap().state.messages, 0, "what was given up is gone from the queue");
+}
+
+#[tokio::test]
+async fn huge_nonsense_is_buried_at_once_and_does_not_flood_the_log() {
+    let (shop, place) = (Shop::open(Duration::ZERO).await, Place::new());
+    place.import(&offline(shop.url())).await;
+    let (worker, client) = (place.serve().await, place.nats.client().await);
+    let mut letters = client.subscribe("scenario.run.dead_lettered").await.unwrap();
+    let huge = "x".repeat(900_000);
+    publish(&client, "scenario.run.requested", HeaderMap::new(), request(&json!({ "maxTurns": huge }))).await;
+    let cancel = json!({ "projectId": huge }).to_string().into_bytes();
+    publish(&client, "scenario.run.cancel_requested", HeaderMap::new(), cancel).await;
+    publish(
+        &client,
+        "scenario.run.requested",
+        headers(&[("X-Huge", &"\u{1}".repeat(60_000))]),
+        huge.clone().into_bytes(),
+    )
+    .await;
+    for _ in 0..3 {
+        let letter = outcome(&mut letters).await;
+        assert!(letter["reason"].as_str().unwrap().len() < 2_000);
+        assert_eq!(letter["deliveries"], 1, "{}", letter["reason"]);
+    }
+    let jetstream = async_nats::jetstream::new(client);
+    for stream in ["SCENARIO_REQUESTS", "SCENARIO_COMMANDS"] {
+        let stream = jetstream.get_stream(stream).await.unwrap();
+        within(async || stream.get_info().await.unwrap().state.messages == 0).await;
+    }
+    worker.terminate();
+    let (_, log) = worker.ended().await;
+    assert!(log.iter().all(|line| line.len() < 4_000), "the log repeats what a tenant sent");
+}
+
+#[tokio::test]
+async fn requests_with_unreadable_headers_keep_nobody_waiting() {
+    const BAD: usize = 40;
+    const GOOD: usize = 5;
+    let shop = Shop::open(Duration::ZERO).await;
+    let place = Place::new().with("CONSUMER__ACK_WAIT_SECONDS", "2");
+    place.import(&offline(shop.url())).await;
+    let worker = place.serve().await;
+    let client = place.nats.client().await;
+    let mut outcomes = client.subscribe("scenario.run.completed").await.unwrap();
+    let mut letters = client.subscribe("scenario.run.dead_lettered").await.unwrap();
+    let mut raw = RawClient::connect(&place.nats).await;
+    for number in 0..BAD + GOOD {
+        let is_good = number % 9 == 8;
+        let line: &[u8] = if is_good { b"X-Mine: fine\r\n" } else { b"X-Mine: \xff\r\n" };
+        raw.publish(b"scenario.run.requested", line, &request(&json!({}))).await;
+    }
+    raw.flush().await;
+    for _ in 0..GOOD {
+        assert_eq!(outcome(&mut outcomes).await["status"], "SUCCESS");
+    }
+    let mut buried = BTreeSet::new();
+    for _ in 0..BAD {
+        buried.insert(outcome(&mut letters).await["streamSequence"].as_u64().unwrap());
+    }
+    assert_eq!(buried.len(), BAD);
+    let requests = async_nats::jetstream::new(client).get_stream("SCENARIO_REQUESTS").await.unwrap();
+    within(async || requests.get_info().await.unwrap().state.messages == 0).await;
+    assert_eq!(worker.get("/readyz").await.0, 200);
 }
 
 #[tokio::test]

@@ -117,3 +117,14 @@ async fn a_bad_cancel_request_is_a_dead_letter_and_the_next_one_is_taken() {
     until(async || commands.get_info().await.unwrap().state.messages == 0).await;
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_deleted_consumer_of_cancel_requests_ends_with_an_error() {
+    let broker = Broker::new().await;
+    let running = Running::start(&broker);
+    until(async || broker.topology.commands.get_info().await.unwrap().num_waiting == 1).await;
+    let stream = broker.connection.jetstream.get_stream("SCENARIO_COMMANDS").await.unwrap();
+    stream.delete_consumer("scenario-commands").await.unwrap();
+    let error = within(running.task).await.unwrap().unwrap_err();
+    assert!(matches!(error, ConsumerError::Gone { .. }), "{error}");
+}

@@ -97,15 +97,53 @@ async fn a_letter_whose_message_is_refused_stays() {
 }
 
 #[tokio::test]
-async fn a_letter_that_was_cut_for_its_size_is_not_redriven_and_says_why() {
+async fn bytes_too_large_for_a_letter_are_an_object_and_are_redriven_whole() {
+    let broker = Broker::new().await;
+    let payload = Bytes::from("x".repeat(broker.connection.max_payload() - 1_024));
+    bury(&broker, "scenario.run.requested", HeaderMap::new(), payload.clone()).await;
+    let letters = Letters::open(&broker.connection).await.unwrap();
+    let letter = letters.get(1).await.unwrap();
+    let object = letter.letter().unwrap().payload_object.clone().unwrap();
+    assert_eq!((object.bucket.as_str(), object.bytes), ("SCENARIO_TRANSCRIPTS", payload.len()));
+    assert!(payload.starts_with(&letter.bytes().unwrap()) && !letter.bytes().unwrap().is_empty());
+    letters.redrive(&letter).await.unwrap();
+    let mut consuming = broker.consume(1);
+    let (delivery, _slot) = consuming.next().await;
+    assert_eq!(delivery.payload(), &payload);
+    delivery.ack().await.unwrap();
+    consuming.stop().await;
+}
+
+#[tokio::test]
+async fn a_letter_whose_bytes_are_gone_is_not_redriven_and_says_why() {
     let broker = Broker::new().await;
     let payload = "x".repeat(broker.connection.max_payload() - 1_024);
     bury(&broker, "scenario.run.requested", HeaderMap::new(), payload.into()).await;
     let letters = Letters::open(&broker.connection).await.unwrap();
-    let error = letters.redrive(&letters.get(1).await.unwrap()).await.unwrap_err();
+    let letter = letters.get(1).await.unwrap();
+    let object = letter.letter().unwrap().payload_object.clone().unwrap();
+    broker.topology.transcripts.delete(&object.name).await.unwrap();
+    let error = letters.redrive(&letter).await.unwrap_err();
     assert!(matches!(error, LetterError::Truncated { sequence: 1 }), "{error}");
     assert!(error.to_string().contains("too large"), "{error}");
     assert_eq!((all(&broker).await.len(), requests(&broker).await), (1, 0));
+}
+
+#[tokio::test]
+async fn headers_too_large_for_a_letter_are_cut_and_the_letter_says_so() {
+    let broker = Broker::new().await;
+    let mut headers = HeaderMap::new();
+    // JSON writes each of these bytes as six; the server takes headers of up to 64 KB.
+    headers.insert("X-Large", "\u{1}".repeat(60_000));
+    headers.insert("X-Small", "kept");
+    let payload = Bytes::from("x".repeat(800_000));
+    bury(&broker, "scenario.run.requested", headers, payload.clone()).await;
+    let found = all(&broker).await;
+    let letter = found[0].letter().unwrap();
+    assert!(letter.headers_truncated && letter.reason.contains("headers are cut"), "{}", letter.reason);
+    assert_eq!(letter.headers["X-Small"], ["kept"]);
+    assert!(letter.headers["X-Large"][0].ends_with("[truncated]"));
+    assert_eq!(letter.payload_object.as_ref().unwrap().bytes, payload.len());
 }
 
 #[tokio::test]

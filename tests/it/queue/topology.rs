@@ -108,3 +108,22 @@ async fn a_wrong_password_is_refused() {
     let error = queue::connect(&settings, "test").await.unwrap_err();
     assert!(matches!(error, queue::ConnectError::OutOfReach { .. }), "{error}");
 }
+
+#[tokio::test]
+async fn requests_are_delivered_without_limit_but_for_one_that_an_operator_sets() {
+    let broker = Broker::new().await;
+    let config = broker.topology.requests.cached_info().config.clone();
+    assert_eq!(config.max_deliver, -1);
+    let limited = pull::Config {
+        durable_name: config.durable_name,
+        ack_wait: config.ack_wait,
+        max_ack_pending: config.max_ack_pending,
+        max_waiting: config.max_waiting,
+        max_deliver: 50,
+        ..pull::Config::default()
+    };
+    let stream = broker.connection.jetstream.get_stream("SCENARIO_REQUESTS").await.unwrap();
+    stream.create_consumer(limited).await.unwrap();
+    let topology = topology::ensure(&broker.connection, &broker.settings).await.unwrap();
+    assert_eq!(topology.requests.cached_info().config.max_deliver, 50);
+}
