@@ -17,7 +17,7 @@ use super::harness;
 use super::history::{FaultKind, History, Kind, Limits, Recorder, now};
 use super::load;
 use super::script::{self, Part, Step};
-use super::summary::say;
+use super::summary::{say, waits};
 use super::timeline;
 use crate::support::nats;
 use crate::support::worker::PATIENCE;
@@ -126,7 +126,10 @@ async fn a_kill_at_every_step_boundary_of_one_scenario_loses_and_repeats_nothing
         }
     }
     let calls: usize = played.iter().map(|(_, history)| history.calls.len() - steps.len()).sum();
-    say(&format!("boundaries: {} kills, {calls} calls in flight made again", played.len()));
+    let histories: Vec<_> = played.iter().map(|(_, history)| history).collect();
+    let (kills, waits, ack_wait) = (played.len(), waits(&histories), LIMITS.ack_wait);
+    say(&format!("boundaries: {kills} kills, {calls} calls in flight made again"));
+    say(&format!("boundaries: from a kill to the next call {waits}, ack_wait {ack_wait:?}"));
 }
 
 /// What does not depend on when and where the run was played.

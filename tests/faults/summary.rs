@@ -32,7 +32,7 @@ impl fmt::Display for Summary<'_> {
             f,
             "in flight at most {worker} of {concurrency} in a worker and {group} of {max_ack_pending}; "
         )?;
-        write!(f, "from a kill to the next call {}, ack_wait {ack_wait:?}", waits(history))
+        write!(f, "from a kill to the next call {}, ack_wait {ack_wait:?}", waits(&[history]))
     }
 }
 
@@ -46,8 +46,9 @@ fn faults(history: &History) -> String {
 }
 
 /// Median and maximum of the resumptions, and of those during which nothing else went wrong.
-fn waits(history: &History) -> String {
-    let all = resumptions(history);
+pub(crate) fn waits(histories: &[&History]) -> String {
+    let mut all: Vec<_> = histories.iter().flat_map(|history| resumptions(history)).collect();
+    all.sort_unstable();
     let alone: Vec<_> = all.iter().filter(|wait| wait.alone).copied().collect();
     let of = |waits: &[Resumption]| match (waits.get(waits.len() / 2), waits.last()) {
         (Some(p50), Some(max)) => format!("{} runs, p50 {:.2?}, max {:.2?}", waits.len(), p50.took, max.took),
@@ -83,12 +84,9 @@ struct Resumption {
     alone: bool,
 }
 
-/// By how long they took.
-fn resumptions(history: &History) -> Vec<Resumption> {
+fn resumptions(history: &History) -> impl Iterator<Item = Resumption> + '_ {
     let kills = history.faults.iter().filter(|fault| fault.kind == FaultKind::Kill);
-    let mut found: Vec<_> = kills.flat_map(|kill| resumptions_after(history, kill)).collect();
-    found.sort_unstable();
-    found
+    kills.flat_map(|kill| resumptions_after(history, kill))
 }
 
 fn resumptions_after(history: &History, kill: &Fault) -> Vec<Resumption> {
