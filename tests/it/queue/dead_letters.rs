@@ -216,14 +216,11 @@ fn given_up(broker: &Broker) -> GivenUp {
 /// Runs two workers until no request and no advisory is left.
 async fn clear_up(broker: &Broker) {
     let stop = CancellationToken::new();
-    let workers = vec![given_up(broker), given_up(broker)];
-    let tasks: Vec<_> = workers
-        .into_iter()
-        .map(|worker| {
-            let stop = stop.clone();
-            tokio::spawn(async move { worker.run(stop).await })
-        })
-        .collect();
+    let start = || {
+        let (worker, stop) = (given_up(broker), stop.clone());
+        tokio::spawn(async move { worker.run(stop).await })
+    };
+    let tasks = [start(), start()];
     until(async || {
         let left = broker.topology.advisories.get_info().await.unwrap();
         requests(broker).await == 0 && left.num_pending == 0 && left.num_ack_pending == 0
