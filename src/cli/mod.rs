@@ -8,6 +8,7 @@ mod error;
 mod import;
 mod schedule;
 mod serve;
+mod signals;
 mod terminal;
 mod watch;
 mod wiring;
@@ -51,6 +52,8 @@ async fn run(arguments: Arguments) -> Result<Finished, CliError> {
 }
 
 fn report(error: CliError) -> ExitCode {
-    terminal::problem(&error.to_string());
+    if !matches!(error, CliError::NobodyReads) {
+        terminal::problem(&error.to_string());
+    }
     error.into()
 }
