@@ -42,7 +42,7 @@ async fn run(arguments: Arguments) -> Result<Finished, CliError> {
     let Arguments { layers, command } = arguments;
     match command {
         Command::Serve(options) => serve::run(&layers, options).await,
-        Command::Demo(options) => demo::run(options).await,
+        Command::Demo(options) => demo::run(&layers, options).await,
         Command::Schedule(options) => schedule::run(&layers, *options).await,
         Command::Cancel(options) => cancel::run(&layers, options).await,
         Command::Watch(options) => watch::run(&layers, options).await,
