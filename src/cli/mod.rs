@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod error;
 mod import;
+mod listening;
 mod redaction;
 mod schedule;
 mod serve;

@@ -3,4 +3,6 @@
 mod commands;
 mod demo;
 mod lives;
+mod refusals;
 mod strangers;
+mod terminals;
