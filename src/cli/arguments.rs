@@ -37,10 +37,33 @@ pub(super) struct Layers {
 impl Layers {
     /// The settings of all layers, checked as a whole.
     pub(super) fn settings(&self) -> Result<Settings, CliError> {
-        let flags = [("nats.url", &self.nats_url), ("store.url", &self.store_url)];
+        self.settings_with([])
+    }
+
+    /// The settings of all layers and of a command's own flags, checked as a whole.
+    pub(super) fn settings_with<const N: usize>(
+        &self,
+        flags: [(&'static str, Option<String>); N],
+    ) -> Result<Settings, CliError> {
+        let global = [("nats.url", self.nats_url.clone()), ("store.url", self.store_url.clone())];
         let overrides: Vec<(&str, String)> =
-            flags.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();
+            global.into_iter().chain(flags).filter_map(|(name, value)| Some((name, value?))).collect();
         settings::load(self.config.as_deref(), std::env::vars(), &overrides).map_err(CliError::refused)
+    }
+
+    /// Refuses flags that `command` would ignore.
+    pub(super) fn refuse_for(&self, command: &str) -> Result<(), CliError> {
+        let given = [
+            ("--config", self.config.is_some()),
+            ("--nats-url", self.nats_url.is_some()),
+            ("--store-url", self.store_url.is_some()),
+        ];
+        match given.iter().find(|(_, is_given)| *is_given) {
+            Some((flag, _)) => {
+                Err(CliError::Refused(format!("`{command}` brings its own settings and takes no {flag}")))
+            }
+            None => Ok(()),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use super::arguments::{CancelOptions, Layers};
 use super::error::{CliError, Finished};
 use super::terminal::say;
 use super::wiring;
+use crate::events::subjects::COMMANDS_STREAM;
 use crate::events::{CancelReply, CancelRequest, CancelScope, ReportedPhase, RunStatus};
 use crate::queue::cancellation::{Asked, ask_to_cancel};
 
@@ -19,6 +20,7 @@ pub(super) async fn run(layers: &Layers, options: CancelOptions) -> Result<Finis
         (None, None) => return Err(CliError::refused("name a run, or a batch with --batch")),
     };
     let connection = wiring::connect(&layers.settings()?, CLIENT_NAME).await?;
+    wiring::require_streams(&connection, &[COMMANDS_STREAM]).await?;
     let request = CancelRequest { project_id, scope };
     let asked = ask_to_cancel(&connection, &request).await.map_err(|error| CliError::out_of_reach(&error))?;
     say(told(&request.scope, asked));

@@ -2,11 +2,14 @@
 
 use std::process::ExitCode;
 
+use super::signals::StopSignal;
 pub(super) use crate::text::chain;
 
 const RUN_FAILED: u8 = 1;
 const REFUSED: u8 = 2;
 const OUT_OF_REACH: u8 = 3;
+/// As shells report a process that wrote where nobody read: 128 and the number of SIGPIPE.
+const NOBODY_READS: u8 = 141;
 
 /// A command that did what it was asked to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +18,8 @@ pub(super) enum Finished {
     Well,
     /// A run that was waited for did not pass: exit code 1.
     WithFailedRuns,
+    /// It was told to stop before its end: the signal's exit code.
+    Stopped(StopSignal),
 }
 
 /// A command that could not do what it was asked to.
@@ -26,6 +31,9 @@ pub(super) enum CliError {
     /// A server is out of reach: exit code 3.
     #[error("{0}")]
     OutOfReach(String),
+    /// Whoever read the standard output went away, which nobody needs to be told: exit code 141.
+    #[error("nobody reads the standard output")]
+    NobodyReads,
 }
 
 impl CliError {
@@ -45,6 +53,7 @@ impl From<Finished> for ExitCode {
         match finished {
             Finished::Well => Self::SUCCESS,
             Finished::WithFailedRuns => Self::from(RUN_FAILED),
+            Finished::Stopped(signal) => Self::from(signal.exit_code()),
         }
     }
 }
@@ -54,6 +63,7 @@ impl From<CliError> for ExitCode {
         match error {
             CliError::Refused(_) => Self::from(REFUSED),
             CliError::OutOfReach(_) => Self::from(OUT_OF_REACH),
+            CliError::NobodyReads => Self::from(NOBODY_READS),
         }
     }
 }

@@ -7,8 +7,11 @@ mod dead_letters;
 mod demo;
 mod error;
 mod import;
+mod listening;
+mod redaction;
 mod schedule;
 mod serve;
+mod signals;
 mod terminal;
 mod watch;
 mod wiring;
@@ -41,7 +44,7 @@ async fn run(arguments: Arguments) -> Result<Finished, CliError> {
     let Arguments { layers, command } = arguments;
     match command {
         Command::Serve(options) => serve::run(&layers, options).await,
-        Command::Demo(options) => demo::run(options).await,
+        Command::Demo(options) => demo::run(&layers, options).await,
         Command::Schedule(options) => schedule::run(&layers, *options).await,
         Command::Cancel(options) => cancel::run(&layers, options).await,
         Command::Watch(options) => watch::run(&layers, options).await,
@@ -53,6 +56,8 @@ async fn run(arguments: Arguments) -> Result<Finished, CliError> {
 }
 
 fn report(error: CliError) -> ExitCode {
-    terminal::problem(&error.to_string());
+    if !matches!(error, CliError::NobodyReads) {
+        terminal::problem(&error.to_string());
+    }
     error.into()
 }

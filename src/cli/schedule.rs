@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use super::arguments::{Layers, ScheduleOptions};
 use super::error::{CliError, Finished};
+use super::listening::Listening;
+use super::signals::StopSignals;
 use super::terminal::{emit, say, table};
 use super::wiring::{self, Definitions};
-use crate::events::subjects::EventKind;
+use crate::events::subjects::{EVENTS_STREAM, REQUESTS_STREAM};
 use crate::events::{
     ModelOverrides, ProjectId, Receipt, RequestPayload, RunCompleted, RunId, TraceContextMode,
 };
@@ -16,11 +18,16 @@ use crate::queue::feed::{self, Event, FeedFilter, FeedStart};
 /// Name of this client at the broker.
 const CLIENT_NAME: &str = "scenario-worker schedule";
 
+/// What is said where no run begins.
+const NOT_TAKEN: &str = "no run has begun yet: does a worker run (`scenario-worker serve`), and has it room? Still waiting; Ctrl-C stops \
+     only the waiting";
+
 /// Schedules the runs; nothing is called scheduled before the stream has it.
 pub(super) async fn run(layers: &Layers, options: ScheduleOptions) -> Result<Finished, CliError> {
     let settings = layers.settings()?;
     let definitions = Definitions::open(&settings).await?;
     let connection = wiring::connect(&settings, CLIENT_NAME).await?;
+    wiring::require_streams(&connection, &[REQUESTS_STREAM, EVENTS_STREAM]).await?;
     let scheduler = definitions.scheduler(&connection, &settings)?;
     let mut runs = BTreeSet::new();
     for _ in 0..options.repeat {
@@ -30,7 +37,20 @@ pub(super) async fn run(layers: &Layers, options: ScheduleOptions) -> Result<Fin
     if !options.wait {
         return Ok(Finished::Well);
     }
-    let outcomes = wait(&connection, &options, runs).await?;
+    let mut signals = StopSignals::listen()?;
+    tokio::select! {
+        finished = finish(&connection, &options, runs) => finished,
+        signal = signals.received() => Ok(Finished::Stopped(signal)),
+    }
+}
+
+/// Waits for the runs, and says how they ended.
+async fn finish(
+    connection: &Connection,
+    options: &ScheduleOptions,
+    runs: BTreeSet<RunId>,
+) -> Result<Finished, CliError> {
+    let outcomes = wait(connection, options, runs).await?;
     if !options.json {
         say(table(&outcomes));
     }
@@ -80,13 +100,12 @@ async fn wait(
     options: &ScheduleOptions,
     mut runs: BTreeSet<RunId>,
 ) -> Result<Vec<RunCompleted>, CliError> {
-    let filters: Vec<FeedFilter> = runs.iter().map(|run| outcome_of(&options.project, run)).collect();
+    let filters: Vec<FeedFilter> = runs.iter().map(|run| events_of(&options.project, run)).collect();
     let opened = feed::open(connection, &filters, FeedStart::Beginning).await;
-    let mut events = opened.map_err(|error| CliError::out_of_reach(&error))?;
+    let mut events = Listening::new(opened.map_err(|error| CliError::out_of_reach(&error))?, NOT_TAKEN);
     let mut outcomes = Vec::new();
     while !runs.is_empty() {
-        let event = feed::next(&mut events).await.map_err(|error| CliError::out_of_reach(&error))?;
-        let Event::Completed(outcome) = event else { continue };
+        let Event::Completed(outcome) = events.next().await? else { continue };
         if options.json {
             emit(outcome.as_ref())?;
         }
@@ -96,6 +115,7 @@ async fn wait(
     Ok(outcomes)
 }
 
-fn outcome_of(project: &ProjectId, run: &RunId) -> FeedFilter {
-    FeedFilter { project: Some(project.clone()), run: Some(run.clone()), kind: Some(EventKind::Completed) }
+/// All of a run's events: its first one says that a worker has it.
+fn events_of(project: &ProjectId, run: &RunId) -> FeedFilter {
+    FeedFilter { project: Some(project.clone()), run: Some(run.clone()), kind: None }
 }

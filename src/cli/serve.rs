@@ -1,14 +1,17 @@
 //! `serve`: the worker, from its settings to its graceful stop.
 
+use std::time::Duration;
+
 use futures::FutureExt as _;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::arguments::{Layers, ServeOptions};
 use super::error::{CliError, Finished, chain};
+use super::signals::{StopSignal, StopSignals};
 use super::terminal::say;
 use super::wiring::{self, Definitions};
+use crate::queue::Connection;
 use crate::settings::Settings;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::worker::{self, WorkerTelemetryOptions};
@@ -16,15 +19,15 @@ use crate::worker::{Health, serve_health};
 
 /// Name of a worker at the broker.
 const CLIENT_NAME: &str = "scenario-worker serve";
-/// Exit code after a second signal, as shells report a process that was interrupted.
-const INTERRUPTED: i32 = 130;
+/// What to do where the port is taken.
+const HOW_TO_BIND: &str = "choose another address with the variable SCENARIO_WORKER__HTTP__BIND, such as 127.0.0.1:9465 (port 0 is a free one)";
+/// How long requests to the health server may go on when the worker has stopped.
+const HEALTH_GRACE: Duration = Duration::from_secs(2);
 
 /// Runs the worker until it is told to stop.
 pub(super) async fn run(layers: &Layers, options: ServeOptions) -> Result<Finished, CliError> {
-    let mut settings = layers.settings()?;
-    if let Some(concurrency) = options.concurrency {
-        settings.worker.concurrency = concurrency;
-    }
+    let concurrency = options.concurrency.map(|runs| runs.to_string());
+    let settings = layers.settings_with([("worker.concurrency", concurrency)])?;
     let otlp_endpoint = settings.telemetry.worker.otlp_endpoint.clone();
     let options = WorkerTelemetryOptions { otlp_endpoint, ..WorkerTelemetryOptions::default() };
     let telemetry = worker::init(&options).map_err(|error| CliError::refused(chain(&error)))?;
@@ -38,22 +41,28 @@ pub(super) async fn run(layers: &Layers, options: ServeOptions) -> Result<Finish
 async fn work(settings: &Settings, metrics: &Metrics, stop: CancellationToken) -> Result<Finished, CliError> {
     let definitions = Definitions::open(settings).await?;
     let (store, metrics) = (definitions.store.clone(), metrics.clone());
-    let connection = wiring::connect(settings, CLIENT_NAME).await?;
-    let denials = connection.denials.clone();
-    metrics.observe_permission_denials(move || denials.count());
+    let connection = connect(settings, &metrics).await?;
     let listener = listen(settings).await?;
     let (service, endpoints) =
         Box::pin(wiring::service(settings, &definitions, &connection, &metrics)).await?;
     announce(settings, &listener)?;
     let health = Health { connection, store: store.clone(), metrics, stop: stop.clone() };
     let ended = CancellationToken::new();
-    let working = Box::pin(service.run(endpoints, stop)).inspect(|_| ended.cancel());
-    let (worked, served) = tokio::join!(working, serve_health(listener, health, ended.clone()));
+    let stopped = ended.clone();
+    let working = Box::pin(service.run(endpoints, stop)).inspect(|_| stopped.cancel());
+    let (worked, served) = tokio::join!(working, serve_health_until(listener, health, ended));
     store.close().await;
     worked.map_err(|error| CliError::out_of_reach(&error))?;
     served.map_err(|error| CliError::refused(format!("the health server failed: {error}")))?;
     tracing::info!("the worker has stopped");
     Ok(Finished::Well)
+}
+
+async fn connect(settings: &Settings, metrics: &Metrics) -> Result<Connection, CliError> {
+    let connection = wiring::connect(settings, CLIENT_NAME).await?;
+    let denials = connection.denials.clone();
+    metrics.observe_permission_denials(move || denials.count());
+    Ok(connection)
 }
 
 /// The address is read back, because port 0 is a free one.
@@ -66,23 +75,44 @@ fn announce(settings: &Settings, listener: &TcpListener) -> Result<(), CliError>
 
 async fn listen(settings: &Settings) -> Result<TcpListener, CliError> {
     let bind = settings.http.bind;
-    let failed =
-        |error| CliError::refused(format!("`http.bind` is {bind}, which cannot be listened on: {error}"));
+    let failed = |error| {
+        CliError::refused(format!(
+            "`http.bind` is {bind}, which cannot be listened on: {error}; {HOW_TO_BIND}"
+        ))
+    };
     TcpListener::bind(bind).await.map_err(failed)
+}
+
+/// Serves health and metrics until `ended` fires. Whoever is in the middle of a request then has a little time: a
+/// client that never finishes must not hold up the exit.
+async fn serve_health_until(
+    listener: TcpListener,
+    health: Health,
+    ended: CancellationToken,
+) -> std::io::Result<()> {
+    let late = async {
+        ended.cancelled().await;
+        tokio::time::sleep(HEALTH_GRACE).await;
+    };
+    tokio::select! {
+        served = serve_health(listener, health, ended.clone()) => served,
+        () = late => {
+            tracing::info!("a request to the health server is cut off: it did not end in time");
+            Ok(())
+        }
+    }
 }
 
 /// The first signal stops gracefully; the second one at once.
 fn stop_on_signals(stop: CancellationToken) -> Result<(), CliError> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(CliError::refused)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::refused)?;
+    let mut signals = StopSignals::listen()?;
     tokio::spawn(async move {
-        let mut received = async || tokio::select! { _ = terminate.recv() => (), _ = interrupt.recv() => () };
-        received().await;
+        signals.received().await;
         tracing::info!("told to stop; a second signal stops at once");
         stop.cancel();
-        received().await;
+        signals.received().await;
         say("stopped at once; runs under way are delivered to another worker");
-        std::process::exit(INTERRUPTED);
+        std::process::exit(StopSignal::Interrupt.exit_code().into());
     });
     Ok(())
 }

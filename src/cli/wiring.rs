@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::GetStreamErrorKind;
 use tokio_util::sync::CancellationToken;
 
 use super::error::{CliError, chain};
@@ -90,6 +92,23 @@ fn plan_defaults(settings: &Settings) -> PlanDefaults {
 /// Connects to the broker.
 pub(super) async fn connect(settings: &Settings, name: &str) -> Result<Connection, CliError> {
     connect_to(&settings.nats, name).await.map_err(|error| CliError::out_of_reach(&error))
+}
+
+/// Says at once what is the matter where no worker has ever been: without its streams a client would try for long.
+pub(super) async fn require_streams(connection: &Connection, streams: &[&str]) -> Result<(), CliError> {
+    for stream in streams {
+        let Err(error) = connection.jetstream.get_stream(stream).await else { continue };
+        match error.kind() {
+            GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+                return Err(CliError::OutOfReach(format!(
+                    "the broker has no stream {stream}: start a worker first: `scenario-worker serve` creates the streams"
+                )));
+            }
+            // A user may be allowed to publish and not to look; what is done next reports for itself.
+            _ => tracing::debug!(stream, %error, "the stream cannot be looked up"),
+        }
+    }
+    Ok(())
 }
 
 /// Makes sure that the broker has what the worker needs, wires the worker to it, and listens for who asks.

@@ -17,6 +17,9 @@ const ENVIRONMENT_SEPARATOR: &str = "__";
 /// Settings that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
+    /// The file of `--config` is none.
+    #[error("the settings cannot be read: {} is a folder; name a file in TOML", .0.display())]
+    Folder(PathBuf),
     /// A layer cannot be read at all.
     #[error("the settings cannot be read{}: {source}", of_file(.file.as_deref()))]
     Unreadable {
@@ -43,6 +46,9 @@ pub fn load(
     environment: impl IntoIterator<Item = (String, String)>,
     overrides: &[(&str, String)],
 ) -> Result<Settings, SettingsError> {
+    if let Some(folder) = file.filter(|file| file.is_dir()) {
+        return Err(SettingsError::Folder(folder.to_path_buf()));
+    }
     let merged = merge(file, environment, overrides)
         .map_err(|source| SettingsError::Unreadable { file: file.map(Path::to_path_buf), source })?;
     let (settings, mut found) = typed(&merged);

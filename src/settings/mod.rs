@@ -60,4 +60,43 @@ mod tests {
         }
         assert!(!error.contains("hunter2"), "{error}");
     }
+
+    const LIMITS: [(&str, &str, u64); 13] = [
+        ("NATS__REPLICAS", "nats.replicas", 5),
+        ("WORKER__CONCURRENCY", "worker.concurrency", 1_000_000),
+        ("WORKER__DRAIN_SECONDS", "worker.drain_seconds", 31_536_000),
+        ("CONSUMER__ACK_WAIT_SECONDS", "consumer.ack_wait_seconds", 31_536_000),
+        ("CONSUMER__PULL_EXPIRES_SECONDS", "consumer.pull_expires_seconds", 31_536_000),
+        ("RUN__TIMEOUT_SECONDS", "run.timeout_seconds", crate::events::MAX_TIMEOUT_SECONDS),
+        ("RUN__STALL_TIMEOUT_SECONDS", "run.stall_timeout_seconds", 31_536_000),
+        ("RUN__MAX_TURNS", "run.max_turns", 100),
+        ("EVENTS__FAILED_RETENTION_SECONDS", "events.failed_retention_seconds", 31_536_000),
+        ("EVENTS__COMPLETED_RETENTION_SECONDS", "events.completed_retention_seconds", 31_536_000),
+        ("EVENTS__PROGRESS_RETENTION_SECONDS", "events.progress_retention_seconds", 31_536_000),
+        ("REQUESTS__DEDUP_WINDOW_SECONDS", "requests.dedup_window_seconds", 31_536_000),
+        ("TELEMETRY__RUN__DEADLINE_SECONDS", "telemetry.run.deadline_seconds", 31_536_000),
+    ];
+
+    #[test]
+    fn what_is_beyond_its_limit_is_refused_with_the_limit_and_named_once() {
+        let with = |beyond: u64| {
+            LIMITS.map(|(name, _, most)| (format!("SCENARIO_WORKER__{name}"), (most + beyond).to_string()))
+        };
+        load(None, with(0), &[]).expect("the limits themselves can be used");
+        let Err(SettingsError::Invalid(problems)) = load(None, with(1), &[]) else {
+            panic!("nothing is refused")
+        };
+        assert_eq!(problems.len(), LIMITS.len(), "{problems:?}");
+        for (_, name, most) in LIMITS {
+            let expected = format!("`{name}` is {}; it must be at most {most}", most + 1);
+            assert!(problems.contains(&expected), "{expected} is missing in {problems:?}");
+        }
+    }
+
+    #[test]
+    fn a_folder_is_no_settings_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = load(Some(folder.path()), [], &[]).unwrap_err().to_string();
+        assert!(error.contains("is a folder") && error.contains(folder.path().to_str().unwrap()), "{error}");
+    }
 }

@@ -3,8 +3,16 @@
 use url::Url;
 
 use super::{Isolation, Settings};
-use crate::events::SetId;
+use crate::events::{MAX_TIMEOUT_SECONDS, MAX_TURNS_LIMIT, SetId};
 
+/// The longest time that a setting may ask for, in seconds (365 days): beyond that the server counts in nanoseconds
+/// that do not fit, and a mistyped number is likelier than a wish.
+const MOST_SECONDS: u64 = 365 * 24 * 60 * 60;
+/// Most runs in flight in one process: far more than one can hold, and less than a semaphore counts.
+const MOST_CONCURRENCY: u64 = 1_000_000;
+const _: () = assert!(MOST_CONCURRENCY <= tokio::sync::Semaphore::MAX_PERMITS as u64);
+/// Most copies of a stream that JetStream keeps.
+const MOST_REPLICAS: u64 = 5;
 /// Shortest `ack_wait` in seconds that leaves room for a heartbeat a second.
 const LEAST_ACK_WAIT_SECONDS: u64 = 2;
 
@@ -12,6 +20,7 @@ const LEAST_ACK_WAIT_SECONDS: u64 = 2;
 pub(super) fn problems(settings: &Settings) -> Vec<String> {
     let mut found = Vec::new();
     positive(settings, &mut found);
+    too_large(settings, &mut found);
     relations(settings, &mut found);
     addresses(settings, &mut found);
     unavailable(settings, &mut found);
@@ -39,6 +48,27 @@ fn positive(settings: &Settings, found: &mut Vec<String>) {
     ];
     let zero = values.iter().filter(|(_, value)| *value == 0);
     found.extend(zero.map(|(name, _)| format!("`{name}` must be at least 1")));
+}
+
+fn too_large(settings: &Settings, found: &mut Vec<String>) {
+    let (consumer, events, run) = (&settings.consumer, &settings.events, &settings.run);
+    let values = [
+        ("nats.replicas", settings.nats.replicas as u64, MOST_REPLICAS),
+        ("consumer.ack_wait_seconds", consumer.ack_wait_seconds, MOST_SECONDS),
+        ("consumer.pull_expires_seconds", consumer.pull_expires_seconds, MOST_SECONDS),
+        ("worker.concurrency", settings.worker.concurrency as u64, MOST_CONCURRENCY),
+        ("worker.drain_seconds", settings.worker.drain_seconds, MOST_SECONDS),
+        ("run.timeout_seconds", run.timeout_seconds, MAX_TIMEOUT_SECONDS),
+        ("run.stall_timeout_seconds", run.stall_timeout_seconds, MOST_SECONDS),
+        ("run.max_turns", u64::from(run.max_turns), u64::from(MAX_TURNS_LIMIT)),
+        ("events.completed_retention_seconds", events.completed_retention_seconds, MOST_SECONDS),
+        ("events.failed_retention_seconds", events.failed_retention_seconds, MOST_SECONDS),
+        ("events.progress_retention_seconds", events.progress_retention_seconds, MOST_SECONDS),
+        ("requests.dedup_window_seconds", settings.requests.dedup_window_seconds, MOST_SECONDS),
+        ("telemetry.run.deadline_seconds", settings.telemetry.run.deadline_seconds, MOST_SECONDS),
+    ];
+    let beyond = values.iter().filter(|(_, value, most)| value > most);
+    found.extend(beyond.map(|(name, value, most)| format!("`{name}` is {value}; it must be at most {most}")));
 }
 
 fn relations(settings: &Settings, found: &mut Vec<String>) {

@@ -3,7 +3,10 @@
 mod cancelling;
 mod commands;
 mod dead_letters;
+mod demo;
 mod lives;
 mod permissions;
+mod refusals;
 mod service;
 mod strangers;
+mod terminals;

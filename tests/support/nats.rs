@@ -159,7 +159,7 @@ impl Drop for NatsServer {
 }
 
 /// `$NATS_SERVER`, else whatever `deploy/nats-server` finds or fetches.
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     if let Some(path) = std::env::var_os("NATS_SERVER") {
         return path.into();
     }

@@ -120,8 +120,12 @@ impl Worker {
 
     /// Asks it to stop, as Kubernetes would.
     pub(crate) fn terminate(&self) {
-        let id = self.child.id().unwrap().to_string();
-        assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        signal(&self.child, "TERM");
+    }
+
+    /// Where its health server listens.
+    pub(crate) fn health(&self) -> &str {
+        &self.health
     }
 
     /// Waits for its end, and returns what it logged.
@@ -143,6 +147,30 @@ impl Worker {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("{name} is not in\n{text}")).parse().unwrap()
     }
+}
+
+/// Sends a running process a signal, as `INT` or `TERM`.
+pub(crate) fn signal(process: &Child, name: &str) {
+    let id = process.id().expect("the process runs").to_string();
+    let sent = std::process::Command::new("kill").args(["-s", name, &id]).status().unwrap();
+    assert!(sent.success());
+}
+
+/// Reads the standard error of a process up to a line with `words`.
+pub(crate) async fn until_said(process: &mut Child, words: &str) -> Lines<BufReader<ChildStderr>> {
+    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+    let mut seen = Vec::new();
+    let reading = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if line.contains(words) {
+                return;
+            }
+            seen.push(line);
+        }
+        panic!("the process ended without saying '{words}':\n{}", seen.join("\n"));
+    };
+    tokio::time::timeout(PATIENCE, reading).await.expect("it is said in time");
+    lines
 }
 
 /// Output of a program as text.

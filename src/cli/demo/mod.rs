@@ -1,6 +1,7 @@
 //! `demo`: five rehearsals on this machine, with nothing to set up: what the program does, and whether it works here.
 
 mod agent;
+mod backstage;
 mod nats_server;
 mod program;
 mod stage;
@@ -10,11 +11,13 @@ use std::time::Duration;
 
 use futures::Stream;
 
-use super::arguments::DemoOptions;
+use super::arguments::{DemoOptions, Layers};
 use super::error::{CliError, Finished};
-use super::terminal::{BAD, DIM, GOOD, HEADING, Story, say, styled, table, tree};
+use super::signals::StopSignals;
+use super::terminal::{BAD, DIM, GOOD, HEADING, Story, plain, say, styled, table, tree};
 use crate::events::{Receipt, RunCompleted};
 use crate::queue::feed::{self, Event, FeedError, FeedFilter, FeedStart};
+use backstage::Backstage;
 use program::PROGRAM;
 use stage::Stage;
 use traces::Traces;
@@ -25,19 +28,36 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const AS_EXPECTED: &str =
     "All as it should be: three agents passed, one missed a criterion, one was out of order.";
 
-/// Runs the demo. It ends well only if everything happened as it should.
-pub(super) async fn run(options: DemoOptions) -> Result<Finished, CliError> {
+/// Runs the demo. It ends well only if everything happened as it should. However it ends, nothing is left behind.
+pub(super) async fn run(layers: &Layers, options: DemoOptions) -> Result<Finished, CliError> {
+    layers.refuse_for("demo")?;
+    // Before anything is there that a signal could leave behind.
+    let mut signals = StopSignals::listen()?;
+    let mut backstage = Backstage::open(options.nats_server)?;
+    let shown = tokio::select! {
+        shown = show(&mut backstage, options.keep) => shown,
+        signal = signals.received() => Ok(Finished::Stopped(signal)),
+    };
+    if let (true, Ok(Finished::Well | Finished::WithFailedRuns)) = (options.keep, &shown) {
+        say("Everything stays up until Ctrl-C.");
+        signals.received().await;
+    }
+    backstage.clear().await.and(shown)
+}
+
+async fn show(backstage: &mut Backstage, keep: bool) -> Result<Finished, CliError> {
     say(styled(HEADING, "Scenario Worker: five rehearsals, offline, on this machine"));
-    let stage = Box::pin(Stage::set(options.nats_server)).await?;
+    let stage = Box::pin(Stage::set(backstage)).await?;
     let broker = &stage.settings.nats.url;
     say(styled(DIM, format_args!("its own broker ({broker}), store, agent and trace receiver are up\n")));
     let outcomes = perform(&stage).await?;
     let is_well = review(&outcomes, &stage.traces);
     say(next_steps());
-    if options.keep {
-        keep(&stage).await?;
+    if keep {
+        say(format_args!("Poke at it with:\n  --nats-url {broker} --store-url {}", stage.settings.store.url));
+    } else {
+        stage.strike().await?;
     }
-    stage.strike().await?;
     Ok(if is_well { Finished::Well } else { Finished::WithFailedRuns })
 }
 
@@ -91,7 +111,7 @@ fn review(outcomes: &[RunCompleted], traces: &Traces) -> bool {
         PROGRAM.iter().filter_map(|rehearsal| rehearsal.surprise(outcomes)).collect();
     surprises.extend(traces.surprises(outcomes));
     for surprise in &surprises {
-        say(styled(BAD, format_args!("✘ {surprise}")));
+        say(styled(BAD, format_args!("✘ {}", plain(surprise))));
     }
     if surprises.is_empty() {
         say(format_args!("\n{}", styled(GOOD, AS_EXPECTED)));
@@ -109,12 +129,4 @@ fn next_steps() -> String {
         format!("{program} schedule --project acme --scenario refund --target http:my-agent --wait"),
     ];
     format!("\n{}\n  {}\n", styled(HEADING, "Next, with your own agent and key:"), lines.join("\n  "))
-}
-
-async fn keep(stage: &Stage) -> Result<(), CliError> {
-    say(format_args!(
-        "Everything stays up until Ctrl-C. Poke at it with:\n  --nats-url {} --store-url {}",
-        stage.settings.nats.url, stage.settings.store.url
-    ));
-    tokio::signal::ctrl_c().await.map_err(CliError::refused)
 }

@@ -37,33 +37,44 @@ pub(super) enum NatsServerError {
     },
 }
 
-/// A running server; it ends when this is dropped.
+/// A server's process; it ends at the latest when this is dropped.
 pub(super) struct NatsServer {
-    /// Where it takes connections.
-    pub(super) url: String,
-    _child: Child,
+    program: PathBuf,
+    child: Child,
 }
 
 impl NatsServer {
-    /// Starts a server whose streams are kept in `folder`.
-    pub(super) async fn start(given: Option<PathBuf>, folder: &Path) -> Result<Self, NatsServerError> {
+    /// Starts a server whose streams are kept in `folder`. It is a process group of its own: a Ctrl-C at the terminal
+    /// must not take it away from the worker that is about to stop.
+    pub(super) fn start(given: Option<PathBuf>, folder: &Path) -> Result<Self, NatsServerError> {
         let program = find(given).ok_or(NatsServerError::NotFound)?;
-        let mut child = Command::new(&program)
+        let child = Command::new(&program)
             .args(["--addr", "127.0.0.1", "--port", "-1", "--jetstream", "--store_dir"])
             .arg(folder)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| NatsServerError::Start(program.clone(), error))?;
+        Ok(Self { program, child })
+    }
+
+    /// Waits until it is ready; the URL of where it takes connections.
+    pub(super) async fn ready(&mut self) -> Result<String, NatsServerError> {
         let mut last = String::new();
-        let lines = child.stderr.take().map(|stderr| BufReader::new(stderr).lines());
+        let lines = self.child.stderr.take().map(|stderr| BufReader::new(stderr).lines());
         let ready = async { until_ready(lines?, &mut last).await };
         match tokio::time::timeout(START_LIMIT, ready).await {
-            Ok(Some(address)) => Ok(Self { url: format!("nats://{address}"), _child: child }),
-            _ => Err(NatsServerError::NotReady { program, last }),
+            Ok(Some(address)) => Ok(format!("nats://{address}")),
+            _ => Err(NatsServerError::NotReady { program: self.program.clone(), last }),
         }
+    }
+
+    /// Kills it, and waits until it is gone.
+    pub(super) async fn kill(mut self) -> std::io::Result<()> {
+        self.child.kill().await
     }
 }
 

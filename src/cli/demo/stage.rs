@@ -1,16 +1,14 @@
 //! Everything that the demo runs: broker, store, agent, OTLP receiver, worker. All of it on free loopback ports.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 
 use axum::Router;
-use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::agent;
-use super::nats_server::NatsServer;
+use super::backstage::Backstage;
 use super::traces::Traces;
 use crate::cli::error::CliError;
 use crate::cli::wiring::{self, Definitions};
@@ -27,8 +25,6 @@ const DEFINITIONS: &str = include_str!("../../../config/demo.yaml");
 const DEFINITIONS_NAME: &str = "config/demo.yaml";
 /// Name of the demo's worker at the broker.
 const CLIENT_NAME: &str = "scenario-worker demo";
-/// File of the demo's store.
-const STORE_FILE: &str = "demo.db";
 
 /// The demo's servers and worker.
 pub(super) struct Stage {
@@ -42,50 +38,30 @@ pub(super) struct Stage {
     pub(super) traces: Traces,
     worker: JoinHandle<Result<(), ServiceError>>,
     stop: CancellationToken,
-    _broker: (NatsServer, TempDir),
 }
 
 impl Stage {
     /// Starts everything, and imports the definitions.
-    pub(super) async fn set(nats_server: Option<PathBuf>) -> Result<Self, CliError> {
-        let folder = tempfile::tempdir().map_err(CliError::refused)?;
-        let nats =
-            NatsServer::start(nats_server, folder.path()).await.map_err(|e| CliError::out_of_reach(&e))?;
+    pub(super) async fn set(backstage: &mut Backstage) -> Result<Self, CliError> {
+        let settings = backstage.settings().await?;
         let traces = Traces::default();
-        let settings = settings(&nats, &folder);
         let definitions = Definitions::open(&settings).await?;
         import(&definitions, &serve(agent::router()).await?, &serve(traces.router()).await?).await?;
         let connection = wiring::connect(&settings, CLIENT_NAME).await?;
-        let stop = CancellationToken::new();
-        let worker = start_worker(&settings, &definitions, &connection, stop.clone()).await?;
+        let metrics = Metrics::new().map_err(CliError::refused)?;
+        let (service, endpoints) =
+            Box::pin(wiring::service(&settings, &definitions, &connection, &metrics)).await?;
+        let (worker, stop) = backstage.run(|stop| service.run(endpoints, stop));
         let scheduler = definitions.scheduler(&connection, &settings)?;
-        Ok(Self { settings, connection, scheduler, traces, worker, stop, _broker: (nats, folder) })
+        Ok(Self { settings, connection, scheduler, traces, worker, stop })
     }
 
-    /// Stops the worker, then the servers.
+    /// Stops the worker, and says how it ended.
     pub(super) async fn strike(self) -> Result<(), CliError> {
         self.stop.cancel();
         let ended = self.worker.await.map_err(CliError::refused)?;
         ended.map_err(|error| CliError::out_of_reach(&error))
     }
-}
-
-async fn start_worker(
-    settings: &Settings,
-    definitions: &Definitions,
-    connection: &Connection,
-    stop: CancellationToken,
-) -> Result<JoinHandle<Result<(), ServiceError>>, CliError> {
-    let metrics = Metrics::new().map_err(CliError::refused)?;
-    let (service, endpoints) = Box::pin(wiring::service(settings, definitions, connection, &metrics)).await?;
-    Ok(tokio::spawn(service.run(endpoints, stop)))
-}
-
-fn settings(nats: &NatsServer, folder: &TempDir) -> Settings {
-    let mut settings = Settings::default();
-    settings.nats.url.clone_from(&nats.url);
-    settings.store.url = format!("sqlite://{}", folder.path().join(STORE_FILE).display());
-    settings
 }
 
 async fn import(definitions: &Definitions, agent_url: &str, otlp_url: &str) -> Result<(), CliError> {

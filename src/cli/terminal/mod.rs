@@ -3,16 +3,19 @@
 
 mod letters;
 mod outcomes;
+mod plain;
 mod story;
 mod tree;
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
+use super::error::CliError;
 pub(super) use letters::letter;
 pub(super) use outcomes::table;
+pub(super) use plain::{plain, plain_line};
 pub(super) use story::Story;
 pub(super) use tree::{TreeSpan, tree};
 
@@ -41,14 +44,22 @@ pub(super) fn say(text: impl std::fmt::Display) {
     drop(writeln!(anstream::stderr(), "{text}"));
 }
 
-/// Prints why a command could not do what it was asked to.
+/// Prints why a command could not do what it was asked to. Errors repeat what strangers said.
 pub(super) fn problem(text: &str) {
-    say(format_args!("{} {text}", styled(BAD.bold(), "error:")));
+    say(format_args!("{} {}", styled(BAD.bold(), "error:"), plain(text)));
 }
 
 /// Prints one JSON line for programs.
-pub(super) fn emit(value: &impl Serialize) -> Result<(), super::error::CliError> {
-    let mut line = serde_json::to_vec(value).map_err(super::error::CliError::refused)?;
-    line.push(b'\n');
-    std::io::stdout().lock().write_all(&line).map_err(super::error::CliError::refused)
+pub(super) fn emit(value: &impl Serialize) -> Result<(), CliError> {
+    let line = serde_json::to_string(value).map_err(CliError::refused)?;
+    print(&format!("{}\n", plain::plain_json(&line)))
+}
+
+/// Prints on standard output what was asked for.
+pub(super) fn print(text: &str) -> Result<(), CliError> {
+    let mut output = std::io::stdout().lock();
+    output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe => CliError::NobodyReads,
+        _ => CliError::refused(format!("the standard output cannot be written to: {error}")),
+    })
 }

@@ -1,12 +1,23 @@
 //! One table of outcomes: status, turns, and every criterion met or not.
 
+use anstyle::Style;
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::{BAD, GOOD, WARN, WIDTH, styled};
+use super::{BAD, GOOD, WARN, WIDTH, plain, styled};
 use crate::events::{CriterionStatus, RunCompleted, RunStatus};
 
 /// Milliseconds in a second, for showing durations.
 const MILLIS_PER_SECOND: f64 = 1000.0;
+
+/// What is coloured. A mark that begins like another stands behind it.
+const MARKS: [(&str, Style); 6] = [
+    ("✔ SUCCESS", GOOD),
+    ("✘ FAILED", BAD),
+    ("! ERROR", BAD),
+    ("■ CANCELLED", WARN),
+    ("✔ ", GOOD),
+    ("✘ ", BAD),
+];
 
 /// The outcomes as a table.
 pub(crate) fn table(outcomes: &[RunCompleted]) -> String {
@@ -28,15 +39,19 @@ pub(crate) fn table(outcomes: &[RunCompleted]) -> String {
 
 /// Colours go in last: the table counts characters, and colours are none that show.
 fn coloured(table: &str) -> String {
-    let marks = [
-        ("✔ SUCCESS", GOOD),
-        ("✘ FAILED", BAD),
-        ("! ERROR", BAD),
-        ("■ CANCELLED", WARN),
-        ("✔ ", GOOD),
-        ("✘ ", BAD),
-    ];
-    marks.iter().fold(table.to_owned(), |text, (mark, style)| text.replace(mark, &styled(*style, mark)))
+    let (mut text, mut rest) = (String::with_capacity(table.len()), table);
+    while let Some((at, mark, style)) = next_mark(rest) {
+        let (before, behind) = rest.split_at(at);
+        text += before;
+        text += &styled(style, mark);
+        rest = &behind[mark.len()..];
+    }
+    text + rest
+}
+
+fn next_mark(text: &str) -> Option<(usize, &'static str, Style)> {
+    let found = MARKS.iter().filter_map(|(mark, style)| Some((text.find(mark)?, *mark, *style)));
+    found.min_by_key(|(at, _, _)| *at)
 }
 
 fn status(status: RunStatus) -> &'static str {
@@ -55,12 +70,32 @@ fn seconds(millis: u64) -> String {
 
 fn criteria(outcome: &RunCompleted) -> String {
     if outcome.criteria.is_empty() {
-        return outcome.reasoning.clone();
+        return plain(&outcome.reasoning);
     }
     let line = |criterion: &crate::events::CriterionResult| match criterion.status {
         CriterionStatus::Met => format!("✔ {}", criterion.text),
         CriterionStatus::Unmet => format!("✘ {}\n  {}", criterion.text, criterion.reasoning),
         CriterionStatus::Inconclusive => format!("? {}\n  {}", criterion.text, criterion.reasoning),
     };
-    outcome.criteria.iter().map(line).collect::<Vec<_>>().join("\n")
+    plain(&outcome.criteria.iter().map(line).collect::<Vec<_>>().join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_and_every_criterion_has_its_colour() {
+        let table = coloured("a ✔ SUCCESS ✔ said | b ✘ FAILED ✘ unsaid | c ! ERROR | d ■ CANCELLED");
+        let expected = format!(
+            "a {} {}said | b {} {}unsaid | c {} | d {}",
+            styled(GOOD, "✔ SUCCESS"),
+            styled(GOOD, "✔ "),
+            styled(BAD, "✘ FAILED"),
+            styled(BAD, "✘ "),
+            styled(BAD, "! ERROR"),
+            styled(WARN, "■ CANCELLED"),
+        );
+        assert_eq!(table, expected);
+    }
 }

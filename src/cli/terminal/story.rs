@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use anstyle::{AnsiColor, Style};
 use textwrap::Options;
 
-use super::{BAD, DIM, GOOD, WARN, WIDTH, styled};
+use super::{BAD, DIM, GOOD, WARN, WIDTH, plain, plain_line, styled};
 use crate::events::{MessageRole, RunCompleted, RunId, RunMessage, RunStarted, RunStatus};
 use crate::queue::feed::Event;
 
@@ -42,7 +42,7 @@ impl Story {
 
     fn begins(&mut self, started: &RunStarted) -> String {
         let colour = COLOURS[self.names.len() % COLOURS.len()].on_default();
-        self.names.insert(started.ids.scenario_run_id.clone(), (started.scenario.name.clone(), colour));
+        self.names.insert(started.ids.scenario_run_id.clone(), (plain_line(&started.scenario.name), colour));
         let target = format!("{}:{}", started.target.kind, started.target.reference_id);
         self.line(&started.ids.scenario_run_id, "▶", DIM, &format!("begins, against {target}"))
     }
@@ -71,10 +71,35 @@ impl Story {
         let (name, colour) = self.names.get(run).cloned().unwrap_or_else(|| (run.to_string(), DIM));
         let name: String = name.chars().take(NAME_WIDTH).collect();
         let indent = " ".repeat(NAME_WIDTH + SPEAKER_WIDTH + GAPS);
-        let wrapped = textwrap::wrap(text, Options::new(WIDTH - indent.len()).break_words(true));
+        let text = plain(text);
+        let wrapped = textwrap::wrap(&text, Options::new(WIDTH - indent.len()).break_words(true));
         let lines: Vec<String> = wrapped.iter().map(|line| styled(style, line)).collect();
         let name = styled(colour, format_args!("{name:<NAME_WIDTH$}"));
         let speaker = styled(style, format_args!("{speaker:>SPEAKER_WIDTH$}"));
         format!("{name} {speaker}  {}", lines.join(&format!("\n{indent}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn message(content: &str) -> Event {
+        let message = json!({
+            "schemaVersion": 1, "eventId": "e", "projectId": "p", "scenarioId": "s", "scenarioRunId": "r",
+            "batchRunId": "b", "setId": "d", "index": 1, "turn": 1, "traceId": "t", "role": "assistant", "content": content,
+            "at": "2026-01-01T00:00:00Z",
+        });
+        Event::Message(Box::new(serde_json::from_value(message).unwrap()))
+    }
+
+    #[test]
+    fn an_agent_controls_nobodys_terminal() {
+        let told = Story::default().tell(&message("\u{1b}]0;owned\u{7}\u{9b}2J\nsecond\u{202e}\rline"));
+        let told = anstream::adapter::strip_str(&told).to_string();
+        assert!(!told.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'), "{told:?}");
+        assert!(told.contains("␛]0;owned␇") && told.contains('\n') && told.contains("second"), "{told:?}");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use super::{BAD, DIM, styled};
+use super::{BAD, DIM, plain_line, styled};
 
 /// Columns before the durations.
 const NAME_COLUMN: usize = 64;
@@ -58,9 +58,10 @@ fn below(parent: &TreeSpan, indent: &str, children: &Children<'_>, lines: &mut V
 }
 
 fn line(indent: &str, span: &TreeSpan) -> String {
-    let name = format!("{indent}{}", span.name);
+    let name = format!("{indent}{}", plain_line(&span.name));
     let duration = styled(DIM, format_args!("{:>6} ms", span.duration.as_millis()));
-    let error = span.error.as_ref().map(|error| format!("  {}", styled(BAD, error))).unwrap_or_default();
+    let error = span.error.as_ref().map(|error| format!("  {}", styled(BAD, plain_line(error))));
+    let error = error.unwrap_or_default();
     format!("{name:<NAME_COLUMN$}{duration}{error}")
 }
 
@@ -78,5 +79,12 @@ mod tests {
         let spans = [span("3", "1", "later", 30), span("1", "9", "root", 10), span("2", "1", "earlier", 20)];
         let names: Vec<String> = tree(&spans).lines().map(|line| line[..20].trim().to_owned()).collect();
         assert_eq!(names, ["root", "├─ earlier", "└─ later"]);
+    }
+
+    #[test]
+    fn names_and_errors_of_spans_are_harmless() {
+        let error = Some("\u{9b}2J\nfailed".to_owned());
+        let shown = tree(&[TreeSpan { error, ..span("1", "", "evil\u{1b}[8m", 1) }]);
+        assert!(shown.contains("evil␛[8m") && shown.contains("\\u{9b}2J failed"), "{shown:?}");
     }
 }

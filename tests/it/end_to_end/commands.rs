@@ -11,7 +11,7 @@ use crate::support::worker::{Place, json_lines, text, within};
 const SCHEDULE: [&str; 7] =
     ["schedule", "--project", "acme", "--scenario", "refund", "--target", "http:shop"];
 
-fn schedule<'a>(more: &[&'a str]) -> Vec<&'a str> {
+pub(super) fn schedule<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&SCHEDULE, more].concat()
 }
 
@@ -127,6 +127,7 @@ async fn a_broken_definition_file_imports_nothing_and_says_where() {
         error.contains("broken.yaml:10:") && error.contains("maxTurns") && error.contains("2000"),
         "{error}"
     );
+    let _worker = place.serve().await;
     let schedule = place.run(&schedule(&["--json"])).await;
     assert!(text(&schedule.stdout).contains("Project acme not found"), "nothing was imported");
 }

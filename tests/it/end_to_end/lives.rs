@@ -6,6 +6,8 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use scenario_worker::telemetry::receiver::ReceivedSpan;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
 use super::strangers::{definitions, next, offline, outcome, publish, request};
 use crate::support::openai::ModelServer;
@@ -213,4 +215,17 @@ async fn a_worker_that_cannot_hear_cancel_requests_any_more_stops() {
     stream.delete_consumer("scenario-commands").await.unwrap();
     let (status, log) = worker.ended().await;
     assert_eq!(status.code(), Some(3), "{}", log.join("\n"));
+}
+
+#[tokio::test]
+async fn half_a_request_on_the_health_port_does_not_hold_up_the_end() {
+    let place = Place::new();
+    let worker = place.serve().await;
+    let mut half = TcpStream::connect(worker.health()).await.unwrap();
+    half.write_all(b"GET /healthz HTTP/1.1\r\nHost: worker\r\n").await.unwrap();
+    // Connections are accepted in their order: once this one is answered, the one above is being served.
+    assert_eq!(worker.get("/healthz").await.0, 200);
+    worker.terminate();
+    let (status, _) = worker.ended().await;
+    assert_eq!(status.code(), Some(0));
 }
