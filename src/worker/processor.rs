@@ -303,7 +303,7 @@ impl Processor {
         }
     }
 
-    /// Waits longer each time, so that an outage of many hours does not use the deliveries up.
+    /// Waits longer each time, so that a long outage is not a storm of deliveries.
     async fn retry_later(&self, delivery: Delivery, unavailable: Unavailable) -> Result<(), ProcessError> {
         let (stream_sequence, deliveries) = (delivery.stream_sequence(), delivery.deliveries());
         let times = u32::try_from(deliveries).unwrap_or(u32::MAX);

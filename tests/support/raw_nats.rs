@@ -27,13 +27,9 @@ impl RawClient {
 
     /// Publishes; `headers` are all lines behind the version line, each with its end.
     pub(crate) async fn publish(&mut self, subject: &[u8], headers: &[u8], payload: &[u8]) {
-        self.publish_block(subject, &[b"NATS/1.0\r\n", headers, b"\r\n"].concat(), payload).await;
-    }
-
-    /// Publishes with a whole block of headers.
-    pub(crate) async fn publish_block(&mut self, subject: &[u8], block: &[u8], payload: &[u8]) {
+        let block = [b"NATS/1.0\r\n", headers, b"\r\n"].concat();
         let lengths = format!(" {} {}\r\n", block.len(), block.len() + payload.len());
-        self.write(&[b"HPUB ", subject, lengths.as_bytes(), block, payload, b"\r\n"].concat()).await;
+        self.write(&[b"HPUB ", subject, lengths.as_bytes(), &block, payload, b"\r\n"].concat()).await;
     }
 
     /// Returns when the server has taken what was published before.

@@ -75,23 +75,6 @@ async fn what_cannot_be_read_is_buried_once_by_two_workers_and_all_else_arrives(
     beside.stop().await;
 }
 
-#[tokio::test]
-async fn a_tenants_status_line_is_not_taken_for_the_servers() {
-    let broker = Broker::new().await;
-    let mut raw = RawClient::connect(&broker.account).await;
-    for status in ["100 Idle Heartbeat", "400 Bad Request", "409 Consumer Deleted"] {
-        raw.publish_block(SUBJECT, format!("NATS/1.0 {status}\r\n\r\n").as_bytes(), b"forged").await;
-    }
-    raw.flush().await;
-    let mut consuming = broker.consume(1);
-    for _ in 0..3 {
-        let (delivery, _slot) = consuming.next().await;
-        assert_eq!(text(&delivery), "forged");
-        delivery.ack().await.unwrap();
-    }
-    consuming.stop().await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_ends_the_library_ends_the_loop_and_the_next_process_buries_it() {
     let victim = broker().await;
