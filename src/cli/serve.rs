@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use backon::{ConstantBuilder, Retryable as _};
 use futures::FutureExt as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -11,12 +12,15 @@ use super::error::{CliError, Finished, chain};
 use super::signals::{StopSignal, StopSignals};
 use super::terminal::say;
 use super::wiring::{self, Definitions};
-use crate::queue::Connection;
+use crate::queue::{ConnectError, Connection, connect as connect_to};
 use crate::settings::Settings;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::worker::{self, WorkerTelemetryOptions};
 use crate::worker::{Health, serve_health};
 
+/// How often a worker that starts looks for its broker, and how long it waits in between.
+const BROKER_RETRIES: usize = 30;
+const BROKER_RETRY: Duration = Duration::from_millis(700);
 /// Name of a worker at the broker.
 const CLIENT_NAME: &str = "scenario-worker serve";
 /// What to do where the port is taken.
@@ -58,8 +62,15 @@ async fn work(settings: &Settings, metrics: &Metrics, stop: CancellationToken) -
     Ok(Finished::Well)
 }
 
+/// Worker and broker may be started in any order: the worker waits a while for its broker.
 async fn connect(settings: &Settings, metrics: &Metrics) -> Result<Connection, CliError> {
-    let connection = wiring::connect(settings, CLIENT_NAME).await?;
+    let pauses =
+        ConstantBuilder::default().with_delay(BROKER_RETRY).with_jitter().with_max_times(BROKER_RETRIES);
+    let connecting = (|| connect_to(&settings.nats, CLIENT_NAME))
+        .retry(pauses)
+        .when(ConnectError::may_pass)
+        .notify(|error, pause| tracing::warn!(error = %chain(error), ?pause, "the broker is not there yet; trying again"));
+    let connection = connecting.await.map_err(|error| CliError::out_of_reach(&error))?;
     let denials = connection.denials.clone();
     metrics.observe_permission_denials(move || denials.count());
     Ok(connection)

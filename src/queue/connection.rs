@@ -60,6 +60,15 @@ pub enum ConnectError {
     },
 }
 
+impl ConnectError {
+    /// Whether it may go better in a moment: nobody was there, as far as one can tell.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        use async_nats::ConnectErrorKind::{Dns, Io, TimedOut};
+        matches!(self, Self::OutOfReach { source, .. } if matches!(source.kind(), Dns | Io | TimedOut))
+    }
+}
+
 /// A connection that restores itself.
 #[derive(Debug, Clone)]
 pub struct Connection {

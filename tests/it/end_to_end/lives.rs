@@ -1,6 +1,6 @@
 //! Lives of workers: two at once, one that is killed, one that is told to stop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use async_nats::HeaderMap;
@@ -10,6 +10,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use super::strangers::{definitions, next, offline, outcome, publish, request};
+use crate::support::nats::NatsServer;
 use crate::support::openai::ModelServer;
 use crate::support::otlp_receiver::{Mode, OtlpReceiver};
 use crate::support::shop::Shop;
@@ -228,4 +229,49 @@ async fn half_a_request_on_the_health_port_does_not_hold_up_the_end() {
     worker.terminate();
     let (status, _) = worker.ended().await;
     assert_eq!(status.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_may_be_started_before_its_broker() {
+    let mut server = NatsServer::start();
+    server.down();
+    let place = Place::on(server.account(0));
+    let address = place.nats.url.rsplit_once('@').unwrap().1.to_owned();
+    within(async || tokio::net::TcpListener::bind(&address).await.is_ok()).await;
+    let early = tokio::net::TcpListener::bind(&address).await.unwrap();
+    let broker = async {
+        // The worker knocks at a door behind which nobody is yet.
+        drop(early.accept().await.unwrap());
+        drop(early);
+        tokio::task::block_in_place(|| server.up());
+    };
+    let (worker, ()) = tokio::join!(place.serve(), broker);
+    assert_eq!(worker.get("/readyz").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_rolling_restart_under_load_fails_no_run() {
+    const RUNS: usize = 120;
+    let shop = Shop::open(Duration::from_millis(50)).await;
+    let place = Place::new().with("WORKER__CONCURRENCY", "8").with("WORKER__DRAIN_SECONDS", "0");
+    place.import(&offline(shop.url())).await;
+    let mut workers = VecDeque::from([place.serve().await, place.serve().await]);
+    let client = place.nats.client().await;
+    let mut outcomes = client.subscribe("scenario.run.completed").await.unwrap();
+    for number in 0..RUNS {
+        let payload = request(&json!({ "scenarioRunId": format!("rolling-{number}") }));
+        publish(&client, "scenario.run.requested", HeaderMap::new(), payload).await;
+    }
+    for _ in 0..4 {
+        let old = workers.pop_front().unwrap();
+        old.terminate();
+        assert_eq!(old.ended().await.0.code(), Some(0));
+        workers.push_back(place.serve().await);
+    }
+    let mut seen = BTreeSet::new();
+    for _ in 0..RUNS {
+        let outcome = outcome(&mut outcomes).await;
+        assert_eq!(outcome["status"], "SUCCESS", "{outcome}");
+        assert!(seen.insert(outcome["scenarioRunId"].to_string()), "one outcome a run: {outcome}");
+    }
 }
