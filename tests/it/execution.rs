@@ -6,7 +6,7 @@ use scenario_worker::events::{Attribution, RunCompleted, RunStatus, TelemetryRec
 use scenario_worker::execution::orchestrator::{Interruption, RunEnd};
 use scenario_worker::execution::ports::OnUnknown;
 use scenario_worker::execution::signals::StopReason;
-use scenario_worker::execution::types::{Conversation, SpanEnd};
+use scenario_worker::execution::types::{Conversation, SpanEnd, Step};
 
 use crate::support::play::{Agent, Stage, project, request, scenario, target};
 
@@ -309,4 +309,35 @@ async fn a_call_that_may_be_made_twice_is_made_again() {
     let resumed = interrupted_while_the_agent_is_asked(OnUnknown::Retry).await;
     let outcome = play(Stage { resumed, ..Stage::default() }).await;
     assert_eq!((outcome.status, outcome.messages.unwrap().len()), (RunStatus::Success, 2));
+}
+
+/// Cancels the run once `is_there` says so of what is recorded, and returns its outcome.
+async fn cancelled_when(stage: Stage, is_there: impl Fn(Option<&Conversation>) -> bool) -> RunCompleted {
+    let (stop, record, asked) = (stage.stop.clone(), stage.record.clone(), request(&json!({})));
+    let cancel = async {
+        while !is_there(record.conversation.lock().unwrap().as_ref()) {
+            tokio::task::yield_now().await;
+        }
+        // The run is polled once more, so that it waits for whoever hangs.
+        tokio::task::yield_now().await;
+        stop.stop(StopReason::Cancelled);
+    };
+    let (end, ()) = tokio::join!(stage.play(&asked), cancel);
+    outcome(end)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_while_the_judge_decides_ends_the_run() {
+    let stage = Stage { judge_hangs: true, ..Stage::default() };
+    let outcome = cancelled_when(stage, |c| c.is_some_and(|c| c.next == Step::Judge)).await;
+    assert_eq!((outcome.status, outcome.reasoning.as_str()), (RunStatus::Cancelled, "Cancelled by user"));
+    assert_eq!((outcome.messages.unwrap().len(), outcome.criteria.len()), (2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_while_definitions_are_read_ends_the_run_before_it_begins() {
+    let stage = Stage { store_hangs: true, ..Stage::default() };
+    let outcome = cancelled_when(stage, |_| true).await;
+    assert_eq!((outcome.status, outcome.telemetry.trace_id), (RunStatus::Cancelled, None));
+    assert_eq!(outcome.reasoning, "Cancelled before execution started");
 }

@@ -54,6 +54,10 @@ pub(crate) struct Stage {
     pub(crate) customer: &'static str,
     /// The judge asks for the verdict in this turn.
     pub(crate) verdict_in_turn: u32,
+    /// The judge never answers.
+    pub(crate) judge_hangs: bool,
+    /// The store never answers.
+    pub(crate) store_hangs: bool,
     /// The judge's criteria entries.
     pub(crate) verdict: Value,
     /// What becomes of the spans.
@@ -95,6 +99,8 @@ impl Default for Stage {
             agent: Agent::Says("I am sorry"),
             customer: "my mug broke",
             verdict_in_turn: 1,
+            judge_hangs: false,
+            store_hangs: false,
             verdict: json!({ "c1": { "requirement": "r", "reasoning": "it did", "status": "met" } }),
             receipt: TelemetryReceipt { trace_id: Some("t".into()), spans: 3, exported: 3, error: None },
             journal_fails: false,
@@ -181,6 +187,9 @@ impl Stage {
 #[async_trait]
 impl ScenarioRepository for Stage {
     async fn scenario(&self, _: &ProjectId, _: &ScenarioId) -> Result<Option<Scenario>, Unavailable> {
+        if self.store_hangs {
+            std::future::pending::<()>().await;
+        }
         Ok(self.scenario.clone())
     }
 }
@@ -200,6 +209,7 @@ impl ChatModelFactory for Stage {
             name,
             customer: self.customer,
             verdict_in_turn: self.verdict_in_turn,
+            judge_hangs: self.judge_hangs,
             verdict: self.verdict.clone(),
         }))
     }
@@ -209,6 +219,7 @@ struct Model {
     name: ModelName,
     customer: &'static str,
     verdict_in_turn: u32,
+    judge_hangs: bool,
     verdict: Value,
 }
 
@@ -222,6 +233,9 @@ impl ChatModel for Model {
         let usage = TokenUsage { input_tokens: 10, output_tokens: 2, calls: 1 };
         if request.scene.role == SceneRole::UserSimulator {
             return Ok(ChatReply { content: self.customer.into(), usage, ..ChatReply::default() });
+        }
+        if self.judge_hangs {
+            std::future::pending::<()>().await;
         }
         let name = request.tool.as_ref().unwrap().0.name.clone();
         let arguments = if name == judging::DECIDE_TOOL {
