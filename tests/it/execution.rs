@@ -8,7 +8,7 @@ use scenario_worker::execution::ports::OnUnknown;
 use scenario_worker::execution::signals::StopReason;
 use scenario_worker::execution::types::{Conversation, SpanEnd, Step};
 
-use crate::support::play::{Agent, Stage, project, request, scenario, target};
+use crate::support::play::{Agent, Hangs, Stage, project, request, scenario, target};
 
 fn outcome(end: RunEnd) -> RunCompleted {
     match end {
@@ -328,7 +328,7 @@ async fn cancelled_when(stage: Stage, is_there: impl Fn(Option<&Conversation>) -
 
 #[tokio::test(start_paused = true)]
 async fn a_cancel_while_the_judge_decides_ends_the_run() {
-    let stage = Stage { judge_hangs: true, ..Stage::default() };
+    let stage = Stage { hangs: Some(Hangs::Judge), ..Stage::default() };
     let outcome = cancelled_when(stage, |c| c.is_some_and(|c| c.next == Step::Judge)).await;
     assert_eq!((outcome.status, outcome.reasoning.as_str()), (RunStatus::Cancelled, "Cancelled by user"));
     assert_eq!((outcome.messages.unwrap().len(), outcome.criteria.len()), (2, 0));
@@ -336,7 +336,7 @@ async fn a_cancel_while_the_judge_decides_ends_the_run() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cancel_while_definitions_are_read_ends_the_run_before_it_begins() {
-    let stage = Stage { store_hangs: true, ..Stage::default() };
+    let stage = Stage { hangs: Some(Hangs::Store), ..Stage::default() };
     let outcome = cancelled_when(stage, |_| true).await;
     assert_eq!((outcome.status, outcome.telemetry.trace_id), (RunStatus::Cancelled, None));
     assert_eq!(outcome.reasoning, "Cancelled before execution started");

@@ -42,6 +42,15 @@ pub(crate) enum Agent {
     Panics,
 }
 
+/// Who never answers, beside the agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hangs {
+    /// The judge.
+    Judge,
+    /// The store of definitions.
+    Store,
+}
+
 /// What a run is played with; every field has a default that passes.
 pub(crate) struct Stage {
     /// The scenario, if the project has it.
@@ -54,10 +63,8 @@ pub(crate) struct Stage {
     pub(crate) customer: &'static str,
     /// The judge asks for the verdict in this turn.
     pub(crate) verdict_in_turn: u32,
-    /// The judge never answers.
-    pub(crate) judge_hangs: bool,
-    /// The store never answers.
-    pub(crate) store_hangs: bool,
+    /// Who never answers.
+    pub(crate) hangs: Option<Hangs>,
     /// The judge's criteria entries.
     pub(crate) verdict: Value,
     /// What becomes of the spans.
@@ -99,8 +106,7 @@ impl Default for Stage {
             agent: Agent::Says("I am sorry"),
             customer: "my mug broke",
             verdict_in_turn: 1,
-            judge_hangs: false,
-            store_hangs: false,
+            hangs: None,
             verdict: json!({ "c1": { "requirement": "r", "reasoning": "it did", "status": "met" } }),
             receipt: TelemetryReceipt { trace_id: Some("t".into()), spans: 3, exported: 3, error: None },
             journal_fails: false,
@@ -187,7 +193,7 @@ impl Stage {
 #[async_trait]
 impl ScenarioRepository for Stage {
     async fn scenario(&self, _: &ProjectId, _: &ScenarioId) -> Result<Option<Scenario>, Unavailable> {
-        if self.store_hangs {
+        if self.hangs == Some(Hangs::Store) {
             std::future::pending::<()>().await;
         }
         Ok(self.scenario.clone())
@@ -209,7 +215,7 @@ impl ChatModelFactory for Stage {
             name,
             customer: self.customer,
             verdict_in_turn: self.verdict_in_turn,
-            judge_hangs: self.judge_hangs,
+            judge_hangs: self.hangs == Some(Hangs::Judge),
             verdict: self.verdict.clone(),
         }))
     }
