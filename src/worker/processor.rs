@@ -282,17 +282,22 @@ impl Processor {
         why: Interruption,
         spans: Option<SpanCounts>,
     ) -> Result<(), ProcessError> {
-        if let Interruption::LeaseLost = why {
-            self.parts.metrics.lease_lost();
-            let stream_sequence = delivery.stream_sequence();
-            tracing::warn!(stream_sequence, "the lease of a run is lost; it is another worker's now");
-            delivery.abandon();
-            return Ok(());
-        }
-        self.release(claim, spans).await;
         match why {
-            Interruption::Unavailable(unavailable) => self.retry_later(delivery, unavailable).await,
-            Interruption::HandBack | Interruption::LeaseLost => Ok(delivery.nak(None).await?),
+            Interruption::LeaseLost => {
+                self.parts.metrics.lease_lost();
+                let stream_sequence = delivery.stream_sequence();
+                tracing::warn!(stream_sequence, "the lease of a run is lost; it is another worker's now");
+                delivery.abandon();
+                Ok(())
+            }
+            Interruption::HandBack => {
+                self.release(claim, spans).await;
+                Ok(delivery.nak(None).await?)
+            }
+            Interruption::Unavailable(unavailable) => {
+                self.release(claim, spans).await;
+                self.retry_later(delivery, unavailable).await
+            }
         }
     }
 

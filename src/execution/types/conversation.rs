@@ -72,12 +72,6 @@ impl Conversation {
     pub fn transcript(&self) -> Vec<TranscriptMessage> {
         (0..).zip(&self.messages).map(|(index, message)| message.at_index(index)).collect()
     }
-
-    /// The last thing that the customer said.
-    #[must_use]
-    pub fn last_user_message(&self) -> Option<&Message> {
-        self.messages.iter().rev().find(|message| message.role == MessageRole::User)
-    }
 }
 
 impl Message {
