@@ -7,6 +7,7 @@ use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use super::poison::{Poison, Reach};
@@ -72,6 +73,33 @@ impl Consumer {
     pub fn new(connection: &Connection, consumer: &PullConsumer, pull_expires: Duration) -> Self {
         let poison = Arc::new(Poison::new(connection, consumer));
         Self { connection: connection.clone(), durable: consumer.clone(), pull_expires, poison }
+    }
+
+    /// Works on messages until `stop` fires, `at_once` of them at one time, and returns when the last is done with.
+    ///
+    /// # Errors
+    /// As [`Consumer::run`].
+    pub async fn work<W>(
+        &self,
+        at_once: usize,
+        stop: CancellationToken,
+        work: impl Fn(Delivery) -> W,
+    ) -> Result<(), ConsumerError>
+    where
+        W: Future<Output = ()> + Send + 'static,
+    {
+        let (slots, tasks) = (Arc::new(Semaphore::new(at_once)), TaskTracker::new());
+        let take = |delivery, slot| {
+            let work = work(delivery);
+            tasks.spawn(async move {
+                work.await;
+                drop(slot);
+            });
+        };
+        let taken = self.run(slots, stop, take).await;
+        tasks.close();
+        tasks.wait().await;
+        taken
     }
 
     /// Delivers messages until `stop` fires, never more than there are permits in `slots`: a permit is taken before

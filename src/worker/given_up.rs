@@ -1,11 +1,8 @@
 //! What the server gave up on becomes a dead letter.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::events::{DeadLetterCode, RunKey, SetId};
 use crate::execution::failure::Unavailable;
@@ -43,21 +40,11 @@ impl GivenUp {
     /// # Errors
     /// [`ConsumerError`] if the consumer of the advisories is gone.
     pub async fn run(&self, stop: CancellationToken) -> Result<(), ConsumerError> {
-        let (slots, tasks) = (Arc::new(Semaphore::new(AT_ONCE)), TaskTracker::new());
-        let taken = self
-            .requests
-            .advisories()
-            .run(slots, stop, |advisory, slot| {
-                let this = self.clone();
-                tasks.spawn(async move {
-                    this.take(advisory).await;
-                    drop(slot);
-                });
-            })
-            .await;
-        tasks.close();
-        tasks.wait().await;
-        taken
+        let take = |delivery| {
+            let this = self.clone();
+            async move { this.take(delivery).await }
+        };
+        self.requests.advisories().work(AT_ONCE, stop, take).await
     }
 
     async fn take(&self, advisory: Delivery) {

@@ -1,12 +1,9 @@
 //! Cancel requests become marks.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use super::Cancellations;
@@ -24,20 +21,11 @@ const REDELIVER_AFTER: Duration = Duration::from_secs(2);
 
 impl Cancellations {
     pub(super) async fn take_commands(&self, stop: CancellationToken) -> Result<(), ConsumerError> {
-        let (slots, tasks) = (Arc::new(Semaphore::new(COMMANDS_AT_ONCE)), TaskTracker::new());
-        let taken = self
-            .commands
-            .run(slots, stop, |delivery, slot| {
-                let this = self.clone();
-                tasks.spawn(async move {
-                    this.take(delivery).await;
-                    drop(slot);
-                });
-            })
-            .await;
-        tasks.close();
-        tasks.wait().await;
-        taken
+        let take = |delivery| {
+            let this = self.clone();
+            async move { this.take(delivery).await }
+        };
+        self.commands.work(COMMANDS_AT_ONCE, stop, take).await
     }
 
     async fn take(&self, delivery: Delivery) {
