@@ -15,7 +15,7 @@ use super::template::Variables;
 use crate::definitions::Prompt;
 use crate::events::Attribution;
 use crate::execution::chat::chat_in_span;
-use crate::execution::failure::{PlanError, RunFailure, code};
+use crate::execution::failure::{PlanError, RunFailure, Unavailable, code};
 use crate::execution::ports::{
     ChatModel, ChatModelFactory, PromptRepository, TargetAdapter, TargetReply, TargetSpec, TargetTurn,
 };
@@ -37,8 +37,14 @@ impl PromptAdapterFactory {
         Self { prompts, models }
     }
 
+    /// A run that began before goes on with the prompt that it began with.
     async fn prompt(&self, spec: &TargetSpec) -> Result<Prompt, PlanError> {
         let id = &spec.target.reference_id;
+        if let Some(kept) = spec.kept.clone() {
+            let unreadable =
+                |error| Unavailable::new(format!("reading prompt {id} as the run began with it"), error);
+            return Ok(serde_json::from_value(kept).map_err(unreadable)?);
+        }
         let found = self.prompts.prompt(&spec.project.id, id).await?;
         found.ok_or_else(|| {
             RunFailure::definition(code::TARGET_NOT_FOUND, format!("Prompt {id} not found")).into()
@@ -53,12 +59,13 @@ impl TargetAdapterFactory for PromptAdapterFactory {
     }
 
     async fn create(&self, spec: TargetSpec) -> Result<Box<dyn TargetAdapter>, PlanError> {
-        let prompt = self.prompt(&spec).await?;
+        let mut prompt = self.prompt(&spec).await?;
         let templates = PromptTemplates::compile(&prompt).map_err(|error| {
             RunFailure::definition(code::INVALID_TARGET, format!("Prompt {}: {error}", prompt.id))
         })?;
-        let name = model_name(&prompt, &spec)?;
-        let model = self.models.model(&spec.project.id, name).await?;
+        let name = model_name(&prompt, &spec)?.to_owned();
+        let model = self.models.model(&spec.project.id, &name).await?;
+        prompt.model = Some(name);
         Ok(Box::new(PromptAdapter { prompt, templates, model, parameters: spec.parameters }))
     }
 }
@@ -114,6 +121,10 @@ impl PromptAdapter {
 
 #[async_trait]
 impl TargetAdapter for PromptAdapter {
+    fn kept(&self) -> Option<Value> {
+        serde_json::to_value(&self.prompt).ok()
+    }
+
     async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
         let reply = chat_in_span(self.model.as_ref(), self.request(&turn)?, turn.span).await?;
         if reply.content.trim().is_empty() && reply.tool_calls.is_empty() {

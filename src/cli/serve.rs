@@ -73,6 +73,8 @@ async fn connect(settings: &Settings, metrics: &Metrics) -> Result<Connection, C
     let connection = connecting.await.map_err(|error| CliError::out_of_reach(&error))?;
     let denials = connection.denials.clone();
     metrics.observe_permission_denials(move || denials.count());
+    let burials = connection.burials.clone();
+    metrics.observe_dead_letters(move || burials.counts());
     Ok(connection)
 }
 

@@ -67,10 +67,11 @@ impl Orchestrator {
 
     /// A run that began before is not stopped here but on the stage, where its trace is finished.
     async fn prepare(&self, request: &RunRequest, context: &RunContext<'_>) -> Result<RunPlan, Stopped> {
+        let brief = context.resumed.as_ref().and_then(|said| said.brief.as_deref());
         tokio::select! {
             biased;
             reason = context.stop.stopped(), if context.resumed.is_none() => Err(stopped(reason, CANCELLED_BEFORE_START)),
-            plan = self.planner.plan(request) => plan.map_err(unplanned),
+            plan = self.planner.plan(request, brief) => plan.map_err(unplanned),
         }
     }
 
@@ -109,8 +110,7 @@ impl Orchestrator {
         context: RunContext<'_>,
         began: OffsetDateTime,
     ) -> RunEnd {
-        let mut conversation = context.resumed.clone().unwrap_or_default();
-        let started_at = *conversation.started_at.get_or_insert(began);
+        let (mut conversation, started_at) = opened(&context, &plan, began);
         let trace = self.tracers.start(trace_spec(request, &plan, context.attempt, &conversation));
         let (note, clock) = (trace_note(request, trace.as_ref()), self.clock.as_ref());
         conversation.trace_id = Some(note.trace_id.clone());
@@ -128,6 +128,14 @@ impl Orchestrator {
         let around = Circumstances { request, conversation, attempts, telemetry, started_at, finished_at };
         RunEnd::Outcome { completed: Box::new(assemble(ending, around)), context: note.context }
     }
+}
+
+/// The conversation to go on with, and when it began.
+fn opened(context: &RunContext<'_>, plan: &RunPlan, began: OffsetDateTime) -> (Conversation, OffsetDateTime) {
+    let mut conversation = context.resumed.clone().unwrap_or_default();
+    let started_at = *conversation.started_at.get_or_insert(began);
+    conversation.brief = Some(Box::new(plan.brief.clone()));
+    (conversation, started_at)
 }
 
 /// The receipt of a run that ends without a stage: what earlier workers made of it, if it was on one.
@@ -168,8 +176,8 @@ fn trace_spec(
 ) -> TraceSpec {
     TraceSpec {
         request: Arc::clone(request),
-        scenario_name: plan.scenario.name.clone(),
-        labels: plan.scenario.labels.clone(),
+        scenario_name: plan.brief.scenario.name.clone(),
+        labels: plan.brief.scenario.labels.clone(),
         attempt,
         earlier: conversation.spans,
         started_at: conversation.started_at.unwrap_or(OffsetDateTime::UNIX_EPOCH),

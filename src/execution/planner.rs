@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::Value;
 
 use super::failure::{PlanError, RunFailure, code};
 use super::ports::{
     ChatModel, ChatModelFactory, ProjectRepository, RequestValidator, ScenarioRepository, TargetAdapter,
     TargetAdapters, TargetSpec,
 };
+use super::types::Brief;
 use crate::definitions::{Project, Scenario};
 use crate::events::RunRequest;
 
@@ -28,13 +30,9 @@ pub struct PlanDefaults {
     pub model: Option<String>,
 }
 
-/// The bounds of one run.
+/// The times that one run may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Turns after which the judge must decide.
-    pub max_turns: u32,
-    /// Turns before which the judge is not asked.
-    pub min_turns: u32,
     /// Time for the whole run.
     pub timeout: Duration,
     /// A run that finishes no step for this long is given up.
@@ -45,11 +43,11 @@ pub struct Limits {
 
 /// Everything that a run needs, resolved.
 pub struct RunPlan {
-    /// The scenario.
-    pub scenario: Scenario,
+    /// What is rehearsed.
+    pub brief: Brief,
     /// The project.
     pub project: Project,
-    /// The bounds.
+    /// The times that the run may take.
     pub limits: Limits,
     /// Plays the customer.
     pub user_simulator: Arc<dyn ChatModel>,
@@ -75,22 +73,32 @@ pub struct Planner {
 }
 
 impl Planner {
-    /// Resolves scenario, project, models and target, in this order.
+    /// Resolves scenario, project, models and target, in this order. A run that began before keeps its `brief`.
     ///
     /// # Errors
     /// The first thing that cannot be resolved, or that the store does not answer.
-    pub async fn plan(&self, request: &RunRequest) -> Result<RunPlan, PlanError> {
+    pub async fn plan(&self, request: &RunRequest, brief: Option<&Brief>) -> Result<RunPlan, PlanError> {
+        let (mut brief, project) = match brief {
+            Some(brief) => (brief.clone(), self.project(request).await?),
+            None => self.brief(request).await?,
+        };
+        let user_simulator = self.models.model(&project.id, &brief.user_simulator).await?;
+        let judge = self.models.model(&project.id, &brief.judge).await?;
+        let target = self.targets.adapter(self.target_spec(request, &project, brief.target)).await?;
+        brief.target = target.kept();
+        let limits = self.limits(request);
+        Ok(RunPlan { brief, project, limits, user_simulator, judge, target })
+    }
+
+    async fn brief(&self, request: &RunRequest) -> Result<(Brief, Project), PlanError> {
         let scenario = self.scenario(request).await?;
         let project = self.project(request).await?;
-        let limits = self.limits(request, &scenario)?;
-        let roles = [
-            request.models.user_simulator.as_ref().or(scenario.models.user_simulator.as_ref()),
-            request.models.judge.as_ref().or(scenario.models.judge.as_ref()),
-        ];
-        let user_simulator = self.model(&project, roles[0]).await?;
-        let judge = self.model(&project, roles[1]).await?;
-        let target = self.targets.adapter(self.target_spec(request, &project)).await?;
-        Ok(RunPlan { scenario, project, limits, user_simulator, judge, target })
+        let (min_turns, max_turns) = self.turns(request, &scenario)?;
+        let (asked, own) = (&request.models, &scenario.models);
+        let user_simulator =
+            self.model_name(&project, asked.user_simulator.as_ref().or(own.user_simulator.as_ref()))?;
+        let judge = self.model_name(&project, asked.judge.as_ref().or(own.judge.as_ref()))?;
+        Ok((Brief { scenario, max_turns, min_turns, user_simulator, judge, target: None }, project))
     }
 
     /// A scenario that is missing because its project is missing is reported as the latter.
@@ -109,7 +117,7 @@ impl Planner {
         Ok(self.projects.project(id).await?.ok_or_else(missing)?)
     }
 
-    fn limits(&self, request: &RunRequest, scenario: &Scenario) -> Result<Limits, RunFailure> {
+    fn turns(&self, request: &RunRequest, scenario: &Scenario) -> Result<(u32, u32), RunFailure> {
         let max_turns = request.max_turns.or(scenario.max_turns).unwrap_or(self.defaults.max_turns);
         let min_turns = request.min_turns.or(scenario.min_turns).unwrap_or(0);
         if min_turns > max_turns {
@@ -117,16 +125,16 @@ impl Planner {
             return Err(RunFailure::definition(code::INVALID_TURNS, message)
                 .with_hint("Set both in the request, or both in the scenario."));
         }
-        let PlanDefaults { stall_timeout, judge_on_timeout, .. } = self.defaults;
-        let timeout = request.timeout.unwrap_or(self.defaults.timeout);
-        Ok(Limits { max_turns, min_turns, timeout, stall_timeout, judge_on_timeout })
+        Ok((min_turns, max_turns))
     }
 
-    async fn model(
-        &self,
-        project: &Project,
-        chosen: Option<&String>,
-    ) -> Result<Arc<dyn ChatModel>, PlanError> {
+    fn limits(&self, request: &RunRequest) -> Limits {
+        let PlanDefaults { stall_timeout, judge_on_timeout, .. } = self.defaults;
+        let timeout = request.timeout.unwrap_or(self.defaults.timeout);
+        Limits { timeout, stall_timeout, judge_on_timeout }
+    }
+
+    fn model_name(&self, project: &Project, chosen: Option<&String>) -> Result<String, RunFailure> {
         let missing = || {
             RunFailure::definition(
                 code::DEFAULT_MODEL_NOT_CONFIGURED,
@@ -134,20 +142,20 @@ impl Planner {
             )
             .with_hint("Set `defaultModel` in the project's definition, or name a model in the request.")
         };
-        let name = chosen.cloned().or_else(|| self.default_model(project)).ok_or_else(missing)?;
-        self.models.model(&project.id, &name).await
+        chosen.cloned().or_else(|| self.default_model(project)).ok_or_else(missing)
     }
 
     fn default_model(&self, project: &Project) -> Option<String> {
         project.default_model.clone().or_else(|| self.defaults.model.clone())
     }
 
-    fn target_spec(&self, request: &RunRequest, project: &Project) -> TargetSpec {
+    fn target_spec(&self, request: &RunRequest, project: &Project, kept: Option<Value>) -> TargetSpec {
         TargetSpec {
             project: project.clone(),
             target: request.target.clone(),
             parameters: request.parameters.clone(),
             default_model: self.default_model(project),
+            kept,
         }
     }
 }
@@ -155,6 +163,6 @@ impl Planner {
 #[async_trait]
 impl RequestValidator for Planner {
     async fn validate(&self, request: &RunRequest) -> Result<(), PlanError> {
-        self.plan(request).await.map(drop)
+        self.plan(request, None).await.map(drop)
     }
 }

@@ -71,6 +71,8 @@ pub struct TargetSpec {
     pub parameters: Map<String, Value>,
     /// The model of a target that names none, as `provider/model`.
     pub default_model: Option<String>,
+    /// What an adapter of this run has kept of the target's definition before; see [`TargetAdapter::kept`].
+    pub kept: Option<Value>,
 }
 
 /// One turn of the agent under test.
@@ -112,6 +114,12 @@ pub trait TargetAdapter: Send + Sync {
     /// What to do about a call whose end is unknown.
     fn on_unknown(&self) -> OnUnknown {
         OnUnknown::default()
+    }
+
+    /// What of the target's definition must stay as it is for as long as the run lasts, free of credentials. Whoever goes on with the run
+    /// gets it back as [`TargetSpec::kept`].
+    fn kept(&self) -> Option<Value> {
+        None
     }
 
     /// Lets the agent answer the customer's last line.

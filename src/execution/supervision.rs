@@ -172,7 +172,7 @@ impl Stage<'_> {
 
     fn simulation(&self) -> Simulation<'_> {
         let &Self { request, plan, trace, note, context, clock } = self;
-        let criteria = Criterion::number(&plan.scenario.criteria).into();
+        let criteria = Criterion::number(&plan.brief.scenario.criteria).into();
         Simulation {
             request,
             plan,
@@ -238,10 +238,11 @@ fn panicked() -> RunFailure {
 
 fn started_event(stage: &Stage<'_>, conversation: &Conversation) -> RunStarted {
     let &Stage { request, plan, note, context, .. } = stage;
+    let scenario = &plan.brief.scenario;
     RunStarted {
         ids: request.ids(),
         target: request.target.clone(),
-        scenario: ScenarioSummary { name: plan.scenario.name.clone(), labels: plan.scenario.labels.clone() },
+        scenario: ScenarioSummary { name: scenario.name.clone(), labels: scenario.labels.clone() },
         attempt: context.attempt,
         trace_id: note.trace_id.clone(),
         started_at: conversation.started_at.unwrap_or(OffsetDateTime::UNIX_EPOCH),

@@ -11,6 +11,7 @@ use rand::RngExt as _;
 use tracing::{error, info, warn};
 use url::Url;
 
+use super::dead_letters::Burials;
 use super::permissions::{Denial, Denials};
 use crate::definitions::Secret;
 use crate::http_client::install_tls_provider;
@@ -78,6 +79,8 @@ pub struct Connection {
     pub jetstream: Context,
     /// What the server forbids.
     pub denials: Denials,
+    /// What was buried over this connection.
+    pub burials: Burials,
 }
 
 impl Connection {
@@ -130,7 +133,8 @@ pub async fn connect(settings: &NatsSettings, name: &str) -> Result<Connection, 
     if !client.is_server_compatible(major, minor, patch) {
         return Err(ConnectError::TooOld { servers, found: client.server_info().version });
     }
-    Ok(Connection { jetstream: async_nats::jetstream::new(client.clone()), client, denials })
+    let jetstream = async_nats::jetstream::new(client.clone());
+    Ok(Connection { jetstream, client, denials, burials: Burials::default() })
 }
 
 fn options(name: &str, denials: &Denials) -> ConnectOptions {

@@ -1,7 +1,6 @@
 //! One delivery of a message: read, then settled exactly once.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -25,13 +24,6 @@ pub(super) const CONFIRM_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_TERM_REASON: usize = 256;
 
 static NO_HEADERS: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
-static UNSETTLED: AtomicU64 = AtomicU64::new(0);
-
-/// How many deliveries of this process were dropped without being settled.
-#[must_use]
-pub fn unsettled() -> u64 {
-    UNSETTLED.load(Ordering::Relaxed)
-}
 
 /// Why a settlement is not confirmed. The message comes back after `ack_wait` unless it was settled all the same.
 #[derive(Debug, thiserror::Error)]
@@ -216,7 +208,6 @@ impl fmt::Debug for Delivery {
 impl Drop for Delivery {
     fn drop(&mut self) {
         if !self.settled {
-            UNSETTLED.fetch_add(1, Ordering::Relaxed);
             warn!(
                 nats.stream_sequence = self.stream_sequence,
                 "a delivery was dropped without being settled; it comes back after `ack_wait`"

@@ -1,5 +1,6 @@
 //! What the worker counts. No id is ever a label: runs and tenants are unbounded.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,7 +61,6 @@ struct Instruments {
     outcomes: Counter<u64>,
     deliveries: Counter<u64>,
     redeliveries: Counter<u64>,
-    dead_letters: Counter<u64>,
     lease_losses: Counter<u64>,
     unsettled_deliveries: Counter<u64>,
     outcome_conflicts: Counter<u64>,
@@ -122,11 +122,6 @@ impl Metrics {
         self.0.redeliveries.add(u64::from(redelivered), &[]);
     }
 
-    /// A message was given up.
-    pub fn dead_letter(&self, code: DeadLetterCode) {
-        self.0.dead_letters.add(1, &[KeyValue::new("code", code.as_str())]);
-    }
-
     /// A run was lost to another worker.
     pub fn lease_lost(&self) {
         self.0.lease_losses.add(1, &[]);
@@ -171,6 +166,24 @@ impl Metrics {
             .u64_observable_counter("scenario_worker_permission_denials")
             .with_description("Publishes and subscriptions that the broker denied this user")
             .with_callback(move |observer| observer.observe(count(), &[]))
+            .build();
+    }
+
+    /// From now on, `counts` is asked how many messages were given up.
+    pub fn observe_dead_letters(
+        &self,
+        counts: impl Fn() -> BTreeMap<DeadLetterCode, u64> + Send + Sync + 'static,
+    ) {
+        self.0
+            .provider
+            .meter(METER)
+            .u64_observable_counter("scenario_worker_dead_letters")
+            .with_description("Messages that were given up, by code")
+            .with_callback(move |observer| {
+                for (code, count) in counts() {
+                    observer.observe(count, &[KeyValue::new("code", code.as_str())]);
+                }
+            })
             .build();
     }
 
@@ -232,7 +245,6 @@ impl Instruments {
             outcomes: counter("scenario_worker_outcomes", "Outcomes by status"),
             deliveries: counter("scenario_worker_deliveries", "Requests that were delivered"),
             redeliveries: counter("scenario_worker_redeliveries", "Requests delivered again"),
-            dead_letters: counter("scenario_worker_dead_letters", "Messages that were given up, by code"),
             lease_losses: counter("scenario_worker_lease_losses", "Runs lost to another worker"),
             unsettled_deliveries: counter(
                 "scenario_worker_unsettled_deliveries",
@@ -301,7 +313,7 @@ mod tests {
         metrics.delivery(false);
         metrics.clone().delivery(true);
         metrics.outcome(RunStatus::Success, Duration::from_secs(7));
-        metrics.dead_letter(DeadLetterCode::InvalidJson);
+        metrics.observe_dead_letters(|| BTreeMap::from([(DeadLetterCode::InvalidJson, 1)]));
         metrics.export_failed("status");
         metrics.spans_exported(3);
         shows(&metrics, "scenario_worker_deliveries_total 2");

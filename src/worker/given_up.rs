@@ -94,7 +94,6 @@ impl GivenUp {
             "dead letter"
         );
         self.dead_letters.bury(given_up.original(), code, reason).await?;
-        self.metrics.dead_letter(code);
         Ok(())
     }
 }

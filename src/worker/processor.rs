@@ -99,7 +99,6 @@ impl Processor {
         let code = rejection.code;
         tracing::warn!(stream_sequence = delivery.stream_sequence(), code = code.as_str(), reason = %rejection, "dead letter");
         self.parts.dead_letters.bury(&delivery, code, &rejection.reason).await?;
-        self.parts.metrics.dead_letter(code);
         Ok(delivery.term(code.as_str()).await?)
     }
 
@@ -248,13 +247,19 @@ impl Processor {
                 let failure =
                     RunFailure::new(code::OUTCOME_TOO_LARGE, Attribution::Definition, error.to_string())
                         .with_hint("Shorten the criteria, or raise `max_payload` of the nats-server.");
-                let nothing =
-                    Conversation { started_at: Some(completed.started_at), ..Conversation::default() };
-                let short = self.parts.orchestrator.refuse(request, failure, completed.attempts, &nothing);
+                let short = self.shortened(request, failure, completed);
                 Ok((publisher.completed(&short, context).await?, short))
             }
             stored => Ok((stored?, completed)),
         }
+    }
+
+    /// What the run cost and what became of its spans is as true as before.
+    fn shortened(&self, request: &RunRequest, failure: RunFailure, completed: RunCompleted) -> RunCompleted {
+        let RunCompleted { attempts, turns, usage, telemetry, started_at, .. } = completed;
+        let nothing =
+            Conversation { started_at: Some(started_at), turn: turns, usage, ..Conversation::default() };
+        RunCompleted { telemetry, ..self.parts.orchestrator.refuse(request, failure, attempts, &nothing) }
     }
 
     fn report(&self, completed: &RunCompleted) {

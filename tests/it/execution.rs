@@ -247,6 +247,23 @@ async fn a_resumed_run_goes_on_at_its_next_step() {
     assert!(record.started.lock().unwrap().is_empty(), "a resumed run does not start again");
 }
 
+#[tokio::test]
+async fn a_resumed_run_keeps_the_rules_that_it_began_with() {
+    let resumed = interrupted_while_the_agent_is_asked(OnUnknown::Retry).await;
+    let mut other = scenario();
+    other.criteria = vec!["The agent refuses".into(), "The agent sings".into()];
+    other.models.judge = Some("no model".into());
+    let outcome = play(Stage { resumed, scenario: Some(other), ..Stage::default() }).await;
+    assert_eq!((outcome.status, outcome.met_criteria), (RunStatus::Success, scenario().criteria));
+}
+
+#[tokio::test]
+async fn a_run_whose_scenario_was_deleted_meanwhile_goes_on() {
+    let resumed = interrupted_while_the_agent_is_asked(OnUnknown::Retry).await;
+    let outcome = play(Stage { resumed, scenario: None, ..Stage::default() }).await;
+    assert_eq!(outcome.status, RunStatus::Success);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_run_that_times_out_is_judged_on_what_it_has_and_says_so() {
     let stage = Stage { agent: Agent::SaysOnce("I am sorry"), verdict_in_turn: 2, ..Stage::default() };

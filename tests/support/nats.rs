@@ -29,8 +29,9 @@ const POLL: Duration = Duration::from_millis(20);
 const GUARD: &str = r#"trap "" INT; server=$0 folder=$1
 up() { "$server" -c "$folder/nats.conf" >>"$folder/log" 2>&1 & pid=$!; }
 down() { [ -z "$pid" ] || { kill -9 $pid; wait $pid; pid=; }; }
+duck() { kill -USR2 $pid; wait $pid; pid=; }
 up
-while read -r word; do case $word in up) up;; down) down;; restart) down; up;; esac; done
+while read -r word; do case $word in up) up;; down) down;; duck) duck;; restart) down; up;; esac; done
 down; rm -rf "$folder""#;
 
 static SHARED: OnceLock<NatsServer> = OnceLock::new();
@@ -141,6 +142,11 @@ impl NatsServer {
         self.tell("up");
     }
 
+    /// Lets the server announce its end, send its clients away and stop; [`NatsServer::up`] starts it again after that.
+    pub(crate) fn lame_duck(&mut self) {
+        self.tell("duck");
+    }
+
     fn tell(&mut self, word: &str) {
         writeln!(self.guard.stdin.as_mut().unwrap(), "{word}").unwrap();
     }
@@ -173,6 +179,7 @@ fn configuration(folder: &Path, port: &str) -> String {
     let folder = folder.display();
     let mut text = format!(
         "host: 127.0.0.1\nport: {port}\nports_file_dir: \"{folder}\"\n\
+         lame_duck_duration: 30s\nlame_duck_grace_period: 1s\n\
          jetstream {{ store_dir: \"{folder}/store\", max_file_store: 8G, max_memory_store: 1G }}\naccounts {{\n"
     );
     for n in 0..ACCOUNTS {

@@ -96,7 +96,8 @@ impl Simulation<'_> {
     ) -> Result<(), RunFailure> {
         let messages: Arc<[Message]> = conversation.messages.as_slice().into();
         let span = turn.child(SpanStart::UserSimulator { transcript: Arc::clone(&messages) });
-        let (model, situation) = (&self.watched(&self.plan.user_simulator), &self.plan.scenario.situation);
+        let (model, situation) =
+            (&self.watched(&self.plan.user_simulator), &self.plan.brief.scenario.situation);
         let (turn, span_ref, mut usage) = (conversation.turn, span.as_ref(), TokenUsage::default());
         let customer = Customer { model, situation, turn, messages: &messages, span: span_ref };
         let line = customer.speak(&mut usage).await;
@@ -157,7 +158,7 @@ impl Simulation<'_> {
         conversation: &mut Conversation,
         turn: &dyn RunSpan,
     ) -> Result<Option<Judgement>, SimulationStop> {
-        let limits = self.plan.limits;
+        let limits = &self.plan.brief;
         let is_last = conversation.turn >= limits.max_turns;
         if conversation.turn < limits.min_turns && !is_last {
             return self.go_on(conversation).await;
@@ -174,7 +175,7 @@ impl Simulation<'_> {
     /// Only the last turn ends without conclusion; a judge that may wait goes on instead.
     fn concluded(&self, mut judgement: Judgement) -> Judgement {
         if judgement.verdict == Verdict::Inconclusive {
-            let max_turns = self.plan.limits.max_turns;
+            let max_turns = self.plan.brief.max_turns;
             let reasoning = &judgement.reasoning;
             judgement.reasoning =
                 format!("Reached maximum turns ({max_turns}) without conclusion. {reasoning}");
@@ -220,7 +221,7 @@ impl Simulation<'_> {
         let span = turn
             .child(SpanStart::Judge { transcript: Arc::clone(&messages), criteria: Arc::clone(criteria) });
         let model = self.watched(&self.plan.judge);
-        let situation = self.plan.scenario.situation.as_str();
+        let situation = self.plan.brief.scenario.situation.as_str();
         let (turn, messages, span_ref) = (conversation.turn, &messages, span.as_ref());
         let judge = Judge { model: &model, situation, criteria, turn, messages, span: span_ref, must_rule };
         let ruling = self.hear(&judge, conversation).await;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{Judgement, SpanCounts};
+use super::{Brief, Judgement, SpanCounts};
 use crate::events::{MessageRole, ToolCall, TranscriptMessage, UsageByRole};
 
 /// One message of the transcript.
@@ -44,6 +44,9 @@ pub struct Conversation {
     /// When the run began, on whichever worker.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub started_at: Option<OffsetDateTime>,
+    /// What is rehearsed, once it is resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brief: Option<Box<Brief>>,
     /// The run's trace, once it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,

@@ -1,5 +1,6 @@
 //! The vocabulary of a run in progress.
 
+mod brief;
 mod chat;
 mod conversation;
 mod judgement;
@@ -7,6 +8,7 @@ pub mod judging;
 mod model_name;
 mod span;
 
+pub use brief::Brief;
 pub use chat::{ChatMessage, ChatReply, ChatRequest, ChatRole, ForcedTool, Scene, SceneRole, ToolSpec};
 pub use conversation::{Conversation, Message, Step};
 pub use judgement::{Criterion, Judgement};

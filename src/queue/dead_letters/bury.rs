@@ -91,7 +91,9 @@ impl DeadLetters {
             }
             buried => buried,
         };
-        buried.map_err(|error| unavailable(&original, error))
+        buried.map_err(|error| unavailable(&original, error))?;
+        self.connection.burials.add(code);
+        Ok(())
     }
 
     /// All of the bytes become an object, if they are more than `most`; the letter keeps their beginning.

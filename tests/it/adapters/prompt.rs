@@ -200,6 +200,26 @@ async fn an_empty_reply_is_a_failure() {
 }
 
 #[tokio::test]
+async fn a_run_that_began_goes_on_with_the_prompt_and_the_model_that_it_began_with() {
+    let models = FixedModels::saying("Sure");
+    let factory = |system: &str| {
+        let mut prompt = prompt(system);
+        prompt.model = None;
+        let shelf = Shelf { prompts: vec![prompt], ..Shelf::default() };
+        PromptAdapterFactory::new(Arc::new(shelf), Arc::new(models.clone()))
+    };
+    let spec = |default: &str, kept| {
+        let default_model = Some(default.to_owned());
+        TargetSpec { default_model, kept, ..spec("prompt", "support", json!({})) }
+    };
+    let first = factory("before").create(spec("openai/before", None)).await.unwrap();
+    let second = factory("after").create(spec("openai/after", first.kept())).await.unwrap();
+    take_turn(second.as_ref(), &dialogue(LINE), &Recorded::default()).await.unwrap();
+    let (model, request) = models.asked.lock().unwrap().remove(0);
+    assert_eq!((model.as_str(), request.messages[0].content.as_str()), ("openai/before", "before"));
+}
+
+#[tokio::test]
 async fn a_broken_template_of_a_prompt_names_its_place() {
     let mut broken = prompt("x");
     broken.messages = vec![PromptMessage { role: PromptRole::User, content: "a\n{% if %}".into() }];

@@ -86,6 +86,7 @@ pub(super) fn spec(kind: &str, id: &str, parameters: Value) -> TargetSpec {
         },
         parameters,
         default_model: None,
+        kept: None,
     }
 }
 

@@ -250,6 +250,27 @@ async fn a_worker_may_be_started_before_its_broker() {
 }
 
 #[tokio::test]
+async fn a_broker_that_announces_its_end_and_comes_back_costs_no_run() {
+    let mut server = NatsServer::start();
+    let (shop, place) = (Shop::closed().await, Place::on(server.account(0)));
+    place.import(&offline(shop.url())).await;
+    let (worker, client) = (place.serve().await, place.nats.client().await);
+    publish(&client, "scenario.run.requested", HeaderMap::new(), request(&json!({}))).await;
+    within(async || !shop.questions().is_empty()).await;
+    server.lame_duck();
+    within(async || worker.get("/readyz").await.0 == 503).await;
+    server.up();
+    within(async || worker.get("/readyz").await.0 == 200).await;
+    let client = place.nats.client().await;
+    let mut outcomes = client.subscribe("scenario.run.completed").await.unwrap();
+    client.flush().await.unwrap();
+    shop.open_doors();
+    let outcome = outcome(&mut outcomes).await;
+    assert_eq!((&outcome["status"], &outcome["attempts"]), (&json!("SUCCESS"), &json!(1)));
+    assert_eq!(shop.questions().len(), 1, "nobody is asked again");
+}
+
+#[tokio::test]
 async fn a_rolling_restart_under_load_fails_no_run() {
     const RUNS: usize = 120;
     let shop = Shop::open(Duration::from_millis(50)).await;

@@ -373,4 +373,6 @@ async fn an_outcome_that_cannot_be_published_is_an_outcome_that_says_so() {
         (&outcome["status"], &outcome["error"]["code"]),
         (&json!("ERROR"), &json!("outcome_too_large"))
     );
+    assert!(outcome["telemetry"]["traceId"].is_string(), "the run had a trace: {}", outcome["telemetry"]);
+    assert_eq!(outcome["usage"]["target"]["calls"], 1, "{}", outcome["usage"]);
 }

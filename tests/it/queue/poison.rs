@@ -64,6 +64,8 @@ async fn what_cannot_be_read_is_buried_once_by_two_workers_and_all_else_arrives(
     until(async || left(&one, "SCENARIO_REQUESTS").await == 0).await;
     let found = letters(&one).await;
     assert_eq!(found.len(), BAD.len(), "each is buried once");
+    let counted = |broker: &Broker| broker.connection.burials.counts().values().sum::<u64>();
+    assert!(counted(&one) + counted(&two) >= BAD.len() as u64, "each burial is counted");
     let first = found.iter().find(|letter| letter.stream_sequence == 1).unwrap();
     assert_eq!(first.code, DeadLetterCode::InvalidRequest);
     assert!(first.reason.contains("headers are not UTF-8"), "{}", first.reason);

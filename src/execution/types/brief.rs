@@ -1,0 +1,27 @@
+//! What a run rehearses.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::definitions::Scenario;
+
+/// What a run rehearses, as it was resolved when the run began. It is kept with the conversation, so that an import
+/// does not change the rules of a run that is under way.
+///
+/// It says nothing of how anybody is reached: addresses and credentials are read anew by every worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Brief {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// Turns after which the judge must decide.
+    pub max_turns: u32,
+    /// Turns before which the judge is not asked.
+    pub min_turns: u32,
+    /// Plays the customer, as `provider/model`.
+    pub user_simulator: String,
+    /// Decides the criteria, as `provider/model`.
+    pub judge: String,
+    /// What the target's type keeps of its definition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Value>,
+}
