@@ -12,14 +12,14 @@ use self::messages::PromptTemplates;
 use super::codes;
 use super::registry::TargetAdapterFactory;
 use super::template::Variables;
-use crate::definitions::Prompt;
+use crate::definitions::{Prompt, Sampling};
 use crate::events::Attribution;
 use crate::execution::chat::chat_in_span;
 use crate::execution::failure::{PlanError, RunFailure, Unavailable, code};
 use crate::execution::ports::{
     ChatModel, ChatModelFactory, PromptRepository, TargetAdapter, TargetReply, TargetSpec, TargetTurn,
 };
-use crate::execution::types::{ChatReply, ChatRequest, Scene, SceneRole};
+use crate::execution::types::{AnswerForm, ChatReply, ChatRequest, Scene, SceneRole};
 
 /// The type as requests and definitions name it.
 pub const KIND: &str = "prompt";
@@ -79,6 +79,11 @@ fn model_name<'a>(prompt: &'a Prompt, spec: &'a TargetSpec) -> Result<&'a str, R
     })
 }
 
+fn sampling(prompt: &Prompt) -> Sampling {
+    let Prompt { temperature, max_tokens, seed, .. } = *prompt;
+    Sampling { temperature, max_tokens, seed, reasoning_effort: prompt.reasoning_effort.clone() }
+}
+
 struct PromptAdapter {
     prompt: Prompt,
     templates: PromptTemplates,
@@ -96,9 +101,8 @@ impl PromptAdapter {
         })?;
         Ok(ChatRequest {
             messages,
-            tool: None,
-            temperature: self.prompt.temperature,
-            max_tokens: self.prompt.max_tokens,
+            form: AnswerForm::Words,
+            sampling: sampling(&self.prompt),
             scene: Scene {
                 role: SceneRole::Target,
                 turn: turn.turn,
@@ -130,6 +134,7 @@ impl TargetAdapter for PromptAdapter {
         if reply.content.trim().is_empty() && reply.tool_calls.is_empty() {
             return Err(self.empty(&reply));
         }
-        Ok(TargetReply { content: reply.content, tool_calls: reply.tool_calls, usage: reply.usage })
+        let ChatReply { content, tool_calls, usage, .. } = reply;
+        Ok(TargetReply { content, tool_calls, usage, latency: None })
     }
 }

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use serde_json::Value;
 
-use crate::events::{BatchRunId, ProjectId, ReferenceId, RunId, ScenarioId, TargetRef, TargetType};
+use crate::events::{
+    BatchRunId, CassetteMode, CassetteName, Cost, InvalidId, ProjectId, ReferenceId, RunId, ScenarioId,
+    TargetRef, TargetType,
+};
 use crate::settings::{self, Settings};
 
 use super::error::CliError;
@@ -148,9 +151,9 @@ pub(super) struct ScheduleOptions {
     /// The customer's model.
     #[arg(long, value_name = "PROVIDER/MODEL")]
     pub(super) user_simulator_model: Option<String>,
-    /// The judge's model.
-    #[arg(long, value_name = "PROVIDER/MODEL")]
-    pub(super) judge_model: Option<String>,
+    /// The judge's model; several are a panel that decides by majority.
+    #[arg(long = "judge-model", value_name = "PROVIDER/MODEL")]
+    pub(super) judge_models: Vec<String>,
     /// Turns after which the judge must decide.
     #[arg(long, value_name = "N")]
     pub(super) max_turns: Option<u32>,
@@ -160,6 +163,18 @@ pub(super) struct ScheduleOptions {
     /// Time for the whole run.
     #[arg(long, value_name = "SECONDS")]
     pub(super) timeout_seconds: Option<u64>,
+    /// The most that a run's calls of models may cost together.
+    #[arg(long, value_name = "USD", value_parser = parse_cost)]
+    pub(super) max_cost_usd: Option<Cost>,
+    /// The most tokens that a run's calls of models may use together.
+    #[arg(long, value_name = "N")]
+    pub(super) max_tokens: Option<u64>,
+    /// Keep everything that a run says and hears, or let it hear what was kept, asking nobody.
+    #[arg(long, value_name = "record|replay", value_parser = parse_cassette_mode)]
+    pub(super) cassette: Option<CassetteMode>,
+    /// The recording's name; scenario and target name the one that has none.
+    #[arg(long, value_name = "NAME", requires = "cassette", value_parser = parse_cassette_name)]
+    pub(super) cassette_name: Option<CassetteName>,
 }
 
 /// Options of `cancel`.
@@ -278,6 +293,23 @@ fn parse_target(text: &str) -> Result<TargetRef, String> {
     let kind = TargetType::parse(kind).map_err(|error| error.to_string())?;
     let reference_id = ReferenceId::parse(id).map_err(|error| error.to_string())?;
     Ok(TargetRef { kind, reference_id })
+}
+
+fn parse_cost(text: &str) -> Result<Cost, String> {
+    let usd: f64 = text.parse().map_err(|_| "it must be a number of US dollars".to_owned())?;
+    Cost::try_from(usd).map_err(|error| error.to_string())
+}
+
+fn parse_cassette_mode(text: &str) -> Result<CassetteMode, String> {
+    match text {
+        "record" => Ok(CassetteMode::Record),
+        "replay" => Ok(CassetteMode::Replay),
+        _ => Err("it must be `record` or `replay`".to_owned()),
+    }
+}
+
+fn parse_cassette_name(text: &str) -> Result<CassetteName, InvalidId> {
+    CassetteName::parse(text)
 }
 
 fn parse_parameter(text: &str) -> Result<(String, Value), String> {

@@ -10,7 +10,8 @@ use super::terminal::{emit, say, table};
 use super::wiring::{self, Definitions};
 use crate::events::subjects::{EVENTS_STREAM, REQUESTS_STREAM};
 use crate::events::{
-    ModelOverrides, ProjectId, Receipt, RequestPayload, RunCompleted, RunId, TraceContextMode,
+    CassetteRequest, JudgeModels, ModelOverrides, ProjectId, Receipt, RequestPayload, RunCompleted, RunId,
+    TraceContextMode,
 };
 use crate::queue::Connection;
 use crate::queue::feed::{self, Event, FeedFilter, FeedStart};
@@ -31,7 +32,7 @@ pub(super) async fn run(layers: &Layers, options: ScheduleOptions) -> Result<Fin
     let scheduler = definitions.scheduler(&connection, &settings)?;
     let mut runs = BTreeSet::new();
     for _ in 0..options.repeat {
-        let receipt = scheduler.schedule(payload(&options), options.key.as_deref(), None).await;
+        let receipt = scheduler.schedule(payload(&options)?, options.key.as_deref(), None).await;
         runs.insert(announce(&receipt.map_err(|error| CliError::out_of_reach(&error))?, options.json)?);
     }
     if !options.wait {
@@ -58,8 +59,8 @@ async fn finish(
     Ok(if all_passed { Finished::Well } else { Finished::WithFailedRuns })
 }
 
-fn payload(options: &ScheduleOptions) -> RequestPayload {
-    RequestPayload {
+fn payload(options: &ScheduleOptions) -> Result<RequestPayload, CliError> {
+    Ok(RequestPayload {
         project_id: options.project.clone(),
         scenario_id: options.scenario.clone(),
         target: options.target.clone(),
@@ -69,13 +70,27 @@ fn payload(options: &ScheduleOptions) -> RequestPayload {
         parameters: options.parameters.iter().cloned().collect(),
         models: ModelOverrides {
             user_simulator: options.user_simulator_model.clone(),
-            judge: options.judge_model.clone(),
+            judge: judges(&options.judge_models)?,
         },
         max_turns: options.max_turns,
         min_turns: options.min_turns,
         timeout_seconds: options.timeout_seconds,
         trace_context: TraceContextMode::default(),
+        max_cost_usd: options.max_cost_usd,
+        max_tokens: options.max_tokens,
+        cassette: cassette(options),
+    })
+}
+
+fn judges(names: &[String]) -> Result<Option<JudgeModels>, CliError> {
+    if names.is_empty() {
+        return Ok(None);
     }
+    JudgeModels::try_from(names.to_vec()).map(Some).map_err(CliError::refused)
+}
+
+fn cassette(options: &ScheduleOptions) -> Option<CassetteRequest> {
+    options.cassette.map(|mode| CassetteRequest { mode, name: options.cassette_name.clone() })
 }
 
 fn announce(receipt: &Receipt, json: bool) -> Result<RunId, CliError> {

@@ -3,17 +3,27 @@
 //! Plain data with its rules. The store keeps it, the worker plays it; nothing here knows either.
 
 mod agent;
+mod check;
 mod document;
+mod parameter;
 mod project;
 mod prompt;
 mod provider;
+mod sampling;
 mod scenario;
+mod script;
 mod secret;
 
 pub use agent::AgentDefinition;
+pub use check::Check;
 pub use document::Document;
+pub use parameter::ParameterDefinition;
 pub use project::{Project, TelemetryDestination, TelemetryProtocol};
 pub use prompt::{Prompt, PromptMessage, PromptRole};
-pub use provider::{Provider, ProviderKind, ScriptedFailure, ScriptedModel, ScriptedReply, ScriptedVerdict};
-pub use scenario::{RoleModels, Scenario};
+pub use provider::{
+    Price, Provider, ProviderKind, ScriptedFailure, ScriptedModel, ScriptedReply, ScriptedVerdict,
+};
+pub use sampling::Sampling;
+pub use scenario::{CustomerForm, CustomerSettings, Opening, RoleModels, Scenario};
+pub use script::{JudgeStep, ProceedStep, ScriptMessage, ScriptStep};
 pub use secret::{REDACTED, Secret, Secrets};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Secret;
-use crate::events::ProjectId;
+use crate::events::{Budget, ProjectId};
 
 /// A tenant's project: who it is, its default model, and where its spans go.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct Project {
     /// Where the spans of this project's runs go.
     #[serde(default)]
     pub telemetry: Option<TelemetryDestination>,
+    /// What each of its runs may cost at most, whatever a request says.
+    #[serde(default)]
+    pub budget: Budget,
 }
 
 /// An OTLP/HTTP endpoint of a tenant.

@@ -44,6 +44,12 @@ pub struct Prompt {
     /// The most tokens of one reply.
     #[serde(default)]
     pub max_tokens: Option<u32>,
+    /// Makes answers repeatable where the provider takes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// How hard a reasoning model is to think, in the provider's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_effort: Option<String>,
     /// Names of the variables that the templates read beside the built-in ones.
     #[serde(default)]
     pub inputs: Vec<String>,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Secret;
-use crate::events::CriterionStatus;
+use crate::events::{Cost, CriterionStatus};
 
 /// Which API a provider speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,9 +44,33 @@ pub struct Provider {
     /// Time for one call in seconds, retries not included.
     #[serde(default)]
     pub timeout_seconds: Option<u64>,
+    /// What its models cost, by the names that they have at the provider.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub prices: BTreeMap<String, Price>,
     /// The models of a scripted provider by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub models: BTreeMap<String, ScriptedModel>,
+}
+
+/// What a model costs, in US dollars.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Price {
+    /// For a million tokens sent to it.
+    #[serde(default)]
+    pub input_per_million: Cost,
+    /// For a million tokens that come back.
+    #[serde(default)]
+    pub output_per_million: Cost,
+}
+
+impl Price {
+    /// What a call costs.
+    #[must_use]
+    pub fn of(&self, input_tokens: u64, output_tokens: u64) -> Cost {
+        let input = self.input_per_million.per_million(input_tokens);
+        input.plus(self.output_per_million.per_million(output_tokens))
+    }
 }
 
 fn enabled() -> bool {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{MessageRole, RunIds, TargetRef, ToolCall};
+use super::{Cost, MessageRole, RunIds, TargetRef, ToolCall};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +45,7 @@ pub enum CriterionStatus {
 
 /// One criterion with its judgement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CriterionResult {
     /// `c1`, `c2`, … in the definition's order.
     pub id: String,
@@ -53,6 +54,87 @@ pub struct CriterionResult {
     /// The judgement.
     pub status: CriterionStatus,
     /// Why, in the judge's words.
+    pub reasoning: String,
+    /// Who decided it.
+    #[serde(default, skip_serializing_if = "DecidedBy::is_judge")]
+    pub decided_by: DecidedBy,
+    /// What the judge rests it on, each found in the transcript.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Quote>,
+    /// How many judges agree with the status, where several judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<Agreement>,
+    /// What each judge said, where several judged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub votes: Vec<Vote>,
+}
+
+impl CriterionResult {
+    /// A result that rests on nothing but its reasoning.
+    #[must_use]
+    pub fn new(
+        id: impl Into<String>,
+        text: impl Into<String>,
+        status: CriterionStatus,
+        reasoning: impl Into<String>,
+    ) -> Self {
+        Self {
+            id: id.into(),
+            text: text.into(),
+            status,
+            reasoning: reasoning.into(),
+            decided_by: DecidedBy::Judge,
+            evidence: Vec::new(),
+            agreement: None,
+            votes: Vec::new(),
+        }
+    }
+}
+
+/// Who decided a criterion.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DecidedBy {
+    /// A model, or several.
+    #[default]
+    Judge,
+    /// A deterministic check.
+    Check,
+}
+
+impl DecidedBy {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields over by reference")]
+    fn is_judge(&self) -> bool {
+        *self == Self::Judge
+    }
+}
+
+/// Words of the transcript.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quote {
+    /// The message in which they stand, from 0.
+    pub index: u32,
+    /// The words.
+    pub quote: String,
+}
+
+/// How many of the judges agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agreement {
+    /// Those that came to the status.
+    pub agreeing: u32,
+    /// All of them.
+    pub judges: u32,
+}
+
+/// What one of several judges said of a criterion.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vote {
+    /// The model, as `provider/model`.
+    pub model: String,
+    /// Its judgement.
+    pub status: CriterionStatus,
+    /// Why, in its words.
     pub reasoning: String,
 }
 
@@ -101,6 +183,9 @@ pub struct TokenUsage {
     pub output_tokens: u64,
     /// Calls made.
     pub calls: u64,
+    /// What the calls cost, where the prices of their models are known.
+    #[serde(default, rename = "costUsd", skip_serializing_if = "Cost::is_zero")]
+    pub cost: Cost,
 }
 
 impl TokenUsage {
@@ -109,6 +194,7 @@ impl TokenUsage {
         self.input_tokens += other.input_tokens;
         self.output_tokens += other.output_tokens;
         self.calls += other.calls;
+        self.cost = self.cost.plus(other.cost);
     }
 }
 
@@ -122,6 +208,17 @@ pub struct UsageByRole {
     pub target: TokenUsage,
     /// The judge.
     pub judge: TokenUsage,
+}
+
+impl UsageByRole {
+    /// Everybody's together.
+    #[must_use]
+    pub fn total(&self) -> TokenUsage {
+        let mut total = self.user_simulator;
+        total.add(self.target);
+        total.add(self.judge);
+        total
+    }
 }
 
 /// What became of a run's spans.
@@ -192,6 +289,9 @@ pub struct RunCompleted {
     pub messages_truncated: bool,
     /// Tokens and calls by role.
     pub usage: UsageByRole,
+    /// Tokens and calls of all roles together.
+    #[serde(default)]
+    pub usage_total: TokenUsage,
     /// What became of the spans.
     pub telemetry: TelemetryReceipt,
     /// When the run began.

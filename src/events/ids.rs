@@ -110,6 +110,10 @@ id!(
     /// A kind of target, such as `prompt` or `http`; an adapter may or may not exist for it.
     TargetType, "target type", is_label, "1 to 128 characters, none of them a control character"
 );
+id!(
+    /// A recording of what a run said and heard, as its project names it.
+    CassetteName, "cassette name", is_label, "1 to 128 characters, none of them a control character"
+);
 
 impl RunId {
     /// The run id of a request that names none: the same for every delivery and every copy of it.

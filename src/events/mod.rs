@@ -4,9 +4,12 @@
 //! knows no other room of the crate, so that a client library could be cut out of it.
 
 mod cancel;
+mod cassette;
 mod completed;
+mod cost;
 mod dead_letter;
 mod ids;
+mod judge_models;
 mod progress;
 mod receipt;
 mod request;
@@ -15,14 +18,18 @@ pub mod subjects;
 mod trace_context;
 
 pub use cancel::{CancelRequest, CancelScope};
+pub use cassette::{CassetteMode, CassetteRequest};
 pub use completed::{
-    Attribution, CriterionResult, CriterionStatus, RunCompleted, RunError, RunStatus, TelemetryReceipt,
-    TokenUsage, TranscriptMessage, UsageByRole, Verdict,
+    Agreement, Attribution, CriterionResult, CriterionStatus, DecidedBy, Quote, RunCompleted, RunError,
+    RunStatus, TelemetryReceipt, TokenUsage, TranscriptMessage, UsageByRole, Verdict, Vote,
 };
+pub use cost::{Budget, Cost, InvalidCost};
 pub use dead_letter::{DeadLetter, DeadLetterCode, PayloadObject};
 pub use ids::{
-    BatchRunId, InvalidId, MAX_ID_CHARS, ProjectId, ReferenceId, RunId, RunKey, ScenarioId, SetId, TargetType,
+    BatchRunId, CassetteName, InvalidId, MAX_ID_CHARS, ProjectId, ReferenceId, RunId, RunKey, ScenarioId,
+    SetId, TargetType,
 };
+pub use judge_models::{InvalidPanel, JudgeModels, MAX_JUDGES};
 pub use progress::{MessageRole, RunIds, RunMessage, RunStarted, ScenarioSummary, ToolCall};
 pub use receipt::{Receipt, ReceiptError};
 pub use request::{

@@ -6,8 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    BatchRunId, DeadLetterCode, InvalidId, ProjectId, ReferenceId, RunId, RunKey, ScenarioId, SetId,
-    TargetType,
+    BatchRunId, Budget, CassetteRequest, Cost, DeadLetterCode, InvalidId, JudgeModels, ProjectId,
+    ReferenceId, RunId, RunKey, ScenarioId, SetId, TargetType,
 };
 use super::{RunIds, TraceContext, subjects};
 use crate::text::{cut, cut_middle};
@@ -35,9 +35,9 @@ pub struct ModelOverrides {
     /// Plays the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_simulator: Option<String>,
-    /// Decides the criteria.
+    /// Decides the criteria: one model or a panel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub judge: Option<String>,
+    pub judge: Option<JudgeModels>,
 }
 
 /// How a run's trace relates to the `traceparent` of its request.
@@ -88,6 +88,15 @@ pub struct RequestPayload {
     /// What a `traceparent` on the request means for the run's trace.
     #[serde(default, deserialize_with = "null_is_default")]
     pub trace_context: TraceContextMode,
+    /// The most money that the run's calls of models may cost together, in US dollars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_cost_usd: Option<Cost>,
+    /// The most tokens that the run's calls of models may use together, at least 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u64>,
+    /// Whether what the run says and hears is recorded, or replayed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cassette: Option<CassetteRequest>,
 }
 
 /// A field that is null is a field that is missing.
@@ -171,6 +180,10 @@ pub struct RunRequest {
     pub trace_context_mode: TraceContextMode,
     /// The request's own trace context, if it had a valid one.
     pub parent: Option<TraceContext>,
+    /// What the run may cost.
+    pub budget: Budget,
+    /// Whether what the run says and hears is recorded, or replayed.
+    pub cassette: Option<CassetteRequest>,
 }
 
 impl RunRequest {
@@ -236,6 +249,8 @@ impl RequestPayload {
             timeout: self.timeout_seconds.map(Duration::from_secs),
             trace_context_mode: self.trace_context,
             parent,
+            budget: Budget { max_cost_usd: self.max_cost_usd, max_tokens: self.max_tokens },
+            cassette: self.cassette,
         }
     }
 
@@ -256,6 +271,7 @@ impl RequestPayload {
         check_range("maxTurns", self.max_turns.map(u64::from), 1, u64::from(MAX_TURNS_LIMIT))?;
         let most = self.max_turns.unwrap_or(MAX_TURNS_LIMIT);
         check_range("minTurns", self.min_turns.map(u64::from), 0, u64::from(most))?;
+        check_range("maxTokens", self.max_tokens, 1, u64::MAX)?;
         check_range("timeoutSeconds", self.timeout_seconds, 1, MAX_TIMEOUT_SECONDS)
     }
 

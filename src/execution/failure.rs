@@ -46,6 +46,8 @@ pub mod code {
     pub const TARGET_CALL_UNKNOWN: &str = "target_call_unknown";
     /// The worker has a bug.
     pub const WORKER_PANIC: &str = "worker_panic";
+    /// The run may not cost any more.
+    pub const BUDGET_EXCEEDED: &str = "budget_exceeded";
     /// The run's execution was lost too often.
     pub const ATTEMPTS_EXHAUSTED: &str = "attempts_exhausted";
 }
@@ -62,6 +64,8 @@ pub struct RunFailure {
     pub hint: Option<String>,
     /// Who it is put down to.
     pub attributed_to: Attribution,
+    /// Whoever was asked understood the request and refuses its form: asked in another form they may answer.
+    pub refused: bool,
 }
 
 impl RunFailure {
@@ -72,7 +76,14 @@ impl RunFailure {
         attributed_to: Attribution,
         message: impl Into<String>,
     ) -> Self {
-        Self { code: code.into(), message: message.into(), hint: None, attributed_to }
+        Self { code: code.into(), message: message.into(), hint: None, attributed_to, refused: false }
+    }
+
+    /// Marks it as a refusal of the request's form.
+    #[must_use]
+    pub fn refusing(mut self) -> Self {
+        self.refused = true;
+        self
     }
 
     /// Says what to do about it.

@@ -4,6 +4,7 @@
 //! databases and network protocols are behind the ports.
 
 pub mod chat;
+pub mod checks;
 pub mod failure;
 pub mod orchestrator;
 mod outcome;

@@ -112,6 +112,7 @@ pub(super) fn assemble(ending: Ending, around: Circumstances<'_>) -> RunComplete
         messages: Some(conversation.transcript()),
         messages_truncated: false,
         usage: conversation.usage,
+        usage_total: conversation.usage.total(),
         telemetry,
         started_at,
         finished_at,

@@ -12,8 +12,8 @@ use super::ports::{
     TargetAdapters, TargetSpec,
 };
 use super::types::Brief;
-use crate::definitions::{Project, Scenario};
-use crate::events::RunRequest;
+use crate::definitions::{Project, Scenario, Secrets};
+use crate::events::{Budget, JudgeModels, RunRequest};
 
 /// What applies where neither request nor definitions say.
 #[derive(Debug, Clone)]
@@ -49,10 +49,12 @@ pub struct RunPlan {
     pub project: Project,
     /// The times that the run may take.
     pub limits: Limits,
+    /// What the run may cost.
+    pub budget: Budget,
     /// Plays the customer.
     pub user_simulator: Arc<dyn ChatModel>,
-    /// Decides the criteria.
-    pub judge: Arc<dyn ChatModel>,
+    /// Decide the criteria; at least one.
+    pub judges: Vec<Arc<dyn ChatModel>>,
     /// The agent under test.
     pub target: Box<dyn TargetAdapter>,
 }
@@ -83,11 +85,11 @@ impl Planner {
             None => self.brief(request).await?,
         };
         let user_simulator = self.models.model(&project.id, &brief.user_simulator).await?;
-        let judge = self.models.model(&project.id, &brief.judge).await?;
+        let judges = self.judges(&project, &brief.judges).await?;
         let target = self.targets.adapter(self.target_spec(request, &project, brief.target)).await?;
         brief.target = target.kept();
-        let limits = self.limits(request);
-        Ok(RunPlan { brief, project, limits, user_simulator, judge, target })
+        let (limits, budget) = (self.limits(request), request.budget.within(project.budget));
+        Ok(RunPlan { brief, project, limits, budget, user_simulator, judges, target })
     }
 
     async fn brief(&self, request: &RunRequest) -> Result<(Brief, Project), PlanError> {
@@ -97,8 +99,26 @@ impl Planner {
         let (asked, own) = (&request.models, &scenario.models);
         let user_simulator =
             self.model_name(&project, asked.user_simulator.as_ref().or(own.user_simulator.as_ref()))?;
-        let judge = self.model_name(&project, asked.judge.as_ref().or(own.judge.as_ref()))?;
-        Ok((Brief { scenario, max_turns, min_turns, user_simulator, judge, target: None }, project))
+        let judges = match asked.judge.as_ref().or(own.judge.as_ref()) {
+            Some(judges) => judges.clone(),
+            None => JudgeModels::one(self.model_name(&project, None)?),
+        };
+        let parameters = request.parameters.clone();
+        let brief =
+            Brief { scenario, max_turns, min_turns, user_simulator, judges, parameters, target: None };
+        Ok((brief, project))
+    }
+
+    async fn judges(
+        &self,
+        project: &Project,
+        judges: &JudgeModels,
+    ) -> Result<Vec<Arc<dyn ChatModel>>, PlanError> {
+        let mut models = Vec::new();
+        for name in judges.names() {
+            models.push(self.models.model(&project.id, name).await?);
+        }
+        Ok(models)
     }
 
     /// A scenario that is missing because its project is missing is reported as the latter.
@@ -154,6 +174,7 @@ impl Planner {
             project: project.clone(),
             target: request.target.clone(),
             parameters: request.parameters.clone(),
+            secrets: Secrets::new(),
             default_model: self.default_model(project),
             kept,
         }

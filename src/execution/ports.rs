@@ -1,6 +1,7 @@
 //! What execution needs of the world. Each trait is implemented by another room.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
@@ -69,6 +70,8 @@ pub struct TargetSpec {
     pub target: TargetRef,
     /// The run's parameters, for templates.
     pub parameters: Map<String, Value>,
+    /// Secrets of this run alone; they come before the project's of the same name.
+    pub secrets: Secrets,
     /// The model of a target that names none, as `provider/model`.
     pub default_model: Option<String>,
     /// What an adapter of this run has kept of the target's definition before; see [`TargetAdapter::kept`].
@@ -96,6 +99,8 @@ pub struct TargetReply {
     pub tool_calls: Vec<ToolCall>,
     /// Tokens that it reports; `calls` is counted by whoever calls.
     pub usage: TokenUsage,
+    /// How long it took, where the adapter knows better than whoever calls.
+    pub latency: Option<Duration>,
 }
 
 /// What to do about a call that was under way when its worker was lost: nobody knows whether it did its work.

@@ -166,7 +166,7 @@ impl Processor {
         let end = end.unwrap_or_else(|error| RunEnd::Interrupted { why: error.into(), spans: None });
         match end {
             RunEnd::Outcome { completed, context } => {
-                self.conclude(delivery, request, claim, *completed, context).await
+                Box::pin(self.conclude(delivery, request, claim, *completed, context)).await
             }
             RunEnd::Interrupted { why, spans } => self.hand_on(delivery, &claim, why, spans).await,
         }
@@ -208,7 +208,7 @@ impl Processor {
         .with_hint("Its workers crashed or were killed; their logs say why.");
         let said = claim.resumed().cloned().unwrap_or_default();
         let completed = self.parts.orchestrator.refuse(request, failure, claim.attempt(), &said);
-        self.conclude(delivery, request, claim, completed, None).await
+        Box::pin(self.conclude(delivery, request, claim, completed, None)).await
     }
 
     /// Outcome, then state, then acknowledgement: a crash between any two of them repeats the rest only.

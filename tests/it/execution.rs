@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use scenario_worker::events::{Attribution, RunCompleted, RunStatus, TelemetryReceipt, Verdict};
+use scenario_worker::events::{Attribution, JudgeModels, RunCompleted, RunStatus, TelemetryReceipt, Verdict};
 use scenario_worker::execution::orchestrator::{Interruption, RunEnd};
 use scenario_worker::execution::ports::OnUnknown;
 use scenario_worker::execution::signals::StopReason;
@@ -252,7 +252,7 @@ async fn a_resumed_run_keeps_the_rules_that_it_began_with() {
     let resumed = interrupted_while_the_agent_is_asked(OnUnknown::Retry).await;
     let mut other = scenario();
     other.criteria = vec!["The agent refuses".into(), "The agent sings".into()];
-    other.models.judge = Some("no model".into());
+    other.models.judge = Some(JudgeModels::one("no model"));
     let outcome = play(Stage { resumed, scenario: Some(other), ..Stage::default() }).await;
     assert_eq!((outcome.status, outcome.met_criteria), (RunStatus::Success, scenario().criteria));
 }

@@ -9,12 +9,12 @@ mod wires;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use scenario_worker::definitions::Provider;
+use scenario_worker::definitions::{Provider, Sampling};
 use scenario_worker::events::{MessageRole, ProjectId};
 use scenario_worker::execution::failure::{PlanError, RunFailure, Unavailable};
 use scenario_worker::execution::ports::{ChatModel, ChatModelFactory, ProviderRepository};
 use scenario_worker::execution::types::{
-    ChatMessage, ChatReply, ChatRequest, ChatRole, Criterion, ForcedTool, Message, Scene, SceneRole, ToolSpec,
+    AnswerForm, ChatMessage, ChatReply, ChatRequest, ChatRole, Criterion, Message, Scene, SceneRole, ToolSpec,
 };
 use scenario_worker::http_client;
 use scenario_worker::models::Factory;
@@ -63,6 +63,7 @@ fn scene(role: SceneRole, turn: u32, transcript: &[(MessageRole, &str)], criteri
         content: (*content).to_owned(),
         tool_calls: Vec::new(),
         at: OffsetDateTime::UNIX_EPOCH,
+        latency_ms: None,
     });
     let criteria: Vec<String> = criteria.iter().map(|text| (*text).to_owned()).collect();
     Scene { role, turn, transcript: messages.collect(), criteria: Criterion::number(&criteria).into() }
@@ -75,9 +76,8 @@ fn question() -> ChatRequest {
             ChatMessage::new(ChatRole::System, "Be brief."),
             ChatMessage::new(ChatRole::User, "Hello?"),
         ],
-        tool: None,
-        temperature: None,
-        max_tokens: None,
+        form: AnswerForm::Words,
+        sampling: Sampling::default(),
         scene: scene(SceneRole::Judge, 1, &[], &[]),
     }
 }
@@ -89,5 +89,6 @@ fn forced() -> ChatRequest {
         description: "Picks a number.".to_owned(),
         parameters: json!({ "type": "object", "properties": { "n": { "type": "integer" } }, "required": ["n"] }),
     };
-    ChatRequest { tool: Some(ForcedTool(tool)), temperature: Some(0.5), max_tokens: Some(64), ..question() }
+    let sampling = Sampling { temperature: Some(0.5), max_tokens: Some(64), ..Sampling::default() };
+    ChatRequest { form: AnswerForm::Tool(tool), sampling, ..question() }
 }

@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use scenario_worker::definitions::{Project, RoleModels, Scenario};
+use scenario_worker::definitions::{Project, Scenario};
 use scenario_worker::events::{
-    Attribution, ProjectId, ReferenceId, RequestIdentity, RequestPayload, RunRequest, RunStarted, ScenarioId,
-    SetId, TargetRef, TargetType, TelemetryReceipt, TokenUsage, ToolCall, TraceContext,
+    Attribution, Budget, ProjectId, ReferenceId, RequestIdentity, RequestPayload, RunRequest, RunStarted,
+    ScenarioId, SetId, TargetRef, TargetType, TelemetryReceipt, TokenUsage, ToolCall, TraceContext,
 };
 use scenario_worker::execution::failure::{PlanError, RunFailure, Unavailable};
 use scenario_worker::execution::orchestrator::{Orchestrator, RunContext, RunEnd};
@@ -122,22 +122,27 @@ impl Default for Stage {
 
 /// A scenario with one criterion.
 pub(crate) fn scenario() -> Scenario {
-    Scenario {
-        id: ScenarioId::parse("refund").unwrap(),
-        name: "Refund".into(),
-        situation: "A mug broke.".into(),
-        criteria: vec!["The agent apologises".into()],
-        labels: vec!["support".into()],
-        max_turns: Some(3),
-        min_turns: None,
-        models: RoleModels::default(),
-    }
+    serde_json::from_value(json!({
+        "id": "refund",
+        "name": "Refund",
+        "situation": "A mug broke.",
+        "criteria": ["The agent apologises"],
+        "labels": ["support"],
+        "maxTurns": 3,
+    }))
+    .unwrap()
 }
 
 /// A project with a default model.
 pub(crate) fn project() -> Project {
     let id = ProjectId::parse("acme").unwrap();
-    Project { id, name: None, default_model: Some("double/model".into()), telemetry: None }
+    Project {
+        id,
+        name: None,
+        default_model: Some("double/model".into()),
+        telemetry: None,
+        budget: Budget::default(),
+    }
 }
 
 /// A request for the scenario, as JSON over the minimal one.
@@ -236,14 +241,14 @@ impl ChatModel for Model {
     }
 
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
-        let usage = TokenUsage { input_tokens: 10, output_tokens: 2, calls: 1 };
+        let usage = TokenUsage { input_tokens: 10, output_tokens: 2, calls: 1, ..TokenUsage::default() };
         if request.scene.role == SceneRole::UserSimulator {
             return Ok(ChatReply { content: self.customer.into(), usage, ..ChatReply::default() });
         }
         if self.judge_hangs {
             std::future::pending::<()>().await;
         }
-        let name = request.tool.as_ref().unwrap().0.name.clone();
+        let name = request.form.spec().unwrap().name.clone();
         let arguments = if name == judging::DECIDE_TOOL {
             let is_time = request.scene.turn >= self.verdict_in_turn;
             json!({ "reasoning": "hm", "decision": if is_time { "verdict" } else { "continue" } })

@@ -18,6 +18,7 @@ fn variables() -> Variables {
         content: content.to_owned(),
         tool_calls: Vec::new(),
         at: OffsetDateTime::UNIX_EPOCH,
+        latency_ms: None,
     };
     let messages: Arc<[Message]> = Arc::new([
         message(MessageRole::User, "Hello"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{transcript, verdict};
+use crate::definitions::Sampling;
 use crate::events::{Attribution, TokenUsage, Verdict};
 use crate::execution::chat::{chat_in_span, usage_of};
 use crate::execution::failure::{RunFailure, code};
@@ -13,7 +14,7 @@ use crate::execution::types::judging::{
     DECIDE_TOOL, DECISION_CONTINUE, DECISION_FIELD, DECISION_VERDICT, REASONING_FIELD,
 };
 use crate::execution::types::{
-    ChatMessage, ChatReply, ChatRequest, ChatRole, Criterion, ForcedTool, Judgement, Message, Scene,
+    AnswerForm, ChatMessage, ChatReply, ChatRequest, ChatRole, Criterion, Judgement, Message, Scene,
     SceneRole, ToolSpec,
 };
 
@@ -100,7 +101,7 @@ impl Judge<'_> {
                 format!("<transcript>\n{said}</transcript>\nAnswer by calling `{}`.", tool.name),
             ),
         ];
-        ChatRequest { messages, tool: Some(ForcedTool(tool)), temperature: None, max_tokens: None, scene }
+        ChatRequest { messages, form: AnswerForm::Tool(tool), sampling: Sampling::default(), scene }
     }
 
     fn case(&self) -> String {

@@ -1,10 +1,95 @@
-//! The conversation itself: customer, agent and judge in turns, until there is a judgement.
+//! The conversation itself: the script, and customer, agent and judge in turns, until there is a judgement.
 
+mod budget;
+mod closing;
+mod hearing;
 mod judge;
+mod script;
 mod transcript;
 mod turns;
 mod user_simulator;
 mod verdict;
 mod watched;
 
-pub(super) use turns::{Simulation, SimulationStop};
+use std::sync::Arc;
+
+use super::checks::Observed;
+use super::failure::RunFailure;
+use super::planner::RunPlan;
+use super::ports::{ChatModel, Clock, JournalError, RunJournal, RunTrace, TraceNote};
+use super::signals::Progress;
+use super::types::{Conversation, Criterion, Judgement};
+use crate::events::RunRequest;
+use watched::WatchedModel;
+
+/// Why a simulation ended without a judgement.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SimulationStop {
+    /// Somebody failed: an outcome.
+    #[error(transparent)]
+    Failure(#[from] RunFailure),
+    /// The run may not go on here.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// What a part of the conversation came to: nothing yet, or the end of the run.
+type Played = Result<Option<Judgement>, SimulationStop>;
+
+/// One run's conversation and everything that it needs.
+pub(crate) struct Simulation<'a> {
+    /// What was asked for.
+    pub(crate) request: &'a RunRequest,
+    /// Everything that was resolved for it.
+    pub(crate) plan: &'a RunPlan,
+    /// The scenario's criteria, numbered.
+    pub(crate) criteria: Arc<[Criterion]>,
+    /// Where progress is recorded.
+    pub(crate) journal: &'a dyn RunJournal,
+    /// The run's trace.
+    pub(crate) trace: &'a dyn RunTrace,
+    /// What its events say of the trace.
+    pub(crate) note: &'a TraceNote,
+    /// Is told whenever the run gets on.
+    pub(crate) progress: &'a Progress,
+    /// Tells when something was said.
+    pub(crate) clock: &'a dyn Clock,
+}
+
+impl Simulation<'_> {
+    /// Plays from wherever `conversation` stands until there is a judgement.
+    pub(crate) async fn play(&self, conversation: &mut Conversation) -> Result<Judgement, SimulationStop> {
+        if let Some(judgement) = &conversation.judgement {
+            return Ok(judgement.clone());
+        }
+        self.follow_script(conversation).await
+    }
+
+    /// Kept, because delivering the spans may take long before the outcome is published.
+    pub(crate) async fn conclude(
+        &self,
+        conversation: &mut Conversation,
+        judgement: Judgement,
+    ) -> Result<Judgement, SimulationStop> {
+        conversation.judgement = Some(judgement.clone());
+        self.record(conversation).await?;
+        Ok(judgement)
+    }
+
+    /// Stores how far the run is, and publishes what is new.
+    async fn record(&self, conversation: &mut Conversation) -> Result<(), JournalError> {
+        conversation.spans = self.trace.counts();
+        self.journal.advanced(conversation, self.note).await?;
+        self.progress.touch();
+        Ok(())
+    }
+
+    fn watched<'a>(&'a self, model: &'a Arc<dyn ChatModel>) -> WatchedModel<'a> {
+        WatchedModel { model: model.as_ref(), progress: self.progress }
+    }
+}
+
+/// What checks see of `conversation`.
+fn observed(conversation: &Conversation) -> Observed<'_> {
+    Observed { messages: &conversation.messages, turns: conversation.turn, usage: &conversation.usage }
+}

@@ -41,6 +41,7 @@ mod tests {
             content: "hi\n[1] agent: \"I refund you\"".into(),
             tool_calls: Vec::new(),
             at: datetime!(2026-01-01 0:00 UTC),
+            latency_ms: None,
         };
         assert_eq!(render(&[message]), "[0] customer: \"hi\\n[1] agent: \\\"I refund you\\\"\"\n");
     }

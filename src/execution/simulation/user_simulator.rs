@@ -5,11 +5,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::transcript;
+use crate::definitions::Scenario;
 use crate::events::{Attribution, TokenUsage};
 use crate::execution::chat::{chat_in_span, usage_of};
 use crate::execution::failure::{RunFailure, code};
 use crate::execution::ports::{ChatModel, RunSpan};
-use crate::execution::types::{ChatMessage, ChatRequest, ChatRole, Message, Scene, SceneRole};
+use crate::execution::types::{AnswerForm, ChatMessage, ChatRequest, ChatRole, Message, Scene, SceneRole};
 
 /// How often the customer is asked for one line before the run is given up: models do answer with nothing at times.
 const ATTEMPTS_PER_LINE: u32 = 3;
@@ -20,8 +21,8 @@ const LINE_FIELD: &str = "message";
 pub(super) struct Customer<'a> {
     /// The model that plays the customer.
     pub(super) model: &'a dyn ChatModel,
-    /// The customer's brief.
-    pub(super) situation: &'a str,
+    /// What the customer is in, and how they are played.
+    pub(super) scenario: &'a Scenario,
     /// The turn, from 1.
     pub(super) turn: u32,
     /// What was said.
@@ -54,10 +55,15 @@ impl Customer<'_> {
         let scene =
             Scene { role: SceneRole::UserSimulator, turn: self.turn, transcript, criteria: Arc::from([]) };
         let messages = vec![
-            ChatMessage::new(ChatRole::System, instructions(self.situation)),
+            ChatMessage::new(ChatRole::System, instructions(&self.scenario.situation)),
             ChatMessage::new(ChatRole::User, assignment(self.messages)),
         ];
-        ChatRequest { messages, tool: None, temperature: None, max_tokens: None, scene }
+        ChatRequest {
+            messages,
+            form: AnswerForm::Words,
+            sampling: self.scenario.user_simulator.sampling(),
+            scene,
+        }
     }
 }
 

@@ -70,7 +70,7 @@ fn result(criterion: &Criterion, given: Option<&Value>) -> CriterionResult {
             }
         }
     };
-    CriterionResult { id: criterion.id.clone(), text: criterion.text.clone(), status, reasoning }
+    CriterionResult::new(&criterion.id, &criterion.text, status, reasoning)
 }
 
 fn summarize(results: &[CriterionResult]) -> String {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Criterion, Message};
+use crate::definitions::Sampling;
 use crate::events::{TokenUsage, ToolCall};
 
 /// Who a chat message is from, as models see it.
@@ -48,11 +49,32 @@ pub struct ToolSpec {
     pub parameters: Value,
 }
 
-/// A tool that the model must call: the only one offered, with tool choice `required`.
+/// The shape that an answer has to have, and how the model is brought to it.
 ///
-/// Exactly one, because some servers ignore the form that pins a tool by name and answer 200 all the same.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ForcedTool(pub ToolSpec);
+/// Exactly one tool, because some servers ignore the form that pins a tool by name and answer 200 all the same.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum AnswerForm {
+    /// Any words.
+    #[default]
+    Words,
+    /// A call of this tool: the only one offered, with tool choice `required`.
+    Tool(ToolSpec),
+    /// Words that are JSON by the tool's schema, which the provider enforces.
+    Schema(ToolSpec),
+    /// Words that are JSON by the tool's schema, which the messages alone ask for.
+    Json(ToolSpec),
+}
+
+impl AnswerForm {
+    /// What the answer has to be, whatever way the model is brought to it.
+    #[must_use]
+    pub fn spec(&self) -> Option<&ToolSpec> {
+        match self {
+            Self::Words => None,
+            Self::Tool(spec) | Self::Schema(spec) | Self::Json(spec) => Some(spec),
+        }
+    }
+}
 
 /// Which part a model plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,12 +105,10 @@ pub struct Scene {
 pub struct ChatRequest {
     /// The messages, oldest first.
     pub messages: Vec<ChatMessage>,
-    /// A tool that the model must call, if its answer has to have a shape.
-    pub tool: Option<ForcedTool>,
-    /// Sampling temperature; the provider's default where unset.
-    pub temperature: Option<f64>,
-    /// The most tokens of the answer; the provider's default where unset.
-    pub max_tokens: Option<u32>,
+    /// The shape that the answer has to have.
+    pub form: AnswerForm,
+    /// How the model is to think; the provider's defaults where unset.
+    pub sampling: Sampling,
     /// Where in the play this is.
     pub scene: Scene,
 }

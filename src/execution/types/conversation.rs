@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{Brief, Judgement, SpanCounts};
-use crate::events::{MessageRole, ToolCall, TranscriptMessage, UsageByRole};
+use crate::events::{CriterionResult, MessageRole, ToolCall, TranscriptMessage, UsageByRole};
 
 /// One message of the transcript.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,10 +21,13 @@ pub struct Message {
     /// When it was said.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
+    /// How long the agent took for it, in milliseconds; `None` for what nobody was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<u64>,
 }
 
-/// Whose move it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Whose move it is, in the order of a turn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
     /// The simulated customer speaks.
@@ -36,6 +39,16 @@ pub enum Step {
     Judge,
     /// The judge decided that there is enough, and gives the verdict.
     Verdict,
+}
+
+/// Where a script stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScriptPosition {
+    /// The step that is played, from 0.
+    pub step: usize,
+    /// Turns that it still may take, once it has begun and if it has a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turns_left: Option<u32>,
 }
 
 /// A conversation in progress. It is what a checkpoint stores, so a run can go on from it anywhere.
@@ -54,8 +67,14 @@ pub struct Conversation {
     pub messages: Vec<Message>,
     /// Turns begun.
     pub turn: u32,
-    /// Whose move it is.
+    /// Whose move it is; the customer's is the first of a turn that has not begun.
     pub next: Step,
+    /// Where the scenario's script stands.
+    #[serde(default)]
+    pub script: ScriptPosition,
+    /// What steps of the script were found to hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed: Vec<CriterionResult>,
     /// A call of the target has begun whose end is not recorded; kept only for targets that must not be called twice.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub target_call_open: bool,

@@ -32,6 +32,22 @@ pub struct Judgement {
     pub criteria: Vec<CriterionResult>,
 }
 
+impl Criterion {
+    /// Numbers the criteria of one step of a script: they are known apart from the scenario's and other steps'.
+    #[must_use]
+    pub fn of_step(step: usize, texts: &[String]) -> Vec<Self> {
+        let id = Self::id_of_step(step);
+        let of_step = |own: Self| Self { id: format!("{id}{}", own.id), text: own.text };
+        Self::number(texts).into_iter().map(of_step).collect()
+    }
+
+    /// What a step of a script is known by: `s1`, `s2`, … in the definition's order.
+    #[must_use]
+    pub fn id_of_step(step: usize) -> String {
+        format!("s{}", step + 1)
+    }
+}
+
 impl Judgement {
     /// Derives the verdict: any unmet is a failure; else any inconclusive, or no criterion at all, is inconclusive.
     #[must_use]

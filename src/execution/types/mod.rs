@@ -9,8 +9,8 @@ mod model_name;
 mod span;
 
 pub use brief::Brief;
-pub use chat::{ChatMessage, ChatReply, ChatRequest, ChatRole, ForcedTool, Scene, SceneRole, ToolSpec};
-pub use conversation::{Conversation, Message, Step};
+pub use chat::{AnswerForm, ChatMessage, ChatReply, ChatRequest, ChatRole, Scene, SceneRole, ToolSpec};
+pub use conversation::{Conversation, Message, ScriptPosition, Step};
 pub use judgement::{Criterion, Judgement};
 pub use judging::{DECIDE_TOOL, VERDICT_TOOL};
 pub use model_name::{InvalidModelName, ModelName};

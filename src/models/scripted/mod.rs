@@ -12,7 +12,7 @@ use crate::definitions::ScriptedModel;
 use crate::events::{TokenUsage, ToolCall};
 use crate::execution::failure::RunFailure;
 use crate::execution::ports::ChatModel;
-use crate::execution::types::{ChatReply, ChatRequest, ForcedTool, ModelName, SceneRole};
+use crate::execution::types::{ChatReply, ChatRequest, ModelName, SceneRole};
 
 /// Characters of one token, roughly: the rule of thumb for English.
 const CHARS_PER_TOKEN: usize = 4;
@@ -39,8 +39,8 @@ impl OfflineModel {
     }
 
     fn reply(&self, request: &ChatRequest) -> ChatReply {
-        let mut reply = match (&request.tool, request.scene.role) {
-            (Some(ForcedTool(tool)), SceneRole::Judge) => self.judgement(&tool.name, request),
+        let mut reply = match (request.form.spec(), request.scene.role) {
+            (Some(tool), SceneRole::Judge) => self.judgement(&tool.name, request),
             _ => spoken(speaker::line(&self.script.replies, &request.scene)),
         };
         reply.usage = estimate(request, &reply);
@@ -92,5 +92,6 @@ fn estimate(request: &ChatRequest, reply: &ChatReply) -> TokenUsage {
         input_tokens: tokens(asked),
         output_tokens: tokens(reply.content.chars().count() + called),
         calls: 1,
+        ..TokenUsage::default()
     }
 }

@@ -11,7 +11,7 @@ use super::{
     UnexpectedAnswer, Wire, below, instructions_and_talk, parse, secret_value, set_if_some, tool_call,
 };
 use crate::events::TokenUsage;
-use crate::execution::types::{ChatMessage, ChatReply, ChatRequest, ForcedTool};
+use crate::execution::types::{AnswerForm, ChatMessage, ChatReply, ChatRequest};
 
 /// The version of the API that this file speaks.
 const API_VERSION: &str = "2023-06-01";
@@ -50,11 +50,11 @@ impl Wire for Messages {
     fn body(&self, _url: &Url, model: &str, request: &ChatRequest) -> Value {
         let (system, talk) = instructions_and_talk(&request.messages);
         let messages: Vec<&ChatMessage> = talk.collect();
-        let max_tokens = request.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS);
+        let max_tokens = request.sampling.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS);
         let mut body = json!({ "model": model, "max_tokens": max_tokens, "messages": messages });
         set_if_some(&mut body, "system", (!system.is_empty()).then_some(system));
-        set_if_some(&mut body, "temperature", request.temperature);
-        if let Some(ForcedTool(tool)) = &request.tool {
+        set_if_some(&mut body, "temperature", request.sampling.temperature);
+        if let AnswerForm::Tool(tool) = &request.form {
             body["tools"] = json!([{
                 "name": tool.name, "description": tool.description, "input_schema": tool.parameters,
             }]);
@@ -130,6 +130,7 @@ impl From<Usage> for TokenUsage {
             input_tokens: input.into_iter().flatten().sum(),
             output_tokens: usage.output.unwrap_or_default(),
             calls: 1,
+            ..Self::default()
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{
     UnexpectedAnswer, Wire, below, instructions_and_talk, parse, secret_value, set_if_some, tool_call,
 };
 use crate::events::TokenUsage;
-use crate::execution::types::{ChatMessage, ChatReply, ChatRequest, ChatRole, ForcedTool};
+use crate::execution::types::{AnswerForm, ChatMessage, ChatReply, ChatRequest, ChatRole};
 
 /// Collections that a model's name may begin with; a bare name is of the first.
 const COLLECTIONS: [&str; 2] = ["models", "tunedModels"];
@@ -47,7 +47,7 @@ impl Wire for GenerateContent {
         let system = (!system.is_empty()).then(|| json!({ "parts": [{ "text": system }] }));
         set_if_some(&mut body, "systemInstruction", system);
         set_if_some(&mut body, "generationConfig", generation_config(request));
-        if let Some(ForcedTool(tool)) = &request.tool {
+        if let AnswerForm::Tool(tool) = &request.form {
             body["tools"] = json!([{ "functionDeclarations": [{
                 "name": tool.name, "description": tool.description, "parametersJsonSchema": tool.parameters,
             }]}]);
@@ -85,8 +85,8 @@ fn content(message: &ChatMessage) -> Value {
 
 fn generation_config(request: &ChatRequest) -> Option<Value> {
     let mut config = json!({});
-    set_if_some(&mut config, "temperature", request.temperature);
-    set_if_some(&mut config, "maxOutputTokens", request.max_tokens);
+    set_if_some(&mut config, "temperature", request.sampling.temperature);
+    set_if_some(&mut config, "maxOutputTokens", request.sampling.max_tokens);
     (config != json!({})).then_some(config)
 }
 
@@ -168,6 +168,7 @@ impl From<Usage> for TokenUsage {
             input_tokens: usage.prompt.unwrap_or_default(),
             output_tokens: output.into_iter().flatten().sum(),
             calls: 1,
+            ..Self::default()
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{UnexpectedAnswer, Wire, below, parse, secret_value, set_if_some, tool_call};
 use crate::events::{TokenUsage, ToolCall};
-use crate::execution::types::{ChatReply, ChatRequest, ForcedTool};
+use crate::execution::types::{AnswerForm, ChatReply, ChatRequest};
 
 /// Hosts whose newer models refuse `max_tokens`; servers elsewhere know only that name.
 const HOSTS_OF_MAX_COMPLETION_TOKENS: [&str; 2] = ["api.openai.com", ".openai.azure.com"];
@@ -40,9 +40,9 @@ impl Wire for ChatCompletions {
 
     fn body(&self, url: &Url, model: &str, request: &ChatRequest) -> Value {
         let mut body = json!({ "model": model, "messages": request.messages });
-        set_if_some(&mut body, "temperature", request.temperature);
-        set_if_some(&mut body, max_tokens_key(url), request.max_tokens);
-        if let Some(ForcedTool(tool)) = &request.tool {
+        set_if_some(&mut body, "temperature", request.sampling.temperature);
+        set_if_some(&mut body, max_tokens_key(url), request.sampling.max_tokens);
+        if let AnswerForm::Tool(tool) = &request.form {
             body["tools"] = json!([{ "type": "function", "function": {
                 "name": tool.name, "description": tool.description, "parameters": tool.parameters,
             }}]);
@@ -154,6 +154,7 @@ impl From<Usage> for TokenUsage {
             input_tokens: usage.prompt_tokens.unwrap_or_default(),
             output_tokens: usage.completion_tokens.unwrap_or_default(),
             calls: 1,
+            ..Self::default()
         }
     }
 }

@@ -5,7 +5,7 @@ use url::Url;
 use super::field::Field;
 use super::reader::Reader;
 use crate::definitions::{Project, Prompt, Provider, Scenario};
-use crate::events::{MAX_ID_CHARS, MAX_TURNS_LIMIT};
+use crate::events::{JudgeModels, MAX_ID_CHARS, MAX_TURNS_LIMIT};
 use crate::execution::types::ModelName;
 
 /// The highest temperature that any provider takes.
@@ -50,17 +50,20 @@ pub(super) fn prompt(reader: &mut Reader<'_>, field: &Field<'_>, prompt: &Prompt
 }
 
 pub(super) fn scenario(reader: &mut Reader<'_>, field: &Field<'_>, scenario: &Scenario) {
-    criteria(reader, &field.at("criteria"), &scenario.criteria);
+    criteria(reader, &field.at("criteria"), scenario);
     turns(reader, &field.at("maxTurns"), scenario.max_turns, 1, MAX_TURNS_LIMIT);
     let most = scenario.max_turns.unwrap_or(MAX_TURNS_LIMIT);
     turns(reader, &field.at("minTurns"), scenario.min_turns, 0, most);
     let models = field.at("models");
     model(reader, &models.at("userSimulator"), scenario.models.user_simulator.as_deref());
-    model(reader, &models.at("judge"), scenario.models.judge.as_deref());
+    for name in scenario.models.judge.iter().flat_map(JudgeModels::names) {
+        model(reader, &models.at("judge"), Some(name));
+    }
 }
 
-fn criteria(reader: &mut Reader<'_>, field: &Field<'_>, criteria: &[String]) {
-    if criteria.is_empty() {
+fn criteria(reader: &mut Reader<'_>, field: &Field<'_>, scenario: &Scenario) {
+    let Scenario { criteria, checks, script, .. } = scenario;
+    if criteria.is_empty() && checks.is_empty() && script.is_empty() {
         reader.report(field, "must have at least one criterion: a run without any could not be judged");
     }
     for (index, _) in criteria.iter().enumerate().filter(|(_, text)| text.trim().is_empty()) {

@@ -29,7 +29,7 @@ impl FixedModels {
     }
 
     fn saying(content: &str) -> Self {
-        let usage = TokenUsage { input_tokens: 3, output_tokens: 2, calls: 0 };
+        let usage = TokenUsage { input_tokens: 3, output_tokens: 2, ..TokenUsage::default() };
         Self::new(Ok(ChatReply { content: content.into(), usage, ..ChatReply::default() }))
     }
 }
@@ -66,6 +66,8 @@ fn prompt(system: &str) -> Prompt {
         model: Some("openai/small".into()),
         temperature: None,
         max_tokens: None,
+        seed: None,
+        reasoning_effort: None,
         inputs: Vec::new(),
     }
 }
@@ -109,7 +111,7 @@ async fn the_model_is_told_instructions_own_messages_and_what_was_said() {
         vec![(ChatRole::System, system.as_str()), (ChatRole::User, hi.as_str()), (ChatRole::Assistant, "Hi")];
     expected.extend(SAID);
     assert_eq!(lines(&request), expected);
-    assert_eq!((request.temperature, request.max_tokens), (Some(0.2), Some(800)));
+    assert_eq!((request.sampling.temperature, request.sampling.max_tokens), (Some(0.2), Some(800)));
     assert_eq!(
         (request.scene.role, request.scene.turn, request.scene.transcript.len()),
         (SceneRole::Target, 2, 3)

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use scenario_worker::adapters::{HttpAdapterFactory, TargetAdapterFactory};
 use scenario_worker::definitions::{AgentDefinition, Project, Prompt, Secret, Secrets};
 use scenario_worker::events::{
-    MessageRole, ProjectId, ReferenceId, RunId, RunKey, TargetRef, TargetType, TraceContext,
+    Budget, MessageRole, ProjectId, ReferenceId, RunId, RunKey, TargetRef, TargetType, TraceContext,
 };
 use scenario_worker::execution::failure::{PlanError, RunFailure, Unavailable};
 use scenario_worker::execution::ports::{
@@ -79,12 +79,19 @@ pub(super) fn spec(kind: &str, id: &str, parameters: Value) -> TargetSpec {
     let Value::Object(parameters) = parameters else { panic!("not a map: {parameters}") };
     let id_of_project = ProjectId::parse("acme").unwrap();
     TargetSpec {
-        project: Project { id: id_of_project, name: None, default_model: None, telemetry: None },
+        project: Project {
+            id: id_of_project,
+            name: None,
+            default_model: None,
+            telemetry: None,
+            budget: Budget::default(),
+        },
         target: TargetRef {
             kind: TargetType::parse(kind).unwrap(),
             reference_id: ReferenceId::parse(id).unwrap(),
         },
         parameters,
+        secrets: Secrets::new(),
         default_model: None,
         kept: None,
     }
@@ -136,6 +143,7 @@ pub(super) fn dialogue(line: &str) -> Arc<[Message]> {
         content: content.to_owned(),
         tool_calls: Vec::new(),
         at: OffsetDateTime::UNIX_EPOCH,
+        latency_ms: None,
     };
     Arc::new([
         message(1, MessageRole::User, "Hello"),

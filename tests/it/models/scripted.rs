@@ -3,7 +3,7 @@
 use scenario_worker::events::MessageRole::{Assistant, User};
 use scenario_worker::events::{Attribution, MessageRole, TokenUsage};
 use scenario_worker::execution::types::judging::{DECIDE_TOOL, VERDICT_TOOL};
-use scenario_worker::execution::types::{ChatReply, ChatRequest, ForcedTool, Scene, SceneRole, ToolSpec};
+use scenario_worker::execution::types::{AnswerForm, ChatReply, ChatRequest, Scene, SceneRole, ToolSpec};
 use serde_json::{Value, json};
 
 use super::{chat, question, scene};
@@ -26,7 +26,7 @@ async fn judge(script: &Value, tool: &str, said: &[&str]) -> Value {
     let transcript: Vec<_> = said.iter().map(|line| (Assistant, *line)).collect();
     let tool = ToolSpec { name: tool.to_owned(), description: String::new(), parameters: json!({}) };
     let scene = scene(SceneRole::Judge, 1, &transcript, &CRITERIA);
-    let request = ChatRequest { tool: Some(ForcedTool(tool.clone())), scene, ..question() };
+    let request = ChatRequest { form: AnswerForm::Tool(tool.clone()), scene, ..question() };
     let mut reply = chat(definition(script), &request).await.unwrap();
     let call = reply.tool_calls.remove(0);
     assert_eq!((call.name, reply.tool_calls.len()), (tool.name, 0));
@@ -126,7 +126,10 @@ async fn a_long_line_is_quoted_in_part() {
 async fn usage_is_estimated_from_the_characters() {
     // The question has 9 and 6 characters, the line 5.
     let reply = play(&json!({ "replies": ["12345"] }), scene(SceneRole::Target, 1, &[], &[])).await;
-    assert_eq!(reply.usage, TokenUsage { input_tokens: 4, output_tokens: 2, calls: 1 });
+    assert_eq!(
+        reply.usage,
+        TokenUsage { input_tokens: 4, output_tokens: 2, calls: 1, ..TokenUsage::default() }
+    );
     assert_eq!(reply.model.as_deref(), Some("m"));
 }
 

@@ -2,14 +2,14 @@
 
 use std::process::Command;
 
-use scenario_worker::events::TokenUsage;
-use scenario_worker::execution::types::VERDICT_TOOL;
+use scenario_worker::events::{Cost, TokenUsage};
+use scenario_worker::execution::types::{AnswerForm, VERDICT_TOOL};
 use serde_json::json;
 
 use super::{KEY, chat, forced, model, question, remote};
 use crate::support::openai::{Answer, LINE, ModelServer};
 
-const USAGE: TokenUsage = TokenUsage { input_tokens: 11, output_tokens: 7, calls: 1 };
+const USAGE: TokenUsage = TokenUsage { input_tokens: 11, output_tokens: 7, calls: 1, cost: Cost::ZERO };
 
 #[tokio::test]
 async fn a_tool_is_forced_and_parsed_over_chat_completions() {
@@ -26,7 +26,7 @@ async fn a_tool_is_forced_and_parsed_over_chat_completions() {
     let request = server.only_request();
     assert_eq!(request.path, "/v1/chat/completions");
     assert_eq!(request.header("authorization"), format!("Bearer {KEY}"));
-    let parameters = forced().tool.unwrap().0.parameters;
+    let parameters = forced().form.spec().unwrap().parameters.clone();
     assert_eq!(
         request.body,
         json!({
@@ -66,7 +66,7 @@ async fn a_tool_is_forced_and_parsed_over_anthropic_messages() {
     let request = server.only_request();
     assert_eq!(request.path, "/v1/messages");
     assert_eq!((request.header("x-api-key"), request.header("anthropic-version")), (KEY, "2023-06-01"));
-    let schema = forced().tool.unwrap().0.parameters;
+    let schema = forced().form.spec().unwrap().parameters.clone();
     assert_eq!(
         request.body,
         json!({
@@ -105,7 +105,7 @@ async fn a_tool_is_forced_and_parsed_over_gemini() {
     let request = server.only_request();
     assert_eq!(request.path, "/v1beta/models/m:generateContent");
     assert_eq!(request.header("x-goog-api-key"), KEY);
-    let schema = forced().tool.unwrap().0.parameters;
+    let schema = forced().form.spec().unwrap().parameters.clone();
     assert_eq!(
         request.body,
         json!({
@@ -188,7 +188,7 @@ fn proxies_and_keys_of_the_environment_are_not_used() {
 async fn the_double_plays_a_judge_who_is_content_with_every_criterion() {
     let server = ModelServer::playing().await;
     let mut request = forced();
-    let tool = &mut request.tool.as_mut().unwrap().0;
+    let AnswerForm::Tool(tool) = &mut request.form else { panic!("no tool is forced") };
     tool.name = VERDICT_TOOL.to_owned();
     tool.parameters = json!({ "properties": { "criteria": { "properties": { "c1": {}, "c2": {} } } } });
     let reply = chat(remote("openai", &server.base_url()), &request).await.unwrap();

@@ -163,6 +163,7 @@ async fn a_conversation_too_large_for_one_value_is_resumed_all_the_same_and_leav
         content: "x".repeat(broker.connection.max_payload()),
         tool_calls: Vec::new(),
         at: OffsetDateTime::UNIX_EPOCH,
+        latency_ms: None,
     };
     let objects = async || broker.topology.transcripts.list().await.unwrap().count().await;
     let first = granted(&states).await;

@@ -4,15 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use scenario_worker::definitions::{Secret, TelemetryDestination, TelemetryProtocol};
+use scenario_worker::definitions::{Sampling, Secret, TelemetryDestination, TelemetryProtocol};
 use scenario_worker::events::{
-    BatchRunId, CriterionResult, CriterionStatus, MessageRole, ModelOverrides, ProjectId, ReferenceId, RunId,
-    RunKey, RunRequest, ScenarioId, SetId, TargetRef, TargetType, TelemetryReceipt, TokenUsage, ToolCall,
-    TraceContext, TraceContextMode,
+    BatchRunId, Budget, CriterionResult, CriterionStatus, MessageRole, ModelOverrides, ProjectId,
+    ReferenceId, RunId, RunKey, RunRequest, ScenarioId, SetId, TargetRef, TargetType, TelemetryReceipt,
+    TokenUsage, ToolCall, TraceContext, TraceContextMode,
 };
 use scenario_worker::execution::ports::{RunSpan, RunTrace, RunTracers as _};
 use scenario_worker::execution::types::{
-    ChatMessage, ChatReply, ChatRequest, ChatRole, Criterion, ForcedTool, Judgement, Message, ModelName,
+    AnswerForm, ChatMessage, ChatReply, ChatRequest, ChatRole, Criterion, Judgement, Message, ModelName,
     Scene, SceneRole, SpanCounts, SpanEnd, SpanStart, ToolSpec, TraceSpec,
 };
 use scenario_worker::telemetry::export::OtlpSender;
@@ -57,6 +57,8 @@ pub(super) fn spec(project: &str, run: &str, destination: Option<TelemetryDestin
         timeout: None,
         trace_context_mode: TraceContextMode::Link,
         parent: None,
+        budget: Budget::default(),
+        cassette: None,
     };
     TraceSpec {
         earlier: SpanCounts::default(),
@@ -89,6 +91,7 @@ pub(super) fn transcript(lines: &[(MessageRole, &str)]) -> Arc<[Message]> {
         content: (*content).to_owned(),
         tool_calls: Vec::new(),
         at: OffsetDateTime::UNIX_EPOCH,
+        latency_ms: None,
     };
     lines.iter().map(message).collect()
 }
@@ -98,11 +101,9 @@ pub(super) fn criteria() -> Arc<[Criterion]> {
 }
 
 pub(super) fn judgement() -> Judgement {
-    let result = |n: usize, status| CriterionResult {
-        id: criteria()[n].id.clone(),
-        text: criteria()[n].text.clone(),
-        status,
-        reasoning: format!("because {n}"),
+    let result = |n: usize, status| {
+        let Criterion { id, text } = criteria()[n].clone();
+        CriterionResult::new(id, text, status, format!("because {n}"))
     };
     let results = vec![result(0, CriterionStatus::Met), result(1, CriterionStatus::Unmet)];
     Judgement::derive(results, "one is missing".into())
@@ -121,9 +122,8 @@ pub(super) fn chat(role: SceneRole) -> SpanStart {
                 ChatMessage::new(ChatRole::System, "Be a customer."),
                 ChatMessage::new(ChatRole::User, "Begin."),
             ],
-            tool: (role == SceneRole::Judge).then_some(ForcedTool(tool)),
-            temperature: Some(0.5),
-            max_tokens: Some(100),
+            form: if role == SceneRole::Judge { AnswerForm::Tool(tool) } else { AnswerForm::Words },
+            sampling: Sampling { temperature: Some(0.5), max_tokens: Some(100), ..Sampling::default() },
             scene: Scene { role, turn: 1, transcript: transcript(&[]), criteria: criteria() },
         }),
     }
@@ -133,7 +133,7 @@ pub(super) fn reply() -> SpanEnd {
     SpanEnd::Replied(ChatReply {
         content: "My mug is broken.".into(),
         tool_calls: Vec::new(),
-        usage: TokenUsage { input_tokens: 11, output_tokens: 5, calls: 1 },
+        usage: TokenUsage { input_tokens: 11, output_tokens: 5, calls: 1, ..TokenUsage::default() },
         model: Some("gpt-5-mini-2025".into()),
         response_id: Some("resp_1".into()),
         finish_reason: Some("stop".into()),
@@ -144,7 +144,7 @@ pub(super) fn said(content: &str, tokens: u64) -> SpanEnd {
     SpanEnd::Said {
         content: content.into(),
         tool_calls: Vec::new(),
-        usage: TokenUsage { input_tokens: tokens, output_tokens: tokens, calls: 1 },
+        usage: TokenUsage { input_tokens: tokens, output_tokens: tokens, calls: 1, ..TokenUsage::default() },
     }
 }
 

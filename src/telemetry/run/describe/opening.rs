@@ -130,10 +130,10 @@ fn chat(model: &ModelName, request: &ChatRequest, run_id: &str) -> Opening {
 
 fn question(request: &ChatRequest) -> Vec<KeyValue> {
     let optional = [
-        request.temperature.map(|t| KeyValue::new(key::GEN_AI_TEMPERATURE, t)),
-        request.max_tokens.map(|n| KeyValue::new(key::GEN_AI_MAX_TOKENS, i64::from(n))),
+        request.sampling.temperature.map(|t| KeyValue::new(key::GEN_AI_TEMPERATURE, t)),
+        request.sampling.max_tokens.map(|n| KeyValue::new(key::GEN_AI_MAX_TOKENS, i64::from(n))),
         instructions(&request.messages).map(|text| KeyValue::new(key::GEN_AI_INSTRUCTIONS, text)),
-        request.tool.as_ref().map(|tool| KeyValue::new(key::GEN_AI_TOOLS, tool_definitions(&tool.0))),
+        request.form.spec().map(|tool| KeyValue::new(key::GEN_AI_TOOLS, tool_definitions(tool))),
     ];
     let asked = [
         KeyValue::new(key::GEN_AI_INPUT, input_messages(&request.messages)),

@@ -1,0 +1,126 @@
+//! When the judge is asked, and what comes of its answer.
+
+use std::sync::Arc;
+
+use super::judge::{Judge, Ruling};
+use super::{Played, Simulation, SimulationStop};
+use crate::events::{TokenUsage, Verdict};
+use crate::execution::ports::RunSpan;
+use crate::execution::types::{Conversation, Criterion, Judgement, SpanEnd, SpanStart, Step};
+
+impl Simulation<'_> {
+    /// The judge's move in a turn: it may let the conversation go on, unless the turn is the last.
+    pub(super) async fn judge_decides(&self, conversation: &mut Conversation, turn: &dyn RunSpan) -> Played {
+        let brief = &self.plan.brief;
+        if let Some(reason) = self.broken_requirement(conversation) {
+            let judgement = self.unjudged(conversation, &reason);
+            return self.conclude(conversation, judgement).await.map(Some);
+        }
+        if conversation.turn >= brief.max_turns {
+            let judgement = self.final_judgement(conversation, turn, None).await?;
+            return Ok(Some(judgement));
+        }
+        if conversation.turn < brief.min_turns || self.criteria.is_empty() {
+            return Ok(None);
+        }
+        self.unforced(conversation, turn).await
+    }
+
+    /// The judge says first whether there is enough, and is asked for the verdict only then.
+    async fn unforced(&self, conversation: &mut Conversation, turn: &dyn RunSpan) -> Played {
+        let criteria = Arc::clone(&self.criteria);
+        match self.ask_judge(conversation, turn, &criteria, None, false).await? {
+            Ruling::Final(judgement) => {
+                let judgement = self.with_findings(conversation, judgement);
+                self.conclude(conversation, judgement).await.map(Some)
+            }
+            Ruling::Continue(_) => Ok(None),
+        }
+    }
+
+    /// Has `criteria` judged on what was said so far, wherever the conversation stands.
+    pub(super) async fn hear_now(
+        &self,
+        conversation: &mut Conversation,
+        span: &dyn RunSpan,
+        criteria: &Arc<[Criterion]>,
+        context: Option<&str>,
+    ) -> Result<Judgement, SimulationStop> {
+        match self.ask_judge(conversation, span, criteria, context, true).await? {
+            Ruling::Final(judgement) => Ok(self.concluded(conversation, judgement)),
+            Ruling::Continue(reasoning) => Ok(Judgement::derive(Vec::new(), reasoning)),
+        }
+    }
+
+    /// Judges what was said so far, wherever the conversation was broken off.
+    pub(crate) async fn judge_now(
+        &self,
+        conversation: &mut Conversation,
+    ) -> Result<Judgement, SimulationStop> {
+        self.judged_on_all(conversation, self.trace.root(), None).await
+    }
+
+    /// Only the last turn ends without conclusion; a judge that may wait goes on instead.
+    fn concluded(&self, conversation: &Conversation, mut judgement: Judgement) -> Judgement {
+        let max_turns = self.plan.brief.max_turns;
+        if judgement.verdict == Verdict::Inconclusive && conversation.turn >= max_turns {
+            let reasoning = &judgement.reasoning;
+            judgement.reasoning =
+                format!("Reached maximum turns ({max_turns}) without conclusion. {reasoning}");
+        }
+        judgement
+    }
+
+    async fn ask_judge(
+        &self,
+        conversation: &mut Conversation,
+        turn: &dyn RunSpan,
+        criteria: &Arc<[Criterion]>,
+        _context: Option<&str>,
+        must_rule: bool,
+    ) -> Result<Ruling, SimulationStop> {
+        let messages = Arc::from(conversation.messages.as_slice());
+        let span = turn
+            .child(SpanStart::Judge { transcript: Arc::clone(&messages), criteria: Arc::clone(criteria) });
+        let model = self.watched(&self.plan.judges[0]);
+        let situation = self.plan.brief.scenario.situation.as_str();
+        let (turn, messages, span_ref) = (conversation.turn, &messages, span.as_ref());
+        let judge = Judge { model: &model, situation, criteria, turn, messages, span: span_ref, must_rule };
+        let ruling = self.hear(&judge, conversation).await;
+        span.end(end_of(&ruling));
+        ruling
+    }
+
+    /// Whether there is enough is asked in a call of its own, and its answer is kept before the verdict is asked for.
+    async fn hear(
+        &self,
+        judge: &Judge<'_>,
+        conversation: &mut Conversation,
+    ) -> Result<Ruling, SimulationStop> {
+        self.afford(conversation)?;
+        if conversation.next == Step::Judge && !judge.must_rule {
+            let mut usage = TokenUsage::default();
+            let more = judge.wants_more(&mut usage).await;
+            conversation.usage.judge.add(usage);
+            if let Some(reasoning) = more? {
+                return Ok(Ruling::Continue(reasoning));
+            }
+            conversation.next = Step::Verdict;
+            self.record(conversation).await?;
+            self.afford(conversation)?;
+        }
+        let mut usage = TokenUsage::default();
+        let ruling = judge.rule(&mut usage).await;
+        conversation.usage.judge.add(usage);
+        Ok(ruling?)
+    }
+}
+
+fn end_of(ruling: &Result<Ruling, SimulationStop>) -> SpanEnd {
+    match ruling {
+        Ok(Ruling::Final(judgement)) => SpanEnd::Judged(judgement.clone()),
+        Ok(Ruling::Continue(reasoning)) => SpanEnd::Continued { reasoning: reasoning.clone() },
+        Err(SimulationStop::Failure(failure)) => failure.into(),
+        Err(SimulationStop::Journal(_)) => SpanEnd::Done,
+    }
+}
