@@ -16,8 +16,8 @@ use crate::execution::ports::{RunTracers, SystemClock};
 use crate::http_client;
 use crate::models::Factory;
 use crate::queue::{
-    Cancellations, Connection, Consumer, DeadLetters, EventPublisher, GivenUpRequests, RunStates, Scheduler,
-    connect as connect_to, topology,
+    Cancellations, Cassettes, Connection, Consumer, DeadLetters, EventPublisher, GivenUpRequests, RunStates,
+    Scheduler, connect as connect_to, topology,
 };
 use crate::settings::Settings;
 use crate::store::{AgentCheck, Store};
@@ -32,8 +32,8 @@ pub(super) struct Definitions {
     pub(super) store: Store,
     /// Every target type that there is.
     pub(super) targets: Arc<Registry>,
-    /// Resolves requests.
-    pub(super) planner: Planner,
+    models: Arc<Factory>,
+    defaults: PlanDefaults,
 }
 
 impl Definitions {
@@ -45,19 +45,20 @@ impl Definitions {
         let models =
             Arc::new(Factory::new(shared.clone(), http_client::builder()).map_err(CliError::refused)?);
         let targets = Arc::new(targets(&shared, &models)?);
-        let planner = Planner {
-            scenarios: shared.clone(),
-            projects: shared,
-            models,
-            targets: targets.clone(),
-            defaults: plan_defaults(settings),
-        };
-        Ok(Self { store, targets, planner })
+        Ok(Self { store, targets, models, defaults: plan_defaults(settings) })
     }
 
-    /// Plays runs with these definitions.
-    pub(super) fn orchestrator(&self, tracers: Arc<dyn RunTracers>) -> Orchestrator {
-        Orchestrator { planner: self.planner.clone(), tracers, clock: Arc::new(SystemClock) }
+    /// Resolves requests by these definitions.
+    pub(super) fn planner(&self, cassettes: Cassettes) -> Planner {
+        let shared = Arc::new(self.store.clone());
+        Planner {
+            scenarios: shared.clone(),
+            projects: shared,
+            models: self.models.clone(),
+            targets: self.targets.clone(),
+            cassettes: Arc::new(cassettes),
+            defaults: self.defaults.clone(),
+        }
     }
 
     /// Schedules runs of these definitions.
@@ -66,7 +67,8 @@ impl Definitions {
         connection: &Connection,
         settings: &Settings,
     ) -> Result<Scheduler, CliError> {
-        Ok(Scheduler::new(connection, Arc::new(self.planner.clone()), default_set(settings)?))
+        let planner = self.planner(Cassettes::at(connection));
+        Ok(Scheduler::new(connection, Arc::new(planner), default_set(settings)?))
     }
 }
 
@@ -124,7 +126,11 @@ pub(super) async fn service(
     let cancellations = Cancellations::new(connection, &topology, &settings.consumer);
     let hand_back = CancellationToken::new();
     let parts = ProcessorParts {
-        orchestrator: definitions.orchestrator(tracers(settings, metrics)?),
+        orchestrator: Orchestrator {
+            planner: definitions.planner(Cassettes::new(connection, &topology)),
+            tracers: tracers(settings, metrics)?,
+            clock: Arc::new(SystemClock),
+        },
         states: RunStates::new(connection, &topology),
         publisher: EventPublisher::new(connection, &topology, &settings.events),
         dead_letters: DeadLetters::new(connection),

@@ -46,6 +46,12 @@ pub mod code {
     pub const TARGET_CALL_UNKNOWN: &str = "target_call_unknown";
     /// The worker has a bug.
     pub const WORKER_PANIC: &str = "worker_panic";
+    /// The cassette that is to be replayed holds nothing.
+    pub const CASSETTE_NOT_FOUND: &str = "cassette_not_found";
+    /// The run is not the one that the cassette was recorded of.
+    pub const CASSETTE_DIFFERS: &str = "cassette_differs";
+    /// The cassette cannot be written or read.
+    pub const CASSETTE_BROKEN: &str = "cassette_broken";
     /// The run may not cost any more.
     pub const BUDGET_EXCEEDED: &str = "budget_exceeded";
     /// The run's execution was lost too often.

@@ -3,6 +3,8 @@
 //! This room knows the wire's vocabulary (`events`), the definitions, and its own [`ports`]. Brokers,
 //! databases and network protocols are behind the ports.
 
+pub mod cassette;
+mod casting;
 pub mod chat;
 pub mod checks;
 pub mod failure;

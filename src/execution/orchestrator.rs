@@ -67,11 +67,10 @@ impl Orchestrator {
 
     /// A run that began before is not stopped here but on the stage, where its trace is finished.
     async fn prepare(&self, request: &RunRequest, context: &RunContext<'_>) -> Result<RunPlan, Stopped> {
-        let brief = context.resumed.as_ref().and_then(|said| said.brief.as_deref());
         tokio::select! {
             biased;
             reason = context.stop.stopped(), if context.resumed.is_none() => Err(stopped(reason, CANCELLED_BEFORE_START)),
-            plan = self.planner.plan(request, brief) => plan.map_err(unplanned),
+            plan = self.planner.plan(request, context.resumed.as_ref()) => plan.map_err(unplanned),
         }
     }
 

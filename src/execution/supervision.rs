@@ -84,7 +84,19 @@ impl Stage<'_> {
     /// Lets the simulation run until something stops it.
     pub(super) async fn supervise(&self, conversation: &mut Conversation) -> Stopped {
         let stopped = self.stopped(conversation).await;
-        self.report_rest(conversation, stopped).await
+        let stopped = self.report_rest(conversation, stopped).await;
+        self.close_tape(stopped).await
+    }
+
+    /// What a run recorded is a cassette once the run is over, whatever it came to.
+    async fn close_tape(&self, stopped: Stopped) -> Stopped {
+        let Some(tape) = self.plan.tape.as_ref().filter(|_| matches!(stopped, Stopped::Ended(_))) else {
+            return stopped;
+        };
+        match tape.finish().await {
+            Ok(()) => stopped,
+            Err(error) => Stopped::Interrupted(Interruption::Unavailable(error)),
+        }
     }
 
     /// A run may be stopped between hearing something and reporting it. It is reported now, so that the outcome repeats

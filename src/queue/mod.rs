@@ -2,6 +2,7 @@
 
 mod bucket;
 pub mod cancellation;
+mod cassettes;
 pub mod connection;
 pub mod consumer;
 pub mod dead_letters;
@@ -22,6 +23,7 @@ pub mod scheduler;
 pub mod topology;
 
 pub use cancellation::{CancelHandle, Cancellations};
+pub use cassettes::Cassettes;
 pub use connection::{ConnectError, Connection, connect};
 pub use consumer::{Consumer, ConsumerError};
 pub use dead_letters::{Burials, DeadLetters, Letter, LetterError, Letters, Original, Redriven};

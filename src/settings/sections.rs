@@ -22,6 +22,7 @@ const RUN_DEFAULT_SET_ID: &str = "default";
 const EVENTS_COMPLETED_RETENTION_SECONDS: u64 = 259_200;
 const EVENTS_FAILED_RETENTION_SECONDS: u64 = 604_800;
 const EVENTS_PROGRESS_RETENTION_SECONDS: u64 = 86_400;
+const CASSETTES_RETENTION_SECONDS: u64 = 90 * 24 * 60 * 60;
 const REQUESTS_DEDUP_WINDOW_SECONDS: u64 = 120;
 const STORE_URL: &str = "sqlite://scenario-worker.db";
 const HTTP_BIND: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9464);
@@ -44,6 +45,8 @@ pub struct Settings {
     pub run: RunSettings,
     /// What runs report.
     pub events: EventSettings,
+    /// Cassettes.
+    pub cassettes: CassetteSettings,
     /// What clients ask for.
     pub requests: RequestSettings,
     /// Where definitions are kept.
@@ -155,6 +158,14 @@ pub struct EventSettings {
     pub progress_retention_seconds: u64,
     /// Also publish on the plain subjects `scenario.run.<kind>`.
     pub republish: bool,
+}
+
+/// Cassettes: what recorded runs said and heard.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CassetteSettings {
+    /// How long a cassette is kept.
+    pub retention_seconds: u64,
 }
 
 /// What clients ask for.
@@ -269,6 +280,12 @@ impl Default for EventSettings {
             progress_retention_seconds: EVENTS_PROGRESS_RETENTION_SECONDS,
             republish: true,
         }
+    }
+}
+
+impl Default for CassetteSettings {
+    fn default() -> Self {
+        Self { retention_seconds: CASSETTES_RETENTION_SECONDS }
     }
 }
 

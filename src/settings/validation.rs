@@ -43,6 +43,7 @@ fn positive(settings: &Settings, found: &mut Vec<String>) {
         ("run.max_turns", u64::from(settings.run.max_turns)),
         ("events.completed_retention_seconds", events.completed_retention_seconds),
         ("events.progress_retention_seconds", events.progress_retention_seconds),
+        ("cassettes.retention_seconds", settings.cassettes.retention_seconds),
         ("requests.dedup_window_seconds", settings.requests.dedup_window_seconds),
         ("telemetry.run.deadline_seconds", settings.telemetry.run.deadline_seconds),
     ];
@@ -64,6 +65,7 @@ fn too_large(settings: &Settings, found: &mut Vec<String>) {
         ("events.completed_retention_seconds", events.completed_retention_seconds, MOST_SECONDS),
         ("events.failed_retention_seconds", events.failed_retention_seconds, MOST_SECONDS),
         ("events.progress_retention_seconds", events.progress_retention_seconds, MOST_SECONDS),
+        ("cassettes.retention_seconds", settings.cassettes.retention_seconds, MOST_SECONDS),
         ("requests.dedup_window_seconds", settings.requests.dedup_window_seconds, MOST_SECONDS),
         ("telemetry.run.deadline_seconds", settings.telemetry.run.deadline_seconds, MOST_SECONDS),
     ];

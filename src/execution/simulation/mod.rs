@@ -13,6 +13,7 @@ mod watched;
 
 use std::sync::Arc;
 
+use super::cassette::Tape;
 use super::checks::Observed;
 use super::failure::RunFailure;
 use super::planner::RunPlan;
@@ -79,6 +80,7 @@ impl Simulation<'_> {
     /// Stores how far the run is, and publishes what is new.
     async fn record(&self, conversation: &mut Conversation) -> Result<(), JournalError> {
         conversation.spans = self.trace.counts();
+        conversation.taped = self.plan.tape.as_ref().map(Tape::calls).unwrap_or_default();
         self.journal.advanced(conversation, self.note).await?;
         self.progress.touch();
         Ok(())

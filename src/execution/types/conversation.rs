@@ -1,5 +1,7 @@
 //! The conversation: everything that a run has to remember to go on.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -80,6 +82,9 @@ pub struct Conversation {
     pub target_call_open: bool,
     /// Tokens and calls so far.
     pub usage: UsageByRole,
+    /// Calls that are on the run's cassette, by who made them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub taped: BTreeMap<String, u32>,
     /// Spans so far.
     #[serde(default)]
     pub spans: SpanCounts,

@@ -37,6 +37,8 @@ pub struct Topology {
     pub runs: kv::Store,
     /// Transcripts that are too large for a run state.
     pub transcripts: ObjectStore,
+    /// Cassettes.
+    pub cassettes: ObjectStore,
 }
 
 impl fmt::Debug for Topology {
@@ -101,6 +103,7 @@ async fn apply_all(connection: &Connection, settings: &Settings) -> Result<Topol
     applier.stream(&StreamSpec::advisories(settings)).await?;
     applier.stream(&StreamSpec::runs_bucket(settings)).await?;
     applier.stream(&StreamSpec::transcripts(settings)).await?;
+    applier.stream(&StreamSpec::cassettes(settings)).await?;
     Ok(Topology {
         events: applier.stream(&StreamSpec::events(settings)).await?,
         requests: applier.consumer(&ConsumerSpec::requests(settings)).await?,
@@ -108,7 +111,8 @@ async fn apply_all(connection: &Connection, settings: &Settings) -> Result<Topol
         requests_stream,
         commands: applier.consumer(&ConsumerSpec::commands()).await?,
         runs: bucket(connection).await?,
-        transcripts: objects(connection).await?,
+        transcripts: objects(connection, subjects::TRANSCRIPTS_BUCKET).await?,
+        cassettes: objects(connection, subjects::CASSETTES_BUCKET).await?,
     })
 }
 
@@ -119,9 +123,9 @@ async fn bucket(connection: &Connection) -> Result<kv::Store, TopologyError> {
     })
 }
 
-async fn objects(connection: &Connection) -> Result<ObjectStore, TopologyError> {
-    connection.jetstream.get_object_store(subjects::TRANSCRIPTS_BUCKET).await.map_err(|error| {
-        let what = format!("object store {}", subjects::TRANSCRIPTS_BUCKET);
+async fn objects(connection: &Connection, bucket: &str) -> Result<ObjectStore, TopologyError> {
+    connection.jetstream.get_object_store(bucket).await.map_err(|error| {
+        let what = format!("object store {bucket}");
         TopologyError::Unreadable { what, source: Box::new(error) }
     })
 }
