@@ -1,6 +1,7 @@
 //! Real servers and doubles that the tests share.
 
 pub(crate) mod database;
+pub(crate) mod egress;
 pub(crate) mod http_agent;
 #[expect(dead_code, reason = "the other test binary uses the rest")]
 pub(crate) mod nats;
