@@ -5,6 +5,7 @@
 
 pub mod chat;
 pub mod checks;
+mod envelope;
 pub mod failure;
 pub mod orchestrator;
 mod outcome;

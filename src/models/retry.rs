@@ -93,7 +93,7 @@ mod tests {
 
     fn refused(status: u16, retry_after: Option<Duration>) -> CallError {
         let status = StatusCode::from_u16(status).unwrap();
-        CallError::Refused { status, words: String::new(), retry_after }
+        CallError::Refused { status, words: String::new(), retry_after, answer: None }
     }
 
     #[test]
