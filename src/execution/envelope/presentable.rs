@@ -14,8 +14,8 @@ const PATH: &str = "${before}[path]";
 /// What stands for a stack frame: nothing but what stood before it.
 const NOTHING: &str = "${before}";
 
-/// A page, up to the last of its closing tags; of a page that was cut, everything.
-const PAGE: &str = r"(?is)<(?:!doctype\s+html|html|head|body)\b(?:.*</(?:html|body)\s*>|.*)";
+/// A page up to its closing tag; of one that was cut, everything.
+const PAGE: &str = r"(?is)<(?:!doctype\s+html|html)\b.*?</html\s*>|<(?:head|body)\b.*?</body\s*>|<(?:!doctype\s+html|html|head|body)\b.*";
 
 /// A line break, as it is or as JSON writes it.
 const BREAK: &str = r"(?:\r?\n|\\+r\\+n|\\+n)";
@@ -28,7 +28,7 @@ const START: &str = r#"(?:^|BREAK|(?<before>"|: ))INDENT"#;
 const FRAMES: [&str; 16] = [
     // Python: the head, a frame with the lines of code below it, the links between several traces.
     r"Traceback \(most recent call last\):",
-    r#"File \\*"[^"\n]*?\\*", line \d+(?:, in [^\n"\\]+)?(?:\n {4,}[^\n]*|\\+n {4,}(?:[^"\\\n]|\\+["'tu])*)*"#,
+    r#"File \\*"[^"\n]*?\\*", line \d+(?:, in [^\n"\\]+)?(?:\n {4,}[^\n]*|\\+n {4,}(?:[^"\\\n]|\\(?:\\\\)*["'tu])*)*"#,
     r"(?:During handling of the above exception, another|The above exception was the direct cause of)[^\n\\]*:",
     // JavaScript and Java: `at name (file:1:2)`; JavaScript and Rust: `at file:1:2`; .NET: `at A.B(C) in file:line 1`.
     r#"at [^\n"\\(]*\((?:[^\n")]*?:\d+:\d+|[\w$.-]+\.\w+:\d+|Native Method|Unknown Source|native|<anonymous>|index \d+)\)(?: ~?\[[^\]\n"\\]*\])?"#,
@@ -58,7 +58,7 @@ const PATHS: [&str; 5] = [
     r#"(?<before>)\bfile://[^\s"'`)\]>,\\]+"#,
     // Where systems keep files, and where containers keep programs.
     r#"(?<before>^|[\s"'`(\[<=,;:|])/(?:(?:Library|System|Users|Volumes|builds|etc|home|mnt|nix|opt|private|proc|root|rustc|srv|tmp|usr|var)/[^\s"'`()\[\]<>:;,|\\]+|(?:app|code|src|workspace|workspaces)/[^\s"'`()\[\]<>:;,|\\]*\.\w+)(?::\d+(?::\d+)?)?"#,
-    r#"(?<before>^|[^\w])[A-Za-z]:\\+(?:[^\\/:*?"<>|\s]+(?: [^\\/:*?"<>|\s]+)*\\+)*[^\\/:*?"<>|\s',;)]*(?::(?:line )?\d+(?::\d+)?)?"#,
+    r#"(?<before>^|[^\w])[A-Za-z]:\\+(?:[^\\/:*?"<>|\s]+(?: [^\\/:*?"<>|\s]+)*\\+)*[^\\/:*?"<>|\s',;)]+(?::(?:line )?\d+(?::\d+)?)?"#,
     // A place in code, and packages.
     r#"(?<before>^|[\s"'`(\[<=,;|])[\w./@+~-]+\.(?:c|cc|cjs|cpp|cs|go|h|java|js|jsx|kt|mjs|php|py|rb|rs|ts|tsx):\d+(?::\d+)?"#,
     r#"(?<before>^|[\s"'`(\[<=,;|])[^\s"'`()<>:\\]*(?:node_modules|site-packages|dist-packages)/[^\s"'`()\[\]<>:;,|\\]*(?::\d+(?::\d+)?)?"#,
@@ -86,7 +86,8 @@ pub(super) fn presentable(text: &str) -> Option<String> {
     let mut shown = text.to_owned();
     for (pattern, left) in CLEANERS.iter() {
         if pattern.is_match(&shown) {
-            shown = pattern.replace_all(&shown, *left).trim().to_owned();
+            let cleaned = pattern.replace_all(&shown, *left);
+            shown = cleaned.trim().to_owned();
         }
     }
     let bare = shown.replace(HTML_PAGE, "").replace("[path]", "");
@@ -162,6 +163,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn frames_of_other_languages_go_too() {
         check(&[
             (
@@ -206,6 +208,26 @@ mod tests {
             ("failed in src/agent/main.rs:12:5 (file:///root/x.mjs)", "failed in [path] ([path])"),
             ("broken: ../node_modules/express/lib/router", "broken: [path]"),
         ]);
+    }
+
+    #[test]
+    fn json_is_still_json_however_deep_its_strings_are_packed() {
+        let python = "Traceback (most recent call last):\n  File \"C:\\a b\\x.py\", line 3, in f\n    g(\"x\", '\\')\nKeyError: 1";
+        let script = "Error: no\n\tat f (C:\\app\\x.js:1:2)\n\tat g.h(Unknown Source)\r\nin \"/home/me/x\" and \"C:\\x\\\"";
+        let rust = "thread 'a' panicked at src/x.rs:1:2:\nno\n   0: a::b\n   1: main\nnote: run with `RUST_BACKTRACE=1` for a backtrace";
+        for text in [python, script, rust, "<html lang=\"en\">\n</html>"] {
+            let mut body = serde_json::json!({ "error": text, "list": [text], "code": 5 }).to_string();
+            for _ in 0..3 {
+                let shown = presentable(&body).unwrap();
+                let json: serde_json::Value = serde_json::from_str(&shown).expect(&shown);
+                assert!(
+                    !shown.contains("x.js") && !shown.contains("x.py") && !shown.contains("x.rs"),
+                    "{shown}"
+                );
+                assert!(json.get("packed").is_some() || json["code"] == 5, "{shown}");
+                body = serde_json::json!({ "packed": body }).to_string();
+            }
+        }
     }
 
     #[test]
