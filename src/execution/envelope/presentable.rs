@@ -58,7 +58,8 @@ const PATHS: [&str; 5] = [
     r#"(?<before>)\bfile://[^\s"'`)\]>,\\]+"#,
     // Where systems keep files, and where containers keep programs.
     r#"(?<before>^|[\s"'`(\[<=,;:|])/(?:(?:Library|System|Users|Volumes|builds|etc|home|mnt|nix|opt|private|proc|root|rustc|srv|tmp|usr|var)/[^\s"'`()\[\]<>:;,|\\]+|(?:app|code|src|workspace|workspaces)/[^\s"'`()\[\]<>:;,|\\]*\.\w+)(?::\d+(?::\d+)?)?"#,
-    r#"(?<before>^|[^\w])[A-Za-z]:\\+(?:[^\\/:*?"<>|\s]+(?: [^\\/:*?"<>|\s]+)*\\+)*[^\\/:*?"<>|\s',;)]+(?::(?:line )?\d+(?::\d+)?)?"#,
+    // Windows. One backslash may be the beginning of `\n` behind a single letter, so what follows it has to tell.
+    r#"(?<before>^|[^\w])[A-Za-z]:(?:(?:\\\\)+|\\[^nrtubf\\"\s]|\\[^\\\s"]+\\[^nrtubf\\"\s])(?:(?:[^\\/:*?"<>|\s]+(?: [^\\/:*?"<>|\s]+)*\\+)*[^\\/:*?"<>|\s',;)]+)?(?::(?:line )?\d+(?::\d+)?)?"#,
     // A place in code, and packages.
     r#"(?<before>^|[\s"'`(\[<=,;|])[\w./@+~-]+\.(?:c|cc|cjs|cpp|cs|go|h|java|js|jsx|kt|mjs|php|py|rb|rs|ts|tsx):\d+(?::\d+)?"#,
     r#"(?<before>^|[\s"'`(\[<=,;|])[^\s"'`()<>:\\]*(?:node_modules|site-packages|dist-packages)/[^\s"'`()\[\]<>:;,|\\]*(?::\d+(?::\d+)?)?"#,
@@ -83,13 +84,9 @@ fn pattern(source: &str) -> Regex {
 
 /// What of `text` can be shown; none if that tells nothing.
 pub(super) fn presentable(text: &str) -> Option<String> {
-    let mut shown = text.to_owned();
-    for (pattern, left) in CLEANERS.iter() {
-        if pattern.is_match(&shown) {
-            let cleaned = pattern.replace_all(&shown, *left);
-            shown = cleaned.trim().to_owned();
-        }
-    }
+    let shown = CLEANERS.iter().fold(text.to_owned(), |shown, (pattern, left)| {
+        if pattern.is_match(&shown) { pattern.replace_all(&shown, *left).trim().to_owned() } else { shown }
+    });
     let bare = shown.replace(HTML_PAGE, "").replace("[path]", "");
     bare.contains(char::is_alphanumeric).then_some(shown)
 }
@@ -115,6 +112,7 @@ mod tests {
             "Cannot POST /api/orders, see https://docs.example/app/index.html#L3 and GET /static/app.js",
             "Sorry,\nat the moment we are closed (until 9:00)\nfrom Monday on we are back: at 10:30, in room 1: main hall",
             "  1: order\n  2: refund\nand/or etc. at 3/4 of the price, C: drive, 10:15:20",
+            r#"{"error":"Option A:\nrefund\nOption B:\nvoucher"}"#,
             "Node.js and Vue.js are not supported; use main.py or lib/util.rs",
             "Es tut mir leid, die Bestellung wurde nicht gefunden. 返金します。",
         ] {
@@ -204,6 +202,8 @@ mod tests {
                 r#"{"error":"cannot open C:\\Program Files\\Shop\\db.sqlite, sorry"}"#,
                 r#"{"error":"cannot open [path], sorry"}"#,
             ),
+            (r"cannot open C:\temp\Shop\db.sqlite or D:\x", "cannot open [path] or [path]"),
+            (r#"{"error":"dir C:\\"}"#, r#"{"error":"dir [path]"}"#),
             ("no key in /etc/ssl/private/key.pem:/home/me/.ssh", "no key in [path]:[path]"),
             ("failed in src/agent/main.rs:12:5 (file:///root/x.mjs)", "failed in [path] ([path])"),
             ("broken: ../node_modules/express/lib/router", "broken: [path]"),
