@@ -11,4 +11,5 @@ pub(crate) mod play;
 pub(crate) mod raw_nats;
 pub(crate) mod shop;
 pub(crate) mod spans;
+pub(crate) mod tls;
 pub(crate) mod worker;

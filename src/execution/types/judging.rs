@@ -3,8 +3,8 @@
 /// The tool that says whether to go on: `{"reasoning", "decision"}`.
 pub const DECIDE_TOOL: &str = "decide_next_step";
 
-/// The tool that decides the criteria:
-/// `{"criteria": {"c1": {"requirement", "reasoning", "status"}, …}, "reasoning"}`.
+/// The tool that decides the criteria: `{"criteria": {"c1": {"requirement", "evidence": [{"message", "quote"}],
+/// "reasoning", "status"}, …}, "reasoning"}`.
 pub const VERDICT_TOOL: &str = "give_verdict";
 
 /// Why, in a sentence or a few; in both tools, and for each criterion.
@@ -24,6 +24,15 @@ pub const CRITERIA_FIELD: &str = "criteria";
 
 /// A criterion in the judge's own words.
 pub const REQUIREMENT_FIELD: &str = "requirement";
+
+/// What a criterion's status rests on: a list of [`MESSAGE_FIELD`] and [`QUOTE_FIELD`].
+pub const EVIDENCE_FIELD: &str = "evidence";
+
+/// The index of the message that is quoted, from 0.
+pub const MESSAGE_FIELD: &str = "message";
+
+/// Words of that message.
+pub const QUOTE_FIELD: &str = "quote";
 
 /// What a criterion comes to: `met`, `unmet` or `inconclusive`.
 pub const STATUS_FIELD: &str = "status";
