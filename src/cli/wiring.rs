@@ -44,8 +44,7 @@ impl Definitions {
         let store = Store::open(&settings.store.url).await.map_err(|error| CliError::out_of_reach(&error))?;
         store.migrate().await.map_err(|error| CliError::out_of_reach(&error))?;
         let shared = Arc::new(store.clone());
-        let models =
-            Arc::new(Factory::new(shared.clone(), http_client::builder()).map_err(CliError::refused)?);
+        let models = Arc::new(Factory::new(shared.clone(), way_out(settings)?));
         let targets = Arc::new(targets(&shared, &models)?);
         Ok(Self { store, targets, models, defaults: plan_defaults(settings) })
     }

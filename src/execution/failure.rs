@@ -53,6 +53,8 @@ pub mod code {
     pub const CASSETTE_DIFFERS: &str = "cassette_differs";
     /// The cassette cannot be written or read.
     pub const CASSETTE_BROKEN: &str = "cassette_broken";
+    /// A definition asks for an address that may not be called.
+    pub const EGRESS_REFUSED: &str = "egress_refused";
     /// The run may not cost any more.
     pub const BUDGET_EXCEEDED: &str = "budget_exceeded";
     /// The run's execution was lost too often.

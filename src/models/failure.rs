@@ -34,6 +34,10 @@ pub(super) fn of_remote(
     tries: usize,
     form: &AnswerForm,
 ) -> RunFailure {
+    if let CallError::Forbidden(refused) = &error {
+        let message = format!("Provider '{}' cannot be called: {refused}", name.provider);
+        return RunFailure::definition(code::EGRESS_REFUSED, message);
+    }
     let hint = hint(&name.provider, upstream, &error);
     let refused = refuses_form(&error, form);
     let reason = reason(error, upstream.key.as_ref());

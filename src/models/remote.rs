@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use reqwest::Client;
 use serde_json::Value;
 
 use super::transport::{self, CallError};
 use super::upstream::Upstream;
 use super::{failure, retry};
+use crate::egress::Client;
 use crate::execution::failure::RunFailure;
 use crate::execution::ports::ChatModel;
 use crate::execution::types::{ChatReply, ChatRequest, ModelName};
