@@ -26,7 +26,8 @@ const NOT_TAKEN: &str = "no run has begun yet: does a worker run (`scenario-work
 /// Schedules the runs; nothing is called scheduled before the stream has it.
 pub(super) async fn run(layers: &Layers, options: ScheduleOptions) -> Result<Finished, CliError> {
     let settings = layers.settings()?;
-    let definitions = Definitions::open(&settings).await?;
+    let definitions = Definitions::open_existing(&settings).await?;
+    definitions.require_some().await?;
     let connection = wiring::connect(&settings, CLIENT_NAME).await?;
     wiring::require_streams(&connection, &[REQUESTS_STREAM, EVENTS_STREAM]).await?;
     let scheduler = definitions.scheduler(&connection, &settings)?;

@@ -17,6 +17,23 @@ pub enum StoreError {
         /// What is wrong with it, without its text.
         reason: String,
     },
+    /// There is no SQLite file.
+    #[error(
+        "there is no database file '{}': import definitions, which creates it (`scenario-worker import FILE…`), or correct `store.url`",
+        path.display()
+    )]
+    NoFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No project was ever imported, or another database is connected than the one that has them.
+    #[error(
+        "nothing was imported into {database}: import definitions (`scenario-worker import FILE…`), or correct `store.url`"
+    )]
+    Empty {
+        /// Which database.
+        database: String,
+    },
     /// A SQLite file could not be created.
     #[error("creating the database file '{}' failed", path.display())]
     CreateFile {

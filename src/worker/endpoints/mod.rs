@@ -134,10 +134,17 @@ impl Listening {
     /// Answers until `stop` fires, then finishes the answers under way.
     pub async fn run(self, stop: CancellationToken) {
         let Self { endpoints, service, requests } = self;
-        let answers = requests.for_each_concurrent(AT_ONCE, |(call, request)| {
-            let endpoints = endpoints.clone();
-            async move { endpoints.serve(call, request).await }
-        });
+        // Subscriptions end by the broker's word: where it is away, there is no end to wait for.
+        let (connection, told) = (endpoints.connection.clone(), stop.clone());
+        let cut_off = async move {
+            told.cancelled().await;
+            connection.lost().await;
+        };
+        let answers =
+            requests.take_until(Box::pin(cut_off)).for_each_concurrent(AT_ONCE, |(call, request)| {
+                let endpoints = endpoints.clone();
+                async move { endpoints.serve(call, request).await }
+            });
         tokio::pin!(answers);
         if stop.run_until_cancelled(&mut answers).await.is_some() {
             // The connection is closed for good.
