@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use uuid::Uuid;
+
 use super::arguments::{Layers, ScheduleOptions};
 use super::error::{CliError, Finished};
 use super::listening::Listening;
@@ -10,7 +12,7 @@ use super::terminal::{emit, say, table};
 use super::wiring::{self, Definitions};
 use crate::events::subjects::{EVENTS_STREAM, REQUESTS_STREAM};
 use crate::events::{
-    CassetteRequest, JudgeModels, ModelOverrides, ProjectId, Receipt, RequestPayload, RunCompleted, RunId,
+    BatchRunId, CassetteRequest, JudgeModels, ModelOverrides, ProjectId, Receipt, RequestPayload, RunCompleted, RunId,
     TraceContextMode,
 };
 use crate::queue::Connection;
@@ -18,6 +20,9 @@ use crate::queue::feed::{self, Event, FeedFilter, FeedStart};
 
 /// Name of this client at the broker.
 const CLIENT_NAME: &str = "scenario-worker schedule";
+
+/// Beginning of the id of a batch whose runs are scheduled here together.
+const BATCH_PREFIX: &str = "scenariobatch_";
 
 /// What is said where no run begins.
 const NOT_TAKEN: &str = "no run has begun yet: does a worker run (`scenario-worker serve`), and has it room? Still waiting; Ctrl-C stops \
@@ -31,6 +36,7 @@ pub(super) async fn run(layers: &Layers, options: ScheduleOptions) -> Result<Fin
     let connection = wiring::connect(&settings, CLIENT_NAME).await?;
     wiring::require_streams(&connection, &[REQUESTS_STREAM, EVENTS_STREAM]).await?;
     let scheduler = definitions.scheduler(&connection, &settings)?;
+    let options = ScheduleOptions { batch: batch(&options)?, ..options };
     let mut runs = BTreeSet::new();
     for _ in 0..options.repeat {
         let receipt = scheduler.schedule(payload(&options)?, options.key.as_deref(), None).await;
@@ -58,6 +64,19 @@ async fn finish(
     }
     let all_passed = outcomes.iter().all(|outcome| outcome.success);
     Ok(if all_passed { Finished::Well } else { Finished::WithFailedRuns })
+}
+
+/// Runs that are scheduled together are one batch, so that they can be watched and cancelled together.
+fn batch(options: &ScheduleOptions) -> Result<Option<BatchRunId>, CliError> {
+    if options.batch.is_some() || options.repeat == 1 {
+        return Ok(options.batch.clone());
+    }
+    let batch = BatchRunId::parse(format!("{BATCH_PREFIX}{}", Uuid::new_v4().simple()));
+    let batch = batch.map_err(CliError::refused)?;
+    if !options.json {
+        say(format_args!("batch {batch}"));
+    }
+    Ok(Some(batch))
 }
 
 fn payload(options: &ScheduleOptions) -> Result<RequestPayload, CliError> {

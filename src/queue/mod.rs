@@ -24,7 +24,7 @@ pub mod topology;
 pub use cancellation::{CancelHandle, Cancellations};
 pub use connection::{ConnectError, Connection, connect};
 pub use consumer::{Consumer, ConsumerError, LONGEST_CLOSE};
-pub use dead_letters::{Burials, DeadLetters, Letter, LetterError, Letters, Original, Redriven};
+pub use dead_letters::{Burials, DeadLetters, Letter, LetterError, Letters, Original, Redriven, Room};
 pub use delivery::{Delivery, SettleError};
 pub use given_up::{GivenUpRequest, GivenUpRequests};
 pub use lease::Lease;
