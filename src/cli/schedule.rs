@@ -12,8 +12,8 @@ use super::terminal::{emit, say, table};
 use super::wiring::{self, Definitions};
 use crate::events::subjects::{EVENTS_STREAM, REQUESTS_STREAM};
 use crate::events::{
-    BatchRunId, CassetteRequest, JudgeModels, ModelOverrides, ProjectId, Receipt, RequestPayload, RunCompleted, RunId,
-    TraceContextMode,
+    BatchRunId, CassetteRequest, JudgeModels, ModelOverrides, ProjectId, Receipt, RequestPayload,
+    RunCompleted, RunId, TraceContextMode,
 };
 use crate::queue::Connection;
 use crate::queue::feed::{self, Event, FeedFilter, FeedStart};

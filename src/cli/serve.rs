@@ -19,7 +19,9 @@ use crate::settings::Settings;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::worker::{self, WorkerTelemetryOptions};
-use crate::worker::{Health, LONGEST_STOP_AFTER_DRAIN, Listening, Lookout, Readiness, Service, serve_health};
+use crate::worker::{
+    Health, LONGEST_STOP_AFTER_DRAIN, Listening, Lookout, Obstacle, Readiness, Service, serve_health,
+};
 
 /// How long a worker that starts waits for its broker, and about how long for the next attempt.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -124,7 +126,7 @@ impl Life<'_> {
             if !may_pass(&error) || Instant::now() + START_PAUSE >= until {
                 return Err(error);
             }
-            self.readiness.replace(vec![chain(&error)]);
+            self.readiness.replace(vec![Obstacle::broker(&error)]);
             tokio::time::sleep(START_PAUSE.mul_f64(rand::random_range(START_JITTER))).await;
         }
     }
@@ -197,4 +199,28 @@ fn stop_on_signals(stop: CancellationToken, at_most: Duration) -> Result<(), Cli
         std::process::exit(StopSignal::Interrupt.exit_code().into());
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMPOSE: &str = include_str!("../../deploy/compose.yaml");
+    const README: &str = include_str!("../../README.md");
+
+    /// The whole seconds between `before` and `after`.
+    fn seconds(text: &str, before: &str, after: &str) -> Duration {
+        let rest = text.split_once(before).unwrap_or_else(|| panic!("'{before}' is not there")).1;
+        Duration::from_secs(rest.split_once(after).unwrap().0.trim().parse().unwrap())
+    }
+
+    #[test]
+    fn whoever_stops_a_worker_waits_for_longer_than_it_may_take() {
+        let settings = Settings::default();
+        let longest = longest_stop(&settings);
+        let grace = seconds(COMPOSE, "stop_grace_period:", "s\n");
+        assert!(grace > longest, "compose waits {grace:?}, a stop may take {longest:?}");
+        let promised = settings.worker.drain() + seconds(README, "exits at the latest", " s after");
+        assert!(promised >= longest, "the README promises {promised:?}, a stop may take {longest:?}");
+    }
 }

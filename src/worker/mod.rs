@@ -14,5 +14,5 @@ pub use endpoints::{Endpoints, EndpointsError, Listening};
 pub use given_up::GivenUp;
 pub use health::{Health, serve as serve_health};
 pub use processor::{Processor, ProcessorParts};
-pub use readiness::{Lookout, Readiness};
+pub use readiness::{Lookout, Obstacle, Readiness};
 pub use service::{LONGEST_STOP_AFTER_DRAIN, Service, ServiceError};

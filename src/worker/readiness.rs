@@ -2,6 +2,7 @@
 //! at the answer.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -16,8 +17,35 @@ use crate::text::chain;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long each of them may take to answer before it counts as out of reach.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(3);
-/// What is in the way before anything was looked at.
+/// Names of what can be in the way, before the reason.
 const STARTING: &str = "the worker is starting";
+const NO_BROKER: &str = "the broker is not ready";
+const NO_JETSTREAM: &str = "JetStream does not serve the consumer of the requests";
+const NO_DEFINITIONS: &str = "definitions cannot be read";
+
+/// Something that keeps the worker from its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obstacle {
+    what: &'static str,
+    why: String,
+}
+
+impl Obstacle {
+    /// A broker that does not answer yet, or not as it has to.
+    #[must_use]
+    pub fn broker(error: &dyn std::error::Error) -> Self {
+        Self { what: NO_BROKER, why: chain(error) }
+    }
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.why.as_str() {
+            "" => f.write_str(self.what),
+            why => write!(f, "{}: {why}", self.what),
+        }
+    }
+}
 
 /// What is in the way of the worker's work. Clones share it.
 #[derive(Debug, Clone)]
@@ -26,12 +54,12 @@ pub struct Readiness(Arc<Standing>);
 #[derive(Debug)]
 struct Standing {
     connection: OnceLock<Connection>,
-    found: Mutex<Vec<String>>,
+    found: Mutex<Vec<Obstacle>>,
 }
 
 impl Default for Readiness {
     fn default() -> Self {
-        let found = Mutex::new(vec![STARTING.to_owned()]);
+        let found = Mutex::new(vec![Obstacle { what: STARTING, why: String::new() }]);
         Self(Arc::new(Standing { connection: OnceLock::new(), found }))
     }
 }
@@ -52,25 +80,27 @@ impl Readiness {
             }
             obstacles.extend(connection.denials.in_the_way().iter().map(ToString::to_string));
         }
-        obstacles.extend(self.found().iter().cloned());
+        obstacles.extend(self.found().iter().map(ToString::to_string));
         obstacles
     }
 
-    /// Replaces what was found before. The log has a line for each change.
-    pub fn replace(&self, obstacles: Vec<String>) {
+    /// Replaces what was found before. The log has a line when something comes into the way or is out of it, and none when
+    /// only the wording of a reason changes.
+    pub fn replace(&self, obstacles: Vec<Obstacle>) {
         let mut found = self.found();
-        if *found == obstacles {
+        let before = std::mem::replace(&mut *found, obstacles);
+        if before.iter().map(|obstacle| obstacle.what).eq(found.iter().map(|obstacle| obstacle.what)) {
             return;
         }
-        if obstacles.is_empty() {
+        if found.is_empty() {
             tracing::info!("the worker is ready");
         } else {
-            tracing::warn!(reason = obstacles.join("; "), "the worker is not ready");
+            let reasons: Vec<String> = found.iter().map(ToString::to_string).collect();
+            tracing::warn!(reason = reasons.join("; "), "the worker is not ready");
         }
-        *found = obstacles;
     }
 
-    fn found(&self) -> MutexGuard<'_, Vec<String>> {
+    fn found(&self) -> MutexGuard<'_, Vec<Obstacle>> {
         // The list is replaced as a whole.
         self.0.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -106,7 +136,7 @@ impl Lookout {
     }
 
     /// A broker that is not connected is known to be away, and asking would only fill the client's buffers.
-    async fn broker(&self) -> Option<String> {
+    async fn broker(&self) -> Option<Obstacle> {
         if !self.connection.is_connected() {
             return None;
         }
@@ -115,19 +145,34 @@ impl Lookout {
             Ok(Err(error)) => chain(&error),
             Err(_) => no_answer("JetStream"),
         };
-        Some(format!("JetStream does not serve the consumer of the requests: {why}"))
+        Some(Obstacle { what: NO_JETSTREAM, why })
     }
 
-    async fn store(&self) -> Option<String> {
+    async fn store(&self) -> Option<Obstacle> {
         let why = match timeout(ANSWER_PATIENCE, self.store.check()).await {
             Ok(Ok(())) => return None,
             Ok(Err(error)) => chain(&error),
             Err(_) => no_answer("the database"),
         };
-        Some(format!("definitions cannot be read: {why}"))
+        Some(Obstacle { what: NO_DEFINITIONS, why })
     }
 }
 
 fn no_answer(who: &str) -> String {
     format!("{who} did not answer within {} s", ANSWER_PATIENCE.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_was_not_looked_at_is_not_ready() {
+        let readiness = Readiness::default();
+        assert_eq!(readiness.obstacles(), [STARTING]);
+        readiness.replace(vec![Obstacle { what: NO_JETSTREAM, why: "timed out".to_owned() }]);
+        assert_eq!(readiness.obstacles(), [format!("{NO_JETSTREAM}: timed out")]);
+        readiness.clone().replace(Vec::new());
+        assert!(readiness.obstacles().is_empty(), "clones share it");
+    }
 }
