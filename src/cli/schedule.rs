@@ -15,8 +15,8 @@ use crate::events::{
     BatchRunId, CassetteRequest, JudgeModels, ModelOverrides, ProjectId, Receipt, RequestPayload,
     RunCompleted, RunId, TraceContextMode,
 };
-use crate::queue::Connection;
 use crate::queue::feed::{self, Event, FeedFilter, FeedStart};
+use crate::queue::{Connection, Scheduler};
 
 /// Name of this client at the broker.
 const CLIENT_NAME: &str = "scenario-worker schedule";
@@ -37,11 +37,7 @@ pub(super) async fn run(layers: &Layers, options: ScheduleOptions) -> Result<Fin
     wiring::require_streams(&connection, &[REQUESTS_STREAM, EVENTS_STREAM]).await?;
     let scheduler = definitions.scheduler(&connection, &settings)?;
     let options = ScheduleOptions { batch: batch(&options)?, ..options };
-    let mut runs = BTreeSet::new();
-    for _ in 0..options.repeat {
-        let receipt = scheduler.schedule(payload(&options)?, options.key.as_deref(), None).await;
-        runs.insert(announce(&receipt.map_err(|error| CliError::out_of_reach(&error))?, options.json)?);
-    }
+    let runs = schedule(&scheduler, &options).await?;
     if !options.wait {
         return Ok(Finished::Well);
     }
@@ -50,6 +46,15 @@ pub(super) async fn run(layers: &Layers, options: ScheduleOptions) -> Result<Fin
         finished = finish(&connection, &options, runs) => finished,
         signal = signals.received() => Ok(Finished::Stopped(signal)),
     }
+}
+
+async fn schedule(scheduler: &Scheduler, options: &ScheduleOptions) -> Result<BTreeSet<RunId>, CliError> {
+    let mut runs = BTreeSet::new();
+    for _ in 0..options.repeat {
+        let receipt = scheduler.schedule(payload(options)?, options.key.as_deref(), None).await;
+        runs.insert(announce(&receipt.map_err(|error| CliError::out_of_reach(&error))?, options.json)?);
+    }
+    Ok(runs)
 }
 
 /// Waits for the runs, and says how they ended.

@@ -101,10 +101,10 @@ impl Store {
     /// An empty database is likelier the wrong one than one in which nothing is to be found.
     pub(super) async fn check_filled(&self) -> Result<(), StoreError> {
         let any = Table::is_any_project(self.pool()).await;
-        match any.map_err(|source| self.failed("looking for any project", source))? {
-            true => Ok(()),
-            false => Err(StoreError::Empty { database: self.address.shown() }),
+        if any.map_err(|source| self.failed("looking for any project", source))? {
+            return Ok(());
         }
+        Err(StoreError::Empty { database: self.address.shown() })
     }
 
     /// Brings the tables up to date. Any number of workers may do so at once.

@@ -134,17 +134,11 @@ impl Listening {
     /// Answers until `stop` fires, then finishes the answers under way.
     pub async fn run(self, stop: CancellationToken) {
         let Self { endpoints, service, requests } = self;
-        // Subscriptions end by the broker's word: where it is away, there is no end to wait for.
-        let (connection, told) = (endpoints.connection.clone(), stop.clone());
-        let cut_off = async move {
-            told.cancelled().await;
-            connection.lost().await;
-        };
-        let answers =
-            requests.take_until(Box::pin(cut_off)).for_each_concurrent(AT_ONCE, |(call, request)| {
-                let endpoints = endpoints.clone();
-                async move { endpoints.serve(call, request).await }
-            });
+        let cut_off = Box::pin(cut_off(endpoints.connection.clone(), stop.clone()));
+        let answers = requests.take_until(cut_off).for_each_concurrent(AT_ONCE, |(call, request)| {
+            let endpoints = endpoints.clone();
+            async move { endpoints.serve(call, request).await }
+        });
         tokio::pin!(answers);
         if stop.run_until_cancelled(&mut answers).await.is_some() {
             // The connection is closed for good.
@@ -157,6 +151,13 @@ impl Listening {
             tracing::warn!("requests to the service were not answered because the worker stops");
         }
     }
+}
+
+/// Ends when the worker is told to stop and the broker is away: subscriptions end by its word, so there is no end to wait
+/// for.
+async fn cut_off(connection: Connection, told: CancellationToken) {
+    told.cancelled().await;
+    connection.lost().await;
 }
 
 fn is_answerable(message: &Message) -> bool {

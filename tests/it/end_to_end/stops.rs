@@ -14,6 +14,8 @@ use crate::support::worker::{Place, within};
 
 /// Longer than any test is waited for: a stop that waits for this much does not end in time.
 const FOR_EVER: &str = "600";
+/// Many times what a pull takes to notice that its connection is lost.
+const NOTICED: Duration = Duration::from_secs(1);
 /// A worker that asked a broker which is away would need twice as long.
 const AT_ONCE: Duration = Duration::from_secs(10);
 
@@ -36,15 +38,15 @@ impl Stage {
         Self { place, shop, otlp, _models: models }
     }
 
-    /// Starts a worker, and stops it while it has a run that asks the agent. Returns the outcome of the run, for which
-    /// `meanwhile` is done once the worker is gone, and a second one has come.
-    async fn play(&self, open_doors_first: bool) -> Value {
+    /// Starts a worker, and stops it while the agent is asked; the agent answers now if it `answers_in_time`, else only
+    /// when the worker is gone and a second one has come. Returns the outcome of the run.
+    async fn play(&self, answers_in_time: bool) -> Value {
         let (worker, client) = (self.place.serve().await, self.place.nats.client().await);
         let mut outcomes = client.subscribe("scenario.run.completed").await.unwrap();
         publish(&client, "scenario.run.requested", HeaderMap::new(), request(&json!({}))).await;
         within(async || !self.shop.questions().is_empty()).await;
         worker.terminate();
-        if open_doors_first {
+        if answers_in_time {
             self.shop.open_doors();
         }
         let (status, log) = worker.ended().await;
@@ -85,11 +87,13 @@ async fn an_endpoint_that_hangs_does_not_hold_up_an_outcome_beyond_the_stop() {
 #[tokio::test]
 async fn an_idle_worker_whose_broker_is_gone_stops_at_once() {
     let mut server = NatsServer::start();
-    let place = Place::on(server.account(0));
+    let place = Place::on(server.account(0)).with("CONSUMER__PULL_EXPIRES_SECONDS", "2");
     place.import(&offline("http://127.0.0.1:9/")).await;
     let worker = place.serve().await;
     server.down();
     worker.until_ready(503, "the broker is not connected").await;
+    // Nothing shows from outside that the pulls have noticed. A worker that is told to stop before they have stops, too.
+    tokio::time::sleep(NOTICED).await;
     worker.terminate();
     let (status, log) = tokio::time::timeout(AT_ONCE, worker.ended()).await.expect("it stops at once");
     assert_eq!(status.code(), Some(0), "{}", log.join("\n"));
