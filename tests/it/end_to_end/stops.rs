@@ -84,12 +84,24 @@ async fn an_endpoint_that_hangs_does_not_hold_up_an_outcome_beyond_the_stop() {
     assert_eq!(stage.shop.questions().len(), 1, "nobody is asked again");
 }
 
+/// Waits until the worker asks for requests and for cancel requests.
+async fn pulls_are_open(place: &Place) {
+    let jetstream = async_nats::jetstream::new(place.nats.client().await);
+    for (stream, consumer) in
+        [("SCENARIO_REQUESTS", "scenario-workers"), ("SCENARIO_COMMANDS", "scenario-commands")]
+    {
+        let stream = jetstream.get_stream(stream).await.unwrap();
+        within(async || stream.consumer_info(consumer).await.unwrap().num_waiting > 0).await;
+    }
+}
+
 #[tokio::test]
 async fn an_idle_worker_whose_broker_is_gone_stops_at_once() {
     let mut server = NatsServer::start();
-    let place = Place::on(server.account(0)).with("CONSUMER__PULL_EXPIRES_SECONDS", "2");
+    let place = Place::on(server.account(0));
     place.import(&offline("http://127.0.0.1:9/")).await;
     let worker = place.serve().await;
+    pulls_are_open(&place).await;
     server.down();
     worker.until_ready(503, "the broker is not connected").await;
     // Nothing shows from outside that the pulls have noticed. A worker that is told to stop before they have stops, too.
