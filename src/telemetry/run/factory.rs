@@ -38,7 +38,7 @@ impl RunTracerFactory {
         Self { sender, default_destination, deadline, metrics, hurry: CancellationToken::new() }
     }
 
-    /// Deliveries at the end of a run have only [`LAST_DELIVERY`] left once `hurry` fires, because the worker stops.
+    /// Deliveries at the end of a run have only [`super::LAST_DELIVERY`] left once `hurry` fires, because the worker stops.
     #[must_use]
     pub fn hurried_by(self, hurry: CancellationToken) -> Self {
         Self { hurry, ..self }
