@@ -3,7 +3,6 @@
 pub(crate) mod database;
 pub(crate) mod egress;
 pub(crate) mod http_agent;
-#[expect(dead_code, reason = "the other test binary uses the rest")]
 pub(crate) mod nats;
 pub(crate) mod openai;
 pub(crate) mod otlp_receiver;

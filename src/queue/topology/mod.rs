@@ -4,6 +4,7 @@
 
 mod apply;
 mod drift;
+mod passing;
 mod spec;
 
 use std::fmt;
@@ -84,6 +85,18 @@ pub enum TopologyError {
         /// What the client says.
         source: async_nats::Error,
     },
+}
+
+impl TopologyError {
+    /// Whether it may go better in a moment: JetStream did not answer, or has no leader at present.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Missing { .. } | Self::Drift { .. } => false,
+            Self::Refused { source, .. } => passing::write_may_pass(source),
+            Self::Unreadable { source, .. } => passing::read_may_pass(source),
+        }
+    }
 }
 
 /// Brings the topology about, or only checks it if `nats.manage_topology` is false.
