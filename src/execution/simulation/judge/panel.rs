@@ -136,3 +136,141 @@ fn no_majority([met, unmet, inconclusive]: [usize; 3], seats: usize) -> String {
 fn small(count: usize) -> u32 {
     count.try_into().unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::events::{Attribution, Verdict};
+
+    fn criteria() -> Vec<Criterion> {
+        Criterion::number(&["polite".to_owned(), "honest".to_owned()])
+    }
+
+    fn status(letter: char) -> CriterionStatus {
+        match letter {
+            'm' => CriterionStatus::Met,
+            'u' => CriterionStatus::Unmet,
+            _ => CriterionStatus::Inconclusive,
+        }
+    }
+
+    /// A ballot that decides the criteria by these letters.
+    fn ballot(seat: usize, letters: &str) -> Ballot {
+        let decided =
+            criteria().into_iter().zip(letters.chars()).map(|(criterion, letter)| CriterionResult {
+                evidence: vec![Quote { index: 1, quote: format!("{letter} of {}", criterion.id) }],
+                ..CriterionResult::new(
+                    criterion.id,
+                    criterion.text,
+                    status(letter),
+                    format!("{letter} by {seat}"),
+                )
+            });
+        let judgement = Judgement::derive(decided.collect(), format!("summary of {seat}"));
+        Ballot { seat, answer: JudgeAnswer::Verdict(judgement) }
+    }
+
+    /// A round in which the seats decide by these words; a dash is a judge who fails.
+    fn round(seats: &[&str]) -> Round {
+        let failure =
+            |seat| (seat, RunFailure::new("e", Attribution::ModelProvider, format!("failure of {seat}")));
+        let cast = |(seat, word): (usize, &&str)| match *word {
+            "go on" => Some(Ballot { seat, answer: JudgeAnswer::GoOn(format!("{seat} wants more")) }),
+            "enough" => Some(Ballot { seat, answer: JudgeAnswer::Enough }),
+            "-" => None,
+            letters => Some(ballot(seat, letters)),
+        };
+        let failed = seats.iter().enumerate().filter(|(_, word)| **word == "-");
+        Round {
+            models: (0..seats.len()).map(|seat| format!("p/{seat}")).collect(),
+            cast: seats.iter().enumerate().filter_map(cast).collect(),
+            failures: failed.map(|(seat, _)| failure(seat)).collect(),
+        }
+    }
+
+    fn decided(seats: &[&str]) -> Vec<(char, u32)> {
+        let letter = |result: &CriterionResult| {
+            let letter = ['m', 'u', 'i'].into_iter().find(|letter| status(*letter) == result.status);
+            (letter.unwrap_or_default(), result.agreement.map_or(0, |agreement| agreement.agreeing))
+        };
+        round(seats).judgement(&criteria()).criteria.iter().map(letter).collect()
+    }
+
+    #[test]
+    fn a_majority_of_all_seats_decides_each_criterion() {
+        assert_eq!(decided(&["mm", "mu", "uu"]), [('m', 2), ('u', 2)]);
+        assert_eq!(decided(&["mm", "ui", "iu"]), [('i', 1), ('i', 1)]);
+        assert_eq!(decided(&["mu", "mu"]), [('m', 2), ('u', 2)]);
+        assert_eq!(decided(&["mu", "um"]), [('i', 0), ('i', 0)]);
+        assert_eq!(decided(&["mm", "mu", "-"]), [('m', 2), ('i', 0)]);
+        assert_eq!(decided(&["ii", "ii", "uu"]), [('i', 2), ('i', 2)]);
+    }
+
+    #[test]
+    fn the_verdict_tells_who_said_what_and_rests_on_those_who_agree() {
+        let judgement = round(&["mu", "um", "mm"]).judgement(&criteria());
+        assert_eq!((judgement.verdict, judgement.reasoning.as_str()), (Verdict::Success, "summary of 2"));
+        let first = &judgement.criteria[0];
+        assert_eq!(first.agreement, Some(Agreement { agreeing: 2, judges: 3 }));
+        let votes: Vec<_> = first.votes.iter().map(|vote| (vote.model.as_str(), vote.status)).collect();
+        let (met, unmet) = (CriterionStatus::Met, CriterionStatus::Unmet);
+        assert_eq!(votes, [("p/0", met), ("p/1", unmet), ("p/2", met)]);
+        assert_eq!((first.reasoning.as_str(), first.votes[1].reasoning.as_str()), ("m by 0", "u by 1"));
+        assert_eq!(first.evidence, [Quote { index: 1, quote: "m of c1".into() }]);
+    }
+
+    #[test]
+    fn without_a_majority_the_votes_are_counted_in_the_reasoning() {
+        let judgement = round(&["mm", "uu", "-"]).judgement(&criteria());
+        assert_eq!(judgement.verdict, Verdict::Inconclusive);
+        let expected = "No majority of 3 judges: 1 say met, 1 unmet, 0 inconclusive, 1 did not answer.";
+        assert_eq!(judgement.criteria[0].reasoning, expected);
+        assert_eq!(judgement.criteria[0].evidence, []);
+        assert_eq!(judgement.reasoning, "0 of 2 criteria are met. [p/2 did not answer: failure of 2]");
+    }
+
+    #[test]
+    fn one_judge_alone_decides_without_votes() {
+        let judgement = round(&["mu"]).judgement(&criteria());
+        assert_eq!((judgement.criteria[0].agreement, judgement.criteria[0].votes.len()), (None, 0));
+        assert_eq!(judgement.reasoning, "summary of 0");
+    }
+
+    #[test]
+    fn a_majority_has_to_have_heard_enough() {
+        let more = |seats: &[&str]| round(seats).more_wanted();
+        assert_eq!(more(&["enough"]), None);
+        assert_eq!(more(&["go on"]), Some("0 wants more".into()));
+        assert_eq!(more(&["go on", "enough", "enough"]), None);
+        assert_eq!(more(&["enough", "go on"]), Some("1 wants more".into()));
+        assert_eq!(more(&["enough", "-", "go on"]), Some("2 wants more".into()));
+        assert_eq!(more(&["enough", "-", "enough"]), None);
+    }
+
+    #[test]
+    fn a_round_without_a_majority_fails_by_its_first_failure() {
+        assert!(round(&["mm", "-", "mm"]).settled().is_ok());
+        for seats in [&["-", "mm", "-"] as &[&str], &["-", "mm"], &["-"]] {
+            assert_eq!(round(seats).settled().err().unwrap().message, "failure of 0");
+        }
+        let mut late = round(&["mm", "-", "-"]);
+        late.failures.reverse();
+        assert_eq!(late.settled().err().unwrap().message, "failure of 1");
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_in_which_answers_come_changes_nothing(
+            seats in proptest::collection::vec(prop::sample::select(vec!["mm", "mu", "um", "iu", "ii", "uu"]), 1..9),
+            turn in any::<prop::sample::Index>(),
+        ) {
+            let all = round(&seats);
+            let mut turned = round(&seats);
+            turned.cast.rotate_left(turn.index(seats.len()));
+            let (all, turned) = (all.settled().unwrap(), turned.settled().unwrap());
+            prop_assert_eq!(all.judgement(&criteria()), turned.judgement(&criteria()));
+        }
+    }
+}
