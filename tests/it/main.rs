@@ -8,6 +8,7 @@ mod support;
 mod adapters;
 mod end_to_end;
 mod execution;
+mod judging;
 mod models;
 mod queue;
 mod store;
