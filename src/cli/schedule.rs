@@ -82,7 +82,8 @@ fn payload(options: &ScheduleOptions) -> Result<RequestPayload, CliError> {
     })
 }
 
-fn judges(names: &[String]) -> Result<Option<JudgeModels>, CliError> {
+/// The judges that were named, if any were.
+pub(super) fn judges(names: &[String]) -> Result<Option<JudgeModels>, CliError> {
     if names.is_empty() {
         return Ok(None);
     }

@@ -32,11 +32,22 @@ impl Planner {
         tape: Option<&Tape>,
     ) -> Result<Cast, PlanError> {
         let user_simulator = self.model(project, &brief.user_simulator, CUSTOMER_LANE, tape).await?;
+        let judges = self.judges(project, brief, tape).await?;
+        Ok(Cast { user_simulator, judges, target: self.target(target, tape).await? })
+    }
+
+    /// The judges alone.
+    pub(super) async fn judges(
+        &self,
+        project: &ProjectId,
+        brief: &Brief,
+        tape: Option<&Tape>,
+    ) -> Result<Vec<Arc<dyn ChatModel>>, PlanError> {
         let mut judges = Vec::new();
         for (seat, name) in brief.judges.names().iter().enumerate() {
             judges.push(self.model(project, name, &format!("judge {}", seat + 1), tape).await?);
         }
-        Ok(Cast { user_simulator, judges, target: self.target(target, tape).await? })
+        Ok(judges)
     }
 
     async fn model(

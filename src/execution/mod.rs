@@ -12,6 +12,7 @@ pub mod orchestrator;
 mod outcome;
 pub mod planner;
 pub mod ports;
+pub mod rejudging;
 pub mod signals;
 mod simulation;
 mod supervision;

@@ -97,14 +97,26 @@ impl Planner {
         let taped = earlier.map(|earlier| earlier.taped.clone()).unwrap_or_default();
         let tape = Tape::load(&self.cassettes, request, taped).await?;
         let spec = self.target_spec(request, &project, brief.target.take());
-        let Cast { user_simulator, judges, target } =
-            self.cast(&project.id, &brief, spec, tape.as_ref()).await?;
-        brief.target = target.kept();
-        let (limits, budget) = (self.limits(request), request.budget.within(project.budget));
-        Ok(RunPlan { brief, project, limits, budget, tape, user_simulator, judges, target })
+        let cast = self.cast(&project.id, &brief, spec, tape.as_ref()).await?;
+        brief.target = cast.target.kept();
+        Ok(self.assembled(request, brief, project, cast, tape))
     }
 
-    async fn brief(&self, request: &RunRequest) -> Result<(Brief, Project), PlanError> {
+    pub(super) fn assembled(
+        &self,
+        request: &RunRequest,
+        brief: Brief,
+        project: Project,
+        cast: Cast,
+        tape: Option<Tape>,
+    ) -> RunPlan {
+        let (limits, budget) = (self.limits(request), request.budget.within(project.budget));
+        let Cast { user_simulator, judges, target } = cast;
+        RunPlan { brief, project, limits, budget, tape, user_simulator, judges, target }
+    }
+
+    /// What a run of `request` would rehearse, and for whom.
+    pub(super) async fn brief(&self, request: &RunRequest) -> Result<(Brief, Project), PlanError> {
         let scenario = self.scenario(request).await?;
         let project = self.project(request).await?;
         let (min_turns, max_turns) = self.turns(request, &scenario)?;

@@ -1,5 +1,6 @@
 //! JetStream: the topology, requests in, events out, run states, cancel marks, dead letters.
 
+pub mod archive;
 mod bucket;
 pub mod cancellation;
 mod cassettes;

@@ -7,6 +7,7 @@ mod demo;
 mod lives;
 mod permissions;
 mod refusals;
+mod replays;
 mod service;
 mod strangers;
 mod terminals;

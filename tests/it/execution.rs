@@ -8,6 +8,11 @@ use scenario_worker::execution::ports::OnUnknown;
 use scenario_worker::execution::signals::StopReason;
 use scenario_worker::execution::types::{Conversation, SpanEnd, Step};
 
+mod budgets;
+mod cassettes;
+mod judging;
+mod scripts;
+
 use crate::support::play::{Agent, Hangs, Stage, project, request, scenario, target};
 
 fn outcome(end: RunEnd) -> RunCompleted {

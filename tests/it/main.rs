@@ -6,9 +6,9 @@
 mod support;
 
 mod adapters;
+mod egress;
 mod end_to_end;
 mod execution;
-mod judging;
 mod models;
 mod queue;
 mod store;

@@ -1,14 +1,17 @@
 //! Doubles of the ports of execution: a stage on which runs are played without any network.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use scenario_worker::definitions::{Project, Scenario};
 use scenario_worker::events::{
-    Attribution, Budget, ProjectId, ReferenceId, RequestIdentity, RequestPayload, RunRequest, RunStarted,
-    ScenarioId, SetId, TargetRef, TargetType, TelemetryReceipt, TokenUsage, ToolCall, TraceContext,
+    Attribution, Budget, ProjectId, ReferenceId, RequestIdentity, RequestPayload, RunId, RunRequest,
+    RunStarted, ScenarioId, SetId, TargetRef, TargetType, TelemetryReceipt, TokenUsage, ToolCall,
+    TraceContext,
 };
+use scenario_worker::execution::cassette::{CassetteKey, CassetteLibrary, Exchange, Place, Recording};
 use scenario_worker::execution::failure::{PlanError, RunFailure, Unavailable};
 use scenario_worker::execution::orchestrator::{Orchestrator, RunContext, RunEnd};
 use scenario_worker::execution::planner::{PlanDefaults, Planner};
@@ -85,13 +88,24 @@ pub(crate) struct Stage {
     pub(crate) on_unknown: OnUnknown,
     /// Tells the run to stop.
     pub(crate) stop: StopSignal,
+    /// Keeps cassettes.
+    pub(crate) cassettes: Arc<Shelf>,
     /// What was recorded.
     pub(crate) record: Arc<Record>,
+}
+
+/// A library of cassettes in memory.
+#[derive(Default)]
+pub(crate) struct Shelf {
+    recordings: Mutex<BTreeMap<String, Recording>>,
+    calls: Mutex<BTreeMap<(RunId, String, u32), Exchange>>,
 }
 
 /// What a run left behind.
 #[derive(Default)]
 pub(crate) struct Record {
+    /// Who was asked in which turn: `U1` the customer, `A1` the agent, `J1` the judge whether to go on, `V1` for a verdict.
+    pub(crate) asked: Mutex<Vec<String>>,
     /// `started` events.
     pub(crate) started: Mutex<Vec<RunStarted>>,
     /// The last conversation that was recorded.
@@ -120,6 +134,7 @@ impl Default for Stage {
             judge_on_timeout: true,
             on_unknown: OnUnknown::Retry,
             stop: StopSignal::default(),
+            cassettes: Arc::default(),
             record: Arc::default(),
         }
     }
@@ -176,6 +191,7 @@ impl Stage {
             projects: stage.clone(),
             models: stage.clone(),
             targets: stage.clone(),
+            cassettes: stage.cassettes.clone(),
             defaults: PlanDefaults {
                 max_turns: 10,
                 timeout: Duration::from_mins(1),
@@ -228,6 +244,7 @@ impl ChatModelFactory for Stage {
             judge_hangs: self.hangs == Some(Hangs::Judge),
             verdict: self.verdict.clone(),
             judge: self.judge.clone(),
+            record: Arc::clone(&self.record),
         }))
     }
 }
@@ -239,6 +256,13 @@ struct Model {
     judge_hangs: bool,
     verdict: Value,
     judge: Option<JudgePlay>,
+    record: Arc<Record>,
+}
+
+impl Record {
+    fn ask(&self, who: char, turn: u32) {
+        self.asked.lock().unwrap().push(format!("{who}{turn}"));
+    }
 }
 
 #[async_trait]
@@ -250,6 +274,7 @@ impl ChatModel for Model {
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
         let usage = TokenUsage { input_tokens: 10, output_tokens: 2, calls: 1, ..TokenUsage::default() };
         if request.scene.role == SceneRole::UserSimulator {
+            self.record.ask('U', request.scene.turn);
             return Ok(ChatReply { content: self.customer.into(), usage, ..ChatReply::default() });
         }
         if self.judge_hangs {
@@ -262,6 +287,7 @@ impl ChatModel for Model {
             None => {}
         }
         let name = request.form.spec().unwrap().name.clone();
+        self.record.ask(if name == judging::DECIDE_TOOL { 'J' } else { 'V' }, request.scene.turn);
         let arguments = if name == judging::DECIDE_TOOL {
             let is_time = request.scene.turn >= self.verdict_in_turn;
             json!({ "reasoning": "hm", "decision": if is_time { "verdict" } else { "continue" } })
@@ -277,13 +303,15 @@ impl ChatModel for Model {
 #[async_trait]
 impl TargetAdapters for Stage {
     async fn adapter(&self, _: TargetSpec) -> Result<Box<dyn TargetAdapter>, PlanError> {
-        Ok(Box::new(Target { agent: self.agent.clone(), on_unknown: self.on_unknown }))
+        let record = Arc::clone(&self.record);
+        Ok(Box::new(Target { agent: self.agent.clone(), on_unknown: self.on_unknown, record }))
     }
 }
 
 struct Target {
     agent: Agent,
     on_unknown: OnUnknown,
+    record: Arc<Record>,
 }
 
 #[async_trait]
@@ -293,6 +321,7 @@ impl TargetAdapter for Target {
     }
 
     async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
+        self.record.ask('A', turn.turn);
         let says = |words: &str| TargetReply { content: words.into(), ..TargetReply::default() };
         match &self.agent {
             Agent::Says(words) => Ok(says(words)),
@@ -301,6 +330,38 @@ impl TargetAdapter for Target {
             Agent::Hangs | Agent::SaysOnce(_) => std::future::pending().await,
             Agent::Panics => panic!("the agent's adapter has a bug"),
         }
+    }
+}
+
+#[async_trait]
+impl CassetteLibrary for Shelf {
+    async fn recording(&self, cassette: &CassetteKey) -> Result<Option<Recording>, Unavailable> {
+        Ok(self.recordings.lock().unwrap().get(&cassette.name).cloned())
+    }
+
+    async fn publish(&self, cassette: &CassetteKey, recording: &Recording) -> Result<(), Unavailable> {
+        self.recordings.lock().unwrap().insert(cassette.name.clone(), recording.clone());
+        Ok(())
+    }
+
+    async fn keep(
+        &self,
+        _: &ProjectId,
+        run: &RunId,
+        Place { lane, number }: &Place,
+        exchange: &Exchange,
+    ) -> Result<(), Unavailable> {
+        self.calls.lock().unwrap().insert((run.clone(), lane.clone(), *number), exchange.clone());
+        Ok(())
+    }
+
+    async fn recall(
+        &self,
+        _: &ProjectId,
+        run: &RunId,
+        Place { lane, number }: &Place,
+    ) -> Result<Option<Exchange>, Unavailable> {
+        Ok(self.calls.lock().unwrap().get(&(run.clone(), lane.clone(), *number)).cloned())
     }
 }
 

@@ -2,10 +2,12 @@
 
 use serde_json::Value;
 
-use crate::text::cut_middle;
+use crate::text::{cut, cut_middle};
 
 /// The most bytes of each side that are shown.
 const MOST_SHOWN: usize = 200;
+/// Characters that are shown before the first one that differs, so that the place is found.
+const CONTEXT_CHARS: usize = 40;
 
 /// What stands where only the other side has something.
 const NOTHING: &Value = &Value::Null;
@@ -16,7 +18,22 @@ pub(super) fn difference(recorded: &Value, now: &Value) -> String {
     let (recorded, now) = first(&mut place, recorded, now);
     let place =
         if place.is_empty() { String::new() } else { format!("at `{}`", place.trim_start_matches('.')) };
-    format!("{place}: recorded {}, now {}", shown(recorded), shown(now)).trim().to_owned()
+    let (recorded, now) = match (recorded, now) {
+        (Value::String(recorded), Value::String(now)) => passages(recorded, now),
+        _ => (shown(recorded), shown(now)),
+    };
+    format!("{place}: recorded {recorded}, now {now}").trim().to_owned()
+}
+
+/// Of two texts, what stands around the first character in which they differ.
+fn passages(recorded: &str, now: &str) -> (String, String) {
+    let same = recorded.chars().zip(now.chars()).take_while(|(one, other)| one == other).count();
+    let passage = |text: &str| {
+        let behind: String = text.chars().skip(same.saturating_sub(CONTEXT_CHARS)).collect();
+        let dots = if same > CONTEXT_CHARS { "…" } else { "" };
+        format!("\"{dots}{}\"", cut(&behind, MOST_SHOWN))
+    };
+    (passage(recorded), passage(now))
 }
 
 fn first<'a>(place: &mut String, recorded: &'a Value, now: &'a Value) -> (&'a Value, &'a Value) {

@@ -1,5 +1,7 @@
 //! A target whose calls are on tape.
 
+use std::time::Instant;
+
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
@@ -34,9 +36,17 @@ impl TargetAdapter for TapedTarget {
 
     async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
         let asked = asked(&turn);
-        let ask = self.behind.as_ref().map(|target| target.reply(turn));
+        let ask = self.behind.as_ref().map(|target| timed(target.as_ref(), turn));
         self.tape.exchange(LANE, asked, ask).await
     }
+}
+
+/// The time that the agent took is on the tape, too: checks may look at it.
+async fn timed(target: &dyn TargetAdapter, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
+    let began = Instant::now();
+    let mut reply = target.reply(turn).await?;
+    reply.latency.get_or_insert_with(|| began.elapsed());
+    Ok(reply)
 }
 
 /// What the agent hears. When it was said and by which run is another matter in every run.

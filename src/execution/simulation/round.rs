@@ -21,9 +21,9 @@ impl Simulation<'_> {
         let models: Vec<WatchedModel<'_>> =
             self.plan.judges.iter().map(|model| self.watched(model)).collect();
         let failures = self.hear_each(conversation, case, question, &models).await?;
-        let cast = conversation.ballots.take().map(|ballots| ballots.cast).unwrap_or_default();
+        let answers = conversation.ballots.take().map(|ballots| ballots.cast).unwrap_or_default();
         let models = self.plan.judges.iter().map(|model| model.name().to_string()).collect();
-        Ok(Round { models, cast, failures }.settled()?)
+        Ok(Round { models, cast: answers, failures }.settled()?)
     }
 
     async fn hear_each(

@@ -107,6 +107,14 @@ impl Conversation {
     }
 }
 
+impl From<TranscriptMessage> for Message {
+    /// The message as the outcome repeats it, but for the time at which it was said.
+    fn from(message: TranscriptMessage) -> Self {
+        let TranscriptMessage { turn, role, content, tool_calls, latency_ms, .. } = message;
+        Self { turn, role, content, tool_calls, at: OffsetDateTime::UNIX_EPOCH, latency_ms }
+    }
+}
+
 impl Message {
     /// The message as the outcome repeats it.
     #[must_use]
@@ -117,6 +125,7 @@ impl Message {
             role: self.role,
             content: self.content.clone(),
             tool_calls: self.tool_calls.clone(),
+            latency_ms: self.latency_ms,
         }
     }
 }

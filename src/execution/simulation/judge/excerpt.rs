@@ -17,7 +17,7 @@ pub(super) fn excerpt(transcript: String) -> String {
         return transcript;
     }
     let lines: Vec<String> = transcript.lines().map(|line| cut_middle(line, MAX_LINE_BYTES)).collect();
-    let total: usize = lines.iter().map(cost).sum();
+    let total: usize = lines.iter().map(|line| cost(line)).sum();
     if total <= MAX_TRANSCRIPT_BYTES {
         return joined(&lines);
     }
@@ -39,7 +39,7 @@ fn fitting<'a>(lines: impl Iterator<Item = &'a String>, room: usize) -> usize {
     used.take_while(|used| *used <= room).count()
 }
 
-fn cost(line: &String) -> usize {
+fn cost(line: &str) -> usize {
     line.len() + "\n".len()
 }
 
@@ -70,8 +70,8 @@ mod tests {
     #[test]
     fn lines_in_the_middle_are_left_out_and_counted() {
         let lines = 10_000;
-        let text: String = (0..lines).map(|n| format!("[{n}] agent: {}\n", "é".repeat(20))).collect();
-        let cut = excerpt(text);
+        let text: Vec<String> = (0..lines).map(|n| format!("[{n}] agent: {}", "é".repeat(20))).collect();
+        let cut = excerpt(joined(&text));
         assert!(cut.len() <= MAX_TRANSCRIPT_BYTES + 100, "{}", cut.len());
         assert!(cut.starts_with("[0] agent: "));
         assert!(cut.lines().last().unwrap().starts_with("[9999] "));

@@ -83,34 +83,32 @@ struct Asking {
     heard: String,
 }
 
+impl Asking {
+    fn over(self, answer: Result<JudgeAnswer, RunFailure>, form: Option<FormKind>) -> Asked {
+        Asked { answer, form, usage: self.usage }
+    }
+}
+
 impl Judge<'_> {
     /// Asks, in one form after the other, until there is an answer that can be read. If there is none, the failure in
     /// the plainest form is told: nothing about the form can be to blame for it.
     pub(super) async fn ask(&self, question: Question) -> Asked {
-        let mut asking = Asking {
-            question,
-            tool: self.tool(question),
-            usage: TokenUsage::default(),
-            heard: String::new(),
-        };
-        let (mut answer, mut answered_in) = (None, None);
+        let (usage, heard) = (TokenUsage::default(), String::new());
+        let mut asking = Asking { question, tool: self.tool(question), usage, heard };
+        let mut refusal = None;
         for form in FormKind::ALL.into_iter().filter(|form| *form >= self.form) {
             match self.ask_in(form, &mut asking).await {
-                Ok(Some(read)) => (answer, answered_in) = (Some(Ok(read)), Some(form)),
-                Ok(None) => answer = None,
-                Err(failure) => answer = Some(Err(failure)),
-            }
-            let may_go_on =
-                answer.as_ref().is_none_or(|answer| answer.as_ref().is_err_and(|failure| failure.refused));
-            if !may_go_on {
-                break;
+                Ok(Some(answer)) => return asking.over(Ok(answer), Some(form)),
+                Err(failure) if !failure.refused => return asking.over(Err(failure), None),
+                Err(failure) => refusal = Some(failure),
+                Ok(None) => refusal = None,
             }
         }
-        let answer = answer.unwrap_or_else(|| Err(self.unanswered(&asking)));
-        Asked { answer, form: answered_in, usage: asking.usage }
+        let failure = refusal.unwrap_or_else(|| self.unanswered(&asking));
+        asking.over(Err(failure), None)
     }
 
-    /// Asks in one form. An answer that leaves something out is better than none, but not than another one.
+    /// Asks in one form. Whoever leaves something out is asked once more; what is still left out then is unmet.
     async fn ask_in(&self, form: FormKind, asking: &mut Asking) -> Result<Option<JudgeAnswer>, RunFailure> {
         let mut partial = None;
         for attempt in 0..ATTEMPTS_PER_FORM {

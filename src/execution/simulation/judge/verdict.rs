@@ -282,25 +282,17 @@ mod tests {
 
     #[test]
     fn met_needs_a_quote_that_stands_in_the_transcript() {
+        let (met, open) = (CriterionStatus::Met, CriterionStatus::Inconclusive);
+        let (sorry, refund) = ("Es tut mir sehr leid", "Ich erstatte den Preis");
         let cases: [(&[&str], CriterionStatus, usize, &str); 4] = [
-            (&["Es tut mir sehr leid"], CriterionStatus::Met, 1, "why"),
-            (&[], CriterionStatus::Inconclusive, 0, "why [Not taken as met: the judge quoted nothing"),
-            (
-                &[INVENTED, "leid"],
-                CriterionStatus::Inconclusive,
-                0,
-                "why [Not taken as met: none of the 2 quotes",
-            ),
-            (
-                &[INVENTED, "Ich erstatte den Preis"],
-                CriterionStatus::Met,
-                1,
-                "why [1 of 2 quotes do not stand",
-            ),
+            (&[sorry], met, 1, "why"),
+            (&[], open, 0, "why [Not taken as met: the judge quoted nothing"),
+            (&[INVENTED, "leid"], open, 0, "why [Not taken as met: none of the 2 quotes"),
+            (&[INVENTED, refund], met, 1, "why [1 of 2 quotes do not stand"),
         ];
         for (quotes, status, found, reasoning) in cases {
-            let judgement = judged(&json!({ "criteria": { "c1": with("met", quotes), "c2": "unmet" } }));
-            let result = &judgement.criteria[0];
+            let entries = json!({ "c1": with("met", quotes), "c2": "unmet" });
+            let result = judged(&json!({ "criteria": entries })).criteria.remove(0);
             assert_eq!((result.status, result.evidence.len()), (status, found), "{quotes:?}");
             assert!(result.reasoning.starts_with(reasoning), "{}", result.reasoning);
         }
