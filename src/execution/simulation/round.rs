@@ -1,14 +1,21 @@
 //! A round of questions: every judge is asked the same, all at once, and each answer is kept as soon as it is there.
 
-use futures::StreamExt as _;
+use std::collections::VecDeque;
+use std::pin::pin;
+
 use futures::stream::FuturesUnordered;
+use futures::{Stream, StreamExt as _};
 
 use super::judge::panel::Round;
 use super::judge::{Asked, Case, Judge};
 use super::watched::WatchedModel;
 use super::{Simulation, SimulationStop};
 use crate::execution::failure::RunFailure;
+use crate::execution::ports::JournalError;
 use crate::execution::types::{Ballot, Ballots, Conversation, FormKind, Question};
+
+/// What came of asking the judge in a seat.
+type Answer = (usize, Asked);
 
 impl Simulation<'_> {
     /// Asks every judge who has not answered yet. One who fails abstains, as long as a majority answers.
@@ -39,14 +46,31 @@ impl Simulation<'_> {
         }
         let asking = judges.into_iter().map(|(seat, judge)| ask(seat, judge, question));
         let mut asked: FuturesUnordered<_> = asking.collect();
-        let mut failures = Vec::new();
-        while let Some((seat, answer)) = asked.next().await {
+        let (mut failures, mut come) = (Vec::new(), VecDeque::new());
+        while let Some((seat, answer)) = next(&mut come, &mut asked).await {
             failures.extend(self.heard(conversation, seat, answer).map(|failure| (seat, failure)));
-            if !asked.is_empty() {
-                self.record(conversation).await?;
+            if !(come.is_empty() && asked.is_empty()) {
+                self.record_meanwhile(conversation, &mut come, &mut asked).await?;
             }
         }
         Ok(failures)
+    }
+
+    /// Records while the other judges go on: a slow record must not let an answer that is there already time out.
+    async fn record_meanwhile(
+        &self,
+        conversation: &mut Conversation,
+        come: &mut VecDeque<Answer>,
+        asked: &mut (impl Stream<Item = Answer> + Unpin),
+    ) -> Result<(), JournalError> {
+        let mut recorded = pin!(self.record(conversation));
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut recorded => return result,
+                Some(answer) = asked.next() => come.push_back(answer),
+            }
+        }
     }
 
     /// Keeps what came of asking the judge in `seat`, and tells the failure if that is what came.
@@ -66,8 +90,19 @@ impl Simulation<'_> {
     }
 }
 
-async fn ask(seat: usize, judge: Judge<'_>, question: Question) -> (usize, Asked) {
+async fn ask(seat: usize, judge: Judge<'_>, question: Question) -> Answer {
     (seat, judge.ask(question).await)
+}
+
+/// The next answer: one that came meanwhile, else the first that comes.
+async fn next(
+    come: &mut VecDeque<Answer>,
+    asked: &mut (impl Stream<Item = Answer> + Unpin),
+) -> Option<Answer> {
+    match come.pop_front() {
+        Some(answer) => Some(answer),
+        None => asked.next().await,
+    }
 }
 
 /// The judges who are to be asked. What others have answered in this very round before stays answered.
