@@ -5,10 +5,12 @@ use std::sync::Arc;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::GetStreamErrorKind;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use super::error::{CliError, chain};
 use crate::adapters::{HttpAdapterFactory, PromptAdapterFactory, Registry};
 use crate::definitions::{AgentDefinition, TelemetryDestination, TelemetryProtocol};
+use crate::egress::{Client, EgressPolicy};
 use crate::events::SetId;
 use crate::execution::orchestrator::Orchestrator;
 use crate::execution::planner::{PlanDefaults, Planner};
@@ -19,7 +21,7 @@ use crate::queue::{
     Cancellations, Cassettes, Connection, Consumer, DeadLetters, EventPublisher, GivenUpRequests, RunStates,
     Scheduler, connect as connect_to, topology,
 };
-use crate::settings::Settings;
+use crate::settings::{EgressSettings, Settings};
 use crate::store::{AgentCheck, Store};
 use crate::telemetry::export::OtlpSender;
 use crate::telemetry::metrics::Metrics;
@@ -169,7 +171,7 @@ pub(super) async fn service(
 }
 
 fn tracers(settings: &Settings, metrics: &Metrics) -> Result<Arc<dyn RunTracers>, CliError> {
-    let sender = OtlpSender::new().map_err(CliError::refused)?;
+    let sender = OtlpSender::new(way_out(settings)?);
     let run = &settings.telemetry.run;
     let default = run.default_endpoint.clone().map(|endpoint| TelemetryDestination {
         endpoint,
@@ -177,6 +179,14 @@ fn tracers(settings: &Settings, metrics: &Metrics) -> Result<Arc<dyn RunTracers>
         protocol: TelemetryProtocol::Otlp,
     });
     Ok(Arc::new(RunTracerFactory::new(sender, default, run.deadline(), metrics.clone())))
+}
+
+/// The client through which runs call out.
+fn way_out(settings: &Settings) -> Result<Client, CliError> {
+    let EgressSettings { allow_private_networks, allowed_hosts, proxy } = &settings.egress;
+    let policy = EgressPolicy::new(*allow_private_networks, allowed_hosts).map_err(CliError::refused)?;
+    let proxy = proxy.as_deref().map(Url::parse).transpose().map_err(CliError::refused)?;
+    Client::new(policy, proxy.as_ref()).map_err(CliError::refused)
 }
 
 fn default_set(settings: &Settings) -> Result<SetId, CliError> {

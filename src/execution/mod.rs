@@ -7,6 +7,7 @@ pub mod cassette;
 mod casting;
 pub mod chat;
 pub mod checks;
+mod envelope;
 pub mod failure;
 pub mod orchestrator;
 mod outcome;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use reqwest::{Client, ClientBuilder};
 
+use super::priced::PricedModel;
 use super::remote::RemoteModel;
 use super::scripted::OfflineModel;
 use super::upstream::Upstream;
@@ -47,13 +48,18 @@ impl ChatModelFactory for Factory {
             .map_err(|error| RunFailure::definition(code::INVALID_MODEL_FORMAT, error.to_string()))?;
         let providers = self.providers.providers(project).await?;
         let provider = find(&providers, &name.provider)?;
-        Ok(match wire::of(provider.kind) {
+        let price = provider.prices.get(&name.model).copied();
+        let model = match wire::of(provider.kind) {
             Some(wire) => {
                 let upstream =
                     Upstream::new(provider, &name, wire).map_err(|missing| lacking(provider, missing))?;
                 self.remote(name, upstream)
             }
             None => offline(provider, name)?,
+        };
+        Ok(match price {
+            Some(price) => Arc::new(PricedModel::new(model, price)),
+            None => model,
         })
     }
 }

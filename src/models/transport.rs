@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 
 use super::retry;
 use super::upstream::Upstream;
-use super::wire::UnexpectedAnswer;
+use super::wire::{UnexpectedAnswer, reasoning};
 
 /// The largest answer that is read, in bytes. A model's answer is some kilobytes; what is larger than this is a
 /// mistake or an attack.
@@ -25,7 +25,13 @@ const MAX_REFUSAL_BYTES: usize = 64 * 1024;
 pub(super) enum CallError {
     /// The provider answered with an error's status.
     #[error("{}: {words}", status_text(*status))]
-    Refused { status: StatusCode, words: String, retry_after: Option<Duration> },
+    Refused {
+        status: StatusCode,
+        words: String,
+        retry_after: Option<Duration>,
+        /// The whole answer, if it is JSON.
+        answer: Option<Box<Value>>,
+    },
     /// The provider answered with a good status and an error in the body.
     #[error("the answer is an error: {0}")]
     ErrorInAnswer(String),
@@ -86,12 +92,20 @@ async fn refusal(response: Response) -> CallError {
     let status = response.status();
     let retry_after = retry::retry_after(response.headers().get(RETRY_AFTER), OffsetDateTime::now_utc());
     let html = says_html(response.headers());
-    let words = match read(response, MAX_REFUSAL_BYTES).await {
-        Ok((bytes, _)) if html || looks_like_html(&bytes) => "an HTML page came back".to_owned(),
-        Ok((bytes, _)) => words(&bytes),
-        Err(error) => format!("its body could not be read: {}", root_cause(error)),
+    let (words, answer) = match read(response, MAX_REFUSAL_BYTES).await {
+        Ok((bytes, _)) if html || looks_like_html(&bytes) => ("an HTML page came back".to_owned(), None),
+        Ok((bytes, _)) => (words(&bytes), serde_json::from_slice(&bytes).ok()),
+        Err(error) => (format!("its body could not be read: {}", root_cause(error)), None),
     };
-    CallError::Refused { status, words, retry_after }
+    CallError::Refused { status, words, retry_after, answer }
+}
+
+impl CallError {
+    /// Whether the same call without reasoning may be taken; see [`reasoning`].
+    pub(super) fn is_about_reasoning(&self) -> bool {
+        matches!(self, Self::Refused { status, answer: Some(answer), .. }
+            if reasoning::is_to_be_turned_off(*status, answer))
+    }
 }
 
 /// Reads up to `limit` bytes; the flag says whether that was all.

@@ -190,6 +190,10 @@ pub struct StoreSettings {
 pub struct EgressSettings {
     /// Whether targets, models and endpoints may be in private networks.
     pub allow_private_networks: bool,
+    /// Hosts that may be in private networks whatever is said of those.
+    pub allowed_hosts: Vec<String>,
+    /// The proxy through which they are called.
+    pub proxy: Option<String>,
 }
 
 /// Where telemetry goes.
@@ -303,7 +307,7 @@ impl Default for StoreSettings {
 
 impl Default for EgressSettings {
     fn default() -> Self {
-        Self { allow_private_networks: true }
+        Self { allow_private_networks: true, allowed_hosts: Vec::new(), proxy: None }
     }
 }
 

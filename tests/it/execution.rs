@@ -363,3 +363,15 @@ async fn a_cancel_while_definitions_are_read_ends_the_run_before_it_begins() {
     assert_eq!((outcome.status, outcome.telemetry.trace_id), (RunStatus::Cancelled, None));
     assert_eq!(outcome.reasoning, "Cancelled before execution started");
 }
+
+#[tokio::test]
+async fn an_outcome_tells_the_agents_own_words_without_its_internals() {
+    let told = "HTTP 500 Internal Server Error from http://h/usr/x (request-id: none): {\"error\":\"no stock";
+    let failed = "HTTP 500 Internal Server Error from http://h/usr/x (request-id: none): \
+        {\"error\":\"no stock\\n    at reply (/home/me/agent.js:12:7)\"}";
+    let outcome = play(Stage { agent: Agent::Fails(failed), ..Stage::default() }).await;
+    let error = outcome.error.unwrap();
+    assert_eq!((&*error.code, error.attributed_to), ("http_status", Attribution::Target));
+    assert_eq!(error.message, format!("{told}\"}}"));
+    assert_eq!(outcome.reasoning, error.message);
+}

@@ -2,6 +2,9 @@
 
 mod factory;
 mod failures;
+mod forms;
+mod prices;
+mod reasoning;
 mod retries;
 mod scripted;
 mod wires;
