@@ -77,8 +77,10 @@ impl Round {
     fn with_absences(&self, mut summary: String) -> String {
         for (seat, failure) in &self.failures {
             let model = self.models.get(*seat).map(String::as_str).unwrap_or_default();
-            summary =
-                format!("{summary} [{model} did not answer: {}]", cut(&failure.message, MAX_ABSENCE_BYTES));
+            summary = format!(
+                "{summary} [{model} did not answer: {}]",
+                cut(&failure.to_error().message, MAX_ABSENCE_BYTES)
+            );
         }
         summary
     }
