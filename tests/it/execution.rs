@@ -10,6 +10,7 @@ use scenario_worker::execution::types::{Conversation, SpanEnd, Step};
 
 mod budgets;
 mod cassettes;
+mod judging;
 mod scripts;
 
 use crate::support::play::{Agent, Hangs, Stage, project, request, scenario, target};

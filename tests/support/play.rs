@@ -27,6 +27,8 @@ use scenario_worker::execution::types::{
 };
 use serde_json::{Value, json};
 
+use super::judge::{Does, JudgePlay, quoting};
+
 /// A run on this stage that finishes no step for this long is given up.
 pub(crate) const STALL: Duration = Duration::from_secs(30);
 
@@ -68,8 +70,10 @@ pub(crate) struct Stage {
     pub(crate) verdict_in_turn: u32,
     /// Who never answers.
     pub(crate) hangs: Option<Hangs>,
-    /// The judge's criteria entries.
+    /// The judge's criteria entries; one that is met and has no evidence quotes the agent's first line.
     pub(crate) verdict: Value,
+    /// Plays the judges, if they do anything else.
+    pub(crate) judge: Option<JudgePlay>,
     /// What becomes of the spans.
     pub(crate) receipt: TelemetryReceipt,
     /// What the journal says from the second record on.
@@ -122,6 +126,7 @@ impl Default for Stage {
             verdict_in_turn: 1,
             hangs: None,
             verdict: json!({ "c1": { "requirement": "r", "reasoning": "it did", "status": "met" } }),
+            judge: None,
             receipt: TelemetryReceipt { trace_id: Some("t".into()), spans: 3, exported: 3, error: None },
             journal_fails: false,
             cancelled_in_journal: false,
@@ -238,6 +243,7 @@ impl ChatModelFactory for Stage {
             verdict_in_turn: self.verdict_in_turn,
             judge_hangs: self.hangs == Some(Hangs::Judge),
             verdict: self.verdict.clone(),
+            judge: self.judge.clone(),
             record: Arc::clone(&self.record),
         }))
     }
@@ -249,6 +255,7 @@ struct Model {
     verdict_in_turn: u32,
     judge_hangs: bool,
     verdict: Value,
+    judge: Option<JudgePlay>,
     record: Arc<Record>,
 }
 
@@ -273,13 +280,20 @@ impl ChatModel for Model {
         if self.judge_hangs {
             std::future::pending::<()>().await;
         }
+        match self.judge.as_ref().map(|judge| judge(&self.name, request)) {
+            Some(Does::Replies(reply)) => return Ok(ChatReply { usage, ..reply }),
+            Some(Does::Fails(failure)) => return Err(failure),
+            Some(Does::Hangs) => std::future::pending().await,
+            None => {}
+        }
         let name = request.form.spec().unwrap().name.clone();
         self.record.ask(if name == judging::DECIDE_TOOL { 'J' } else { 'V' }, request.scene.turn);
         let arguments = if name == judging::DECIDE_TOOL {
             let is_time = request.scene.turn >= self.verdict_in_turn;
             json!({ "reasoning": "hm", "decision": if is_time { "verdict" } else { "continue" } })
         } else {
-            json!({ "criteria": self.verdict, "reasoning": "All in all." })
+            let criteria = quoting(self.verdict.clone(), &request.scene.transcript);
+            json!({ "criteria": criteria, "reasoning": "All in all." })
         };
         let tool_calls = vec![ToolCall { id: "1".into(), name, arguments }];
         Ok(ChatReply { tool_calls, usage, ..ChatReply::default() })

@@ -4,11 +4,11 @@ mod budget;
 mod closing;
 mod hearing;
 mod judge;
+mod round;
 mod script;
 mod transcript;
 mod turns;
 mod user_simulator;
-mod verdict;
 mod watched;
 
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{Brief, Judgement, SpanCounts};
+use super::{Ballots, Brief, FormKind, Judgement, SpanCounts};
 use crate::events::{CriterionResult, MessageRole, ToolCall, TranscriptMessage, UsageByRole};
 
 /// One message of the transcript.
@@ -88,6 +88,12 @@ pub struct Conversation {
     /// Spans so far.
     #[serde(default)]
     pub spans: SpanCounts,
+    /// How each judge's model is brought to an answer, by the model's name; those are left out that call tools.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub answer_forms: BTreeMap<String, FormKind>,
+    /// What a panel has answered in the round that it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ballots: Option<Box<Ballots>>,
     /// What the judge came to: all that is left is to report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judgement: Option<Judgement>,

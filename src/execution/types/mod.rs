@@ -12,6 +12,6 @@ pub use brief::Brief;
 pub use chat::{AnswerForm, ChatMessage, ChatReply, ChatRequest, ChatRole, Scene, SceneRole, ToolSpec};
 pub use conversation::{Conversation, Message, ScriptPosition, Step};
 pub use judgement::{Criterion, Judgement};
-pub use judging::{DECIDE_TOOL, VERDICT_TOOL};
+pub use judging::{Ballot, Ballots, DECIDE_TOOL, FormKind, JudgeAnswer, Question, VERDICT_TOOL};
 pub use model_name::{InvalidModelName, ModelName};
 pub use span::{SpanCounts, SpanEnd, SpanStart, TraceSpec};

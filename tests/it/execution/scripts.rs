@@ -78,9 +78,9 @@ async fn words_of_the_script_are_part_of_the_conversation() {
 #[tokio::test]
 async fn criteria_of_a_step_that_are_met_are_remembered_by_their_step() {
     let script = json!(["user", "agent", { "judge": { "criteria": ["The agent is polite"] } }, "succeed"]);
-    // The double says nothing of `s3c1`, so it is unmet: a missing criterion fails closed.
+    // The double says nothing of `s3c1`, asked twice, so it is unmet: a missing criterion fails closed.
     let (asked, outcome) = play(script, 9, json!({})).await;
-    assert_eq!(asked, "U1 A1 V1");
+    assert_eq!(asked, "U1 A1 V1 V1");
     assert_eq!((outcome.status, outcome.verdict), (RunStatus::Failed, Some(Verdict::Failure)));
     let criteria: Vec<_> = outcome.criteria.iter().map(|c| (c.id.as_str(), c.status)).collect();
     assert_eq!(criteria, [("s3c1", CriterionStatus::Unmet)]);
