@@ -223,11 +223,14 @@ mod tests {
 
     #[test]
     fn a_schema_that_refers_to_itself_comes_to_an_end() {
-        for schema in [json!({ "$ref": "#" }), json!({ "allOf": [{ "$ref": "#" }] })] {
-            let compiled = Schema::new(schema);
-            if let Ok(validator) = compiled.get() {
-                validator.is_valid(&json!({ "a": 1 }));
-            }
+        let list = json!({ "properties": { "next": { "$ref": "#" } }, "required": ["id"] });
+        let validator = Schema::new(list);
+        let found = |reply: Value| validator.get().unwrap().is_valid(&reply);
+        assert!(found(json!({ "id": 1, "next": { "id": 2 } })));
+        assert!(!found(json!({ "id": 1, "next": { "id": 2, "next": {} } })));
+        for circle in [json!({ "$ref": "#" }), json!({ "allOf": [{ "$ref": "#" }] })] {
+            let validator = Schema::new(circle);
+            assert!(validator.get().is_err() || validator.get().unwrap().is_valid(&json!({ "a": 1 })));
         }
     }
 

@@ -25,7 +25,7 @@ pub(super) struct Seen<'r> {
 /// A rule that one reply keeps or not, ready to look.
 pub(super) enum Probe<'c> {
     /// A text or a pattern is found, or must not be.
-    Words { what: String, regex: Cow<'c, Regex>, forbidden: bool },
+    Words { what: String, finder: Finder<'c>, forbidden: bool },
     /// Something is in its JSON.
     At(At<'c>),
     /// Its JSON is of a schema.
@@ -44,21 +44,45 @@ pub(super) fn probes(test: &ReplyTest) -> Result<Vec<Probe<'_>>, Finding> {
     }
 }
 
-fn texts(words: &Words, forbidden: bool) -> Result<Vec<Probe<'static>>, Finding> {
-    let probe = |text: &String| {
-        let regex = RegexBuilder::new(&regex::escape(text)).case_insensitive(words.ignore_case).build();
-        let regex =
-            regex.map_err(|error| Finding::invalid("text", text, &format!("is too long: {error}")))?;
-        let what = format!("say “{}”", shown(text));
-        Ok(Probe::Words { what, regex: Cow::Owned(regex), forbidden })
-    };
-    words.texts.list().iter().map(probe).collect()
+/// How words are found.
+pub(super) enum Finder<'c> {
+    /// As they are.
+    Text(&'c str),
+    /// By a pattern.
+    Pattern(Cow<'c, Regex>),
+}
+
+impl<'c> Finder<'c> {
+    fn of(text: &'c str, ignore_case: bool) -> Result<Self, Finding> {
+        if !ignore_case {
+            return Ok(Self::Text(text));
+        }
+        let pattern = RegexBuilder::new(&regex::escape(text)).case_insensitive(true).build();
+        let too_long = |error| Finding::invalid("text", text, &format!("is too long: {error}"));
+        pattern.map(|pattern| Self::Pattern(Cow::Owned(pattern))).map_err(too_long)
+    }
+
+    fn find(&self, reply: &str) -> Option<Range<usize>> {
+        match self {
+            Self::Text(text) => reply.find(text).map(|start| start..start + text.len()),
+            Self::Pattern(pattern) => pattern.find(reply).map(|found| found.range()),
+        }
+    }
+}
+
+fn texts(words: &Words, forbidden: bool) -> Result<Vec<Probe<'_>>, Finding> {
+    let mut probes = Vec::new();
+    for text in words.texts.list() {
+        let finder = Finder::of(text, words.ignore_case)?;
+        probes.push(Probe::Words { what: format!("say “{}”", shown(text)), finder, forbidden });
+    }
+    Ok(probes)
 }
 
 fn matching(pattern: &Pattern, forbidden: bool) -> Result<Probe<'_>, Finding> {
-    let regex = compiled(pattern)?;
+    let finder = Finder::Pattern(Cow::Borrowed(compiled(pattern)?));
     let what = format!("match /{}/", shown(pattern.source()));
-    Ok(Probe::Words { what, regex: Cow::Borrowed(regex), forbidden })
+    Ok(Probe::Words { what, finder, forbidden })
 }
 
 /// The pattern, if it is one.
@@ -75,20 +99,20 @@ impl Probe<'_> {
     /// Looks at a reply.
     pub(super) fn look<'r>(&self, reply: &'r str) -> Seen<'r> {
         match self {
-            Self::Words { what, regex, forbidden } => words(what, regex, *forbidden, reply),
+            Self::Words { what, finder, forbidden } => words(what, finder, *forbidden, reply),
             Self::At(at) => at.look(reply),
             Self::Schema(schema) => schema.look(reply),
         }
     }
 }
 
-fn words<'r>(what: &str, regex: &Regex, forbidden: bool, reply: &'r str) -> Seen<'r> {
-    let found = regex.find(reply);
+fn words<'r>(what: &str, finder: &Finder<'_>, forbidden: bool, reply: &'r str) -> Seen<'r> {
+    let found = finder.find(reply);
     let says = match &found {
-        Some(found) => format!("does {what}: “{}”", surroundings(reply, found.range())),
+        Some(found) => format!("does {what}: “{}”", surroundings(reply, found.clone())),
         None => format!("does not {what}: “{}”", shown(reply)),
     };
-    Seen { holds: found.is_some() != forbidden, says, passage: found.map(|found| found.as_str()) }
+    Seen { holds: found.is_some() != forbidden, says, passage: found.map(|found| &reply[found]) }
 }
 
 /// A passage with a few words before and behind it.

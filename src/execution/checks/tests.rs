@@ -101,9 +101,10 @@ fn a_finding_shows_the_passage_and_where_it_is() {
 
 #[test]
 fn what_is_said_of_a_finding_has_an_end() {
-    let long = "é".repeat(100_000);
+    let long = "é".repeat(10_000);
     for written in [
         json!({ "matches": "é+" }),
+        json!({ "contains": "É".repeat(2_000), "ignoreCase": true }),
         json!({ "notMatches": "é+" }),
         json!({ "contains": long }),
         json!({ "contains": vec![long.as_str(); 50] }),
