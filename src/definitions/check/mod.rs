@@ -3,6 +3,7 @@
 mod compiled;
 mod limit;
 mod reply;
+mod schema;
 mod tool;
 mod written;
 

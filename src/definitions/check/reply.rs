@@ -105,6 +105,20 @@ impl ReplyTest {
     pub fn forbids(&self) -> bool {
         matches!(self, Self::NotContains(_) | Self::NotMatches(_))
     }
+
+    /// What is looked for, forbidden or not.
+    fn in_words(&self) -> String {
+        match self {
+            Self::Contains(words) | Self::NotContains(words) => {
+                format!("says {}", words.in_words())
+            }
+            Self::Matches(pattern) | Self::NotMatches(pattern) => {
+                format!("matches /{}/", pattern.source())
+            }
+            Self::JsonPath(test) => test.in_words(),
+            Self::JsonSchema(_) => "is JSON of the schema".to_owned(),
+        }
+    }
 }
 
 impl ReplyRule {
@@ -120,27 +134,18 @@ impl ReplyRule {
     }
 
     pub(super) fn in_words(&self) -> String {
-        let test = match &self.test {
-            ReplyTest::Contains(words) | ReplyTest::NotContains(words) => {
-                format!("says {}", words.in_words())
-            }
-            ReplyTest::Matches(pattern) | ReplyTest::NotMatches(pattern) => {
-                format!("matches /{}/", pattern.source())
-            }
-            ReplyTest::JsonPath(test) => test.in_words(),
-            ReplyTest::JsonSchema(_) => "is JSON of the schema".to_owned(),
+        let test = self.test.in_words();
+        let which = match (self.on(), self.test.forbids()) {
+            (On::Every, false) => "every reply of the agent",
+            (On::Every, true) => "no reply of the agent",
+            (On::Any, false) => "a reply of the agent",
+            (On::Any, true) => "not every reply of the agent",
+            (On::Last, false) => "the agent's last reply",
+            (On::Last, true) => "not the agent's last reply",
+            (On::First, false) => "the agent's first reply",
+            (On::First, true) => "not the agent's first reply",
         };
-        let forbids = self.test.forbids();
-        match self.on() {
-            On::Every if forbids => format!("no reply of the agent {test}"),
-            On::Every => format!("every reply of the agent {test}"),
-            On::Any if forbids => format!("not every reply of the agent {test}"),
-            On::Any => format!("a reply of the agent {test}"),
-            On::Last if forbids => format!("not the agent's last reply {test}"),
-            On::Last => format!("the agent's last reply {test}"),
-            On::First if forbids => format!("not the agent's first reply {test}"),
-            On::First => format!("the agent's first reply {test}"),
-        }
+        format!("{which} {test}")
     }
 }
 

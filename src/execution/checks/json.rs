@@ -9,6 +9,9 @@ use super::reply::{Seen, compiled};
 use super::{Finding, shown};
 use crate::definitions::{self, PathTest};
 
+/// The longest reply that is read as JSON, in bytes: an agent may say more, and each look at it takes its time.
+const MAX_JSON_BYTES: usize = 1 << 20;
+
 /// What has to hold at a place, ready to look.
 pub(super) struct At<'c> {
     test: &'c PathTest,
@@ -26,10 +29,7 @@ impl<'c> At<'c> {
 
     /// Looks at a reply.
     pub(super) fn look<'r>(&self, reply: &'r str) -> Seen<'r> {
-        match serde_json::from_str(reply) {
-            Ok(json) => self.look_in(&json),
-            Err(error) => no_json(reply, &error),
-        }
+        read(reply).map_or_else(|no_json| no_json, |json| self.look_in(&json))
     }
 
     fn look_in<'r>(&self, json: &Value) -> Seen<'r> {
@@ -82,10 +82,7 @@ impl<'c> Schema<'c> {
 
     /// Looks at a reply.
     pub(super) fn look<'r>(&self, reply: &'r str) -> Seen<'r> {
-        match serde_json::from_str(reply) {
-            Ok(json) => self.look_in(&json),
-            Err(error) => no_json(reply, &error),
-        }
+        read(reply).map_or_else(|no_json| no_json, |json| self.look_in(&json))
     }
 
     fn look_in<'r>(&self, json: &Value) -> Seen<'r> {
@@ -99,9 +96,15 @@ impl<'c> Schema<'c> {
     }
 }
 
-fn no_json<'r>(reply: &str, error: &serde_json::Error) -> Seen<'r> {
-    let says = format!("is not JSON ({}): “{}”", shown(&error.to_string()), shown(reply));
-    Seen { holds: false, says, passage: None }
+/// The JSON that a reply is, or what it shows instead.
+fn read(reply: &str) -> Result<Value, Seen<'static>> {
+    let unread = |says| Seen { holds: false, says, passage: None };
+    if reply.len() > MAX_JSON_BYTES {
+        let bytes = reply.len();
+        return Err(unread(format!("has {bytes} bytes; it is read as JSON up to {MAX_JSON_BYTES}")));
+    }
+    serde_json::from_str(reply)
+        .map_err(|error| unread(format!("is not JSON ({}): “{}”", shown(&error.to_string()), shown(reply))))
 }
 
 /// Whether both are the same JSON: 1 and 1.0 are one number, and the order of keys says nothing.

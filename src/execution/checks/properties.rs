@@ -81,6 +81,7 @@ fn on() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec!["last", "any", "every", "first"])
 }
 
+#[expect(clippy::too_many_lines, reason = "every rule, in forms that find something")]
 fn any_check() -> impl Strategy<Value = Check> {
     let range = (0_u32..4, 0_u32..3).prop_map(|(min, more)| json!({ "min": min, "max": min + more }));
     let tests = prop::sample::select(vec![
@@ -172,7 +173,9 @@ proptest! {
     #[test]
     fn quotes_stand_in_the_messages_that_they_name(check in any_check(), moves in moves()) {
         let mut course = Course::default();
-        moves.iter().for_each(|next| course.goes_on(next));
+        for next in &moves {
+            course.goes_on(next);
+        }
         let Course { messages, turns, usage } = &course;
         for quote in examine(&check, &Observed { messages, turns: *turns, usage }).evidence {
             let message = &messages[quote.index as usize];

@@ -123,6 +123,7 @@ fn what_is_said_of_a_finding_has_an_end() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn a_path_looks_into_the_last_reply_that_is_json() {
     let look = |test: Value, reply: &str| find(json!({ "jsonPath": test }), &conversation(&["{}", reply]));
     let reply = r#"{ "status": "open", "total": 5, "items": [{ "id": 1 }, { "id": 2.0 }], "none": null }"#;
@@ -151,6 +152,8 @@ fn a_path_looks_into_the_last_reply_that_is_json() {
     let found = look(json!({ "path": "$.status", "exists": false }), "Sorry!");
     assert_eq!(found.standing, Standing::Open, "what is no JSON has no values to be missing");
     assert!(found.reasoning.starts_with("Message 3 is not JSON (expected value"), "{}", found.reasoning);
+    let found = look(json!({ "path": "$" }), &json!("x".repeat(1 << 20)).to_string());
+    assert_eq!(found.reasoning, "Message 3 has 1048578 bytes; it is read as JSON up to 1048576.");
 }
 
 #[test]
@@ -177,6 +180,7 @@ fn a_schema_is_about_the_last_reply_and_its_formats_count() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn tool_calls_are_counted_by_name_and_arguments() {
     let calls = calling(&[
         ("find_order", json!({ "id": 7 })),
@@ -251,6 +255,7 @@ fn turns_have_bounds() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn tokens_and_cost_have_limits_and_what_is_not_known_is_not_within_them() {
     let cost = Cost::try_from(0.02).unwrap();
     let judge = TokenUsage { input_tokens: 90, output_tokens: 10, calls: 1, cost };
