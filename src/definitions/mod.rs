@@ -15,7 +15,10 @@ mod script;
 mod secret;
 
 pub use agent::AgentDefinition;
-pub use check::Check;
+pub use check::{
+    Check, CheckRule, Compile, Compiled, Limit, On, Path, PathTest, Pattern, Range, ReplyRule, ReplyTest,
+    Schema, Texts, Times, TokenLimit, ToolCalls, ToolRule, ToolUse, UsageRole, Words,
+};
 pub use document::Document;
 pub use parameter::ParameterDefinition;
 pub use project::{Project, TelemetryDestination, TelemetryProtocol};
