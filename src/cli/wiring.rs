@@ -7,7 +7,7 @@ use async_nats::jetstream::context::GetStreamErrorKind;
 use tokio_util::sync::CancellationToken;
 
 use super::error::{CliError, chain};
-use crate::adapters::{HttpAdapterFactory, PromptAdapterFactory, Registry};
+use crate::adapters::{HttpAdapterFactory, PromptAdapterFactory, Registry, ScenarioTexts};
 use crate::definitions::{AgentDefinition, TelemetryDestination, TelemetryProtocol};
 use crate::events::SetId;
 use crate::execution::orchestrator::Orchestrator;
@@ -50,6 +50,7 @@ impl Definitions {
             projects: shared,
             models,
             targets: targets.clone(),
+            texts: Arc::new(ScenarioTexts),
             defaults: plan_defaults(settings),
         };
         Ok(Self { store, targets, planner })

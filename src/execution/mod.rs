@@ -8,6 +8,7 @@ pub mod checks;
 pub mod failure;
 pub mod orchestrator;
 mod outcome;
+pub mod parameters;
 pub mod planner;
 pub mod ports;
 pub mod signals;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::Value;
 
 use super::failure::{PlanError, RunFailure, code};
+use super::parameters;
 use super::ports::{
     ChatModel, ChatModelFactory, ProjectRepository, RequestValidator, ScenarioRepository, TargetAdapter,
-    TargetAdapters, TargetSpec,
+    TargetAdapters, TargetSpec, TextTemplates,
 };
 use super::types::Brief;
 use crate::definitions::{Project, Scenario, Secrets};
@@ -70,12 +70,14 @@ pub struct Planner {
     pub models: Arc<dyn ChatModelFactory>,
     /// Makes targets.
     pub targets: Arc<dyn TargetAdapters>,
+    /// Fills parameters into texts.
+    pub texts: Arc<dyn TextTemplates>,
     /// What applies where nobody says.
     pub defaults: PlanDefaults,
 }
 
 impl Planner {
-    /// Resolves scenario, project, models and target, in this order. A run that began before keeps its `brief`.
+    /// Resolves scenario, project, parameters, models and target, in this order. A run that began before keeps its `brief`.
     ///
     /// # Errors
     /// The first thing that cannot be resolved, or that the store does not answer.
@@ -84,9 +86,10 @@ impl Planner {
             Some(brief) => (brief.clone(), self.project(request).await?),
             None => self.brief(request).await?,
         };
+        let secrets = parameters::secrets(&brief.scenario, &request.parameters)?;
         let user_simulator = self.models.model(&project.id, &brief.user_simulator).await?;
         let judges = self.judges(&project, &brief.judges).await?;
-        let target = self.targets.adapter(self.target_spec(request, &project, brief.target)).await?;
+        let target = self.targets.adapter(self.target_spec(request, &project, &brief, secrets)).await?;
         brief.target = target.kept();
         let (limits, budget) = (self.limits(request), request.budget.within(project.budget));
         Ok(RunPlan { brief, project, limits, budget, user_simulator, judges, target })
@@ -96,6 +99,8 @@ impl Planner {
         let scenario = self.scenario(request).await?;
         let project = self.project(request).await?;
         let (min_turns, max_turns) = self.turns(request, &scenario)?;
+        let parameters = parameters::plain(&scenario, &request.parameters)?;
+        let scenario = parameters::fill_in(scenario, &parameters, self.texts.as_ref())?;
         let (asked, own) = (&request.models, &scenario.models);
         let user_simulator =
             self.model_name(&project, asked.user_simulator.as_ref().or(own.user_simulator.as_ref()))?;
@@ -103,7 +108,6 @@ impl Planner {
             Some(judges) => judges.clone(),
             None => JudgeModels::one(self.model_name(&project, None)?),
         };
-        let parameters = request.parameters.clone();
         let brief =
             Brief { scenario, max_turns, min_turns, user_simulator, judges, parameters, target: None };
         Ok((brief, project))
@@ -169,14 +173,20 @@ impl Planner {
         project.default_model.clone().or_else(|| self.defaults.model.clone())
     }
 
-    fn target_spec(&self, request: &RunRequest, project: &Project, kept: Option<Value>) -> TargetSpec {
+    fn target_spec(
+        &self,
+        request: &RunRequest,
+        project: &Project,
+        brief: &Brief,
+        secrets: Secrets,
+    ) -> TargetSpec {
         TargetSpec {
             project: project.clone(),
             target: request.target.clone(),
-            parameters: request.parameters.clone(),
-            secrets: Secrets::new(),
+            parameters: brief.parameters.clone(),
+            secrets,
             default_model: self.default_model(project),
-            kept,
+            kept: brief.target.clone(),
         }
     }
 }

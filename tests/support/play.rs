@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use scenario_worker::adapters::ScenarioTexts;
 use scenario_worker::definitions::{Project, Scenario};
 use scenario_worker::events::{
     Attribution, Budget, ProjectId, ReferenceId, RequestIdentity, RequestPayload, RunRequest, RunStarted,
@@ -171,6 +172,7 @@ impl Stage {
             projects: stage.clone(),
             models: stage.clone(),
             targets: stage.clone(),
+            texts: Arc::new(ScenarioTexts),
             defaults: PlanDefaults {
                 max_turns: 10,
                 timeout: Duration::from_mins(1),

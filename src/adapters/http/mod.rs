@@ -17,7 +17,7 @@ use self::endpoint::Endpoint;
 use super::codes;
 use super::registry::TargetAdapterFactory;
 use super::scrub::Scrubber;
-use crate::definitions::{AgentDefinition, Secret, Secrets};
+use crate::definitions::{AgentDefinition, Secret};
 use crate::execution::failure::{PlanError, RunFailure, code};
 use crate::execution::ports::{
     AgentRepository, OnUnknown, SecretRepository, TargetAdapter, TargetReply, TargetSpec, TargetTurn,
@@ -63,14 +63,17 @@ impl TargetAdapterFactory for HttpAdapterFactory {
         let agent = self.definition(&spec).await?;
         let mut endpoint = Endpoint::read(&agent)
             .map_err(|message| RunFailure::definition(code::INVALID_TARGET, message))?;
-        let secrets = self.secrets.secrets(&spec.project.id).await?;
+        let of_project = self.secrets.secrets(&spec.project.id).await?;
+        let mut secrets = of_project.clone();
+        secrets.extend(spec.secrets);
         endpoint.resolve_secrets(&secrets).map_err(|unknown| {
             RunFailure::definition(codes::SECRET_NOT_FOUND, format!("HTTP agent {}: {unknown}", agent.id))
                 .with_hint(
-                    "Import the secret into the project, or correct its name in the agent's definition",
+                    "Import the secret into the project, declare it as a secret parameter of the scenario, or correct its \
+                     name in the agent's definition",
                 )
         })?;
-        let scrubber = scrubber(&secrets, &endpoint);
+        let scrubber = scrubber(of_project.values().chain(secrets.values()), &endpoint);
         Ok(Box::new(HttpAdapter {
             client: self.client.clone(),
             endpoint,
@@ -84,9 +87,11 @@ impl TargetAdapterFactory for HttpAdapterFactory {
     }
 }
 
-fn scrubber(secrets: &Secrets, endpoint: &Endpoint) -> Scrubber {
+fn scrubber<'a>(secrets: impl Iterator<Item = &'a Secret>, endpoint: &Endpoint) -> Scrubber {
     let credentials = endpoint.credentials();
-    Scrubber::new(secrets.values().chain(&credentials).map(Secret::expose))
+    let mut values: Vec<&str> = secrets.map(Secret::expose).collect();
+    values.extend(credentials.iter().map(Secret::expose));
+    Scrubber::new(values)
 }
 
 struct HttpAdapter {

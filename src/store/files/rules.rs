@@ -4,7 +4,7 @@ use url::Url;
 
 use super::field::Field;
 use super::reader::Reader;
-use crate::definitions::{Project, Prompt, Provider, Scenario};
+use crate::definitions::{MAX_PARAMETERS, ParameterDefinition, Project, Prompt, Provider, Scenario};
 use crate::events::{JudgeModels, MAX_ID_CHARS, MAX_TURNS_LIMIT};
 use crate::execution::types::ModelName;
 
@@ -51,6 +51,7 @@ pub(super) fn prompt(reader: &mut Reader<'_>, field: &Field<'_>, prompt: &Prompt
 
 pub(super) fn scenario(reader: &mut Reader<'_>, field: &Field<'_>, scenario: &Scenario) {
     criteria(reader, &field.at("criteria"), scenario);
+    parameters(reader, &field.at("parameters"), &scenario.parameters);
     turns(reader, &field.at("maxTurns"), scenario.max_turns, 1, MAX_TURNS_LIMIT);
     let most = scenario.max_turns.unwrap_or(MAX_TURNS_LIMIT);
     turns(reader, &field.at("minTurns"), scenario.min_turns, 0, most);
@@ -68,6 +69,21 @@ fn criteria(reader: &mut Reader<'_>, field: &Field<'_>, scenario: &Scenario) {
     }
     for (index, _) in criteria.iter().enumerate().filter(|(_, text)| text.trim().is_empty()) {
         reader.report(&field.item(index), "must have a text");
+    }
+}
+
+fn parameters(reader: &mut Reader<'_>, field: &Field<'_>, parameters: &[ParameterDefinition]) {
+    if parameters.len() > MAX_PARAMETERS {
+        reader.report(field, format!("has {}; it may have at most {MAX_PARAMETERS}", parameters.len()));
+    }
+    for (index, parameter) in parameters.iter().enumerate() {
+        let item = field.item(index);
+        for (part, reason) in parameter.problems() {
+            reader.report(&item.at(part), reason);
+        }
+        if parameters[..index].iter().any(|earlier| earlier.name == parameter.name) {
+            reader.report(&item.at("name"), format!("'{}' is declared twice", parameter.name));
+        }
     }
 }
 
