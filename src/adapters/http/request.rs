@@ -127,3 +127,6 @@ fn render(template: &Template, variables: &Variables) -> Result<String, RunFailu
 fn unusable(message: String) -> RunFailure {
     RunFailure::new(codes::TEMPLATE_FAILED, Attribution::Definition, message)
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,7 +88,7 @@ pub(super) fn unmarked(text: &str) -> Cow<'_, str> {
     Cow::Owned(values.collect())
 }
 
-/// A mark without its other half, which a filter cut off, goes.
+/// Where a filter cut a mark off, a value goes to the next one or to the end: nothing of it becomes the author's text.
 fn pieces(text: &str) -> Vec<Piece<'_>> {
     let (mut pieces, mut rest) = (Vec::new(), text);
     while let Some((before, behind)) = rest.split_once(MARK.as_str()) {
@@ -107,11 +107,9 @@ fn value<'a>(behind: &'a str) -> (Option<Piece<'a>>, &'a str) {
         [(TEXT, Piece::Text), (JSON, Piece::Json), (LITERAL, Piece::Literal)];
     for (kind, piece) in kinds {
         let Some(inside) = behind.strip_prefix(kind) else { continue };
-        let end = inside.split_once(MARK.as_str());
-        return match end.and_then(|(value, after)| Some((value, after.strip_prefix(END)?))) {
-            Some((value, after)) => (Some(piece(value)), after),
-            None => (None, inside),
-        };
+        let (value, rest) = inside.split_at(inside.find(MARK.as_str()).unwrap_or(inside.len()));
+        let end = rest.strip_prefix(MARK.as_str()).and_then(|rest| rest.strip_prefix(END));
+        return (Some(piece(value)), end.unwrap_or(rest));
     }
     (None, behind.split_once(MARK_END).map_or(behind, |(_, after)| after))
 }

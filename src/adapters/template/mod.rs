@@ -144,4 +144,6 @@ fn known(state: &State<'_, '_>, value: Value) -> Result<Value, minijinja::Error>
 }
 
 #[cfg(test)]
+mod shapes;
+#[cfg(test)]
 mod tests;
