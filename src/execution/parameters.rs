@@ -151,15 +151,10 @@ pub fn fill_in(
     let declared = scenario.parameters.iter().filter(|parameter| parameter.secret);
     let secrets: Vec<&str> = declared.map(|parameter| parameter.name.as_str()).collect();
     let filler = Filler { scenario: &scenario, values: TextValues { plain, secrets: &secrets }, texts };
-    let criteria = filler.each("criteria", &scenario.criteria)?;
-    if let Some(blank) = criteria.iter().position(|criterion: &String| criterion.trim().is_empty()) {
-        return Err(filler.unusable(&format!("criteria[{blank}]"), "it says nothing once it is filled in"));
-    }
-    let (situation, script, checks) = (
-        filler.text("situation", &scenario.situation)?,
-        filler.each("script", &scenario.script)?,
-        filler.each("checks", &scenario.checks)?,
-    );
+    let situation = filler.text("situation", &scenario.situation)?;
+    let criteria = filler.criteria()?;
+    let (script, checks) =
+        (filler.each("script", &scenario.script)?, filler.each("checks", &scenario.checks)?);
     Ok(Scenario { situation, criteria, script, checks, ..scenario })
 }
 
@@ -171,6 +166,17 @@ struct Filler<'a> {
 }
 
 impl Filler<'_> {
+    /// A criterion that says nothing could not be judged.
+    fn criteria(&self) -> Result<Vec<String>, RunFailure> {
+        let criteria: Vec<String> = self.each("criteria", &self.scenario.criteria)?;
+        match criteria.iter().position(|criterion| criterion.trim().is_empty()) {
+            Some(blank) => {
+                Err(self.unusable(&format!("criteria[{blank}]"), "it says nothing once it is filled in"))
+            }
+            None => Ok(criteria),
+        }
+    }
+
     fn each<T: Serialize + DeserializeOwned>(&self, list: &str, items: &[T]) -> Result<Vec<T>, RunFailure> {
         let fill = |(index, item)| self.item(&format!("{list}[{index}]"), item);
         items.iter().enumerate().map(fill).collect()

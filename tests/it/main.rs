@@ -9,6 +9,7 @@ mod adapters;
 mod end_to_end;
 mod execution;
 mod models;
+mod planning;
 mod queue;
 mod store;
 mod telemetry;

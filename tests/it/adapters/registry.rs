@@ -87,6 +87,10 @@ async fn an_agent_s_definition_is_checked_before_it_is_stored() {
         (json!({ "url": "ftp://a.example" }), ["url: ", "'ftp'"]),
         (json!({ "url": "/chat" }), ["url: ", "not valid"]),
         (json!({ "bodyTemplat": "" }), ["bodyTemplat", "unknown field"]),
+        (
+            json!({ "fieldMappings": { "a": { "type": "source", "path": ["mood"] } } }),
+            ["fieldMappings.a", "unknown variant `mood`"],
+        ),
         (json!({ "method": "FETCH" }), ["method: 'FETCH'", "POST"]),
         (json!({ "bodyTemplate": "{\n{{ input }" }), ["bodyTemplate, line 2,", "syntax error"]),
         (json!({ "headers": [{ "key": "X A", "value": "" }] }), ["headers \"X A\"", "no header name"]),
