@@ -102,16 +102,17 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
 }
 
 /// The value that begins behind a mark, and what comes after it.
-fn value<'a>(behind: &'a str) -> (Option<Piece<'a>>, &'a str) {
-    let kinds: [(&str, fn(&'a str) -> Piece<'a>); 3] =
-        [(TEXT, Piece::Text), (JSON, Piece::Json), (LITERAL, Piece::Literal)];
-    for (kind, piece) in kinds {
-        let Some(inside) = behind.strip_prefix(kind) else { continue };
-        let (value, rest) = inside.split_at(inside.find(MARK.as_str()).unwrap_or(inside.len()));
-        let end = rest.strip_prefix(MARK.as_str()).and_then(|rest| rest.strip_prefix(END));
-        return (Some(piece(value)), end.unwrap_or(rest));
-    }
-    (None, behind.split_once(MARK_END).map_or(behind, |(_, after)| after))
+fn value(behind: &str) -> (Option<Piece<'_>>, &str) {
+    let (kind, inside) = behind.split_at(behind.find(MARK_END).map_or(0, |at| at + MARK_END.len()));
+    let (value, rest) = inside.split_at(inside.find(MARK.as_str()).unwrap_or(inside.len()));
+    let piece = match kind {
+        TEXT => Piece::Text(value),
+        JSON => Piece::Json(value),
+        LITERAL => Piece::Literal(value),
+        _ => return (None, inside),
+    };
+    let end = rest.strip_prefix(MARK.as_str()).and_then(|rest| rest.strip_prefix(END));
+    (Some(piece), end.unwrap_or(rest))
 }
 
 /// Reads JSON as far as knowing whether a string is open, and writes values into it.

@@ -17,16 +17,12 @@ pub(super) fn marked(source: &str, syntax: &SyntaxConfig) -> Result<String, Erro
     let (mut reader, mut ends) = (OutcomeReader::default(), Vec::new());
     let mut tokenizer = Tokenizer::new(source, NAME, false, syntax.clone());
     while let Some((token, span)) = tokenizer.next_token()? {
-        ends.extend(reader.take(&token));
-        reader.text_end =
-            is_text(&token).then_some(span.end_offset as usize).filter(|_| reader.may_be_outcome);
-        reader.may_be_outcome = reader.begins_outcome(&token);
+        ends.extend(reader.take(&token, span.end_offset as usize));
     }
     let (mut marked, mut written) = (String::with_capacity(source.len()), 0);
     for end in ends {
-        let Some(part) = source.get(written..end) else { continue };
-        marked.push_str(part);
-        marked.push_str("|");
+        marked.push_str(source.get(written..end).unwrap_or_default());
+        marked.push('|');
         marked.push_str(FILTER);
         written = end;
     }
@@ -40,15 +36,24 @@ struct OutcomeReader {
     in_output: bool,
     brackets: usize,
     /// The next token begins what the expression may come to.
-    may_be_outcome: bool,
-    /// Where the text ends that the last token was, if it began an outcome.
+    begins_outcome: bool,
+    /// Where the last token ends, if it is a text that begins an outcome.
     text_end: Option<usize>,
 }
 
 impl OutcomeReader {
-    /// Where a text ends that `token` shows to be all of an outcome.
-    fn take(&mut self, token: &Token<'_>) -> Option<usize> {
-        let text_end = self.text_end.take().filter(|_| ends_outcome(token));
+    /// Takes the next token, which ends at `end`. Answers where the text before it ends, if that was all of an outcome.
+    fn take(&mut self, token: &Token<'_>, end: usize) -> Option<usize> {
+        let is_outcome = |_: &usize| ends_outcome(token);
+        let outcome = self.text_end.take().filter(is_outcome);
+        self.text_end = (self.begins_outcome && is_text(token)).then_some(end);
+        self.follow(token);
+        let outermost = self.in_output && self.brackets == 0;
+        self.begins_outcome = outermost && matches!(token, Token::VariableStart | Token::Ident("else"));
+        outcome
+    }
+
+    fn follow(&mut self, token: &Token<'_>) {
         match token {
             Token::VariableStart => (self.in_output, self.brackets) = (true, 0),
             Token::VariableEnd => self.in_output = false,
@@ -58,12 +63,6 @@ impl OutcomeReader {
             }
             _ => {}
         }
-        text_end
-    }
-
-    fn begins_outcome(&self, token: &Token<'_>) -> bool {
-        let outermost = self.in_output && self.brackets == 0;
-        outermost && matches!(token, Token::VariableStart | Token::Ident("else"))
     }
 }
 

@@ -160,3 +160,41 @@ fn a_reply_of_an_offline_model_with_an_unknown_key_is_refused() {
         "{found:?}"
     );
 }
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "the file and what is wrong with it belong side by side")]
+fn a_parameter_that_cannot_be_declared_is_refused_where_it_stands() {
+    let text = "project: { id: acme }
+scenarios:
+  - id: refund
+    name: Refund
+    situation: A mug
+    criteria: [ It is polite ]
+    parameters:
+      - { name: 2nd }
+      - { name: token, secret: true, defaultValue: hunter2 }
+      - { name: token, description: again }
+      - { name: list, default: [ 1 ] }
+";
+    let found = problems(text);
+    let expected = [
+        ("8:17", "scenarios[0].parameters[0].name", "must be a letter or `_`"),
+        ("9:52", "scenarios[0].parameters[1].defaultValue", "cannot be given"),
+        ("10:17", "scenarios[0].parameters[2].name", "'token' is declared twice"),
+        ("11:9", "scenarios[0].parameters[3].defaultValue", "must be a text, a number, or true or false"),
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, (place, field, reason)) in found.iter().zip(expected) {
+        assert!(found.starts_with(&format!("acme.yaml:{place}: `{field}`: {reason}")), "{found}");
+        assert!(!found.contains("hunter2"), "{found}");
+    }
+}
+
+#[test]
+fn a_scenario_has_so_many_parameters_at_most() {
+    let many: Vec<String> = (0..21).map(|n| format!("{{ name: p{n} }}")).collect();
+    let many = many.join(", ");
+    let scenario = format!("{{ id: r, name: R, situation: S, criteria: [ C ], parameters: [ {many} ] }}");
+    let found = problems(&format!("project: {{ id: acme }}\nscenarios: [ {scenario} ]\n"));
+    assert!(found[0].contains("has 21; it may have at most 20"), "{found:?}");
+}

@@ -8,9 +8,9 @@ use serde_json::json;
 use super::desk::with;
 use crate::support::play::{Stage, request, scenario};
 
-fn open(parameters: &serde_json::Value) -> Option<Scenario> {
+fn open(parameters: &serde_json::Value) -> Scenario {
     let open = json!({ "situation": "In {{ region }}", "parameters": parameters });
-    Some(serde_json::from_value(with(serde_json::to_value(scenario()).unwrap(), open)).unwrap())
+    serde_json::from_value(with(serde_json::to_value(scenario()).unwrap(), open)).unwrap()
 }
 
 #[tokio::test]
@@ -22,7 +22,7 @@ async fn a_mistake_in_the_parameters_is_an_outcome_that_never_ran() {
         (json!({ "region": ["eu"], "token": "t" }), "scenario_parameter_invalid"),
         (json!({ "region": "eu" }), "scenario_secret_parameter_missing"),
     ] {
-        let stage = Stage { scenario: open(&declared), ..Stage::default() };
+        let stage = Stage { scenario: Some(open(&declared)), ..Stage::default() };
         let record = stage.record.clone();
         let RunEnd::Outcome { completed, .. } = stage.play(&request(&json!({ "parameters": given }))).await
         else {
@@ -38,7 +38,7 @@ async fn a_mistake_in_the_parameters_is_an_outcome_that_never_ran() {
 #[tokio::test]
 async fn a_run_keeps_its_filled_in_scenario_and_no_secret() {
     let declared = json!([{ "name": "region" }, { "name": "token", "secret": true }]);
-    let stage = Stage { scenario: open(&declared), ..Stage::default() };
+    let stage = Stage { scenario: Some(open(&declared)), ..Stage::default() };
     let record = stage.record.clone();
     let given = json!({ "parameters": { "region": "eu", "token": "hunter2" } });
     let RunEnd::Outcome { completed, .. } = stage.play(&request(&given)).await else {

@@ -4,34 +4,36 @@ use serde_json::{Value, json};
 
 use super::desk::{Desk, with};
 
-/// Who may name a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Named {
-    request: bool,
-    scenario: bool,
-    project: bool,
-    worker: bool,
-}
+/// Who names a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Named(Vec<&'static str>);
+
+/// Whoever can, the first of them first.
+const SOURCES: [&str; 4] = ["request", "scenario", "project", "worker"];
+/// Those who name one model for all roles.
+const DEFAULTS: [&str; 2] = ["project", "worker"];
 
 impl Named {
     /// Every combination.
     fn all() -> impl Iterator<Item = Self> {
-        (0..16_u32).map(|bits| {
-            let bit = |n: u32| bits & (1 << n) != 0;
-            Self { request: bit(0), scenario: bit(1), project: bit(2), worker: bit(3) }
+        (0..1_usize << SOURCES.len()).map(|bits| {
+            let named = SOURCES.into_iter().enumerate().filter(|(n, _)| bits & (1 << n) != 0);
+            Self(named.map(|(_, source)| source).collect())
         })
     }
 
-    /// The model that a role gets.
-    fn expected(self, role: &str) -> Option<String> {
-        let sources = [(self.request, "request"), (self.scenario, "scenario")];
-        let own = sources.into_iter().find(|(named, _)| *named).map(|(_, source)| format!("{source}/{role}"));
-        own.or_else(|| self.default())
+    fn by(&self, source: &str) -> bool {
+        self.0.contains(&source)
     }
 
-    fn default(self) -> Option<String> {
-        let sources = [(self.project, "project"), (self.worker, "worker")];
-        sources.into_iter().find(|(named, _)| *named).map(|(_, source)| format!("{source}/default"))
+    /// The model that a role gets.
+    fn expected(&self, role: &str) -> Option<String> {
+        let source = self.0.first()?;
+        Some(format!("{source}/{}", if DEFAULTS.contains(source) { "default" } else { role }))
+    }
+
+    fn defaults(&self) -> Self {
+        Self(self.0.iter().copied().filter(|source| DEFAULTS.contains(source)).collect())
     }
 }
 
@@ -46,41 +48,42 @@ fn models(source: &str, simulator: bool, judge: bool) -> Value {
     models
 }
 
-fn desk(simulator: Named, judge: Named) -> Desk {
-    let default = if simulator.project { json!("project/default") } else { Value::Null };
+fn desk(simulator: &Named, judge: &Named) -> Desk {
+    let default = if simulator.by("project") { json!("project/default") } else { Value::Null };
     let desk = Desk {
         project: json!({ "id": "acme", "defaultModel": default }),
-        default_model: simulator.worker.then(|| "worker/default".to_owned()),
+        default_model: simulator.by("worker").then(|| "worker/default".to_owned()),
         ..Desk::default()
     };
-    desk.with_scenario(json!({ "models": models("scenario", simulator.scenario, judge.scenario) }))
+    desk.with_scenario(
+        json!({ "models": models("scenario", simulator.by("scenario"), judge.by("scenario")) }),
+    )
 }
 
 /// Every way in which both roles can be named: the defaults are the same for both.
 fn pairs() -> impl Iterator<Item = (Named, Named)> {
     Named::all().flat_map(|simulator| {
-        let same_defaults =
-            move |judge: &Named| (judge.project, judge.worker) == (simulator.project, simulator.worker);
-        Named::all().filter(same_defaults).map(move |judge| (simulator, judge))
+        let judges = Named::all().filter({
+            let defaults = simulator.defaults();
+            move |judge| judge.defaults() == defaults
+        });
+        judges.map(move |judge| (simulator.clone(), judge))
     })
 }
 
 #[tokio::test]
 async fn each_role_has_its_model_by_itself_and_an_http_target_needs_none() {
     for (simulator, judge) in pairs() {
-        let desk = desk(simulator, judge);
-        let asked = json!({ "models": models("request", simulator.request, judge.request) });
+        let desk = desk(&simulator, &judge);
+        let asked = json!({ "models": models("request", simulator.by("request"), judge.by("request")) });
         let planned = desk.plan(asked).await.map(drop);
-        match (simulator.expected("simulator"), judge.expected("judge")) {
-            (Some(first), Some(second)) => {
-                assert!(planned.is_ok(), "{simulator:?} {judge:?}: {planned:?}");
-                assert_eq!(desk.asked_for(), [first, second], "{simulator:?} {judge:?}");
-            }
-            _ => {
-                let failure = planned.expect_err("a role has no model");
-                assert_eq!(failure.code, "default_model_not_configured", "{simulator:?} {judge:?}");
-                assert!(desk.asked_for().is_empty());
-            }
+        if let (Some(first), Some(second)) = (simulator.expected("simulator"), judge.expected("judge")) {
+            assert!(planned.is_ok(), "{simulator:?} {judge:?}: {planned:?}");
+            assert_eq!(desk.asked_for(), [first, second], "{simulator:?} {judge:?}");
+        } else {
+            let failure = planned.expect_err("a role has no model");
+            assert_eq!(failure.code, "default_model_not_configured", "{simulator:?} {judge:?}");
+            assert!(desk.asked_for().is_empty());
         }
     }
 }
@@ -89,12 +92,12 @@ async fn each_role_has_its_model_by_itself_and_an_http_target_needs_none() {
 async fn only_a_prompt_has_a_model_for_the_agent_its_own_before_the_default() {
     let both = |named| json!({ "models": models("request", true, true), "target": { "type": named, "referenceId": "x" } });
     for own in [false, true] {
-        for named in Named::all().filter(|named| named.request && !named.scenario) {
-            let mut desk = desk(named, named);
+        for named in Named::all().filter(|named| named.by("request") && !named.by("scenario")) {
+            let mut desk = desk(&named, &named);
             if own {
                 desk.prompt = with(desk.prompt, json!({ "model": "prompt/own" }));
             }
-            let agent = if own { Some("prompt/own".to_owned()) } else { named.default() };
+            let agent = if own { Some("prompt/own".to_owned()) } else { named.defaults().expected("target") };
             let planned = desk.plan(both("prompt")).await.map(drop);
             let roles = ["request/simulator", "request/judge"].map(str::to_owned);
             let asked: Vec<String> = roles.iter().cloned().chain(agent.clone()).collect();
