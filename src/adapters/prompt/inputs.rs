@@ -85,11 +85,9 @@ impl Bound {
             prompt.inputs.iter().any(|input| input == name) && !prompt.field_mappings.contains_key(name)
         };
         let used = BASE_NAMES.iter().filter(|(name, _)| declared(name)).map(|(_, field)| *field);
-        let mut used: Vec<ScenarioField> = used.collect();
-        let (mut unmatched, matches) =
-            (Vec::new(), left.into_iter().map(|input| (input, field_called(input))));
-        for (input, field) in matches {
-            match field.filter(|field| !used.contains(field)) {
+        let (mut used, mut unmatched): (Vec<ScenarioField>, Vec<&str>) = (used.collect(), Vec::new());
+        for input in left {
+            match field_called(input).filter(|field| !used.contains(field)) {
                 Some(field) => {
                     used.push(field);
                     self.stands_for(input, field, turn);
