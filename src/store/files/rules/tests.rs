@@ -222,6 +222,7 @@ fn a_scenario_that_asks_for_nothing_is_refused() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn parameters_are_refused_where_they_stand() {
     let long = format!("{{ name: a, description: §{} }}", "x".repeat(501));
     let name = format!("{{ name: §{} }}", "x".repeat(65));
@@ -231,12 +232,16 @@ fn parameters_are_refused_where_they_stand() {
         ("{ name: §a-b }", ".name", "must be a letter or `_`"),
         ("{ name: §'' }", ".name", "must be a letter or `_`"),
         ("{ name: §größe }", ".name", "must be a letter or `_`"),
-        ("{ name: §constructor }", ".name", "'constructor' is reserved"),
+        ("{ name: §constructor }", ".name", "cannot be 'constructor'"),
         (&name, ".name", "must be a letter or `_`"),
-        (&long, ".description", "has 501 characters; it can have 500"),
-        (&text, ".defaultValue", "has 4097 characters; it can have 4096"),
+        (&long, ".description", "has 501 characters; it may have at most 500"),
+        (&text, ".defaultValue", "has 4097 characters; it may have at most 4096"),
         ("{ name: a, default: §[1] }", ".default", "must be a text, a number, or true or false"),
-        ("{ name: a, secret: true, defaultValue: §x }", ".defaultValue", "a secret parameter has no default"),
+        (
+            "{ name: a, secret: true, defaultValue: §x }",
+            ".defaultValue",
+            "cannot be given: the value of a secret",
+        ),
     ] {
         let field = format!("scenarios[0].parameters[0]{field}");
         let more = format!("criteria: [a]\n    parameters: [ {parameter} ]");
@@ -249,11 +254,11 @@ fn a_scenario_has_twenty_parameters_at_most_each_with_its_own_name() {
     let parameters = |list: &str| scenario(&format!("criteria: [a]\n    parameters: {list}"));
     let twice =
         parameters("[ { name: a, default: 1 }, { name: §a, default: true }, { name: b, default: x } ]");
-    assert_found(&twice, &[("scenarios[0].parameters[1].name", "'a' is the name of an earlier parameter")]);
+    assert_found(&twice, &[("scenarios[0].parameters[1].name", "'a' is declared twice")]);
     let one = |n: usize| format!("{{ name: p{n} }}");
     let many = |count: usize| (0..count).map(one).collect::<Vec<_>>().join(", ");
     assert_found(&parameters(&format!("[ {} ]", many(20))), &[]);
-    let reason = "has 21 parameters; a scenario can have 20";
+    let reason = "has 21 parameters; it may have at most 20";
     assert_found(&parameters(&format!("§[ {} ]", many(21))), &[("scenarios[0].parameters", reason)]);
 }
 
