@@ -1,6 +1,6 @@
 //! Names of speakers in front of what they say.
 
-use super::words::words;
+use super::words::{weight, words};
 
 /// Who a label names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,8 +15,8 @@ pub(in super::super) enum Speaker {
 
 /// The longest label, in characters: longer ones are sentences.
 const MAX_LABEL_CHARS: usize = 32;
-/// The most words of a label.
-const MAX_LABEL_WORDS: usize = 4;
+/// The most that a label says: four words.
+const MAX_LABEL_WEIGHT: usize = 8;
 
 /// What transcripts call the customer, as words without accents.
 const CUSTOMERS: &[&str] = &[
@@ -112,19 +112,21 @@ const AGENTS: &[&str] = &[
     "人工客服",
 ];
 
+/// Words that end a longer name of an agent, such as that of a company's.
+const KINDS_OF_AGENTS: &[&str] = &["agent", "assistant", "bot", "representative", "support", "assistent"];
+
 /// The speaker that `line` names in front, and what follows.
 pub(in super::super) fn labelled(line: &str) -> Option<(Speaker, &str)> {
     let bare = without_position(line.trim_start());
-    let colon = bare.char_indices().take(MAX_LABEL_CHARS).find(|(_, c)| matches!(c, ':' | '：'))?;
-    let (label, rest) = bare.split_at(colon.0);
-    let rest = rest.trim_start_matches([':', '：']).trim_start_matches(['*', '_', ']']).trim();
+    let (colon, _) = bare.char_indices().take(MAX_LABEL_CHARS).find(|(_, c)| matches!(c, ':' | '：'))?;
+    let (label, rest) = bare.split_at(colon);
     // What a label has in brackets is a name or a mood.
     let label = label.split(['(', '（']).next().unwrap_or_default();
-    let label = words(label);
-    if label.is_empty() || label.len() > MAX_LABEL_WORDS.max(label.concat().len()) {
+    let weight = weight(&words(label));
+    if weight == 0 || weight > MAX_LABEL_WEIGHT || label.contains(['.', '!', '?', ',', '。', '，', '、']) {
         return None;
     }
-    Some((speaker(&label), rest))
+    Some((speaker(label), rest.trim_start_matches([':', '：', '*', '_', ']']).trim()))
 }
 
 /// Without the position in front that the transcript has.
@@ -138,13 +140,19 @@ fn without_position(line: &str) -> &str {
     }
 }
 
-fn speaker(label: &[String]) -> Speaker {
-    let is_in = |names: &[&str]| names.iter().any(|name| words(name) == label);
-    match () {
-        () if is_in(AGENTS) => Speaker::Agent,
-        () if is_in(CUSTOMERS) => Speaker::Customer,
-        () => Speaker::Other,
+fn speaker(label: &str) -> Speaker {
+    let named = words(label);
+    let is_in = |names: &[&str]| names.iter().any(|name| words(name) == named);
+    if is_in(AGENTS) || is_kind_of_agent(label, &named) {
+        return Speaker::Agent;
     }
+    if is_in(CUSTOMERS) { Speaker::Customer } else { Speaker::Other }
+}
+
+/// A name is written with capitals, a sentence that mentions an agent is not.
+fn is_kind_of_agent(label: &str, named: &[String]) -> bool {
+    let is_name = label.split_whitespace().all(|word| !word.starts_with(char::is_lowercase));
+    is_name && named.last().is_some_and(|last| KINDS_OF_AGENTS.contains(&last.as_str()))
 }
 
 #[cfg(test)]
@@ -161,7 +169,9 @@ mod tests {
             ("Conseillère : hi", Speaker::Agent),
             ("Agent (Sarah): hi", Speaker::Agent),
             ("担当者：hi", Speaker::Agent),
+            ("**Airline Agent:** hi", Speaker::Agent),
             ("Klient: hi", Speaker::Other),
+            ("I asked the agent: hi", Speaker::Other),
         ] {
             assert_eq!(labelled(line), Some((speaker, "hi")), "{line}");
         }

@@ -113,9 +113,25 @@ const MARKS: [&str; 11] = [
 /// The beginnings of the JSON form without its end.
 const BROKEN_FORMS: [&str; 2] = ["{\"message\"", "{ \"message\""];
 
+/// Tags in which models think, wherever they are left over.
+const THOUGHT_TAGS: [&str; 3] = ["<think", "</think", "<reasoning>"];
+/// What stands in front of thoughts.
+const THOUGHT_LABELS: [&str; 8] = [
+    "thought:",
+    "thoughts:",
+    "thinking:",
+    "reasoning:",
+    "analysis:",
+    "internal monologue:",
+    "gedanke:",
+    "思考：",
+];
+
 fn markup(line: &str) -> Option<Fault> {
     let lower = line.to_lowercase();
-    if ["<think", "</think", "<reasoning>"].iter().any(|tag| lower.contains(tag)) {
+    if THOUGHT_TAGS.iter().any(|tag| lower.contains(tag))
+        || THOUGHT_LABELS.iter().any(|label| lower.starts_with(label))
+    {
         return Some(Fault::LeakedReasoning);
     }
     let is_broken = BROKEN_FORMS.iter().any(|form| lower.starts_with(form) || lower.ends_with(form));
