@@ -1,17 +1,21 @@
-//! How well the guard tells customers' lines from others, measured on lines that people have labelled. The guard is
-//! developed on one half, and the other only measures it.
+//! How well the guard tells customers' lines from others, measured on lines that people have labelled.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::guard::Heard;
+use super::guard::{Fault, Heard};
 use super::line_of;
 
+/// The guard is developed on these.
 const DEVELOPMENT: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/customer_lines/development.jsonl"));
+/// Written before the guard, and never used for it.
 const HELD_OUT: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/customer_lines/held_out.jsonl"));
+/// Written after the guard, and never used for it.
+const FRESH: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/customer_lines/fresh.jsonl"));
 
 /// An answer of a model that plays the customer.
 #[derive(Debug, Deserialize)]
@@ -21,7 +25,7 @@ struct Labelled {
     own: Option<String>,
     line: String,
     /// What is wrong with it; nothing where it is a customer's line, or can be mended.
-    fault: Option<String>,
+    fault: Option<Fault>,
 }
 
 /// How often the guard was right, in counts of lines.
@@ -31,18 +35,32 @@ struct Measure {
     missed: u32,
     wronged: u32,
     let_through: u32,
-    /// Bad lines by fault: how many there are, how many were refused, and how many of them for that fault.
-    kinds: BTreeMap<String, [u32; 3]>,
+    /// Bad lines by fault.
+    kinds: BTreeMap<Fault, Kind>,
+}
+
+/// How often lines with one fault were refused.
+#[derive(Debug, Default)]
+struct Kind {
+    lines: u32,
+    refused: u32,
+    /// Refused for that fault.
+    named: u32,
 }
 
 impl Measure {
     fn of(name: &str, lines: &str) -> Self {
         let mut measure = Self::default();
         for line in lines.lines() {
-            let labelled: Labelled = serde_json::from_str(line).unwrap();
-            measure.count(&labelled);
+            measure.count(&serde_json::from_str(line).unwrap());
         }
-        println!("{name}: precision {:.3}, recall {:.3}, {measure:?}", measure.precision(), measure.recall());
+        let Self { caught, missed, wronged, let_through, kinds } = &measure;
+        let (precision, recall) = (measure.precision(), measure.recall());
+        println!("{name}: precision {precision:.3}, recall {recall:.3}");
+        println!("  {caught} caught, {missed} missed, {wronged} wronged, {let_through} let through");
+        for (fault, Kind { lines, refused, named }) in kinds {
+            println!("  {fault:?}: {refused} of {lines} refused, {named} for that");
+        }
         measure
     }
 
@@ -50,57 +68,50 @@ impl Measure {
         let Labelled { lang, agent, own, line, fault } = labelled;
         let heard = Heard { agent: agent.as_deref(), own: own.as_deref() };
         let found = line_of(line, &heard).err().map(|refusal| refusal.fault);
-        match (fault, found) {
-            (Some(_), Some(_)) => self.caught += 1,
-            (Some(fault), None) => {
-                println!("  missed ({fault}, {lang}): {line}");
-                self.missed += 1;
-            }
-            (None, Some(found)) => {
-                println!("  wronged ({found:?}, {lang}): {line}");
-                self.wronged += 1;
-            }
-            (None, None) => self.let_through += 1,
+        match (fault.is_some(), found.is_some()) {
+            (true, true) => self.caught += 1,
+            (true, false) => self.missed += 1,
+            (false, true) => self.wronged += 1,
+            (false, false) => self.let_through += 1,
+        }
+        if fault.is_some() != found.is_some() {
+            println!("  {fault:?} taken for {found:?} ({lang}): {line}");
         }
         if let Some(fault) = fault {
-            let kind = self.kinds.entry(fault.clone()).or_default();
-            let same =
-                found.is_some_and(|found| format!("{found:?}") == fault.replace('_', "").as_str().to_owned());
-            kind[0] += 1;
-            kind[1] += u32::from(found.is_some());
-            kind[2] += u32::from(same || found.is_some_and(|found| snake(&format!("{found:?}")) == *fault));
+            let kind = self.kinds.entry(*fault).or_default();
+            kind.lines += 1;
+            kind.refused += u32::from(found.is_some());
+            kind.named += u32::from(found == Some(*fault));
         }
     }
 
+    /// How many of the refused lines were bad.
     fn precision(&self) -> f64 {
         f64::from(self.caught) / f64::from(self.caught + self.wronged)
     }
 
+    /// How many of the bad lines were refused.
     fn recall(&self) -> f64 {
         f64::from(self.caught) / f64::from(self.caught + self.missed)
     }
-}
 
-fn snake(name: &str) -> String {
-    let mut snake = String::new();
-    for c in name.chars() {
-        if c.is_uppercase() && !snake.is_empty() {
-            snake.push('_');
-        }
-        snake.extend(c.to_lowercase());
+    /// Fails below the floors, which are a little below what was measured when they were set.
+    fn is_at_least(&self, precision: f64, recall: f64) {
+        assert!(self.precision() >= precision && self.recall() >= recall, "{self:?}");
     }
-    snake
 }
 
 #[test]
-fn the_guard_is_as_good_on_lines_it_was_not_made_for() {
-    let development = Measure::of("development", DEVELOPMENT);
-    assert!(development.precision() >= 0.95 && development.recall() >= 0.95, "{development:?}");
+fn the_guard_knows_the_lines_that_it_was_developed_on() {
+    Measure::of("development", DEVELOPMENT).is_at_least(0.98, 0.95);
 }
 
 #[test]
-#[ignore = "held out"]
-fn held_out() {
-    let held_out = Measure::of("held out", HELD_OUT);
-    assert!(held_out.precision() >= 0.95 && held_out.recall() >= 0.85, "{held_out:?}");
+fn the_guard_refuses_no_customer_and_nearly_every_other_that_was_held_out() {
+    Measure::of("held out", HELD_OUT).is_at_least(0.97, 0.95);
+}
+
+#[test]
+fn the_guard_refuses_no_customer_and_most_others_that_it_never_heard_of() {
+    Measure::of("fresh", FRESH).is_at_least(0.95, 0.70);
 }

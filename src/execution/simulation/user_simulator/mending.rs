@@ -108,10 +108,11 @@ fn without_fence(text: &str) -> &str {
 }
 
 fn without_label(text: &str) -> &str {
-    match labelled(text.lines().next().unwrap_or_default()) {
-        Some((Speaker::Customer, words)) => text.find(words).map_or(text, |at| text[at..].trim()),
-        _ => text,
+    let label = labelled(text.lines().next().unwrap_or_default());
+    if !matches!(label, Some((Speaker::Customer, _))) {
+        return text;
     }
+    text.split_once([':', '：']).map_or(text, |(_, words)| words.trim_start_matches(['*', '_', ']']).trim())
 }
 
 /// Without the marks around all of it; a line that only begins and ends with a quotation keeps them.
@@ -165,6 +166,7 @@ mod tests {
             assert_eq!(mended(labelled), "hi", "{labelled}");
         }
         assert_eq!(mended("Kundin: Frau Kunde: hi"), "Frau Kunde: hi");
+        assert_eq!(mended("Customer: C\nand D"), "C\nand D");
         assert_eq!(mended(r#""Yes" and "no""#), r#""Yes" and "no""#);
         assert_eq!(mended("It's 'fine'"), "It's 'fine'");
     }

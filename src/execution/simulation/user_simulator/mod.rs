@@ -6,6 +6,8 @@ mod guard;
 mod labelled_lines;
 mod mending;
 mod prompt;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;

@@ -162,7 +162,7 @@ mod tests {
             let more = again[told].content.strip_prefix(&first[told].content).unwrap();
             assert_eq!(
                 more.trim_start().lines().next().unwrap(),
-                "You were asked before, and your answer was refused: an answer speaks as the agent: “How can I help you?”"
+                "You were asked before, and your answer was refused: an answer that speaks as the agent: “How can I help you?”"
             );
         }
     }

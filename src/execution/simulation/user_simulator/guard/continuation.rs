@@ -39,12 +39,12 @@ fn own_lines(text: &str) -> Vec<&str> {
 
 /// The agent's label behind a sentence of the same line.
 fn agent_takes_over(line: &str) -> bool {
-    let is_agents = |sentence: &&str| {
+    let is_agents = |sentence: &str| {
         let is_name =
             sentence.trim_start_matches('*').starts_with(|c: char| c.is_uppercase() || !c.is_ascii());
         is_name && matches!(labelled(sentence), Some((Speaker::Agent, _)))
     };
-    sentences(line).iter().skip(1).any(|sentence| is_agents(&sentence))
+    sentences(line).iter().skip(1).any(|sentence| is_agents(sentence))
 }
 
 /// Whatever the speakers are called: one label, another, and the first one again, before something that is said.

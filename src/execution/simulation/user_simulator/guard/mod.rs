@@ -17,6 +17,7 @@ pub(super) use labels::{Speaker, labelled};
 
 /// What is wrong with a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(test, derive(serde::Deserialize), serde(rename_all = "snake_case"))]
 pub(super) enum Fault {
     /// Nothing is said.
     Empty,
