@@ -47,6 +47,8 @@ pub mod code {
     pub const MODEL_PROVIDER_ERROR: &str = "model_provider_error";
     /// The customer had nothing to say, several times.
     pub const USER_SIMULATOR_EMPTY: &str = "user_simulator_empty";
+    /// The customer gave no line of a customer, several times.
+    pub const USER_SIMULATOR_INVALID: &str = "user_simulator_invalid";
     /// The judge did not answer with its tool.
     pub const JUDGE_NO_VERDICT: &str = "judge_no_verdict";
     /// The conversation is larger than what can be recorded.
