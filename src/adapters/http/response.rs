@@ -90,7 +90,7 @@ fn status_failure(received: &Received, scrubber: &Scrubber) -> RunFailure {
     let failure = RunFailure::new(codes::HTTP_STATUS, Attribution::Target, message);
     if status.is_redirection() {
         return failure
-            .with_hint("Redirects are not followed; put the final URL into the agent's definition");
+            .with_hint("Its answer names no place to go to; put the final URL into the agent's definition");
     }
     failure
 }

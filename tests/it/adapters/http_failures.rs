@@ -68,18 +68,22 @@ async fn a_long_error_body_is_cut_at_a_character_boundary() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed() {
-    let elsewhere = HttpAgent::start(|_| Answer::json(&json!("ok"))).await;
-    let to = elsewhere.url().to_owned();
-    let (failure, place) = failure_of(move || Answer::Reply {
+async fn a_redirect_to_where_nobody_may_go_is_the_definition_s_fault() {
+    let (failure, place) = failure_of(|| Answer::Reply {
         status: 307,
-        headers: vec![("location", to.clone())],
+        headers: vec![("location", "http://169.254.169.254/latest/meta-data/".to_owned())],
         body: vec![],
     })
     .await;
+    assert_eq!((failure.code.as_ref(), failure.attributed_to), ("egress_refused", Attribution::Definition));
+    assert!(failure.message.starts_with(&format!("{place} may not be called: ")), "{failure}");
+    assert!(failure.message.contains("169.254.169.254"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_redirect_without_a_place_to_go_to_is_an_answer_that_failed() {
+    let (failure, place) = failure_of(|| Answer::Reply { status: 307, headers: vec![], body: vec![] }).await;
     assert_eq!(failure.message, format!("HTTP 307 Temporary Redirect from {place} (request-id: none): "));
-    assert!(failure.hint.unwrap().contains("not followed"));
-    assert!(elsewhere.requests().is_empty());
 }
 
 #[tokio::test]
