@@ -298,7 +298,7 @@ struct Journal {
 
 #[async_trait]
 impl RunJournal for Journal {
-    async fn started(&self, event: RunStarted, _: &TraceNote) -> Result<(), JournalError> {
+    async fn started(&self, _: &Conversation, event: RunStarted, _: &TraceNote) -> Result<(), JournalError> {
         self.record.started.lock().unwrap().push(event);
         Ok(())
     }
