@@ -9,4 +9,5 @@ mod permissions;
 mod refusals;
 mod service;
 mod strangers;
+mod takeovers;
 mod terminals;

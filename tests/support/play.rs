@@ -19,8 +19,8 @@ use scenario_worker::execution::ports::{
 };
 use scenario_worker::execution::signals::{Progress, StopReason, StopSignal};
 use scenario_worker::execution::types::{
-    ChatReply, ChatRequest, Conversation, ModelName, SceneRole, SpanCounts, SpanEnd, SpanStart, TraceSpec,
-    judging,
+    ChatReply, ChatRequest, Conversation, Ending, ModelName, SceneRole, SpanCounts, SpanEnd, SpanStart,
+    TraceSpec, judging,
 };
 use serde_json::{Value, json};
 
@@ -71,6 +71,8 @@ pub(crate) struct Stage {
     pub(crate) receipt: TelemetryReceipt,
     /// What the journal says from the second record on.
     pub(crate) journal_fails: bool,
+    /// Whether another worker takes the run while its trace is delivered.
+    pub(crate) lost_at_the_end: bool,
     /// Whether the run is cancelled while its first step is recorded.
     pub(crate) cancelled_in_journal: bool,
     /// Where an earlier delivery left off.
@@ -96,6 +98,8 @@ pub(crate) struct Record {
     pub(crate) suspended: Mutex<usize>,
     /// How the trace was finished.
     pub(crate) finished: Mutex<Vec<SpanEnd>>,
+    /// The ending that was recorded when the trace was finished.
+    pub(crate) ending: Mutex<Option<Ending>>,
 }
 
 impl Default for Stage {
@@ -110,6 +114,7 @@ impl Default for Stage {
             verdict: json!({ "c1": { "requirement": "r", "reasoning": "it did", "status": "met" } }),
             receipt: TelemetryReceipt { trace_id: Some("t".into()), spans: 3, exported: 3, error: None },
             journal_fails: false,
+            lost_at_the_end: false,
             cancelled_in_journal: false,
             resumed: None,
             judge_on_timeout: true,
@@ -164,7 +169,8 @@ impl Stage {
     pub(crate) async fn play(self, request: &Arc<RunRequest>) -> RunEnd {
         let (stop, resumed, record) = (self.stop.clone(), self.resumed.clone(), Arc::clone(&self.record));
         let cancels = self.cancelled_in_journal.then(|| stop.clone());
-        let journal = Journal { fails: self.journal_fails, cancels, record };
+        let (fails, fails_late) = (self.journal_fails, self.lost_at_the_end);
+        let journal = Journal { fails, fails_late, cancels, record };
         let stage = Arc::new(self);
         let planner = Planner {
             scenarios: stage.clone(),
@@ -292,6 +298,7 @@ impl TargetAdapter for Target {
 
 struct Journal {
     fails: bool,
+    fails_late: bool,
     cancels: Option<StopSignal>,
     record: Arc<Record>,
 }
@@ -304,7 +311,8 @@ impl RunJournal for Journal {
     }
 
     async fn advanced(&self, conversation: &Conversation, _: &TraceNote) -> Result<(), JournalError> {
-        if self.fails {
+        let late = self.fails_late && !self.record.finished.lock().unwrap().is_empty();
+        if self.fails || late {
             return Err(JournalError::LeaseLost("revision 7".into()));
         }
         if let Some(stop) = self.cancels.as_ref().filter(|stop| stop.reason().is_none()) {
@@ -350,6 +358,8 @@ impl RunTrace for Trace {
     }
 
     async fn finish(self: Box<Self>, end: SpanEnd) -> TelemetryReceipt {
+        let recorded = self.record.conversation.lock().unwrap().clone();
+        *self.record.ending.lock().unwrap() = recorded.and_then(|conversation| conversation.ending);
         self.record.finished.lock().unwrap().push(end);
         self.receipt
     }

@@ -117,6 +117,20 @@ async fn an_outcome_is_refused_for_ever_and_not_only_inside_the_deduplication_wi
 }
 
 #[tokio::test]
+async fn a_run_begins_once_and_not_again_behind_the_deduplication_window() {
+    let broker = Broker::new().await;
+    let mut config = broker.topology.events.cached_info().config.clone();
+    config.duplicate_window = Duration::from_millis(100);
+    broker.connection.jetstream.update_stream(config).await.unwrap();
+    let publisher = publisher(&broker);
+    publisher.started(&started(), None).await.unwrap();
+    publisher.message(&message(0), None).await.unwrap();
+    // The window is over when the same message is stored a second time.
+    super::until(async || publisher.message(&message(0), None).await.unwrap() == Published::Stored).await;
+    assert_eq!(publisher.started(&started(), None).await.unwrap(), Published::AlreadyThere);
+}
+
+#[tokio::test]
 async fn each_event_is_kept_as_long_as_its_kind_says() {
     let broker = Broker::new().await;
     let publisher = publisher(&broker);
