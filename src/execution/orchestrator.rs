@@ -81,7 +81,7 @@ impl Orchestrator {
     /// not wait long for that.
     async fn prepare(&self, request: &RunRequest, context: &RunContext<'_>) -> Result<RunPlan, Stopped> {
         let brief = context.resumed.as_ref().and_then(|said| said.brief.as_deref());
-        let wording = if brief.is_none() { CANCELLED_BEFORE_START } else { CANCELLED_BY_USER };
+        let wording = if context.resumed.is_none() { CANCELLED_BEFORE_START } else { CANCELLED_BY_USER };
         let told_to_stop = async {
             let reason = context.stop.stopped().await;
             if reason == StopReason::Cancelled && context.resumed.is_some() {

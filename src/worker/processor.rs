@@ -120,15 +120,11 @@ impl Processor {
             self.lose(delivery, "its lease was over before anything was done");
             return Ok(());
         }
-        let sequence = delivery.stream_sequence();
         let (claim, task) = match self.claimed(request, &delivery).await {
             Ok(Claim::Granted(claim)) => (claim, Task::Play),
             Ok(Claim::AttemptsExhausted(claim)) => (claim, Task::GiveUp(self.attempts_exhausted())),
             Ok(Claim::Unreadable { run, reason }) => (run, Task::GiveUp(state_unreadable(&reason))),
-            Ok(Claim::Finished | Claim::OwnedByOther { .. }) => {
-                tracing::info!(run = %request.key, stream_sequence = sequence, "a second request for a run is acknowledged and not run");
-                return Ok(delivery.ack().await?);
-            }
+            Ok(Claim::Finished | Claim::OwnedByOther { .. }) => return acknowledge(delivery, request).await,
             Ok(Claim::Outdated { delivery: later }) => {
                 self.lose(delivery, &format!("delivery {later} has the run"));
                 return Ok(());
@@ -196,9 +192,8 @@ impl Processor {
     ) -> Result<RunEnd, Unavailable> {
         let Self { parts, .. } = self;
         let cancel = parts.cancellations.token(&request.key, &request.batch_run_id).await?;
-        let (lease_lost, cancelled, hand_back) = (hold.lease.lost(), cancel.token(), self.hand_back.clone());
         let journal = DurableJournal::open(request, claim, &parts.publisher, &hold.lease).await?;
-        let sources = StopSources { lease_lost, cancelled, hand_back };
+        let sources = self.stop_sources(hold, cancel.token());
         let taken_over = claim.taken_over(parts.consumer.heartbeat());
         let (stop, resumed) = (StopSignal::default(), claim.resumed().cloned());
         let (attempt, progress) = (claim.attempt(), hold.progress.clone());
@@ -215,6 +210,10 @@ impl Processor {
             never = sources.relay(taken_over, &stop) => match never {},
             end = end => Ok(end),
         }
+    }
+
+    fn stop_sources(&self, hold: &Hold, cancelled: CancellationToken) -> StopSources {
+        StopSources { lease_lost: hold.lease.lost(), cancelled, hand_back: self.hand_back.clone() }
     }
 
     fn attempts_exhausted(&self) -> RunFailure {
@@ -269,6 +268,12 @@ impl Processor {
         tracing::warn!(stream_sequence, deliveries, %error, "a run waits {seconds} s for better times");
         Ok(delivery.nak(Some(delay)).await?)
     }
+}
+
+async fn acknowledge(delivery: Delivery, request: &RunRequest) -> Result<(), ProcessError> {
+    let stream_sequence = delivery.stream_sequence();
+    tracing::info!(run = %request.key, stream_sequence, "a second request for a run is acknowledged and not run");
+    Ok(delivery.ack().await?)
 }
 
 /// Whoever reads this must not start over: calls that are finished would be made again.

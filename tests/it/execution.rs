@@ -9,7 +9,7 @@ use scenario_worker::execution::ports::OnUnknown;
 use scenario_worker::execution::signals::StopReason;
 use scenario_worker::execution::types::{Conversation, Ending, Report, SpanEnd, Step};
 
-use crate::support::play::{Agent, Hangs, Stage, project, request, scenario, target};
+use crate::support::play::{Agent, Hangs, Lost, Stage, project, request, scenario, target};
 
 fn outcome(end: RunEnd) -> RunCompleted {
     match end {
@@ -214,7 +214,7 @@ async fn what_was_heard_before_a_cancel_is_recorded_before_the_outcome_repeats_i
 
 #[tokio::test]
 async fn a_run_whose_lease_is_lost_says_nothing() {
-    let stage = Stage { journal_fails: true, ..Stage::default() };
+    let stage = Stage { lost: Some(Lost::AtOnce), ..Stage::default() };
     let record = stage.record.clone();
     let end = stage.play(&request(&json!({}))).await;
     assert!(matches!(end, RunEnd::Interrupted { why: Interruption::LeaseLost, .. }));
@@ -427,7 +427,7 @@ async fn a_run_that_lacks_only_its_outcome_is_told_as_it_was() {
 
 #[tokio::test]
 async fn a_worker_that_lost_the_run_while_it_delivered_the_trace_has_no_outcome() {
-    let stage = Stage { lost_at_the_end: true, ..Stage::default() };
+    let stage = Stage { lost: Some(Lost::AtTheEnd), ..Stage::default() };
     let record = stage.record.clone();
     let end = stage.play(&request(&json!({}))).await;
     assert!(matches!(end, RunEnd::Interrupted { why: Interruption::LeaseLost, .. }));
@@ -464,13 +464,13 @@ async fn a_call_that_failed_is_not_open_any_more() {
 
 #[tokio::test]
 async fn a_run_that_was_stored_and_not_announced_is_announced() {
-    let started_at = Some(time::OffsetDateTime::now_utc() - time::Duration::seconds(9));
-    let resumed = Some(Conversation { started_at, ..Conversation::default() });
+    let began = time::OffsetDateTime::now_utc() - time::Duration::seconds(9);
+    let resumed = Some(Conversation { started_at: Some(began), ..Conversation::default() });
     let stage = Stage { resumed, ..Stage::default() };
     let record = stage.record.clone();
     let outcome = play(stage).await;
-    assert_eq!(record.started.lock().unwrap()[0].started_at, started_at.unwrap());
-    assert_eq!((outcome.started_at, record.started.lock().unwrap().len()), (started_at.unwrap(), 1));
+    let started: Vec<_> = record.started.lock().unwrap().iter().map(|event| event.started_at).collect();
+    assert_eq!((outcome.started_at, started), (began, vec![began]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -478,7 +478,7 @@ async fn a_cancel_of_a_run_that_lost_its_worker_does_not_wait_for_the_store() {
     let resumed = Some(Conversation { ending: None, ..failed_before() });
     let stage = Stage { resumed, hangs: Some(Hangs::Store), ..Stage::default() };
     stage.stop.stop(StopReason::Cancelled);
-    let project = play(Stage { project: None, ..stage }).await;
-    assert_eq!((project.status, project.reasoning.as_str()), (RunStatus::Cancelled, "Cancelled by user"));
-    assert_eq!(project.telemetry.trace_id.as_deref(), Some("t"));
+    let outcome = play(stage).await;
+    assert_eq!((outcome.status, outcome.reasoning.as_str()), (RunStatus::Cancelled, "Cancelled by user"));
+    assert_eq!(outcome.telemetry.trace_id.as_deref(), Some("t"));
 }

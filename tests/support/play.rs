@@ -51,6 +51,15 @@ pub(crate) enum Hangs {
     Store,
 }
 
+/// When a run is another worker's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// Before its first step is stored.
+    AtOnce,
+    /// While its trace is delivered.
+    AtTheEnd,
+}
+
 /// What a run is played with; every field has a default that passes.
 pub(crate) struct Stage {
     /// The scenario, if the project has it.
@@ -69,10 +78,8 @@ pub(crate) struct Stage {
     pub(crate) verdict: Value,
     /// What becomes of the spans.
     pub(crate) receipt: TelemetryReceipt,
-    /// What the journal says from the second record on.
-    pub(crate) journal_fails: bool,
-    /// Whether another worker takes the run while its trace is delivered.
-    pub(crate) lost_at_the_end: bool,
+    /// When another worker takes the run.
+    pub(crate) lost: Option<Lost>,
     /// Whether the run is cancelled while its first step is recorded.
     pub(crate) cancelled_in_journal: bool,
     /// Where an earlier delivery left off.
@@ -113,8 +120,7 @@ impl Default for Stage {
             hangs: None,
             verdict: json!({ "c1": { "requirement": "r", "reasoning": "it did", "status": "met" } }),
             receipt: TelemetryReceipt { trace_id: Some("t".into()), spans: 3, exported: 3, error: None },
-            journal_fails: false,
-            lost_at_the_end: false,
+            lost: None,
             cancelled_in_journal: false,
             resumed: None,
             judge_on_timeout: true,
@@ -169,8 +175,7 @@ impl Stage {
     pub(crate) async fn play(self, request: &Arc<RunRequest>) -> RunEnd {
         let (stop, resumed, record) = (self.stop.clone(), self.resumed.clone(), Arc::clone(&self.record));
         let cancels = self.cancelled_in_journal.then(|| stop.clone());
-        let (fails, fails_late) = (self.journal_fails, self.lost_at_the_end);
-        let journal = Journal { fails, fails_late, cancels, record };
+        let journal = Journal { lost: self.lost, cancels, record };
         let stage = Arc::new(self);
         let planner = Planner {
             scenarios: stage.clone(),
@@ -297,8 +302,7 @@ impl TargetAdapter for Target {
 }
 
 struct Journal {
-    fails: bool,
-    fails_late: bool,
+    lost: Option<Lost>,
     cancels: Option<StopSignal>,
     record: Arc<Record>,
 }
@@ -311,8 +315,8 @@ impl RunJournal for Journal {
     }
 
     async fn advanced(&self, conversation: &Conversation, _: &TraceNote) -> Result<(), JournalError> {
-        let late = self.fails_late && !self.record.finished.lock().unwrap().is_empty();
-        if self.fails || late {
+        let is_delivered = !self.record.finished.lock().unwrap().is_empty();
+        if self.lost == Some(Lost::AtOnce) || self.lost.is_some() && is_delivered {
             return Err(JournalError::LeaseLost("revision 7".into()));
         }
         if let Some(stop) = self.cancels.as_ref().filter(|stop| stop.reason().is_none()) {

@@ -19,6 +19,8 @@ use crate::queue::bucket::{Stored, WriteError};
 
 /// How often a write follows this worker's own late writes; there is one at most for each write given up.
 const MOST_ROUNDS: u32 = 5;
+/// The first look at whether the run is still this worker's comes after one in this many of the usual intervals.
+const FIRST_LOOK_PART: u32 = 8;
 
 /// A run that this worker may execute for as long as nobody else claims it.
 pub struct ClaimedRun {
@@ -119,13 +121,16 @@ impl ClaimedRun {
     }
 
     /// Returns when another worker has claimed the run. It looks every `interval` in which this one wrote nothing: in a
-    /// long call nothing else would tell.
+    /// long call nothing else would tell. At first it looks sooner, for a delivery that lay in a buffer is overtaken
+    /// soon after its claim.
     pub async fn taken_over(&self, interval: Duration) {
+        let mut wait = interval / FIRST_LOOK_PART;
         loop {
-            tokio::time::sleep(interval).await;
-            if self.is_taken(interval).await {
+            tokio::time::sleep(wait).await;
+            if self.is_taken(wait).await {
                 return;
             }
+            wait = (wait * 2).min(interval);
         }
     }
 

@@ -168,7 +168,7 @@ impl RunStates {
     ) -> Claim {
         let exhausted = state.lost > claimant.max_attempts;
         let (resumed, reason) = match left {
-            Left::Readable(conversation) => (conversation, None),
+            Left::Readable(conversation) => (conversation.map(|conversation| *conversation), None),
             Left::Unreadable(reason) => (None, Some(reason)),
         };
         let run = ClaimedRun::new(self, key.clone(), resumed, Held::new(state, revision));

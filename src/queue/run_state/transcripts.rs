@@ -14,7 +14,7 @@ const ROOM: usize = 4_096;
 #[derive(Debug)]
 pub(super) enum Left {
     /// It, or none if no execution got so far.
-    Readable(Option<Conversation>),
+    Readable(Option<Box<Conversation>>),
     /// There is one, and it cannot be had, for this reason.
     Unreadable(String),
 }
@@ -47,7 +47,9 @@ impl Transcripts {
     /// The conversation of a stored state. One that should be there and is not is no reason to start over: calls that
     /// are finished would be made again.
     pub(super) async fn unpack(&self, state: &RunState) -> Result<Left, Unavailable> {
-        let Some(name) = &state.transcript else { return Ok(Left::Readable(state.conversation.clone())) };
+        let Some(name) = &state.transcript else {
+            return Ok(Left::Readable(state.conversation.clone().map(Box::new)));
+        };
         let Some(bytes) = self.objects.get(name).await? else {
             return Ok(Left::Unreadable(format!("the object {name} with its conversation is gone")));
         };

@@ -95,7 +95,9 @@ async fn a_worker_whose_run_is_taken_over_while_it_delivers_the_trace_publishes_
 async fn a_worker_whose_run_is_taken_over_in_a_long_call_gives_the_call_up() {
     let shop = Shop::closed().await;
     let place = Place::new().with("CONSUMER__ACK_WAIT_SECONDS", "3");
-    place.import(&offline(shop.url())).await;
+    // Nothing but the other worker ends the call in time.
+    let patient = offline(shop.url()).replace("outputPath", "timeoutSeconds: 600, outputPath");
+    place.import(&patient).await;
     let (worker, client) = (place.serve().await, place.nats.client().await);
     ask_for_mine(&client).await;
     within(async || !shop.questions().is_empty()).await;
@@ -216,6 +218,7 @@ async fn an_answer_that_comes_in_a_long_outage_is_not_asked_for_again() {
     shop.open_doors();
     tokio::time::sleep(OUTAGE).await;
     server.up();
+    within(async || worker.get("/readyz").await.0 == 200).await;
     let client = place.nats.client().await;
     within(async || stored_outcome(&client).await.is_some()).await;
     let outcome = stored_outcome(&client).await.unwrap();
