@@ -190,25 +190,27 @@ impl Processor {
         hold: &Hold,
         task: Task,
     ) -> Result<RunEnd, Unavailable> {
-        let Self { parts, .. } = self;
+        let parts = &self.parts;
         let cancel = parts.cancellations.token(&request.key, &request.batch_run_id).await?;
         let journal = DurableJournal::open(request, claim, &parts.publisher, &hold.lease).await?;
         let sources = self.stop_sources(hold, cancel.token());
         let taken_over = claim.taken_over(parts.consumer.heartbeat());
-        let (stop, resumed) = (StopSignal::default(), claim.resumed().cloned());
-        let (attempt, progress) = (claim.attempt(), hold.progress.clone());
+        let (stop, progress) = (StopSignal::default(), hold.progress.clone());
+        let (attempt, resumed) = (claim.attempt(), claim.resumed().cloned());
         let context = RunContext { attempt, resumed, journal: &journal, stop: &stop, progress };
-        let end = async {
-            match task {
-                Task::Play => parts.orchestrator.run(request, context).await,
-                Task::GiveUp(failure) => parts.orchestrator.give_up(request, failure, context).await,
-            }
-        };
         tokio::select! {
             // First, so that a run which was cancelled while it was queued never begins.
             biased;
             never = sources.relay(taken_over, &stop) => match never {},
-            end = end => Ok(end),
+            end = self.perform(request, task, context) => Ok(end),
+        }
+    }
+
+    async fn perform(&self, request: &Arc<RunRequest>, task: Task, context: RunContext<'_>) -> RunEnd {
+        let orchestrator = &self.parts.orchestrator;
+        match task {
+            Task::Play => orchestrator.run(request, context).await,
+            Task::GiveUp(failure) => orchestrator.give_up(request, failure, context).await,
         }
     }
 
