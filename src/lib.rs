@@ -8,6 +8,7 @@
 pub mod adapters;
 pub mod cli;
 pub mod definitions;
+pub mod egress;
 pub mod events;
 pub mod execution;
 pub mod http_client;

@@ -1,11 +1,13 @@
 //! Stable codes of the failures of adapters. They are on the wire.
 
+use crate::execution::failure::code;
+
 /// The agent's status was not 2xx.
-pub const HTTP_STATUS: &str = "http_status";
+pub const HTTP_STATUS: &str = code::TARGET_STATUS;
 /// The agent did not answer in time.
 pub const HTTP_TIMEOUT: &str = "http_timeout";
 /// No connection to the agent came about.
-pub const HTTP_UNREACHABLE: &str = "http_unreachable";
+pub const HTTP_UNREACHABLE: &str = code::TARGET_UNREACHABLE;
 /// The agent's reply is larger than is read.
 pub const HTTP_RESPONSE_TOO_LARGE: &str = "http_response_too_large";
 /// The agent's reply broke off or cannot be read.

@@ -83,6 +83,8 @@ pub(super) enum Command {
     Cancel(CancelOptions),
     /// Watch conversations as they happen.
     Watch(WatchOptions),
+    /// Judge a finished run again, by other criteria or another judge, without asking the agent.
+    Rejudge(RejudgeOptions),
     /// Load definition files into the store, all of them or nothing.
     Import(ImportOptions),
     /// Create or update the store's tables.
@@ -189,6 +191,29 @@ pub(super) struct CancelOptions {
     /// Every run of this batch instead.
     #[arg(long, value_parser = parse_batch, value_name = "ID")]
     pub(super) batch: Option<BatchRunId>,
+}
+
+/// Options of `rejudge`.
+#[derive(Debug, Args)]
+pub(super) struct RejudgeOptions {
+    /// The project.
+    #[arg(long, value_parser = parse_project)]
+    pub(super) project: ProjectId,
+    /// The run.
+    #[arg(value_parser = parse_run, value_name = "RUN_ID")]
+    pub(super) run: RunId,
+    /// A criterion; given at all, these replace the scenario's.
+    #[arg(long = "criterion", value_name = "TEXT")]
+    pub(super) criteria: Vec<String>,
+    /// The judge's model; several are a panel that decides by majority.
+    #[arg(long = "judge-model", value_name = "PROVIDER/MODEL")]
+    pub(super) judge_models: Vec<String>,
+    /// A parameter of the scenario, as the run had it; the value is JSON if it can be read as such, else text.
+    #[arg(long = "param", value_parser = parse_parameter, value_name = "NAME=VALUE")]
+    pub(super) parameters: Vec<(String, Value)>,
+    /// Print the judgement as a JSON line.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// Options of `watch`.

@@ -7,7 +7,7 @@ use super::error::{CliError, Finished, chain};
 use super::terminal::{emit, letter as entry, problem, say};
 use super::wiring;
 use crate::events::{DeadLetter, ProjectId};
-use crate::queue::{Letter, LetterError, Letters};
+use crate::queue::{Letter, LetterError, Letters, Redriven, Room};
 
 /// Name of this client at the broker.
 const CLIENT_NAME: &str = "scenario-worker dead-letters";
@@ -114,18 +114,24 @@ async fn act(letters: &Letters, letter: &Letter, action: Action) -> Result<Strin
     let sequence = letter.sequence;
     match action {
         Action::Discard => {
-            letters.discard(sequence).await?;
+            letters.discard(letter).await?;
             Ok(format!("dead letter {sequence} is discarded"))
         }
         Action::Redrive => {
             let redriven = letters.redrive(letter).await?;
-            let was = if redriven.duplicate { "was redriven before" } else { "is redriven" };
-            Ok(format!(
-                "dead letter {sequence} {was}, as message {} of {}",
-                redriven.sequence, redriven.stream
-            ))
+            Ok(format!("dead letter {sequence} {}", what_became_of(&redriven)))
         }
     }
+}
+
+fn what_became_of(redriven: &Redriven) -> String {
+    let was = if redriven.duplicate { "was redriven before" } else { "is redriven" };
+    let without = match redriven.headers {
+        Room::All => "",
+        Room::IdOnly => ", without its headers, for which the message is too large",
+        Room::None => ", without headers and without an idempotency key, for which it is too large",
+    };
+    format!("{was}, as message {} of {}{without}", redriven.sequence, redriven.stream)
 }
 
 fn finish(left: usize) -> Result<Finished, CliError> {

@@ -9,6 +9,7 @@ mod error;
 mod import;
 mod listening;
 mod redaction;
+mod rejudge;
 mod schedule;
 mod serve;
 mod signals;
@@ -48,6 +49,7 @@ async fn run(arguments: Arguments) -> Result<Finished, CliError> {
         Command::Schedule(options) => schedule::run(&layers, *options).await,
         Command::Cancel(options) => cancel::run(&layers, options).await,
         Command::Watch(options) => watch::run(&layers, options).await,
+        Command::Rejudge(options) => rejudge::run(&layers, options).await,
         Command::Import(options) => import::run(&layers, options).await,
         Command::Migrate => import::migrate(&layers).await,
         Command::DeadLetters(options) => dead_letters::run(&layers, options).await,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use uuid::Uuid;
+
 use super::arguments::{Layers, ScheduleOptions};
 use super::error::{CliError, Finished};
 use super::listening::Listening;
@@ -10,14 +12,17 @@ use super::terminal::{emit, say, table};
 use super::wiring::{self, Definitions};
 use crate::events::subjects::{EVENTS_STREAM, REQUESTS_STREAM};
 use crate::events::{
-    CassetteRequest, JudgeModels, ModelOverrides, ProjectId, Receipt, RequestPayload, RunCompleted, RunId,
-    TraceContextMode,
+    BatchRunId, CassetteRequest, JudgeModels, ModelOverrides, ProjectId, Receipt, RequestPayload,
+    RunCompleted, RunId, TraceContextMode,
 };
-use crate::queue::Connection;
 use crate::queue::feed::{self, Event, FeedFilter, FeedStart};
+use crate::queue::{Connection, Scheduler};
 
 /// Name of this client at the broker.
 const CLIENT_NAME: &str = "scenario-worker schedule";
+
+/// Beginning of the id of a batch whose runs are scheduled here together.
+const BATCH_PREFIX: &str = "scenariobatch_";
 
 /// What is said where no run begins.
 const NOT_TAKEN: &str = "no run has begun yet: does a worker run (`scenario-worker serve`), and has it room? Still waiting; Ctrl-C stops \
@@ -26,15 +31,13 @@ const NOT_TAKEN: &str = "no run has begun yet: does a worker run (`scenario-work
 /// Schedules the runs; nothing is called scheduled before the stream has it.
 pub(super) async fn run(layers: &Layers, options: ScheduleOptions) -> Result<Finished, CliError> {
     let settings = layers.settings()?;
-    let definitions = Definitions::open(&settings).await?;
+    let definitions = Definitions::open_existing(&settings).await?;
+    definitions.require_some().await?;
     let connection = wiring::connect(&settings, CLIENT_NAME).await?;
     wiring::require_streams(&connection, &[REQUESTS_STREAM, EVENTS_STREAM]).await?;
     let scheduler = definitions.scheduler(&connection, &settings)?;
-    let mut runs = BTreeSet::new();
-    for _ in 0..options.repeat {
-        let receipt = scheduler.schedule(payload(&options)?, options.key.as_deref(), None).await;
-        runs.insert(announce(&receipt.map_err(|error| CliError::out_of_reach(&error))?, options.json)?);
-    }
+    let options = ScheduleOptions { batch: batch(&options)?, ..options };
+    let runs = schedule(&scheduler, &options).await?;
     if !options.wait {
         return Ok(Finished::Well);
     }
@@ -43,6 +46,15 @@ pub(super) async fn run(layers: &Layers, options: ScheduleOptions) -> Result<Fin
         finished = finish(&connection, &options, runs) => finished,
         signal = signals.received() => Ok(Finished::Stopped(signal)),
     }
+}
+
+async fn schedule(scheduler: &Scheduler, options: &ScheduleOptions) -> Result<BTreeSet<RunId>, CliError> {
+    let mut runs = BTreeSet::new();
+    for _ in 0..options.repeat {
+        let receipt = scheduler.schedule(payload(options)?, options.key.as_deref(), None).await;
+        runs.insert(announce(&receipt.map_err(|error| CliError::out_of_reach(&error))?, options.json)?);
+    }
+    Ok(runs)
 }
 
 /// Waits for the runs, and says how they ended.
@@ -57,6 +69,19 @@ async fn finish(
     }
     let all_passed = outcomes.iter().all(|outcome| outcome.success);
     Ok(if all_passed { Finished::Well } else { Finished::WithFailedRuns })
+}
+
+/// Runs that are scheduled together are one batch, so that they can be watched and cancelled together.
+fn batch(options: &ScheduleOptions) -> Result<Option<BatchRunId>, CliError> {
+    if options.batch.is_some() || options.repeat == 1 {
+        return Ok(options.batch.clone());
+    }
+    let batch = BatchRunId::parse(format!("{BATCH_PREFIX}{}", Uuid::new_v4().simple()));
+    let batch = batch.map_err(CliError::refused)?;
+    if !options.json {
+        say(format_args!("batch {batch}"));
+    }
+    Ok(Some(batch))
 }
 
 fn payload(options: &ScheduleOptions) -> Result<RequestPayload, CliError> {
@@ -82,7 +107,8 @@ fn payload(options: &ScheduleOptions) -> Result<RequestPayload, CliError> {
     })
 }
 
-fn judges(names: &[String]) -> Result<Option<JudgeModels>, CliError> {
+/// The judges that were named, if any were.
+pub(super) fn judges(names: &[String]) -> Result<Option<JudgeModels>, CliError> {
     if names.is_empty() {
         return Ok(None);
     }

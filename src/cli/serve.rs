@@ -1,10 +1,13 @@
 //! `serve`: the worker, from its settings to its graceful stop.
 
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use backon::{ConstantBuilder, Retryable as _};
 use futures::FutureExt as _;
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::arguments::{Layers, ServeOptions};
@@ -12,21 +15,28 @@ use super::error::{CliError, Finished, chain};
 use super::signals::{StopSignal, StopSignals};
 use super::terminal::say;
 use super::wiring::{self, Definitions};
-use crate::queue::{ConnectError, Connection, connect as connect_to};
+use crate::queue::{ConnectError, Connection, TopologyError, connect as connect_to, topology};
 use crate::settings::Settings;
+use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::worker::{self, WorkerTelemetryOptions};
-use crate::worker::{Health, serve_health};
+use crate::worker::{
+    Health, LONGEST_STOP_AFTER_DRAIN, Listening, Lookout, Obstacle, Readiness, Service, serve_health,
+};
 
-/// How often a worker that starts looks for its broker, and how long it waits in between.
-const BROKER_RETRIES: usize = 30;
-const BROKER_RETRY: Duration = Duration::from_millis(700);
+/// How long a worker that starts waits for its broker, and about how long for the next attempt.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+const START_PAUSE: Duration = Duration::from_secs(1);
+/// Which part of the pause it really is: a fleet that starts does not knock in one moment.
+const START_JITTER: RangeInclusive<f64> = 0.5..=1.0;
 /// Name of a worker at the broker.
 const CLIENT_NAME: &str = "scenario-worker serve";
 /// What to do where the port is taken.
 const HOW_TO_BIND: &str = "choose another address with the variable SCENARIO_WORKER__HTTP__BIND, such as 127.0.0.1:9465 (port 0 is a free one)";
 /// How long requests to the health server may go on when the worker has stopped.
 const HEALTH_GRACE: Duration = Duration::from_secs(2);
+/// How long lookups in the database may go on then.
+const STORE_GRACE: Duration = Duration::from_secs(2);
 
 /// Runs the worker until it is told to stop.
 pub(super) async fn run(layers: &Layers, options: ServeOptions) -> Result<Finished, CliError> {
@@ -36,54 +46,117 @@ pub(super) async fn run(layers: &Layers, options: ServeOptions) -> Result<Finish
     let options = WorkerTelemetryOptions { otlp_endpoint, ..WorkerTelemetryOptions::default() };
     let telemetry = worker::init(&options).map_err(|error| CliError::refused(chain(&error)))?;
     let stop = CancellationToken::new();
-    stop_on_signals(stop.clone())?;
+    stop_on_signals(stop.clone(), longest_stop(&settings))?;
     let result = Box::pin(work(&settings, &telemetry.metrics(), stop)).await;
     telemetry.shutdown().await;
     result
 }
 
 async fn work(settings: &Settings, metrics: &Metrics, stop: CancellationToken) -> Result<Finished, CliError> {
-    let definitions = Definitions::open(settings).await?;
-    let (store, metrics) = (definitions.store.clone(), metrics.clone());
-    let connection = connect(settings, &metrics).await?;
+    let definitions = Definitions::open_existing(settings).await?;
     let listener = listen(settings).await?;
-    let (service, endpoints) =
-        Box::pin(wiring::service(settings, &definitions, &connection, &metrics)).await?;
-    announce(settings, &listener)?;
-    let health = Health { connection, store: store.clone(), metrics, stop: stop.clone() };
-    let ended = CancellationToken::new();
+    let address = listener.local_addr().map_err(CliError::refused)?;
+    tracing::info!(%address, "health and metrics are served");
+    let (readiness, ended) = (Readiness::default(), CancellationToken::new());
+    let health = Health { readiness: readiness.clone(), metrics: metrics.clone(), stop: stop.clone() };
+    let life = Life { settings, metrics, definitions: &definitions, readiness, address };
     let stopped = ended.clone();
-    let working = Box::pin(service.run(endpoints, stop)).inspect(|_| stopped.cancel());
+    let working = Box::pin(life.live(stop)).inspect(|_| stopped.cancel());
     let (worked, served) = tokio::join!(working, serve_health_until(listener, health, ended));
-    store.close().await;
-    worked.map_err(|error| CliError::out_of_reach(&error))?;
+    close(&definitions.store).await;
+    worked?;
     served.map_err(|error| CliError::refused(format!("the health server failed: {error}")))?;
     tracing::info!("the worker has stopped");
     Ok(Finished::Well)
 }
 
-/// Worker and broker may be started in any order: the worker waits a while for its broker.
-async fn connect(settings: &Settings, metrics: &Metrics) -> Result<Connection, CliError> {
-    let pauses =
-        ConstantBuilder::default().with_delay(BROKER_RETRY).with_jitter().with_max_times(BROKER_RETRIES);
-    let connecting = (|| connect_to(&settings.nats, CLIENT_NAME))
-        .retry(pauses)
-        .when(ConnectError::may_pass)
-        .notify(|error, pause| tracing::warn!(error = %chain(error), ?pause, "the broker is not there yet; trying again"));
-    let connection = connecting.await.map_err(|error| CliError::out_of_reach(&error))?;
-    let denials = connection.denials.clone();
-    metrics.observe_permission_denials(move || denials.count());
-    let burials = connection.burials.clone();
-    metrics.observe_dead_letters(move || burials.counts());
-    Ok(connection)
+/// A worker from its first look for the broker to its end.
+struct Life<'a> {
+    settings: &'a Settings,
+    metrics: &'a Metrics,
+    definitions: &'a Definitions,
+    readiness: Readiness,
+    address: SocketAddr,
 }
 
-/// The address is read back, because port 0 is a free one.
-fn announce(settings: &Settings, listener: &TcpListener) -> Result<(), CliError> {
-    let (concurrency, durable) = (settings.worker.concurrency, &settings.consumer.durable);
-    let health = listener.local_addr().map_err(CliError::refused)?;
-    tracing::info!(concurrency, consumer = %durable, %health, "the worker takes requests");
-    Ok(())
+impl Life<'_> {
+    /// Nothing is under way while it starts, so it may be stopped at once then.
+    async fn live(&self, stop: CancellationToken) -> Result<(), CliError> {
+        let Some(started) = stop.run_until_cancelled(Box::pin(self.start())).await else {
+            tracing::info!("the worker stops before it has taken any request");
+            return Ok(());
+        };
+        let (service, endpoints, lookout) = started?;
+        self.announce();
+        tokio::select! {
+            ran = Box::pin(service.run(endpoints, stop)) => ran.map_err(|error| CliError::out_of_reach(&error)),
+            never = lookout.run() => match never {},
+        }
+    }
+
+    /// Worker, broker and the broker's cluster may be started in any order: the worker waits a while for them.
+    async fn start(&self) -> Result<(Service, Listening, Lookout), CliError> {
+        let until = Instant::now() + START_PATIENCE;
+        let connecting = || connect_to(&self.settings.nats, CLIENT_NAME);
+        let connection = self.patiently(until, ConnectError::may_pass, connecting).await;
+        let connection = connection.map_err(|error| CliError::out_of_reach(&error))?;
+        self.observe(&connection);
+        let ensuring = || topology::ensure(&connection, self.settings);
+        let topology = self.patiently(until, TopologyError::may_pass, ensuring).await;
+        let topology = topology.map_err(|error| wiring::unfit(&error))?;
+        let wired = wiring::service(self.settings, self.definitions, &connection, &topology, self.metrics);
+        let (service, endpoints) = Box::pin(wired).await?;
+        let (readiness, store) = (self.readiness.clone(), self.definitions.store.clone());
+        let requests = service.consumer.clone();
+        let lookout = Lookout { readiness, connection, requests, store, noticed: AtomicBool::default() };
+        lookout.look().await;
+        Ok((service, endpoints, lookout))
+    }
+
+    /// Attempts until it goes well, goes wrong for good, or it is too late. Readiness says what is missing meanwhile.
+    async fn patiently<T, E: std::error::Error, F: Future<Output = Result<T, E>>>(
+        &self,
+        until: Instant,
+        may_pass: impl Fn(&E) -> bool,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, E> {
+        loop {
+            let error = match attempt().await {
+                Ok(there) => return Ok(there),
+                Err(error) => error,
+            };
+            if !may_pass(&error) || Instant::now() + START_PAUSE >= until {
+                return Err(error);
+            }
+            self.readiness.replace(vec![Obstacle::broker(&error)]);
+            tokio::time::sleep(START_PAUSE.mul_f64(rand::random_range(START_JITTER))).await;
+        }
+    }
+
+    fn observe(&self, connection: &Connection) {
+        self.readiness.connected(connection);
+        let denials = connection.denials.clone();
+        self.metrics.observe_permission_denials(move || denials.count());
+        let burials = connection.burials.clone();
+        self.metrics.observe_dead_letters(move || burials.counts());
+    }
+
+    fn announce(&self) {
+        let (concurrency, durable) = (self.settings.worker.concurrency, &self.settings.consumer.durable);
+        tracing::info!(concurrency, consumer = %durable, health = %self.address, "the worker takes requests");
+    }
+}
+
+/// A lookup that hangs must not hold up the exit.
+async fn close(store: &Store) {
+    if tokio::time::timeout(STORE_GRACE, store.close()).await.is_err() {
+        tracing::info!("connections to the database are cut off: they did not end in time");
+    }
+}
+
+/// How long the worker may take from the signal to its exit, whoever does not answer meanwhile.
+fn longest_stop(settings: &Settings) -> Duration {
+    settings.worker.drain() + LONGEST_STOP_AFTER_DRAIN + HEALTH_GRACE + STORE_GRACE + worker::SHUTDOWN_TIMEOUT
 }
 
 async fn listen(settings: &Settings) -> Result<TcpListener, CliError> {
@@ -117,15 +190,39 @@ async fn serve_health_until(
 }
 
 /// The first signal stops gracefully; the second one at once.
-fn stop_on_signals(stop: CancellationToken) -> Result<(), CliError> {
+fn stop_on_signals(stop: CancellationToken, at_most: Duration) -> Result<(), CliError> {
     let mut signals = StopSignals::listen()?;
     tokio::spawn(async move {
         signals.received().await;
-        tracing::info!("told to stop; a second signal stops at once");
+        tracing::info!(at_most_seconds = at_most.as_secs(), "told to stop; a second signal stops at once");
         stop.cancel();
         signals.received().await;
         say("stopped at once; runs under way are delivered to another worker");
         std::process::exit(StopSignal::Interrupt.exit_code().into());
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMPOSE: &str = include_str!("../../deploy/compose.yaml");
+    const README: &str = include_str!("../../README.md");
+
+    /// The whole seconds between `before` and `after`.
+    fn seconds(text: &str, before: &str, after: &str) -> Duration {
+        let rest = text.split_once(before).unwrap_or_else(|| panic!("'{before}' is not there")).1;
+        Duration::from_secs(rest.split_once(after).unwrap().0.trim().parse().unwrap())
+    }
+
+    #[test]
+    fn whoever_stops_a_worker_waits_for_longer_than_it_may_take() {
+        let settings = Settings::default();
+        let longest = longest_stop(&settings);
+        let grace = seconds(COMPOSE, "stop_grace_period:", "s\n");
+        assert!(grace > longest, "compose waits {grace:?}, a stop may take {longest:?}");
+        let promised = settings.worker.drain() + seconds(README, "exits at the latest", " s after");
+        assert!(promised >= longest, "the README promises {promised:?}, a stop may take {longest:?}");
+    }
 }

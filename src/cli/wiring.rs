@@ -5,10 +5,12 @@ use std::sync::Arc;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::GetStreamErrorKind;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use super::error::{CliError, chain};
 use crate::adapters::{HttpAdapterFactory, PromptAdapterFactory, Registry};
 use crate::definitions::{AgentDefinition, TelemetryDestination, TelemetryProtocol};
+use crate::egress::{Client, EgressPolicy};
 use crate::events::SetId;
 use crate::execution::orchestrator::Orchestrator;
 use crate::execution::planner::{PlanDefaults, Planner};
@@ -16,11 +18,11 @@ use crate::execution::ports::{RunTracers, SystemClock};
 use crate::http_client;
 use crate::models::Factory;
 use crate::queue::{
-    Cancellations, Connection, Consumer, DeadLetters, EventPublisher, GivenUpRequests, RunStates, Scheduler,
-    connect as connect_to, topology,
+    Cancellations, Cassettes, Connection, Consumer, DeadLetters, EventPublisher, GivenUpRequests, RunStates,
+    Scheduler, Topology, TopologyError, connect as connect_to,
 };
-use crate::settings::Settings;
-use crate::store::{AgentCheck, Store};
+use crate::settings::{EgressSettings, Settings};
+use crate::store::{AgentCheck, Store, StoreError};
 use crate::telemetry::export::OtlpSender;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::run::RunTracerFactory;
@@ -32,32 +34,50 @@ pub(super) struct Definitions {
     pub(super) store: Store,
     /// Every target type that there is.
     pub(super) targets: Arc<Registry>,
-    /// Resolves requests.
-    pub(super) planner: Planner,
+    models: Arc<Factory>,
+    defaults: PlanDefaults,
 }
 
 impl Definitions {
-    /// Opens the store, brings its tables up to date, and wires what reads from it.
+    /// Opens the store, which is created where it is missing, brings its tables up to date, and wires what reads from it.
     pub(super) async fn open(settings: &Settings) -> Result<Self, CliError> {
         let store = Store::open(&settings.store.url).await.map_err(|error| CliError::out_of_reach(&error))?;
         store.migrate().await.map_err(|error| CliError::out_of_reach(&error))?;
-        let shared = Arc::new(store.clone());
-        let models =
-            Arc::new(Factory::new(shared.clone(), http_client::builder()).map_err(CliError::refused)?);
-        let targets = Arc::new(targets(&shared, &models)?);
-        let planner = Planner {
-            scenarios: shared.clone(),
-            projects: shared,
-            models,
-            targets: targets.clone(),
-            defaults: plan_defaults(settings),
-        };
-        Ok(Self { store, targets, planner })
+        Self::of(store, settings)
     }
 
-    /// Plays runs with these definitions.
-    pub(super) fn orchestrator(&self, tracers: Arc<dyn RunTracers>) -> Orchestrator {
-        Orchestrator { planner: self.planner.clone(), tracers, clock: Arc::new(SystemClock) }
+    /// As [`Definitions::open`], for who only reads: no database is created.
+    pub(super) async fn open_existing(settings: &Settings) -> Result<Self, CliError> {
+        let store = Store::open_existing(&settings.store.url).await;
+        Self::of(store.map_err(|error| CliError::out_of_reach(&error))?, settings)
+    }
+
+    /// Refuses at once what would have to wait for an import.
+    pub(super) async fn require_some(&self) -> Result<(), CliError> {
+        self.store.check().await.map_err(|error| match error {
+            StoreError::NoFile { .. } | StoreError::Empty { .. } => CliError::refused(error),
+            error => CliError::out_of_reach(&error),
+        })
+    }
+
+    fn of(store: Store, settings: &Settings) -> Result<Self, CliError> {
+        let shared = Arc::new(store.clone());
+        let models = Arc::new(Factory::new(shared.clone(), way_out(settings)?));
+        let targets = Arc::new(targets(&shared, &models)?);
+        Ok(Self { store, targets, models, defaults: plan_defaults(settings) })
+    }
+
+    /// Resolves requests by these definitions.
+    pub(super) fn planner(&self, cassettes: Cassettes) -> Planner {
+        let shared = Arc::new(self.store.clone());
+        Planner {
+            scenarios: shared.clone(),
+            projects: shared,
+            models: self.models.clone(),
+            targets: self.targets.clone(),
+            cassettes: Arc::new(cassettes),
+            defaults: self.defaults.clone(),
+        }
     }
 
     /// Schedules runs of these definitions.
@@ -66,7 +86,8 @@ impl Definitions {
         connection: &Connection,
         settings: &Settings,
     ) -> Result<Scheduler, CliError> {
-        Ok(Scheduler::new(connection, Arc::new(self.planner.clone()), default_set(settings)?))
+        let planner = self.planner(Cassettes::at(connection));
+        Ok(Scheduler::new(connection, Arc::new(planner), default_set(settings)?))
     }
 }
 
@@ -111,22 +132,30 @@ pub(super) async fn require_streams(connection: &Connection, streams: &[&str]) -
     Ok(())
 }
 
-/// Makes sure that the broker has what the worker needs, wires the worker to it, and listens for who asks.
+/// What is the matter with the broker: it may be out of reach, or not be as it has to be.
+pub(super) fn unfit(error: &TopologyError) -> CliError {
+    if error.may_pass() { CliError::out_of_reach(error) } else { CliError::refused(chain(error)) }
+}
+
+/// Wires the worker to what the broker has, and listens for who asks.
 #[expect(clippy::too_many_lines, reason = "one line a part")]
 pub(super) async fn service(
     settings: &Settings,
     definitions: &Definitions,
     connection: &Connection,
+    topology: &Topology,
     metrics: &Metrics,
 ) -> Result<(Service, Listening), CliError> {
-    let ensured = Box::pin(topology::ensure(connection, settings)).await;
-    let topology = ensured.map_err(|error| CliError::refused(chain(&error)))?;
-    let cancellations = Cancellations::new(connection, &topology, &settings.consumer);
+    let cancellations = Cancellations::new(connection, topology, &settings.consumer);
     let hand_back = CancellationToken::new();
     let parts = ProcessorParts {
-        orchestrator: definitions.orchestrator(tracers(settings, metrics)?),
-        states: RunStates::new(connection, &topology),
-        publisher: EventPublisher::new(connection, &topology, &settings.events),
+        orchestrator: Orchestrator {
+            planner: definitions.planner(Cassettes::new(connection, topology)),
+            tracers: tracers(settings, metrics, &hand_back)?,
+            clock: Arc::new(SystemClock),
+        },
+        states: RunStates::new(connection, topology),
+        publisher: EventPublisher::new(connection, topology, &settings.events),
         dead_letters: DeadLetters::new(connection),
         cancellations: cancellations.clone(),
         consumer: settings.consumer.clone(),
@@ -135,7 +164,7 @@ pub(super) async fn service(
         metrics: metrics.clone(),
     };
     let given_up = GivenUp {
-        requests: GivenUpRequests::new(connection, &topology, &settings.consumer),
+        requests: GivenUpRequests::new(connection, topology, &settings.consumer),
         dead_letters: parts.dead_letters.clone(),
         states: parts.states.clone(),
         publisher: parts.publisher.clone(),
@@ -156,21 +185,33 @@ pub(super) async fn service(
         processor: Arc::new(Processor::new(parts, hand_back.clone())),
         concurrency: settings.worker.concurrency,
         drain: settings.worker.drain(),
-        telemetry_deadline: settings.telemetry.run.deadline(),
         hand_back,
     };
     Ok((service, endpoints))
 }
 
-fn tracers(settings: &Settings, metrics: &Metrics) -> Result<Arc<dyn RunTracers>, CliError> {
-    let sender = OtlpSender::new().map_err(CliError::refused)?;
+fn tracers(
+    settings: &Settings,
+    metrics: &Metrics,
+    hurry: &CancellationToken,
+) -> Result<Arc<dyn RunTracers>, CliError> {
+    let sender = OtlpSender::new(way_out(settings)?);
     let run = &settings.telemetry.run;
     let default = run.default_endpoint.clone().map(|endpoint| TelemetryDestination {
         endpoint,
         api_key: None,
         protocol: TelemetryProtocol::Otlp,
     });
-    Ok(Arc::new(RunTracerFactory::new(sender, default, run.deadline(), metrics.clone())))
+    let factory = RunTracerFactory::new(sender, default, run.deadline(), metrics.clone());
+    Ok(Arc::new(factory.hurried_by(hurry.clone())))
+}
+
+/// The client through which runs call out.
+fn way_out(settings: &Settings) -> Result<Client, CliError> {
+    let EgressSettings { allow_private_networks, allowed_hosts, proxy } = &settings.egress;
+    let policy = EgressPolicy::new(*allow_private_networks, allowed_hosts).map_err(CliError::refused)?;
+    let proxy = proxy.as_deref().map(Url::parse).transpose().map_err(CliError::refused)?;
+    Client::new(policy, proxy.as_ref()).map_err(CliError::refused)
 }
 
 fn default_set(settings: &Settings) -> Result<SetId, CliError> {

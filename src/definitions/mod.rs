@@ -21,7 +21,8 @@ pub use parameter::ParameterDefinition;
 pub use project::{Project, TelemetryDestination, TelemetryProtocol};
 pub use prompt::{Prompt, PromptMessage, PromptRole};
 pub use provider::{
-    Price, Provider, ProviderKind, ScriptedFailure, ScriptedModel, ScriptedReply, ScriptedVerdict,
+    Price, Provider, ProviderKind, ScriptedFailure, ScriptedForm, ScriptedModel, ScriptedReply,
+    ScriptedVerdict,
 };
 pub use sampling::Sampling;
 pub use scenario::{CustomerForm, CustomerSettings, Opening, RoleModels, Scenario};

@@ -97,6 +97,22 @@ pub struct ScriptedModel {
     /// Fail every call like this.
     #[serde(default)]
     pub fail: Option<ScriptedFailure>,
+    /// Forms of answers that it refuses, as models do that cannot call tools.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refuses: Vec<ScriptedForm>,
+    /// As a judge, it rests what it finds met on words that nobody said.
+    #[serde(default)]
+    pub invents_quotes: bool,
+}
+
+/// A form of answers that an offline model may refuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScriptedForm {
+    /// The call of a tool.
+    Tool,
+    /// JSON by a schema that the provider enforces.
+    Schema,
 }
 
 /// One line of an offline model: a string, or a string for an occasion.

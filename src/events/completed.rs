@@ -250,6 +250,9 @@ pub struct TranscriptMessage {
     /// Tools that the agent called.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
+    /// How long the agent took for it, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<u64>,
 }
 
 /// The payload of `scenario.run.completed`.

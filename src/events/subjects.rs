@@ -14,6 +14,8 @@ pub const DEAD_LETTERS_STREAM: &str = "SCENARIO_DEAD_LETTERS";
 pub const ADVISORIES_STREAM: &str = "SCENARIO_ADVISORIES";
 /// Object store of the transcripts that are too large for a run state.
 pub const TRANSCRIPTS_BUCKET: &str = "SCENARIO_TRANSCRIPTS";
+/// Object store of the cassettes: what recorded runs said and heard.
+pub const CASSETTES_BUCKET: &str = "SCENARIO_CASSETTES";
 /// Key-value bucket of the run states and cancel marks.
 pub const RUNS_BUCKET: &str = "SCENARIO_RUNS";
 

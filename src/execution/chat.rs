@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::failure::RunFailure;
 use super::ports::{ChatModel, RunSpan};
-use crate::events::TokenUsage;
+use crate::events::{RunError, TokenUsage};
 
 use super::types::{ChatReply, ChatRequest, SpanEnd, SpanStart};
 
@@ -35,6 +35,7 @@ pub fn usage_of(reply: &Result<ChatReply, RunFailure>) -> TokenUsage {
 
 impl From<&RunFailure> for SpanEnd {
     fn from(failure: &RunFailure) -> Self {
-        Self::Failed { code: failure.code.clone().into_owned(), message: failure.message.clone() }
+        let RunError { code, message, .. } = failure.to_error();
+        Self::Failed { code, message }
     }
 }

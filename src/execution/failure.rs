@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::envelope;
 use crate::events::{Attribution, RunError};
 
 /// Stable codes of the failures that the execution room itself knows.
@@ -48,12 +49,38 @@ pub mod code {
     pub const TARGET_CALL_UNKNOWN: &str = "target_call_unknown";
     /// The worker has a bug.
     pub const WORKER_PANIC: &str = "worker_panic";
+    /// The cassette that is to be replayed holds nothing.
+    pub const CASSETTE_NOT_FOUND: &str = "cassette_not_found";
+    /// The run is not the one that the cassette was recorded of.
+    pub const CASSETTE_DIFFERS: &str = "cassette_differs";
+    /// The cassette cannot be written or read.
+    pub const CASSETTE_BROKEN: &str = "cassette_broken";
+    /// A definition asks for an address that may not be called.
+    pub const EGRESS_REFUSED: &str = "egress_refused";
     /// The run may not cost any more.
     pub const BUDGET_EXCEEDED: &str = "budget_exceeded";
     /// What is stored of the run cannot be read, or not any more.
     pub const STATE_UNREADABLE: &str = "state_unreadable";
     /// The run's execution was lost too often.
     pub const ATTEMPTS_EXHAUSTED: &str = "attempts_exhausted";
+    /// The target answered with an error.
+    pub const TARGET_STATUS: &str = "http_status";
+    /// No connection to the target came about.
+    pub const TARGET_UNREACHABLE: &str = "http_unreachable";
+    /// Whoever was called has a certificate that is not trusted.
+    pub const UNTRUSTED_CERTIFICATE: &str = "untrusted_certificate";
+    /// A model does not take tools together with reasoning.
+    pub const MODEL_TOOL_REASONING_CONFLICT: &str = "model_tool_reasoning_conflict";
+    /// A model may not be used for what it was asked.
+    pub const MODEL_NOT_ALLOWED_FOR_SURFACE: &str = "model_not_allowed_for_surface";
+    /// What plays the run could not be started.
+    pub const RUNNER_UNAVAILABLE: &str = "runner_unavailable";
+    /// The target's development tunnel leads nowhere.
+    pub const DEV_TUNNEL_UNREACHABLE: &str = "agent_dev_tunnel_unreachable";
+    /// Something that was called could not be reached.
+    pub const ENDPOINT_UNREACHABLE: &str = "endpoint_unreachable";
+    /// Nothing more precise is known. What happened is read off the message when the failure is reported.
+    pub const UNCLASSIFIED: &str = "infra_error";
 }
 
 /// Why a run could not be judged.
@@ -115,15 +142,10 @@ impl RunFailure {
         Self::new(code, Attribution::Definition, message)
     }
 
-    /// The failure as the outcome carries it.
+    /// The failure as outcome and spans carry it: as precise as is known, and without internals.
     #[must_use]
     pub fn to_error(&self) -> RunError {
-        RunError {
-            code: self.code.clone().into_owned(),
-            message: self.message.clone(),
-            hint: self.hint.clone(),
-            attributed_to: self.attributed_to,
-        }
+        envelope::seal(self)
     }
 }
 

@@ -3,13 +3,17 @@
 //! This room knows the wire's vocabulary (`events`), the definitions, and its own [`ports`]. Brokers,
 //! databases and network protocols are behind the ports.
 
+pub mod cassette;
+mod casting;
 pub mod chat;
 pub mod checks;
+mod envelope;
 pub mod failure;
 pub mod orchestrator;
 mod outcome;
 pub mod planner;
 pub mod ports;
+pub mod rejudging;
 pub mod signals;
 mod simulation;
 mod supervision;

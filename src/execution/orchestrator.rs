@@ -80,7 +80,6 @@ impl Orchestrator {
     /// A run that began before and is cancelled is best stopped on the stage, where its trace gets its root; it does
     /// not wait long for that.
     async fn prepare(&self, request: &RunRequest, context: &RunContext<'_>) -> Result<RunPlan, Stopped> {
-        let brief = context.resumed.as_ref().and_then(|said| said.brief.as_deref());
         let wording = if context.resumed.is_none() { CANCELLED_BEFORE_START } else { CANCELLED_BY_USER };
         let told_to_stop = async {
             let reason = context.stop.stopped().await;
@@ -92,7 +91,7 @@ impl Orchestrator {
         tokio::select! {
             biased;
             reason = told_to_stop => Err(stopped(reason, wording)),
-            plan = self.planner.plan(request, brief) => plan.map_err(unplanned),
+            plan = self.planner.plan(request, context.resumed.as_ref()) => plan.map_err(unplanned),
         }
     }
 

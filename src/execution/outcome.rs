@@ -58,13 +58,13 @@ impl From<Judgement> for Decided {
 
 impl From<RunFailure> for Decided {
     fn from(failure: RunFailure) -> Self {
-        let error = Some(failure.to_error());
+        let error = failure.to_error();
         Self {
             status: RunStatus::Error,
             verdict: None,
-            reasoning: failure.message,
+            reasoning: error.message.clone(),
             criteria: Vec::new(),
-            error,
+            error: Some(error),
         }
     }
 }

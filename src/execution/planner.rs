@@ -6,12 +6,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::Value;
 
+use super::cassette::{CassetteLibrary, Tape};
+use super::casting::Cast;
 use super::failure::{PlanError, RunFailure, code};
 use super::ports::{
     ChatModel, ChatModelFactory, ProjectRepository, RequestValidator, ScenarioRepository, TargetAdapter,
     TargetAdapters, TargetSpec,
 };
-use super::types::Brief;
+use super::types::{Brief, Conversation};
 use crate::definitions::{Project, Scenario, Secrets};
 use crate::events::{Budget, JudgeModels, RunRequest};
 
@@ -51,6 +53,8 @@ pub struct RunPlan {
     pub limits: Limits,
     /// What the run may cost.
     pub budget: Budget,
+    /// Where everything that is said and heard is kept, or comes from.
+    pub tape: Option<Tape>,
     /// Plays the customer.
     pub user_simulator: Arc<dyn ChatModel>,
     /// Decide the criteria; at least one.
@@ -70,29 +74,49 @@ pub struct Planner {
     pub models: Arc<dyn ChatModelFactory>,
     /// Makes targets.
     pub targets: Arc<dyn TargetAdapters>,
+    /// Keeps cassettes.
+    pub cassettes: Arc<dyn CassetteLibrary>,
     /// What applies where nobody says.
     pub defaults: PlanDefaults,
 }
 
 impl Planner {
-    /// Resolves scenario, project, models and target, in this order. A run that began before keeps its `brief`.
+    /// Resolves scenario, project, models and target, in this order. A run that began `earlier` keeps its brief.
     ///
     /// # Errors
     /// The first thing that cannot be resolved, or that the store does not answer.
-    pub async fn plan(&self, request: &RunRequest, brief: Option<&Brief>) -> Result<RunPlan, PlanError> {
-        let (mut brief, project) = match brief {
+    pub async fn plan(
+        &self,
+        request: &RunRequest,
+        earlier: Option<&Conversation>,
+    ) -> Result<RunPlan, PlanError> {
+        let (mut brief, project) = match earlier.and_then(|earlier| earlier.brief.as_deref()) {
             Some(brief) => (brief.clone(), self.project(request).await?),
             None => self.brief(request).await?,
         };
-        let user_simulator = self.models.model(&project.id, &brief.user_simulator).await?;
-        let judges = self.judges(&project, &brief.judges).await?;
-        let target = self.targets.adapter(self.target_spec(request, &project, brief.target)).await?;
-        brief.target = target.kept();
-        let (limits, budget) = (self.limits(request), request.budget.within(project.budget));
-        Ok(RunPlan { brief, project, limits, budget, user_simulator, judges, target })
+        let taped = earlier.map(|earlier| earlier.taped.clone()).unwrap_or_default();
+        let tape = Tape::load(&self.cassettes, request, taped).await?;
+        let spec = self.target_spec(request, &project, brief.target.take());
+        let cast = self.cast(&project.id, &brief, spec, tape.as_ref()).await?;
+        brief.target = cast.target.kept();
+        Ok(self.assembled(request, brief, project, cast, tape))
     }
 
-    async fn brief(&self, request: &RunRequest) -> Result<(Brief, Project), PlanError> {
+    pub(super) fn assembled(
+        &self,
+        request: &RunRequest,
+        brief: Brief,
+        project: Project,
+        cast: Cast,
+        tape: Option<Tape>,
+    ) -> RunPlan {
+        let (limits, budget) = (self.limits(request), request.budget.within(project.budget));
+        let Cast { user_simulator, judges, target } = cast;
+        RunPlan { brief, project, limits, budget, tape, user_simulator, judges, target }
+    }
+
+    /// What a run of `request` would rehearse, and for whom.
+    pub(super) async fn brief(&self, request: &RunRequest) -> Result<(Brief, Project), PlanError> {
         let scenario = self.scenario(request).await?;
         let project = self.project(request).await?;
         let (min_turns, max_turns) = self.turns(request, &scenario)?;
@@ -107,18 +131,6 @@ impl Planner {
         let brief =
             Brief { scenario, max_turns, min_turns, user_simulator, judges, parameters, target: None };
         Ok((brief, project))
-    }
-
-    async fn judges(
-        &self,
-        project: &Project,
-        judges: &JudgeModels,
-    ) -> Result<Vec<Arc<dyn ChatModel>>, PlanError> {
-        let mut models = Vec::new();
-        for name in judges.names() {
-            models.push(self.models.model(&project.id, name).await?);
-        }
-        Ok(models)
     }
 
     /// A scenario that is missing because its project is missing is reported as the latter.

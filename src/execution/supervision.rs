@@ -89,12 +89,26 @@ impl Stage<'_> {
             Some(ending) => Stopped::Ended(ending),
             None => match self.played(conversation).await {
                 // The simulation has stored its judgement.
-                Ok(Played::Ended(Some(Ok(judgement)))) => return Stopped::Ended(Ending::Judged(judgement)),
+                Ok(Played::Ended(Some(Ok(judgement)))) => {
+                    return self.close_tape(Stopped::Ended(Ending::Judged(judgement))).await;
+                }
                 Ok(played) => self.broken_off(conversation, played).await,
                 Err(reason) => told_to_stop(conversation, reason),
             },
         };
-        self.keep(conversation, stopped).await
+        let stopped = self.keep(conversation, stopped).await;
+        self.close_tape(stopped).await
+    }
+
+    /// What a run recorded is a cassette once the run is over, whatever it came to.
+    async fn close_tape(&self, stopped: Stopped) -> Stopped {
+        let Some(tape) = self.plan.tape.as_ref().filter(|_| matches!(stopped, Stopped::Ended(_))) else {
+            return stopped;
+        };
+        match tape.finish().await {
+            Ok(()) => stopped,
+            Err(error) => Stopped::Interrupted(Interruption::Unavailable(error)),
+        }
     }
 
     /// An ending is stored before anything else is done about it: delivering the spans may take long, and whoever has

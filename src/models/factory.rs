@@ -3,20 +3,18 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use reqwest::{Client, ClientBuilder};
 
+use super::priced::PricedModel;
 use super::remote::RemoteModel;
 use super::scripted::OfflineModel;
 use super::upstream::Upstream;
 use super::wire;
 use crate::definitions::Provider;
+use crate::egress::Client;
 use crate::events::ProjectId;
 use crate::execution::failure::{PlanError, RunFailure, code};
 use crate::execution::ports::{ChatModel, ChatModelFactory, ProviderRepository};
 use crate::execution::types::ModelName;
-
-/// How this program introduces itself.
-const USER_AGENT: &str = concat!("scenario-worker/", env!("CARGO_PKG_VERSION"));
 
 /// Makes chat models. All remote ones share one client.
 pub struct Factory {
@@ -25,18 +23,19 @@ pub struct Factory {
 }
 
 impl Factory {
-    /// A factory over the providers of a store. `http` is [`crate::http_client::builder`], with the rules of
-    /// where calls may go, if there are any.
-    ///
-    /// # Errors
-    /// Whatever keeps the client from being built, such as certificates that cannot be loaded.
-    pub fn new(providers: Arc<dyn ProviderRepository>, http: ClientBuilder) -> Result<Self, reqwest::Error> {
-        let client = http.user_agent(USER_AGENT).build()?;
-        Ok(Self { providers, client })
+    /// A factory over the providers of a store, whose models are called through `client`.
+    #[must_use]
+    pub fn new(providers: Arc<dyn ProviderRepository>, client: Client) -> Self {
+        Self { providers, client }
     }
 
-    fn remote(&self, name: ModelName, upstream: Upstream) -> Arc<dyn ChatModel> {
-        Arc::new(RemoteModel::new(name, upstream, self.client.clone()))
+    /// An address that may not be called is known before a word is said; where a name leads is seen with each call.
+    fn remote(&self, name: ModelName, upstream: Upstream) -> Result<Arc<dyn ChatModel>, RunFailure> {
+        self.client.policy().check_url(&upstream.url).map_err(|refused| {
+            let message = format!("Provider '{}' cannot be called: {refused}", name.provider);
+            RunFailure::definition(code::EGRESS_REFUSED, message)
+        })?;
+        Ok(Arc::new(RemoteModel::new(name, upstream, self.client.clone())))
     }
 }
 
@@ -47,13 +46,18 @@ impl ChatModelFactory for Factory {
             .map_err(|error| RunFailure::definition(code::INVALID_MODEL_FORMAT, error.to_string()))?;
         let providers = self.providers.providers(project).await?;
         let provider = find(&providers, &name.provider)?;
-        Ok(match wire::of(provider.kind) {
+        let price = provider.prices.get(&name.model).copied();
+        let model = match wire::of(provider.kind) {
             Some(wire) => {
                 let upstream =
                     Upstream::new(provider, &name, wire).map_err(|missing| lacking(provider, missing))?;
-                self.remote(name, upstream)
+                self.remote(name, upstream)?
             }
             None => offline(provider, name)?,
+        };
+        Ok(match price {
+            Some(price) => Arc::new(PricedModel::new(model, price)),
+            None => model,
         })
     }
 }

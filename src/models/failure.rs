@@ -7,38 +7,69 @@ use super::upstream::Upstream;
 use crate::definitions::{REDACTED, Secret};
 use crate::events::Attribution;
 use crate::execution::failure::{RunFailure, code};
-use crate::execution::types::ModelName;
+use crate::execution::types::{AnswerForm, ModelName};
 use crate::text::cut;
 
 /// The most bytes of a provider's own words in a failure.
 const MAX_WORDS_BYTES: usize = 2048;
 
-/// The failure of a call of `name` at `upstream` after `tries` tries.
-pub(super) fn of_remote(name: &ModelName, upstream: &Upstream, error: CallError, tries: usize) -> RunFailure {
+/// The statuses with which a server refuses what it understands but cannot do, such as tools or a schema.
+///
+/// Some say the same of a wrong model's name or a context that is too long. Then the same question in another form is
+/// refused in the same way, for nothing but the time of the call.
+const REFUSALS_OF_FORM: [StatusCode; 6] = [
+    StatusCode::BAD_REQUEST,
+    StatusCode::NOT_FOUND,
+    StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    StatusCode::UNPROCESSABLE_ENTITY,
+    StatusCode::NOT_IMPLEMENTED,
+];
+
+/// The failure of a call of `name` at `upstream` after `tries` tries, which asked for an answer of this form.
+pub(super) fn of_remote(
+    name: &ModelName,
+    upstream: &Upstream,
+    error: CallError,
+    tries: usize,
+    form: &AnswerForm,
+) -> RunFailure {
+    if let CallError::Forbidden(refused) = &error {
+        let message = format!("Provider '{}' cannot be called: {refused}", name.provider);
+        return RunFailure::definition(code::EGRESS_REFUSED, message);
+    }
     let hint = hint(&name.provider, upstream, &error);
+    let refused = refuses_form(&error, form);
     let reason = reason(error, upstream.key.as_ref());
     let place = format!(" at {}", upstream.origin());
-    failure(name, &place, tries, &reason, hint)
+    RunFailure { refused, ..failure(name, &place, tries, &reason, hint) }
 }
 
 /// The failure that an offline model plays.
-pub(super) fn of_offline(name: &ModelName, status: u16, message: &str) -> RunFailure {
+pub(super) fn of_offline(name: &ModelName, status: u16, message: &str, form: &AnswerForm) -> RunFailure {
+    let words = message.to_owned();
     let (error, hint) = match StatusCode::from_u16(status) {
         Ok(status) => (
-            CallError::Refused { status, words: message.to_owned(), retry_after: None },
+            CallError::Refused { status, words, retry_after: None, answer: None },
             hint_for_status(&name.provider, &name.model, status),
         ),
-        Err(_) => (CallError::ErrorInAnswer(message.to_owned()), None),
+        Err(_) => (CallError::ErrorInAnswer(words), None),
     };
-    failure(name, " (scripted)", 1, &reason(error, None), hint)
+    let refused = refuses_form(&error, form);
+    RunFailure { refused, ..failure(name, " (scripted)", 1, &reason(error, None), hint) }
+}
+
+fn refuses_form(error: &CallError, form: &AnswerForm) -> bool {
+    form.spec().is_some()
+        && matches!(error, CallError::Refused { status, .. } if REFUSALS_OF_FORM.contains(status))
 }
 
 /// What went wrong, with the provider's words without the key and not too many of them.
 fn reason(error: CallError, key: Option<&Secret>) -> String {
     let fit = |text: &str| cut(&scrub(text, key), MAX_WORDS_BYTES);
     match error {
-        CallError::Refused { status, words, retry_after } => {
-            CallError::Refused { status, words: fit(&words), retry_after }.to_string()
+        CallError::Refused { status, words, retry_after, answer } => {
+            CallError::Refused { status, words: fit(&words), retry_after, answer }.to_string()
         }
         CallError::ErrorInAnswer(words) => CallError::ErrorInAnswer(fit(&words)).to_string(),
         other => fit(&other.to_string()),

@@ -3,7 +3,7 @@
 //! [`Factory`] reads the providers of a project and makes a client: a remote one for the kinds `openai`,
 //! `anthropic` and `gemini`, an offline one for `scripted`. Remote clients share one connection pool and
 //! one transport with a time limit, a bound on answers, and bounded retries; what is particular to an API
-//! is a file of `wire`.
+//! is a file of `wire`. Prices of the definition turn the tokens of a reply into its cost.
 //!
 //! The clients are our own rather than a library's, such as `genai`, because the port promises what
 //! it does not: answers are read up to a bound, a key is not needed where a server asks for none, the model's
@@ -12,6 +12,7 @@
 
 mod factory;
 mod failure;
+mod priced;
 mod remote;
 mod retry;
 mod scripted;

@@ -66,7 +66,7 @@ impl CallError {
 
 fn is_transient(status: StatusCode) -> bool {
     let transient = [StatusCode::REQUEST_TIMEOUT, StatusCode::CONFLICT, StatusCode::TOO_MANY_REQUESTS];
-    status.is_server_error() || transient.contains(&status)
+    (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED) || transient.contains(&status)
 }
 
 /// The wait that a `Retry-After` asks for, in seconds or as a date (RFC 9110, section 10.2.3).
@@ -93,7 +93,7 @@ mod tests {
 
     fn refused(status: u16, retry_after: Option<Duration>) -> CallError {
         let status = StatusCode::from_u16(status).unwrap();
-        CallError::Refused { status, words: String::new(), retry_after }
+        CallError::Refused { status, words: String::new(), retry_after, answer: None }
     }
 
     #[test]
@@ -120,7 +120,7 @@ mod tests {
         for status in [408, 409, 429, 500, 502, 503, 504, 529] {
             assert!(refused(status, None).is_transient(), "{status}");
         }
-        for status in [301, 400, 401, 403, 404, 413, 422] {
+        for status in [301, 400, 401, 403, 404, 413, 422, 501] {
             assert!(!refused(status, None).is_transient(), "{status}");
         }
         assert!(!CallError::TooLarge.is_transient());

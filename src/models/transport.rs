@@ -4,14 +4,19 @@ use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Response, StatusCode};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
+use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::retry;
 use super::upstream::Upstream;
-use super::wire::UnexpectedAnswer;
+use super::wire::{UnexpectedAnswer, reasoning};
+use crate::egress::{Client, ClientError, Redirects, Refused};
+
+/// How this program introduces itself.
+const AGENT: &str = concat!("scenario-worker/", env!("CARGO_PKG_VERSION"));
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The largest answer that is read, in bytes. A model's answer is some kilobytes; what is larger than this is a
 /// mistake or an attack.
@@ -25,10 +30,19 @@ const MAX_REFUSAL_BYTES: usize = 64 * 1024;
 pub(super) enum CallError {
     /// The provider answered with an error's status.
     #[error("{}: {words}", status_text(*status))]
-    Refused { status: StatusCode, words: String, retry_after: Option<Duration> },
+    Refused {
+        status: StatusCode,
+        words: String,
+        retry_after: Option<Duration>,
+        /// The whole answer, if it is JSON.
+        answer: Option<Box<Value>>,
+    },
     /// The provider answered with a good status and an error in the body.
     #[error("the answer is an error: {0}")]
     ErrorInAnswer(String),
+    /// The provider's address may not be called.
+    #[error("{0}")]
+    Forbidden(Refused),
     /// There was no connection.
     #[error("no connection: {0}")]
     NoConnection(String),
@@ -55,9 +69,10 @@ pub(super) enum CallError {
 /// Posts `body` once and reads the answer.
 pub(super) async fn post(client: &Client, upstream: &Upstream, body: Bytes) -> Result<Value, CallError> {
     let exchange = async {
-        let request = client.post(upstream.url.clone()).headers(upstream.headers.clone());
-        let json = HeaderValue::from_static("application/json");
-        let response = request.header(CONTENT_TYPE, json).body(body).send().await.map_err(broken)?;
+        let request = client.request(Method::POST, upstream.url.clone()).headers(upstream.headers.clone());
+        let request = request.header(CONTENT_TYPE, JSON).header(USER_AGENT, AGENT).body(body);
+        let request = request.build().map_err(broken)?;
+        let response = client.execute(request, Redirects::Answer).await?;
         if response.status().is_success() { answer(response).await } else { Err(refusal(response).await) }
     };
     tokio::time::timeout(upstream.timeout, exchange)
@@ -86,12 +101,20 @@ async fn refusal(response: Response) -> CallError {
     let status = response.status();
     let retry_after = retry::retry_after(response.headers().get(RETRY_AFTER), OffsetDateTime::now_utc());
     let html = says_html(response.headers());
-    let words = match read(response, MAX_REFUSAL_BYTES).await {
-        Ok((bytes, _)) if html || looks_like_html(&bytes) => "an HTML page came back".to_owned(),
-        Ok((bytes, _)) => words(&bytes),
-        Err(error) => format!("its body could not be read: {}", root_cause(error)),
+    let (words, answer) = match read(response, MAX_REFUSAL_BYTES).await {
+        Ok((bytes, _)) if html || looks_like_html(&bytes) => ("an HTML page came back".to_owned(), None),
+        Ok((bytes, _)) => (words(&bytes), serde_json::from_slice(&bytes).ok()),
+        Err(error) => (format!("its body could not be read: {}", root_cause(error)), None),
     };
-    CallError::Refused { status, words, retry_after }
+    CallError::Refused { status, words, retry_after, answer }
+}
+
+impl CallError {
+    /// Whether the same call without reasoning may be taken; see [`reasoning`].
+    pub(super) fn is_about_reasoning(&self) -> bool {
+        matches!(self, Self::Refused { status, answer: Some(answer), .. }
+            if reasoning::is_to_be_turned_off(*status, answer))
+    }
 }
 
 /// Reads up to `limit` bytes; the flag says whether that was all.
@@ -105,6 +128,16 @@ async fn read(mut response: Response, limit: usize) -> Result<(Vec<u8>, bool), r
         }
     }
     Ok((bytes, true))
+}
+
+impl From<ClientError> for CallError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Refused(refused) => Self::Forbidden(refused),
+            ClientError::Http(error) => broken(error),
+            other @ ClientError::TooManyRedirects => Self::Broken(other.to_string()),
+        }
+    }
 }
 
 fn broken(error: reqwest::Error) -> CallError {

@@ -90,6 +90,13 @@ impl Connection {
         self.client.connection_state() == State::Connected
     }
 
+    /// Ends when the connection is not there.
+    pub async fn lost(&self) {
+        while self.is_connected() {
+            tokio::time::sleep(STATE_POLL).await;
+        }
+    }
+
     /// How often the connection was made so far.
     pub(super) fn times_made(&self) -> u64 {
         self.client.statistics().connects.load(Ordering::Relaxed)

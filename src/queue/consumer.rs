@@ -11,15 +11,18 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use super::poison::{Poison, Reach};
-use super::pull::{Heard, OpenError, Pull};
+use super::pull::{CLOSE_PATIENCE, Heard, OpenError, Pull};
 use super::retry::Pause;
 use super::{Connection, Delivery};
+use crate::execution::failure::Unavailable;
 
 /// How often the server may say in a row that the consumer does not exist before that is believed. In between are
 /// growing pauses, so a consumer that is being created anew is found again.
 const MOST_MISSES: u32 = 6;
 /// Time for handing back the messages that arrived while the loop was stopped.
 const HAND_BACK_PATIENCE: Duration = Duration::from_secs(5);
+/// How long [`Consumer::run`] goes on at most after its stop fired.
+pub const LONGEST_CLOSE: Duration = CLOSE_PATIENCE.saturating_add(HAND_BACK_PATIENCE);
 
 /// Why the loop ended without being asked to.
 #[derive(Debug, thiserror::Error)]
@@ -118,7 +121,7 @@ impl Consumer {
         stop.run_until_cancelled(Box::pin(self.poison.clear(Reach::Delivered))).await;
         while let Some(permits) = self.ready(&slots, &stop).await {
             match self.pull(permits, &stop, &on_delivery).await {
-                End::Done => trouble = Trouble::default(),
+                End::Done => self.recovered(&mut trouble),
                 End::Stopped => break,
                 End::Invalid(reason) => {
                     return Err(ConsumerError::Rejected { consumer: self.name(), reason });
@@ -258,21 +261,43 @@ impl Consumer {
         self.poison.clear(Reach::Ahead).await;
     }
 
-    /// After a pull that went wrong: is the consumer still there? Then a pause, and on.
+    /// After a pull that went wrong: is the consumer still there? Then a pause, and on. Whoever is told to stop does not
+    /// wait for an answer.
     async fn recover(
         &self,
         trouble: &mut Trouble,
         reason: &str,
         stop: &CancellationToken,
     ) -> Result<(), ConsumerError> {
-        info!(consumer = self.name(), reason, "a pull was cut short; pulling again");
-        trouble.misses = if self.is_missing().await { trouble.misses + 1 } else { 0 };
+        if std::mem::replace(&mut trouble.is_known, true) {
+            debug!(consumer = self.name(), reason, "a pull was cut short again");
+        } else {
+            info!(consumer = self.name(), reason, "a pull was cut short; pulling again until one is not");
+        }
+        let is_missing = stop.run_until_cancelled(self.is_missing()).await.unwrap_or(false);
+        trouble.misses = if is_missing { trouble.misses + 1 } else { 0 };
         if trouble.misses >= MOST_MISSES {
             let stream = self.durable.cached_info().stream_name.clone();
             return Err(ConsumerError::Gone { stream, consumer: self.name() });
         }
         stop.run_until_cancelled(tokio::time::sleep(trouble.pause.next())).await;
         Ok(())
+    }
+
+    fn recovered(&self, trouble: &mut Trouble) {
+        if std::mem::take(trouble).is_known {
+            info!(consumer = self.name(), "pulls are not cut short any more");
+        }
+    }
+
+    /// Asks the server about the consumer: a sign that JetStream is there for it, with its leader.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the server does not answer, or knows no such consumer.
+    pub async fn check(&self) -> Result<(), Unavailable> {
+        let info = self.durable.get_info().await;
+        info.map(drop)
+            .map_err(|error| Unavailable::new(format!("asking about consumer {}", self.name()), error))
     }
 
     /// Whether the server says that there is no such consumer. No answer says nothing.
@@ -298,4 +323,6 @@ impl Consumer {
 struct Trouble {
     pause: Pause,
     misses: u32,
+    /// The log has it.
+    is_known: bool,
 }

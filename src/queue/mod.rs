@@ -1,7 +1,9 @@
 //! JetStream: the topology, requests in, events out, run states, cancel marks, dead letters.
 
+pub mod archive;
 mod bucket;
 pub mod cancellation;
+mod cassettes;
 pub mod connection;
 pub mod consumer;
 pub mod dead_letters;
@@ -22,9 +24,10 @@ pub mod scheduler;
 pub mod topology;
 
 pub use cancellation::{CancelHandle, Cancellations};
+pub use cassettes::Cassettes;
 pub use connection::{ConnectError, Connection, connect};
-pub use consumer::{Consumer, ConsumerError};
-pub use dead_letters::{Burials, DeadLetters, Letter, LetterError, Letters, Original, Redriven};
+pub use consumer::{Consumer, ConsumerError, LONGEST_CLOSE};
+pub use dead_letters::{Burials, DeadLetters, Letter, LetterError, Letters, Original, Redriven, Room};
 pub use delivery::{Delivery, SettleError};
 pub use given_up::{GivenUpRequest, GivenUpRequests};
 pub use lease::Lease;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use async_nats::jetstream::object_store::{GetErrorKind, ObjectMetadata, ObjectStore};
+use async_nats::jetstream::object_store::{DeleteErrorKind, GetErrorKind, ObjectMetadata, ObjectStore};
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::Semaphore;
@@ -79,8 +79,18 @@ impl Objects {
 
     /// Deletes an object. What stays behind expires.
     pub(super) async fn discard(&self, name: &str) {
-        if let Err(error) = self.store.delete(name).await {
+        if let Err(error) = self.delete(name).await {
             debug!(object = name, %error, "an object that is not needed any more stays until it expires");
+        }
+    }
+
+    /// Deletes an object, which may be gone already.
+    pub(super) async fn delete(&self, name: &str) -> Result<(), Unavailable> {
+        match self.store.delete(name).await {
+            Err(error) if error.kind() != DeleteErrorKind::NotFound => {
+                Err(Unavailable::new(format!("deleting the object {name}"), error))
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -19,7 +19,7 @@ const MISSED_HEARTBEATS: u32 = 2;
 /// Statuses other than heartbeats that one pull may bring.
 const OTHER_STATUSES: u64 = 4;
 /// Time for the server to deliver what it has sent when a pull is closed.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What came of a pull, one piece at a time.
 #[derive(Debug)]

@@ -9,9 +9,9 @@ mod validation;
 
 pub use load::{DEFAULT_CONFIG, ENVIRONMENT_PREFIX, SettingsError, load};
 pub use sections::{
-    ConsumerSettings, EgressSettings, EventSettings, HttpSettings, Isolation, NatsSettings, RequestSettings,
-    RunSettings, RunTelemetrySettings, Settings, StoreSettings, TelemetrySettings, TlsSettings,
-    WorkerSettings, WorkerTelemetrySettings,
+    CassetteSettings, ConsumerSettings, EgressSettings, EventSettings, HttpSettings, Isolation, NatsSettings,
+    RequestSettings, RunSettings, RunTelemetrySettings, Settings, StoreSettings, TelemetrySettings,
+    TlsSettings, WorkerSettings, WorkerTelemetrySettings,
 };
 
 #[cfg(test)]
@@ -61,7 +61,7 @@ mod tests {
         assert!(!error.contains("hunter2"), "{error}");
     }
 
-    const LIMITS: [(&str, &str, u64); 13] = [
+    const LIMITS: [(&str, &str, u64); 14] = [
         ("NATS__REPLICAS", "nats.replicas", 5),
         ("WORKER__CONCURRENCY", "worker.concurrency", 1_000_000),
         ("WORKER__DRAIN_SECONDS", "worker.drain_seconds", 31_536_000),
@@ -73,6 +73,7 @@ mod tests {
         ("EVENTS__FAILED_RETENTION_SECONDS", "events.failed_retention_seconds", 31_536_000),
         ("EVENTS__COMPLETED_RETENTION_SECONDS", "events.completed_retention_seconds", 31_536_000),
         ("EVENTS__PROGRESS_RETENTION_SECONDS", "events.progress_retention_seconds", 31_536_000),
+        ("CASSETTES__RETENTION_SECONDS", "cassettes.retention_seconds", 31_536_000),
         ("REQUESTS__DEDUP_WINDOW_SECONDS", "requests.dedup_window_seconds", 31_536_000),
         ("TELEMETRY__RUN__DEADLINE_SECONDS", "telemetry.run.deadline_seconds", 31_536_000),
     ];

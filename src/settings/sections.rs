@@ -22,6 +22,7 @@ const RUN_DEFAULT_SET_ID: &str = "default";
 const EVENTS_COMPLETED_RETENTION_SECONDS: u64 = 259_200;
 const EVENTS_FAILED_RETENTION_SECONDS: u64 = 604_800;
 const EVENTS_PROGRESS_RETENTION_SECONDS: u64 = 86_400;
+const CASSETTES_RETENTION_SECONDS: u64 = 90 * 24 * 60 * 60;
 const REQUESTS_DEDUP_WINDOW_SECONDS: u64 = 120;
 const STORE_URL: &str = "sqlite://scenario-worker.db";
 const HTTP_BIND: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9464);
@@ -44,6 +45,8 @@ pub struct Settings {
     pub run: RunSettings,
     /// What runs report.
     pub events: EventSettings,
+    /// Cassettes.
+    pub cassettes: CassetteSettings,
     /// What clients ask for.
     pub requests: RequestSettings,
     /// Where definitions are kept.
@@ -157,6 +160,14 @@ pub struct EventSettings {
     pub republish: bool,
 }
 
+/// Cassettes: what recorded runs said and heard.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CassetteSettings {
+    /// How long a cassette is kept.
+    pub retention_seconds: u64,
+}
+
 /// What clients ask for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -179,6 +190,10 @@ pub struct StoreSettings {
 pub struct EgressSettings {
     /// Whether targets, models and endpoints may be in private networks.
     pub allow_private_networks: bool,
+    /// Hosts that may be in private networks whatever is said of those.
+    pub allowed_hosts: Vec<String>,
+    /// The proxy through which they are called.
+    pub proxy: Option<String>,
 }
 
 /// Where telemetry goes.
@@ -272,6 +287,12 @@ impl Default for EventSettings {
     }
 }
 
+impl Default for CassetteSettings {
+    fn default() -> Self {
+        Self { retention_seconds: CASSETTES_RETENTION_SECONDS }
+    }
+}
+
 impl Default for RequestSettings {
     fn default() -> Self {
         Self { dedup_window_seconds: REQUESTS_DEDUP_WINDOW_SECONDS }
@@ -286,7 +307,7 @@ impl Default for StoreSettings {
 
 impl Default for EgressSettings {
     fn default() -> Self {
-        Self { allow_private_networks: true }
+        Self { allow_private_networks: true, allowed_hosts: Vec::new(), proxy: None }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use url::Url;
 
-use super::{Isolation, Settings};
+use super::{EgressSettings, Isolation, Settings};
+use crate::egress::EgressPolicy;
 use crate::events::{MAX_TIMEOUT_SECONDS, MAX_TURNS_LIMIT, SetId};
 
 /// The longest time that a setting may ask for, in seconds (365 days): beyond that the server counts in nanoseconds
@@ -23,6 +24,7 @@ pub(super) fn problems(settings: &Settings) -> Vec<String> {
     too_large(settings, &mut found);
     relations(settings, &mut found);
     addresses(settings, &mut found);
+    egress(settings, &mut found);
     unavailable(settings, &mut found);
     if let Err(error) = SetId::parse(settings.run.default_set_id.clone()) {
         found.push(format!("`run.default_set_id`: {error}"));
@@ -43,6 +45,7 @@ fn positive(settings: &Settings, found: &mut Vec<String>) {
         ("run.max_turns", u64::from(settings.run.max_turns)),
         ("events.completed_retention_seconds", events.completed_retention_seconds),
         ("events.progress_retention_seconds", events.progress_retention_seconds),
+        ("cassettes.retention_seconds", settings.cassettes.retention_seconds),
         ("requests.dedup_window_seconds", settings.requests.dedup_window_seconds),
         ("telemetry.run.deadline_seconds", settings.telemetry.run.deadline_seconds),
     ];
@@ -64,6 +67,7 @@ fn too_large(settings: &Settings, found: &mut Vec<String>) {
         ("events.completed_retention_seconds", events.completed_retention_seconds, MOST_SECONDS),
         ("events.failed_retention_seconds", events.failed_retention_seconds, MOST_SECONDS),
         ("events.progress_retention_seconds", events.progress_retention_seconds, MOST_SECONDS),
+        ("cassettes.retention_seconds", settings.cassettes.retention_seconds, MOST_SECONDS),
         ("requests.dedup_window_seconds", settings.requests.dedup_window_seconds, MOST_SECONDS),
         ("telemetry.run.deadline_seconds", settings.telemetry.run.deadline_seconds, MOST_SECONDS),
     ];
@@ -118,12 +122,15 @@ fn unavailable(settings: &Settings, found: &mut Vec<String>) {
             "`run.isolation` is \"process\", which this version cannot do; leave it at \"task\"".to_owned(),
         );
     }
-    if !settings.egress.allow_private_networks {
-        found.push(
-            "`egress.allow_private_networks` is false, which this version does not enforce; \
-             keep the worker in a network that reaches nothing private, and leave it at true"
-                .to_owned(),
-        );
+}
+
+fn egress(settings: &Settings, found: &mut Vec<String>) {
+    let EgressSettings { allow_private_networks, allowed_hosts, proxy } = &settings.egress;
+    if let Err(error) = EgressPolicy::new(*allow_private_networks, allowed_hosts) {
+        found.push(format!("`egress.allowed_hosts`: {error}"));
+    }
+    if let Some(proxy) = proxy {
+        check_url("egress.proxy", proxy, &["http", "https"], found);
     }
 }
 

@@ -1,14 +1,17 @@
 //! The database: opened, migrated, asked whether it is there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{Any, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{AnyConnection, AnyPool, Connection, Executor, Transaction};
+use tokio::sync::OnceCell;
 
 use super::address::Address;
 use super::error::StoreError;
-use super::sqlite;
+use super::tables::Table;
+use super::{Kind, sqlite};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations");
 
@@ -26,6 +29,8 @@ const POSTGRES_ONE_WRITER: &str = "LOCK TABLE projects IN EXCLUSIVE MODE";
 pub struct Store {
     pool: AnyPool,
     address: Address,
+    /// Set once this process has found the tables up to date.
+    migrated: Arc<OnceCell<()>>,
 }
 
 impl Store {
@@ -35,16 +40,71 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the URL cannot be used or the database cannot be reached.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        sqlx::any::install_default_drivers();
-        let address = Address::parse(url)?;
-        if let Address::SqliteFile { path, .. } = &address {
+        let store = Self::lazy(url)?;
+        if let Address::SqliteFile { path, .. } = &store.address {
             sqlite::create_file(path)?;
         }
-        probe(&address).await?;
-        let pool = pool_options(&address).connect_lazy_with(address.options().clone());
-        let store = Self { pool, address };
-        store.ping().await?;
+        store.connect().await?;
         Ok(store)
+    }
+
+    /// As [`Store::open`], and brings the tables up to date, but creates no file: whoever only reads definitions would
+    /// find none in it. While there is no file, everything that is asked for is unavailable.
+    ///
+    /// # Errors
+    /// As [`Store::open`] and [`Store::migrate`], where there is a database.
+    pub async fn open_existing(url: &str) -> Result<Self, StoreError> {
+        let store = Self::lazy(url)?;
+        if store.check_file().is_ok() {
+            store.connect().await?;
+            store.migrated.get_or_try_init(|| store.migrate()).await?;
+        }
+        Ok(store)
+    }
+
+    fn lazy(url: &str) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let address = Address::parse(url)?;
+        let pool = pool_options(&address).connect_lazy_with(address.options().clone());
+        Ok(Self { pool, address, migrated: Arc::default() })
+    }
+
+    async fn connect(&self) -> Result<(), StoreError> {
+        probe(&self.address).await?;
+        self.ping().await
+    }
+
+    /// Finds out whether definitions can be read: the database is there with every table, and with a project.
+    ///
+    /// # Errors
+    /// [`StoreError`] that says what is missing.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        self.check_file()?;
+        // The file may have come since the store was opened.
+        self.migrated.get_or_try_init(|| self.migrate()).await?;
+        for kind in Kind::ALL {
+            let read = Table::of(kind).one(self.pool(), "", "").await;
+            read.map_err(|source| self.failed(&format!("reading every {kind}"), source))?;
+        }
+        self.check_filled().await
+    }
+
+    fn check_file(&self) -> Result<(), StoreError> {
+        match &self.address {
+            Address::SqliteFile { path, .. } if !path.exists() => {
+                Err(StoreError::NoFile { path: path.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// An empty database is likelier the wrong one than one in which nothing is to be found.
+    pub(super) async fn check_filled(&self) -> Result<(), StoreError> {
+        let any = Table::is_any_project(self.pool()).await;
+        if any.map_err(|source| self.failed("looking for any project", source))? {
+            return Ok(());
+        }
+        Err(StoreError::Empty { database: self.address.shown() })
     }
 
     /// Brings the tables up to date. Any number of workers may do so at once.

@@ -17,6 +17,23 @@ pub enum StoreError {
         /// What is wrong with it, without its text.
         reason: String,
     },
+    /// There is no SQLite file.
+    #[error(
+        "there is no database file '{}': import definitions, which creates it (`scenario-worker import FILE…`), or correct `store.url`",
+        path.display()
+    )]
+    NoFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No project was ever imported, or another database is connected than the one that has them.
+    #[error(
+        "nothing was imported into {database}: import definitions (`scenario-worker import FILE…`), or correct `store.url`"
+    )]
+    Empty {
+        /// Which database.
+        database: String,
+    },
     /// A SQLite file could not be created.
     #[error("creating the database file '{}' failed", path.display())]
     CreateFile {
@@ -52,6 +69,14 @@ pub enum StoreError {
         /// Where in the document; its values are not shown, for some are credentials.
         place: String,
     },
+}
+
+impl StoreError {
+    /// Whether there only is nothing in the store yet.
+    #[must_use]
+    pub fn is_unfilled(&self) -> bool {
+        matches!(self, Self::NoFile { .. } | Self::Empty { .. })
+    }
 }
 
 /// Why an import did nothing.

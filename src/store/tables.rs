@@ -55,6 +55,14 @@ impl Table {
         }
     }
 
+    /// Whether any project is there.
+    pub(super) async fn is_any_project(
+        database: impl Executor<'_, Database = Any>,
+    ) -> Result<bool, sqlx::Error> {
+        let first = sqlx::query("SELECT id FROM projects LIMIT 1").fetch_optional(database).await?;
+        Ok(first.is_some())
+    }
+
     pub(super) async fn one(
         &self,
         database: impl Executor<'_, Database = Any>,

@@ -7,18 +7,14 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::queue::Connection;
-use crate::store::Store;
+use super::Readiness;
 use crate::telemetry::metrics::Metrics;
 
-/// What readiness depends on. It is served only once the topology is as expected and the consumer bound; a worker
-/// that loses its consumer exits.
+/// What is served. It is there before the worker is ready, and asks nobody: others keep it up to date.
 #[derive(Clone)]
 pub struct Health {
-    /// The broker.
-    pub connection: Connection,
-    /// The definitions.
-    pub store: Store,
+    /// What is in the way.
+    pub readiness: Readiness,
     /// What is counted.
     pub metrics: Metrics,
     /// Fires when the worker drains.
@@ -27,19 +23,9 @@ pub struct Health {
 
 impl Health {
     /// Everything that keeps the worker from taking work, in a line each.
-    async fn obstacles(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        if self.stop.is_cancelled() {
-            found.push("draining".to_owned());
-        }
-        if !self.connection.is_connected() {
-            found.push("the broker is not connected".to_owned());
-        }
-        found.extend(self.connection.denials.in_the_way().iter().map(ToString::to_string));
-        if let Err(error) = self.store.ping().await {
-            found.push(format!("the store does not answer: {error}"));
-        }
-        found
+    fn obstacles(&self) -> Vec<String> {
+        let draining = self.stop.is_cancelled().then(|| "draining".to_owned());
+        draining.into_iter().chain(self.readiness.obstacles()).collect()
     }
 }
 
@@ -57,7 +43,7 @@ pub async fn serve(listener: TcpListener, health: Health, stop: CancellationToke
 }
 
 async fn ready(State(health): State<Health>) -> (StatusCode, String) {
-    let obstacles = health.obstacles().await;
+    let obstacles = health.obstacles();
     if obstacles.is_empty() {
         return (StatusCode::OK, "ready\n".to_owned());
     }

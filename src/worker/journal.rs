@@ -70,6 +70,7 @@ impl<'a> DurableJournal<'a> {
             role: message.role,
             content: message.content.clone(),
             tool_calls: message.tool_calls.clone(),
+            latency_ms: message.latency_ms,
             trace_id: trace.trace_id.clone(),
             at: message.at,
         }

@@ -7,6 +7,7 @@ mod health;
 mod intake;
 mod journal;
 mod processor;
+mod readiness;
 mod service;
 mod stopping;
 
@@ -14,4 +15,5 @@ pub use endpoints::{Endpoints, EndpointsError, Listening};
 pub use given_up::GivenUp;
 pub use health::{Health, serve as serve_health};
 pub use processor::{Processor, ProcessorParts};
-pub use service::{Service, ServiceError};
+pub use readiness::{Lookout, Obstacle, Readiness};
+pub use service::{LONGEST_STOP_AFTER_DRAIN, Service, ServiceError};

@@ -5,15 +5,20 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::processor::Processor;
 use super::{GivenUp, Listening};
-use crate::queue::{Cancellations, Consumer, ConsumerError};
+use crate::queue::{Cancellations, Consumer, ConsumerError, LONGEST_CLOSE};
+use crate::telemetry::run::LAST_DELIVERY;
 
-/// How long a run may take to be handed back, beside delivering its spans.
+/// How long a run may take to be handed back, or to publish its outcome, beside delivering its spans.
 const HAND_BACK_TIME: Duration = Duration::from_secs(5);
+/// Time for what goes on beside the runs when these are done with: cancel requests and dead letters under way. What is
+/// not finished is delivered again.
+const WIND_UP_TIME: Duration = Duration::from_secs(5);
 
 /// Why a worker stopped that was not told to.
 #[derive(Debug, thiserror::Error)]
@@ -37,11 +42,13 @@ pub struct Service {
     pub concurrency: usize,
     /// How long runs may go on after the stop.
     pub drain: Duration,
-    /// How long a run that is handed back may take to deliver its spans.
-    pub telemetry_deadline: Duration,
-    /// Fires when runs are to be handed back; the processor listens to it.
+    /// Fires when runs are to be handed back; the processor listens to it, and so do the traces.
     pub hand_back: CancellationToken,
 }
+
+/// How much longer than its drain time [`Service::run`] takes at most from its stop to its end.
+pub const LONGEST_STOP_AFTER_DRAIN: Duration =
+    LONGEST_CLOSE.saturating_add(LAST_DELIVERY).saturating_add(HAND_BACK_TIME).saturating_add(WIND_UP_TIME);
 
 impl Service {
     /// Pulls and plays, and answers who asks, until `stop` fires, then lets runs finish or hands them back.
@@ -53,19 +60,24 @@ impl Service {
         let pulling = stop.child_token();
         let beside = CancellationToken::new();
         let (pulled, cancelled, given_up, ()) = tokio::join!(
-            async {
-                let pulled = self.pull(&tracker, pulling.clone()).await;
-                self.drain(&tracker).await;
-                beside.cancel();
-                pulled
-            },
+            self.play(&tracker, &pulling).inspect(|_| beside.cancel()),
             // A worker that cannot hear cancel requests must not take new runs.
-            self.cancellations.run(beside.clone()).inspect(|_| pulling.cancel()),
-            self.given_up.run(beside.clone()).inspect(|_| pulling.cancel()),
+            wound_up(self.cancellations.run(beside.clone()), &beside).inspect(|_| pulling.cancel()),
+            wound_up(self.given_up.run(beside.clone()), &beside).inspect(|_| pulling.cancel()),
             // Who asks while this worker drains is answered by another.
             endpoints.run(pulling.clone()),
         );
         Ok(pulled.and(cancelled).and(given_up)?)
+    }
+
+    /// Pulls until `stop` fires, and drains. The time for that begins with the stop: closing the last pull is part of it.
+    async fn play(&self, tracker: &TaskTracker, stop: &CancellationToken) -> Result<(), ConsumerError> {
+        let (pulled, stopped_at) = tokio::join!(
+            self.pull(tracker, stop.clone()).inspect(|_| stop.cancel()),
+            stop.cancelled().map(|()| Instant::now()),
+        );
+        self.drain(tracker, stopped_at + self.drain).await;
+        pulled
     }
 
     async fn pull(&self, tracker: &TaskTracker, stop: CancellationToken) -> Result<(), ConsumerError> {
@@ -80,19 +92,37 @@ impl Service {
         self.consumer.run(slots, stop, take).await
     }
 
-    async fn drain(&self, tracker: &TaskTracker) {
+    async fn drain(&self, tracker: &TaskTracker, until: Instant) {
         tracker.close();
         tracing::info!(runs = tracker.len(), seconds = self.drain.as_secs(), "no new work; runs may finish");
-        if tokio::time::timeout(self.drain, tracker.wait()).await.is_ok() {
+        if tokio::time::timeout_at(until, tracker.wait()).await.is_ok() {
             return;
         }
         tracing::info!(runs = tracker.len(), "the time is up; runs are handed back");
         self.hand_back.cancel();
-        if tokio::time::timeout(self.telemetry_deadline + HAND_BACK_TIME, tracker.wait()).await.is_err() {
+        if tokio::time::timeout(LAST_DELIVERY + HAND_BACK_TIME, tracker.wait()).await.is_err() {
             tracing::error!(
                 runs = tracker.len(),
                 "runs did not stop in time; the server delivers them again"
             );
+        }
+    }
+}
+
+/// What goes on beside the runs, and has only so long to finish once it is `told` to stop.
+async fn wound_up(
+    side: impl Future<Output = Result<(), ConsumerError>>,
+    told: &CancellationToken,
+) -> Result<(), ConsumerError> {
+    let late = async {
+        told.cancelled().await;
+        tokio::time::sleep(WIND_UP_TIME).await;
+    };
+    tokio::select! {
+        ended = side => ended,
+        () = late => {
+            tracing::warn!("cancel requests or dead letters under way are left to the next worker: the broker does not answer");
+            Ok(())
         }
     }
 }

@@ -171,11 +171,19 @@ fn reply(body: &Value, run: &str, so_far: &str, messages: usize) -> (Part, Value
         let decision = if enough { judging::DECISION_VERDICT } else { judging::DECISION_CONTINUE };
         (Part::Decide, json!({ "reasoning": "As the script says.", "decision": decision }))
     } else {
-        let met = json!({ "requirement": "It ends well", "reasoning": "It did.", "status": "met" });
+        let evidence = agents_first_line(so_far);
+        let met = json!({ "requirement": "It ends well", "evidence": evidence, "reasoning": "It did.", "status": "met" });
         (Part::Verdict, json!({ "criteria": { "c1": met }, "reasoning": "All is well." }))
     };
     let call = json!({ "id": "call_1", "type": "function", "function": { "name": tool, "arguments": arguments.to_string() } });
     (part, json!({ "role": "assistant", "content": null, "tool_calls": [call] }))
+}
+
+/// The agent's first line in the transcript that a judge reads, as evidence.
+fn agents_first_line(so_far: &str) -> Value {
+    let words = so_far.lines().find_map(|line| line.strip_prefix("[1] agent: "));
+    let quote = words.map(|words| serde_json::from_str::<String>(words).unwrap());
+    quote.map(|quote| json!({ "message": 1, "quote": quote })).into_iter().collect()
 }
 
 /// The text between two marks; empty where they are not.

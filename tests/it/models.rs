@@ -2,6 +2,9 @@
 
 mod factory;
 mod failures;
+mod forms;
+mod prices;
+mod reasoning;
 mod retries;
 mod scripted;
 mod wires;
@@ -16,7 +19,6 @@ use scenario_worker::execution::ports::{ChatModel, ChatModelFactory, ProviderRep
 use scenario_worker::execution::types::{
     AnswerForm, ChatMessage, ChatReply, ChatRequest, ChatRole, Criterion, Message, Scene, SceneRole, ToolSpec,
 };
-use scenario_worker::http_client;
 use scenario_worker::models::Factory;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -44,7 +46,7 @@ fn remote(kind: &str, base_url: &str) -> Value {
 
 async fn plan(providers: Vec<Value>, name: &str) -> Result<Arc<dyn ChatModel>, PlanError> {
     let providers = providers.into_iter().map(provider).collect();
-    let factory = Factory::new(Arc::new(Providers(providers)), http_client::builder()).unwrap();
+    let factory = Factory::new(Arc::new(Providers(providers)), crate::support::egress::open());
     factory.model(&ProjectId::parse("acme").unwrap(), name).await
 }
 

@@ -20,6 +20,8 @@ on_both_databases!(
     many_workers_may_migrate_at_once,
     a_failed_migration_does_not_keep_others_waiting,
     what_is_missing_is_none,
+    an_empty_store_is_unavailable_and_says_what_to_do,
+    a_store_without_one_of_its_tables_fails_its_check,
     what_was_imported_is_found_again,
     the_same_ids_in_two_projects_are_two_things,
     a_second_import_changes_nothing,
@@ -297,7 +299,7 @@ async fn what_two_documents_define_is_refused(database: &TestDatabase) {
     let error = store.import(&documents, ImportMode::default(), &HttpOnly).await.unwrap_err().to_string();
     assert!(error.contains("two.yaml:1:10: `project`: another document of this import defines"), "{error}");
     assert!(error.contains("two.yaml:3:3: `secrets.SHOP_TOKEN`: another document"), "{error}");
-    assert_eq!(store.project(&project("acme")).await.unwrap(), None);
+    assert_empty(&store).await;
 }
 
 async fn an_agent_that_cannot_work_keeps_everything_out(database: &TestDatabase) {
@@ -309,8 +311,7 @@ async fn an_agent_that_cannot_work_keeps_everything_out(database: &TestDatabase)
     let shown = chain(&error);
     assert!(shown.contains("other.yaml:3:5: `agents[0]`: no adapter is registered for 'fax'"), "{shown}");
     assert!(shown.contains("${SHOP_TOKEN}") && !shown.contains("hunter2"), "{shown}");
-    assert_eq!(store.project(&project("acme")).await.unwrap(), None);
-    assert_eq!(store.project(&project("other")).await.unwrap(), None);
+    assert_empty(&store).await;
 }
 
 async fn an_import_that_the_database_refuses_leaves_nothing_behind(database: &TestDatabase) {
@@ -320,8 +321,37 @@ async fn an_import_that_the_database_refuses_leaves_nothing_behind(database: &Te
     assert!(matches!(error, ImportError::Store(_)));
     assert!(error.to_string().contains("importing definitions in"), "{error}");
     assert!(!chain(&error).contains("hunter2"), "{}", chain(&error));
-    assert_eq!(store.project(&project("acme")).await.unwrap(), None);
+    assert_empty(&store).await;
     assert!(store.secrets(&project("acme")).await.unwrap().is_empty());
+}
+
+async fn an_empty_store_is_unavailable_and_says_what_to_do(database: &TestDatabase) {
+    let store = database.store().await;
+    let (project, scenario) = (project("acme"), scenario("refund"));
+    assert_eq!(store.scenario(&project, &scenario).await.unwrap(), None);
+    for error in
+        [chain(&store.project(&project).await.unwrap_err()), chain(&store.check().await.unwrap_err())]
+    {
+        assert!(error.contains("nothing was imported into") && error.contains("import FILE"), "{error}");
+        assert_no_password(database, &error);
+    }
+    import(&store, ACME).await;
+    store.check().await.unwrap();
+}
+
+async fn a_store_without_one_of_its_tables_fails_its_check(database: &TestDatabase) {
+    let store = database.store().await;
+    import(&store, ACME).await;
+    for (away, back) in [
+        ("ALTER TABLE agents RENAME TO agents_away", "ALTER TABLE agents_away RENAME TO agents"),
+        ("ALTER TABLE projects RENAME TO projects_away", "ALTER TABLE projects_away RENAME TO projects"),
+    ] {
+        database.execute(away).await;
+        let error = chain(&store.check().await.unwrap_err());
+        assert!(error.contains("reading every "), "{error}");
+        database.execute(back).await;
+        store.check().await.unwrap();
+    }
 }
 
 async fn imports_at_the_same_time_all_arrive(database: &TestDatabase) {
@@ -381,6 +411,12 @@ async fn a_document_that_was_tampered_with_is_unavailable_and_not_shown(database
     assert!(!format!("{secrets}{scenario}").contains("918273645"));
 }
 
+/// A store without any project does not say of one that it is not there.
+async fn assert_empty(store: &Store) {
+    let error = chain(&store.project(&project("acme")).await.unwrap_err());
+    assert!(error.contains("nothing was imported into"), "{error}");
+}
+
 fn assert_no_password(database: &TestDatabase, text: &str) {
     if let TestDatabase::Postgres { server, .. } = database {
         let url: url::Url = server.parse().unwrap();
@@ -400,7 +436,8 @@ async fn a_database_in_memory_is_one_database_for_everyone_who_asks() {
     }
     let another = Store::open("sqlite::memory:").await.unwrap();
     another.migrate().await.unwrap();
-    assert_eq!(another.project(&id).await.unwrap(), None);
+    let error = chain(&another.project(&id).await.unwrap_err());
+    assert!(error.contains("nothing was imported into sqlite::memory:"), "{error}");
 }
 
 #[tokio::test]
@@ -453,6 +490,20 @@ async fn one_process_of_a_shared_file() {
         import(&store, &one_scenario(process)).await;
         store.close().await;
     }
+}
+
+#[tokio::test]
+async fn a_file_that_is_missing_is_not_created_for_a_reader_and_is_found_when_it_comes() {
+    let database = TestDatabase::sqlite();
+    let reader = Store::open_existing(&database.url()).await.unwrap();
+    let error = chain(&reader.check().await.unwrap_err());
+    assert!(error.contains("there is no database file") && error.contains("worker.db"), "{error}");
+    assert!(reader.project(&project("acme")).await.is_err(), "it is not called missing");
+    let error = chain(&reader.check().await.unwrap_err());
+    assert!(error.contains("there is no database file"), "asking created none: {error}");
+    import(&database.store().await, ACME).await;
+    reader.check().await.unwrap();
+    assert!(reader.project(&project("acme")).await.unwrap().is_some());
 }
 
 #[cfg(unix)]

@@ -1,7 +1,9 @@
 //! Real servers and doubles that the tests share.
 
 pub(crate) mod database;
+pub(crate) mod egress;
 pub(crate) mod http_agent;
+pub(crate) mod judge;
 #[expect(dead_code, reason = "the other test binary uses the rest")]
 pub(crate) mod nats;
 pub(crate) mod openai;
@@ -10,4 +12,5 @@ pub(crate) mod play;
 pub(crate) mod raw_nats;
 pub(crate) mod shop;
 pub(crate) mod spans;
+pub(crate) mod tls;
 pub(crate) mod worker;

@@ -16,6 +16,8 @@ use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use super::judge::evidence_in;
+
 /// What the default player says when no tool is offered.
 pub(crate) const LINE: &str = "Hello, my mug arrived broken.";
 
@@ -200,14 +202,18 @@ pub(crate) fn play(request: &Value) -> Answer {
         Some(name @ DECIDE_TOOL) => {
             Answer::calls(name, &json!({ "reasoning": "It is all there.", "decision": "verdict" }))
         }
-        Some(name) => Answer::calls(name, &content_with_everything(&function["parameters"])),
+        Some(name) => {
+            let transcript = request["messages"][1]["content"].as_str().unwrap_or_default();
+            Answer::calls(name, &content_with_everything(&function["parameters"], transcript))
+        }
     }
 }
 
 /// A verdict that finds every criterion of the tool's schema met.
-fn content_with_everything(schema: &Value) -> Value {
+fn content_with_everything(schema: &Value, transcript: &str) -> Value {
     let asked = schema["properties"]["criteria"]["properties"].as_object().cloned().unwrap_or_default();
-    let met = json!({ "requirement": "as asked", "reasoning": "The agent did so.", "status": "met" });
+    let evidence = evidence_in(transcript);
+    let met = json!({ "requirement": "as asked", "evidence": evidence, "reasoning": "The agent did so.", "status": "met" });
     let criteria: Map<String, Value> = asked.into_iter().map(|(id, _)| (id, met.clone())).collect();
     json!({ "criteria": criteria, "reasoning": "All is well." })
 }

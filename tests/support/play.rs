@@ -1,14 +1,17 @@
 //! Doubles of the ports of execution: a stage on which runs are played without any network.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use scenario_worker::definitions::{Project, Scenario};
 use scenario_worker::events::{
-    Attribution, Budget, ProjectId, ReferenceId, RequestIdentity, RequestPayload, RunRequest, RunStarted,
-    ScenarioId, SetId, TargetRef, TargetType, TelemetryReceipt, TokenUsage, ToolCall, TraceContext,
+    Attribution, Budget, ProjectId, ReferenceId, RequestIdentity, RequestPayload, RunId, RunRequest,
+    RunStarted, ScenarioId, SetId, TargetRef, TargetType, TelemetryReceipt, TokenUsage, ToolCall,
+    TraceContext,
 };
+use scenario_worker::execution::cassette::{CassetteKey, CassetteLibrary, Exchange, Place, Recording};
 use scenario_worker::execution::failure::{PlanError, RunFailure, Unavailable};
 use scenario_worker::execution::orchestrator::{Orchestrator, RunContext, RunEnd};
 use scenario_worker::execution::planner::{PlanDefaults, Planner};
@@ -23,6 +26,8 @@ use scenario_worker::execution::types::{
     TraceSpec, judging,
 };
 use serde_json::{Value, json};
+
+use super::judge::{Does, JudgePlay, quoting};
 
 /// A run on this stage that finishes no step for this long is given up.
 pub(crate) const STALL: Duration = Duration::from_secs(30);
@@ -74,8 +79,10 @@ pub(crate) struct Stage {
     pub(crate) verdict_in_turn: u32,
     /// Who never answers.
     pub(crate) hangs: Option<Hangs>,
-    /// The judge's criteria entries.
+    /// The judge's criteria entries; one that is met and has no evidence quotes the agent's first line.
     pub(crate) verdict: Value,
+    /// Plays the judges, if they do anything else.
+    pub(crate) judge: Option<JudgePlay>,
     /// What becomes of the spans.
     pub(crate) receipt: TelemetryReceipt,
     /// When another worker takes the run.
@@ -90,13 +97,24 @@ pub(crate) struct Stage {
     pub(crate) on_unknown: OnUnknown,
     /// Tells the run to stop.
     pub(crate) stop: StopSignal,
+    /// Keeps cassettes.
+    pub(crate) cassettes: Arc<Shelf>,
     /// What was recorded.
     pub(crate) record: Arc<Record>,
+}
+
+/// A library of cassettes in memory.
+#[derive(Default)]
+pub(crate) struct Shelf {
+    recordings: Mutex<BTreeMap<String, Recording>>,
+    calls: Mutex<BTreeMap<(RunId, String, u32), Exchange>>,
 }
 
 /// What a run left behind.
 #[derive(Default)]
 pub(crate) struct Record {
+    /// Who was asked in which turn: `U1` the customer, `A1` the agent, `J1` the judge whether to go on, `V1` for a verdict.
+    pub(crate) asked: Mutex<Vec<String>>,
     /// `started` events.
     pub(crate) started: Mutex<Vec<RunStarted>>,
     /// The last conversation that was recorded.
@@ -119,6 +137,7 @@ impl Default for Stage {
             verdict_in_turn: 1,
             hangs: None,
             verdict: json!({ "c1": { "requirement": "r", "reasoning": "it did", "status": "met" } }),
+            judge: None,
             receipt: TelemetryReceipt { trace_id: Some("t".into()), spans: 3, exported: 3, error: None },
             lost: None,
             cancelled_in_journal: false,
@@ -126,6 +145,7 @@ impl Default for Stage {
             judge_on_timeout: true,
             on_unknown: OnUnknown::Retry,
             stop: StopSignal::default(),
+            cassettes: Arc::default(),
             record: Arc::default(),
         }
     }
@@ -182,6 +202,7 @@ impl Stage {
             projects: stage.clone(),
             models: stage.clone(),
             targets: stage.clone(),
+            cassettes: stage.cassettes.clone(),
             defaults: PlanDefaults {
                 max_turns: 10,
                 timeout: Duration::from_mins(1),
@@ -233,6 +254,8 @@ impl ChatModelFactory for Stage {
             verdict_in_turn: self.verdict_in_turn,
             judge_hangs: self.hangs == Some(Hangs::Judge),
             verdict: self.verdict.clone(),
+            judge: self.judge.clone(),
+            record: Arc::clone(&self.record),
         }))
     }
 }
@@ -243,6 +266,14 @@ struct Model {
     verdict_in_turn: u32,
     judge_hangs: bool,
     verdict: Value,
+    judge: Option<JudgePlay>,
+    record: Arc<Record>,
+}
+
+impl Record {
+    fn ask(&self, who: char, turn: u32) {
+        self.asked.lock().unwrap().push(format!("{who}{turn}"));
+    }
 }
 
 #[async_trait]
@@ -254,17 +285,26 @@ impl ChatModel for Model {
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
         let usage = TokenUsage { input_tokens: 10, output_tokens: 2, calls: 1, ..TokenUsage::default() };
         if request.scene.role == SceneRole::UserSimulator {
+            self.record.ask('U', request.scene.turn);
             return Ok(ChatReply { content: self.customer.into(), usage, ..ChatReply::default() });
         }
         if self.judge_hangs {
             std::future::pending::<()>().await;
         }
+        match self.judge.as_ref().map(|judge| judge(&self.name, request)) {
+            Some(Does::Replies(reply)) => return Ok(ChatReply { usage, ..reply }),
+            Some(Does::Fails(failure)) => return Err(failure),
+            Some(Does::Hangs) => std::future::pending().await,
+            None => {}
+        }
         let name = request.form.spec().unwrap().name.clone();
+        self.record.ask(if name == judging::DECIDE_TOOL { 'J' } else { 'V' }, request.scene.turn);
         let arguments = if name == judging::DECIDE_TOOL {
             let is_time = request.scene.turn >= self.verdict_in_turn;
             json!({ "reasoning": "hm", "decision": if is_time { "verdict" } else { "continue" } })
         } else {
-            json!({ "criteria": self.verdict, "reasoning": "All in all." })
+            let criteria = quoting(self.verdict.clone(), &request.scene.transcript);
+            json!({ "criteria": criteria, "reasoning": "All in all." })
         };
         let tool_calls = vec![ToolCall { id: "1".into(), name, arguments }];
         Ok(ChatReply { tool_calls, usage, ..ChatReply::default() })
@@ -274,13 +314,15 @@ impl ChatModel for Model {
 #[async_trait]
 impl TargetAdapters for Stage {
     async fn adapter(&self, _: TargetSpec) -> Result<Box<dyn TargetAdapter>, PlanError> {
-        Ok(Box::new(Target { agent: self.agent.clone(), on_unknown: self.on_unknown }))
+        let record = Arc::clone(&self.record);
+        Ok(Box::new(Target { agent: self.agent.clone(), on_unknown: self.on_unknown, record }))
     }
 }
 
 struct Target {
     agent: Agent,
     on_unknown: OnUnknown,
+    record: Arc<Record>,
 }
 
 #[async_trait]
@@ -290,6 +332,7 @@ impl TargetAdapter for Target {
     }
 
     async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
+        self.record.ask('A', turn.turn);
         let says = |words: &str| TargetReply { content: words.into(), ..TargetReply::default() };
         match &self.agent {
             Agent::Says(words) => Ok(says(words)),
@@ -298,6 +341,38 @@ impl TargetAdapter for Target {
             Agent::Hangs | Agent::SaysOnce(_) => std::future::pending().await,
             Agent::Panics => panic!("the agent's adapter has a bug"),
         }
+    }
+}
+
+#[async_trait]
+impl CassetteLibrary for Shelf {
+    async fn recording(&self, cassette: &CassetteKey) -> Result<Option<Recording>, Unavailable> {
+        Ok(self.recordings.lock().unwrap().get(&cassette.name).cloned())
+    }
+
+    async fn publish(&self, cassette: &CassetteKey, recording: &Recording) -> Result<(), Unavailable> {
+        self.recordings.lock().unwrap().insert(cassette.name.clone(), recording.clone());
+        Ok(())
+    }
+
+    async fn keep(
+        &self,
+        _: &ProjectId,
+        run: &RunId,
+        Place { lane, number }: &Place,
+        exchange: &Exchange,
+    ) -> Result<(), Unavailable> {
+        self.calls.lock().unwrap().insert((run.clone(), lane.clone(), *number), exchange.clone());
+        Ok(())
+    }
+
+    async fn recall(
+        &self,
+        _: &ProjectId,
+        run: &RunId,
+        Place { lane, number }: &Place,
+    ) -> Result<Option<Exchange>, Unavailable> {
+        Ok(self.calls.lock().unwrap().get(&(run.clone(), lane.clone(), *number)).cloned())
     }
 }
 

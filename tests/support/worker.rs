@@ -79,9 +79,19 @@ impl Place {
 
     /// Starts a worker and waits until it takes requests.
     pub(crate) async fn serve(&self) -> Worker {
+        self.serve_until("takes requests", "health=").await
+    }
+
+    /// Starts a worker and waits until its health server is there.
+    pub(crate) async fn begin(&self) -> Worker {
+        self.serve_until("health and metrics are served", "address=").await
+    }
+
+    /// Starts a worker and waits for a line of its log with `words`, which has its address behind `name`.
+    async fn serve_until(&self, words: &str, name: &str) -> Worker {
         let mut child = self.command(&["serve"]).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let health = tokio::time::timeout(PATIENCE, health_address(&mut log)).await.unwrap();
+        let health = tokio::time::timeout(PATIENCE, health_address(&mut log, words, name)).await.unwrap();
         // The rest of the log is read, so that the worker never blocks on a full pipe.
         let rest = tokio::spawn(async move {
             let mut lines = Vec::new();
@@ -94,15 +104,15 @@ impl Place {
     }
 }
 
-async fn health_address(log: &mut Lines<BufReader<ChildStderr>>) -> String {
+async fn health_address(log: &mut Lines<BufReader<ChildStderr>>, words: &str, name: &str) -> String {
     let mut seen = Vec::new();
     while let Some(line) = log.next_line().await.unwrap() {
-        if let Some((_, rest)) = line.split_once("health=") {
+        if let (true, Some((_, rest))) = (line.contains(words), line.split_once(name)) {
             return rest.split_whitespace().next().unwrap().to_owned();
         }
         seen.push(line);
     }
-    panic!("the worker ended before it took requests:\n{}", seen.join("\n"));
+    panic!("the worker ended before it said '{words}':\n{}", seen.join("\n"));
 }
 
 /// A running worker. It is killed when this is dropped.
@@ -139,6 +149,15 @@ impl Worker {
         let client = scenario_worker::http_client::builder().build().unwrap();
         let response = client.get(format!("http://{}{path}", self.health)).send().await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    /// Waits until its readiness is `status`, with `words`.
+    pub(crate) async fn until_ready(&self, status: u16, words: &str) {
+        within(async || {
+            let (found, body) = self.get("/readyz").await;
+            found == status && body.contains(words)
+        })
+        .await;
     }
 
     /// The value of a metric without labels.

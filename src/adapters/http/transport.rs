@@ -18,6 +18,10 @@ pub(super) const RESPONSE_LIMIT: usize = 4 * 1024 * 1024;
 /// The most of an error's body that is taken in, in bytes: enough to show the part of it that is shown.
 const ERROR_BODY_LIMIT: usize = 64 * 1024;
 
+const SLOW_HINT: &str = "If the agent needs longer, raise timeoutSeconds in its definition";
+const UNREACHABLE_HINT: &str =
+    "Check that the agent runs at the URL of its definition, and that the worker can reach it";
+
 /// A reply that was taken in.
 pub(super) struct Received {
     /// The origin and path that was asked, without the query and without credentials.
@@ -50,7 +54,12 @@ impl From<NoReply> for RunFailure {
             NoReply::Interrupted { .. } => codes::HTTP_INVALID_RESPONSE,
             NoReply::TooLarge { .. } => codes::HTTP_RESPONSE_TOO_LARGE,
         };
-        Self::new(code, Attribution::Target, error.to_string())
+        let failure = Self::new(code, Attribution::Target, error.to_string());
+        match error {
+            NoReply::Timeout { .. } => failure.with_hint(SLOW_HINT),
+            NoReply::Unreachable { .. } => failure.with_hint(UNREACHABLE_HINT),
+            NoReply::Interrupted { .. } | NoReply::TooLarge { .. } => failure,
+        }
     }
 }
 

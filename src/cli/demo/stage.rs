@@ -12,7 +12,7 @@ use super::backstage::Backstage;
 use super::traces::Traces;
 use crate::cli::error::CliError;
 use crate::cli::wiring::{self, Definitions};
-use crate::queue::{Connection, Scheduler};
+use crate::queue::{Connection, Scheduler, topology};
 use crate::settings::Settings;
 use crate::store::ImportMode;
 use crate::store::files::{SourceFile, parse};
@@ -49,8 +49,10 @@ impl Stage {
         import(&definitions, &serve(agent::router()).await?, &serve(traces.router()).await?).await?;
         let connection = wiring::connect(&settings, CLIENT_NAME).await?;
         let metrics = Metrics::new().map_err(CliError::refused)?;
+        let topology =
+            topology::ensure(&connection, &settings).await.map_err(|error| wiring::unfit(&error))?;
         let (service, endpoints) =
-            Box::pin(wiring::service(&settings, &definitions, &connection, &metrics)).await?;
+            Box::pin(wiring::service(&settings, &definitions, &connection, &topology, &metrics)).await?;
         let (worker, stop) = backstage.run(|stop| service.run(endpoints, stop));
         let scheduler = definitions.scheduler(&connection, &settings)?;
         Ok(Self { settings, connection, scheduler, traces, worker, stop })

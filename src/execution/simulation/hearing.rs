@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::judge::{Judge, Ruling};
+use super::judge::Case;
 use super::{Played, Simulation, SimulationStop};
-use crate::events::{TokenUsage, Verdict};
+use crate::definitions::Scenario;
+use crate::events::Verdict;
 use crate::execution::ports::RunSpan;
-use crate::execution::types::{Conversation, Criterion, Judgement, SpanEnd, SpanStart, Step};
+use crate::execution::types::{Conversation, Criterion, Judgement, Question, SpanEnd, SpanStart, Step};
 
 impl Simulation<'_> {
     /// The judge's move in a turn: it may let the conversation go on, unless the turn is the last.
@@ -76,44 +77,50 @@ impl Simulation<'_> {
         conversation: &mut Conversation,
         turn: &dyn RunSpan,
         criteria: &Arc<[Criterion]>,
-        _context: Option<&str>,
+        context: Option<&str>,
         must_rule: bool,
     ) -> Result<Ruling, SimulationStop> {
-        let messages = Arc::from(conversation.messages.as_slice());
-        let span = turn
-            .child(SpanStart::Judge { transcript: Arc::clone(&messages), criteria: Arc::clone(criteria) });
-        let model = self.watched(&self.plan.judges[0]);
-        let situation = self.plan.brief.scenario.situation.as_str();
-        let (turn, messages, span_ref) = (conversation.turn, &messages, span.as_ref());
-        let judge = Judge { model: &model, situation, criteria, turn, messages, span: span_ref, must_rule };
-        let ruling = self.hear(&judge, conversation).await;
+        let messages = &Arc::from(conversation.messages.as_slice());
+        let span =
+            turn.child(SpanStart::Judge { transcript: Arc::clone(messages), criteria: Arc::clone(criteria) });
+        let Scenario { situation, judge: sampling, .. } = &self.plan.brief.scenario;
+        let (turn, span_ref) = (conversation.turn, span.as_ref());
+        let case = Case { situation, context, criteria, turn, messages, sampling, span: span_ref };
+        let ruling = self.hear(conversation, &case, must_rule).await;
         span.end(end_of(&ruling));
         ruling
     }
 
-    /// Whether there is enough is asked in a call of its own, and its answer is kept before the verdict is asked for.
+    /// Whether there is enough is asked first, and its answer is kept before the verdict is asked for. Inconclusive with
+    /// nothing unmet goes on where it may: it may still come.
     async fn hear(
         &self,
-        judge: &Judge<'_>,
         conversation: &mut Conversation,
+        case: &Case<'_>,
+        must_rule: bool,
     ) -> Result<Ruling, SimulationStop> {
-        self.afford(conversation)?;
-        if conversation.next == Step::Judge && !judge.must_rule {
-            let mut usage = TokenUsage::default();
-            let more = judge.wants_more(&mut usage).await;
-            conversation.usage.judge.add(usage);
-            if let Some(reasoning) = more? {
+        if conversation.next == Step::Judge && !must_rule {
+            let round = self.ask_all(conversation, case, Question::NextStep).await?;
+            if let Some(reasoning) = round.more_wanted() {
                 return Ok(Ruling::Continue(reasoning));
             }
             conversation.next = Step::Verdict;
             self.record(conversation).await?;
-            self.afford(conversation)?;
         }
-        let mut usage = TokenUsage::default();
-        let ruling = judge.rule(&mut usage).await;
-        conversation.usage.judge.add(usage);
-        Ok(ruling?)
+        let judgement = self.ask_all(conversation, case, Question::Verdict).await?.judgement(case.criteria);
+        if judgement.verdict == Verdict::Inconclusive && !must_rule {
+            return Ok(Ruling::Continue(judgement.reasoning));
+        }
+        Ok(Ruling::Final(judgement))
     }
+}
+
+/// What judging came to in one turn.
+enum Ruling {
+    /// The conversation goes on.
+    Continue(String),
+    /// There is a judgement.
+    Final(Judgement),
 }
 
 fn end_of(ruling: &Result<Ruling, SimulationStop>) -> SpanEnd {

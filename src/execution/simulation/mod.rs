@@ -4,15 +4,16 @@ mod budget;
 mod closing;
 mod hearing;
 mod judge;
+mod round;
 mod script;
 mod transcript;
 mod turns;
 mod user_simulator;
-mod verdict;
 mod watched;
 
 use std::sync::Arc;
 
+use super::cassette::Tape;
 use super::checks::Observed;
 use super::failure::RunFailure;
 use super::planner::RunPlan;
@@ -76,6 +77,7 @@ impl Simulation<'_> {
     /// Stores how far the run is, and publishes what is new.
     async fn record(&self, conversation: &mut Conversation) -> Result<(), JournalError> {
         conversation.spans = self.trace.counts();
+        conversation.taped = self.plan.tape.as_ref().map(Tape::calls).unwrap_or_default();
         self.journal.advanced(conversation, self.note).await?;
         self.progress.touch();
         Ok(())

@@ -114,7 +114,7 @@ pub struct ChatRequest {
 }
 
 /// What a chat model answered.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ChatReply {
     /// Its text; empty if it only called tools.
     pub content: String,

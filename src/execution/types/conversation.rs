@@ -1,9 +1,11 @@
 //! The conversation: everything that a run has to remember to go on.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{Brief, Ending, Report, SpanCounts};
+use super::{Ballots, Brief, Ending, FormKind, Report, SpanCounts};
 use crate::events::{CriterionResult, MessageRole, ToolCall, TraceContext, TranscriptMessage, UsageByRole};
 
 /// One message of the transcript.
@@ -86,9 +88,18 @@ pub struct Conversation {
     pub target_call_open: bool,
     /// Tokens and calls so far.
     pub usage: UsageByRole,
+    /// Calls that are on the run's cassette, by who made them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub taped: BTreeMap<String, u32>,
     /// Spans so far.
     #[serde(default)]
     pub spans: SpanCounts,
+    /// How each judge's model is brought to an answer, by the model's name; those are left out that call tools.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub answer_forms: BTreeMap<String, FormKind>,
+    /// What a panel has answered in the round that it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ballots: Option<Box<Ballots>>,
     /// How the run ended: all that is left is to report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
@@ -105,6 +116,14 @@ impl Conversation {
     }
 }
 
+impl From<TranscriptMessage> for Message {
+    /// The message as the outcome repeats it, but for the time at which it was said.
+    fn from(message: TranscriptMessage) -> Self {
+        let TranscriptMessage { turn, role, content, tool_calls, latency_ms, .. } = message;
+        Self { turn, role, content, tool_calls, at: OffsetDateTime::UNIX_EPOCH, latency_ms }
+    }
+}
+
 impl Message {
     /// The message as the outcome repeats it.
     #[must_use]
@@ -115,6 +134,7 @@ impl Message {
             role: self.role,
             content: self.content.clone(),
             tool_calls: self.tool_calls.clone(),
+            latency_ms: self.latency_ms,
         }
     }
 }

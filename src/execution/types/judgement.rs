@@ -49,6 +49,13 @@ impl Criterion {
 }
 
 impl Judgement {
+    /// The texts of the criteria that are met, or of those that are not.
+    #[must_use]
+    pub fn texts(&self, met: bool) -> Vec<String> {
+        let wanted = self.criteria.iter().filter(|c| (c.status == CriterionStatus::Met) == met);
+        wanted.map(|c| c.text.clone()).collect()
+    }
+
     /// Derives the verdict: any unmet is a failure; else any inconclusive, or no criterion at all, is inconclusive.
     #[must_use]
     pub fn derive(criteria: Vec<CriterionResult>, reasoning: String) -> Self {

@@ -14,6 +14,6 @@ pub use chat::{AnswerForm, ChatMessage, ChatReply, ChatRequest, ChatRole, Scene,
 pub use conversation::{Conversation, Message, ScriptPosition, Step};
 pub use ending::{Ending, Report};
 pub use judgement::{Criterion, Judgement};
-pub use judging::{DECIDE_TOOL, VERDICT_TOOL};
+pub use judging::{Ballot, Ballots, DECIDE_TOOL, FormKind, JudgeAnswer, Question, VERDICT_TOOL};
 pub use model_name::{InvalidModelName, ModelName};
 pub use span::{SpanCounts, SpanEnd, SpanStart, TraceSpec};

@@ -1,6 +1,7 @@
 //! The offline kind: says and judges what its definition says. For demos, tests and load.
 
 mod judge;
+mod lines;
 mod speaker;
 
 use std::time::Duration;
@@ -8,17 +9,20 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::failure;
-use crate::definitions::ScriptedModel;
+use crate::definitions::{ScriptedForm, ScriptedModel};
 use crate::events::{TokenUsage, ToolCall};
 use crate::execution::failure::RunFailure;
 use crate::execution::ports::ChatModel;
-use crate::execution::types::{ChatReply, ChatRequest, ModelName, SceneRole};
+use crate::execution::types::{AnswerForm, ChatReply, ChatRequest, ModelName, SceneRole};
 
 /// Characters of one token, roughly: the rule of thumb for English.
 const CHARS_PER_TOKEN: usize = 4;
 
 /// The id of the one tool call of a reply.
 const CALL_ID: &str = "call_1";
+
+/// The status with which a form of answers is refused.
+const REFUSED_FORM_STATUS: u16 = 400;
 
 /// Why a reply ended that only speaks.
 const FINISHED_SPEAKING: &str = "stop";
@@ -40,7 +44,7 @@ impl OfflineModel {
 
     fn reply(&self, request: &ChatRequest) -> ChatReply {
         let mut reply = match (request.form.spec(), request.scene.role) {
-            (Some(tool), SceneRole::Judge) => self.judgement(&tool.name, request),
+            (Some(spec), SceneRole::Judge) => self.judgement(&spec.name, request),
             _ => spoken(speaker::line(&self.script.replies, &request.scene)),
         };
         reply.usage = estimate(request, &reply);
@@ -48,11 +52,15 @@ impl OfflineModel {
         reply
     }
 
-    /// A tool that no judge has is not called: the script has nothing to say to it.
+    /// The judgement in the form that is asked for. A tool that no judge has is not called: the script has nothing to
+    /// say to it.
     fn judgement(&self, tool: &str, request: &ChatRequest) -> ChatReply {
         let Some(arguments) = judge::arguments(&self.script, tool, &request.scene) else {
             return spoken(String::new());
         };
+        if !matches!(request.form, AnswerForm::Tool(_)) {
+            return spoken(arguments.to_string());
+        }
         let call = ToolCall { id: CALL_ID.to_owned(), name: tool.to_owned(), arguments };
         ChatReply {
             tool_calls: vec![call],
@@ -72,11 +80,25 @@ impl ChatModel for OfflineModel {
         if self.script.delay_ms > 0 {
             tokio::time::sleep(Duration::from_millis(self.script.delay_ms)).await;
         }
-        match &self.script.fail {
-            Some(fail) => Err(failure::of_offline(&self.name, fail.status, &fail.message)),
+        let failed = |status, words: &str| failure::of_offline(&self.name, status, words, &request.form);
+        if let Some(fail) = &self.script.fail {
+            return Err(failed(fail.status, &fail.message));
+        }
+        match refusal(&self.script.refuses, &request.form) {
+            Some(words) => Err(failed(REFUSED_FORM_STATUS, words)),
             None => Ok(self.reply(request)),
         }
     }
+}
+
+/// What a model says that does not answer in this form.
+fn refusal(refused: &[ScriptedForm], form: &AnswerForm) -> Option<&'static str> {
+    let (form, words) = match form {
+        AnswerForm::Words | AnswerForm::Json(_) => return None,
+        AnswerForm::Tool(_) => (ScriptedForm::Tool, "this model does not support tools"),
+        AnswerForm::Schema(_) => (ScriptedForm::Schema, "this model does not support response schemas"),
+    };
+    refused.contains(&form).then_some(words)
 }
 
 fn spoken(content: String) -> ChatReply {

@@ -1,5 +1,7 @@
 //! Anthropic messages.
 //!
+//! A schema is enforced by `output_config.format`, a reasoning effort is `output_config.effort`. There is no seed.
+//!
 //! Specification: <https://docs.anthropic.com/en/api/messages>.
 
 use reqwest::Url;
@@ -8,7 +10,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    UnexpectedAnswer, Wire, below, instructions_and_talk, parse, secret_value, set_if_some, tool_call,
+    UnexpectedAnswer, Wire, below, effort, instructions_and_talk, parse, secret_value, set_if_some, strict,
+    tool_call,
 };
 use crate::events::TokenUsage;
 use crate::execution::types::{AnswerForm, ChatMessage, ChatReply, ChatRequest};
@@ -54,6 +57,7 @@ impl Wire for Messages {
         let mut body = json!({ "model": model, "max_tokens": max_tokens, "messages": messages });
         set_if_some(&mut body, "system", (!system.is_empty()).then_some(system));
         set_if_some(&mut body, "temperature", request.sampling.temperature);
+        set_if_some(&mut body, "output_config", output_config(request));
         if let AnswerForm::Tool(tool) = &request.form {
             body["tools"] = json!([{
                 "name": tool.name, "description": tool.description, "input_schema": tool.parameters,
@@ -81,6 +85,15 @@ impl Wire for Messages {
         }
         Ok(reply)
     }
+}
+
+fn output_config(request: &ChatRequest) -> Option<Value> {
+    let mut config = json!({});
+    if let AnswerForm::Schema(spec) = &request.form {
+        config["format"] = json!({ "type": "json_schema", "schema": strict::fit(&spec.parameters) });
+    }
+    set_if_some(&mut config, "effort", effort(request));
+    (config != json!({})).then_some(config)
 }
 
 #[derive(Deserialize)]

@@ -1,5 +1,8 @@
 //! Google Gemini: `generateContent`.
 //!
+//! A schema is enforced by `responseJsonSchema`, a reasoning effort is `thinkingConfig.thinkingLevel`, which models older
+//! than Gemini 3 refuse.
+//!
 //! Specification: <https://ai.google.dev/api/generate-content>.
 
 use reqwest::Url;
@@ -8,13 +11,16 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    UnexpectedAnswer, Wire, below, instructions_and_talk, parse, secret_value, set_if_some, tool_call,
+    UnexpectedAnswer, Wire, below, effort, instructions_and_talk, parse, secret_value, set_if_some, tool_call,
 };
 use crate::events::TokenUsage;
 use crate::execution::types::{AnswerForm, ChatMessage, ChatReply, ChatRequest, ChatRole};
 
 /// Collections that a model's name may begin with; a bare name is of the first.
 const COLLECTIONS: [&str; 2] = ["models", "tunedModels"];
+
+/// The bits of a seed that the API takes: it is a signed number of 32 bits there.
+const SEED_BITS: u64 = i32::MAX.cast_unsigned() as u64;
 
 #[derive(Debug)]
 pub(super) struct GenerateContent;
@@ -87,6 +93,14 @@ fn generation_config(request: &ChatRequest) -> Option<Value> {
     let mut config = json!({});
     set_if_some(&mut config, "temperature", request.sampling.temperature);
     set_if_some(&mut config, "maxOutputTokens", request.sampling.max_tokens);
+    set_if_some(&mut config, "seed", request.sampling.seed.map(|seed| seed & SEED_BITS));
+    if let Some(effort) = effort(request) {
+        config["thinkingConfig"] = json!({ "thinkingLevel": effort });
+    }
+    if let AnswerForm::Schema(spec) = &request.form {
+        config["responseMimeType"] = json!("application/json");
+        config["responseJsonSchema"] = spec.parameters.clone();
+    }
     (config != json!({})).then_some(config)
 }
 

@@ -3,6 +3,8 @@
 mod anthropic;
 mod gemini;
 mod openai;
+pub(super) mod reasoning;
+mod strict;
 
 use std::fmt;
 
@@ -33,6 +35,11 @@ pub(super) trait Wire: fmt::Debug + Send + Sync {
 
     /// The body of a call to `url`.
     fn body(&self, url: &Url, model: &str, request: &ChatRequest) -> Value;
+
+    /// `body` with reasoning turned off, where that may help a call which is refused for it.
+    fn without_reasoning(&self, _body: &Value) -> Option<Value> {
+        None
+    }
 
     /// What an answer says.
     fn reply(&self, answer: Value) -> Result<ChatReply, UnexpectedAnswer>;
@@ -89,6 +96,12 @@ fn set_if_some(body: &mut Value, key: &str, value: Option<impl Into<Value>>) {
     if let Some(value) = value {
         body[key] = value.into();
     }
+}
+
+/// The effort that a model is asked for. `none` is a word of chat completions alone: elsewhere a model reasons
+/// only where it is told to.
+fn effort(request: &ChatRequest) -> Option<&str> {
+    request.sampling.reasoning_effort.as_deref().filter(|effort| *effort != reasoning::NONE)
 }
 
 fn parse<T: DeserializeOwned>(answer: Value) -> Result<T, UnexpectedAnswer> {

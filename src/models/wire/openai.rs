@@ -1,5 +1,7 @@
 //! Chat completions with tools: `OpenAI`, and servers that speak alike (`LiteLLM`, vLLM, Ollama, llama.cpp).
 //!
+//! A schema is enforced by `response_format`, strictly; a seed and a reasoning effort go out as they are.
+//!
 //! Specification: <https://platform.openai.com/docs/api-reference/chat>.
 
 use reqwest::Url;
@@ -7,7 +9,8 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, InvalidHeaderValue};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{UnexpectedAnswer, Wire, below, parse, secret_value, set_if_some, tool_call};
+use super::reasoning::{self, REASONING_EFFORT};
+use super::{UnexpectedAnswer, Wire, below, parse, secret_value, set_if_some, strict, tool_call};
 use crate::events::{TokenUsage, ToolCall};
 use crate::execution::types::{AnswerForm, ChatReply, ChatRequest};
 
@@ -42,13 +45,14 @@ impl Wire for ChatCompletions {
         let mut body = json!({ "model": model, "messages": request.messages });
         set_if_some(&mut body, "temperature", request.sampling.temperature);
         set_if_some(&mut body, max_tokens_key(url), request.sampling.max_tokens);
-        if let AnswerForm::Tool(tool) = &request.form {
-            body["tools"] = json!([{ "type": "function", "function": {
-                "name": tool.name, "description": tool.description, "parameters": tool.parameters,
-            }}]);
-            body["tool_choice"] = json!("required");
-        }
+        set_if_some(&mut body, "seed", request.sampling.seed);
+        set_if_some(&mut body, REASONING_EFFORT, request.sampling.reasoning_effort.as_deref());
+        set_form(&mut body, &request.form);
         body
+    }
+
+    fn without_reasoning(&self, body: &Value) -> Option<Value> {
+        reasoning::turned_off(body)
     }
 
     fn reply(&self, answer: Value) -> Result<ChatReply, UnexpectedAnswer> {
@@ -65,6 +69,23 @@ impl Wire for ChatCompletions {
             response_id: answer.id,
             finish_reason: choice.finish_reason,
         })
+    }
+}
+
+fn set_form(body: &mut Value, form: &AnswerForm) {
+    match form {
+        AnswerForm::Words | AnswerForm::Json(_) => {}
+        AnswerForm::Tool(tool) => {
+            body["tools"] = json!([{ "type": "function", "function": {
+                "name": tool.name, "description": tool.description, "parameters": tool.parameters,
+            }}]);
+            body["tool_choice"] = json!("required");
+        }
+        AnswerForm::Schema(spec) => {
+            body["response_format"] = json!({ "type": "json_schema", "json_schema": {
+                "name": spec.name, "schema": strict::fit(&spec.parameters), "strict": true,
+            }});
+        }
     }
 }
 

@@ -41,8 +41,7 @@ impl Cancellations {
     }
 
     async fn mark(&self, delivery: Delivery, request: &CancelRequest) -> Result<(), SettleError> {
-        let value = delivery.payload().clone();
-        match self.bucket.write(&key(request), value, None, Some(MARK_TTL)).await {
+        match self.bucket.write(&key(request), value(request), None, Some(MARK_TTL)).await {
             Ok(_) => delivery.ack().await,
             Err(error) => give_back(delivery, &error).await,
         }
@@ -70,6 +69,12 @@ fn key(request: &CancelRequest) -> String {
         }
         CancelScope::Batch { batch_run_id } => subjects::cancel_batch_key(&project, batch_run_id),
     }
+}
+
+/// What a mark says, for people: the key alone decides. The request's own bytes may be as many as a message can have,
+/// which leaves no room for a mark's headers.
+fn value(request: &CancelRequest) -> Bytes {
+    serde_json::to_vec(request).unwrap_or_default().into()
 }
 
 fn decode(bytes: &Bytes, subject: &str) -> Result<CancelRequest, RequestRejection> {

@@ -86,7 +86,7 @@ impl DeadLetters {
                 let most = self.connection.max_payload();
                 shorten_headers(&mut letter, most / HEADERS_PART);
                 // On the heap: it is rare and large.
-                Box::pin(self.put_aside(&mut letter, original.payload, most / KEPT_PART)).await?;
+                Box::pin(self.put_aside(&mut letter, &original, most / KEPT_PART)).await?;
                 self.publish(&original, &letter).await?
             }
             buried => buried,
@@ -100,15 +100,17 @@ impl DeadLetters {
     async fn put_aside(
         &self,
         letter: &mut DeadLetter,
-        payload: &Bytes,
+        original: &Original<'_>,
         most: usize,
     ) -> Result<(), Unavailable> {
+        let payload = original.payload;
         if payload.len() <= most {
             return Ok(());
         }
-        // Named by what it holds: burying again writes the same once more.
+        // Burying again writes the same once more; another letter of the same bytes has an object of its own, so that each
+        // can be deleted with its letter.
         let (sha256, bytes) = (digest(payload), payload.len());
-        let name = format!("{OBJECT_PREFIX}{sha256}");
+        let name = format!("{OBJECT_PREFIX}{}:{sha256}", original.stored_as);
         open_objects(&self.connection).await?.put(&name, payload).await?;
         letter.payload = STANDARD.encode(&payload[..most]);
         letter.payload_truncated = true;

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use time::OffsetDateTime;
 
+use super::bury::open_objects;
 use crate::events::{DeadLetter, ProjectId, subjects};
 use crate::execution::failure::Unavailable;
 use crate::queue::Connection;
@@ -182,11 +183,24 @@ impl Letters {
         }
     }
 
-    /// Deletes the letter.
+    /// Deletes the letter and the bytes that were put aside for it. The bytes go first: what is cut short can be repeated.
     ///
     /// # Errors
     /// As [`Letters::get`].
-    pub async fn discard(&self, sequence: u64) -> Result<(), LetterError> {
+    pub async fn discard(&self, letter: &Letter) -> Result<(), LetterError> {
+        self.delete_object(letter).await?;
+        self.delete(letter.sequence).await
+    }
+
+    /// Deletes the bytes that were put aside for the letter, if any were.
+    pub(super) async fn delete_object(&self, letter: &Letter) -> Result<(), Unavailable> {
+        match letter.content.as_ref().ok().and_then(|content| content.payload_object.as_ref()) {
+            Some(object) => open_objects(&self.connection).await?.delete(&object.name).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn delete(&self, sequence: u64) -> Result<(), LetterError> {
         let Err(error) = self.stream.delete_message(sequence).await else { return Ok(()) };
         // The server's answer does not tell a letter that is gone from one that cannot be deleted.
         self.get(sequence).await?;

@@ -8,4 +8,4 @@ mod redrive;
 pub use burials::Burials;
 pub use bury::{DeadLetters, Original};
 pub use letters::{Letter, LetterError, Letters};
-pub use redrive::Redriven;
+pub use redrive::{Redriven, Room};

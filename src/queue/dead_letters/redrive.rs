@@ -1,10 +1,12 @@
 //! Redriving: the message goes back to where it came from.
 
 use async_nats::header::{HeaderName, HeaderValue};
+use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::publish::PublishAck;
 use async_nats::{HeaderMap, jetstream};
-
 use bytes::Bytes;
+use tracing::warn;
 
 use super::bury::open_objects;
 use super::{Letter, LetterError, Letters};
@@ -12,6 +14,7 @@ use crate::events::{DeadLetter, subjects};
 use crate::execution::failure::Unavailable;
 use crate::queue::objects::digest;
 use crate::queue::publish::publish;
+use crate::text::chain;
 
 /// Beginning of the headers that tell the server what to do. They were obeyed when the message came first; an
 /// expected sequence of then, for one, could not hold now.
@@ -26,31 +29,88 @@ pub struct Redriven {
     pub sequence: u64,
     /// The stream had it already: an earlier redrive was cut short before it deleted the letter.
     pub duplicate: bool,
+    /// How much of its headers it has.
+    pub headers: Room,
+}
+
+/// How many headers there is room for beside the bytes of a message: the server limits both together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// For the original ones and the new ones.
+    All,
+    /// For the new message id.
+    IdOnly,
+    /// For none.
+    None,
+}
+
+impl Room {
+    /// The roomiest first.
+    const ALL: [Self; 3] = [Self::All, Self::IdOnly, Self::None];
 }
 
 impl Letters {
     /// Publishes the letter's message on its original subject, with its bytes and headers, and deletes the letter once
-    /// the stream has the message.
+    /// the stream has the message. Headers are left out where there is no room for them, see [`Redriven::headers`].
     ///
     /// Its new `Nats-Msg-Id` is made of the letter's sequence and time. So a letter that is redriven twice, because of
     /// a crash before it was deleted, is one message inside the stream's deduplication window, and one run behind it:
-    /// run ids follow from message ids, and a run belongs to its first request.
+    /// run ids follow from message ids, and a run belongs to its first request. A message that fills all that the server
+    /// takes has no room for an id. It is published once, without one: who redrives it again after a crash may get a
+    /// second message.
     ///
     /// # Errors
     /// [`LetterError`] that names the letter and says why; it is still there then.
     pub async fn redrive(&self, letter: &Letter) -> Result<Redriven, LetterError> {
         let original = letter.letter()?;
         check(letter.sequence, original)?;
-        let (payload, headers) = (self.all_bytes(letter, original).await?, headers(letter, original)?);
-        let ack = publish(&self.connection.jetstream, &original.subject, &headers, &payload)
-            .await
-            .map_err(|error| refused(letter.sequence, original, error))?;
-        match self.discard(letter.sequence).await {
+        let payload = self.all_bytes(letter, original).await?;
+        let (ack, headers) = self.publish(letter, original, &payload).await?;
+        match self.delete(letter.sequence).await {
             Ok(()) | Err(LetterError::Missing { .. }) => {}
             Err(error) => return Err(error),
         }
-        Ok(Redriven { stream: ack.stream, sequence: ack.sequence, duplicate: ack.duplicate })
+        if let Err(error) = self.delete_object(letter).await {
+            warn!(letter = letter.sequence, error = %chain(&error), "the bytes of a dead letter that was redriven stay until they expire");
+        }
+        Ok(Redriven { stream: ack.stream, sequence: ack.sequence, duplicate: ack.duplicate, headers })
     }
+
+    /// Publishes with as many headers as there is room for.
+    async fn publish(
+        &self,
+        letter: &Letter,
+        original: &DeadLetter,
+        payload: &Bytes,
+    ) -> Result<(PublishAck, Room), LetterError> {
+        let (jetstream, subject) = (&self.connection.jetstream, &original.subject);
+        let mut last = None;
+        for room in Room::ALL {
+            let headers = headers(letter, original, room)?;
+            let published = match room {
+                Room::All | Room::IdOnly => publish(jetstream, subject, &headers, payload).await,
+                // Nothing would make a repetition harmless.
+                Room::None => publish_once(jetstream, subject, payload).await,
+            };
+            match published {
+                Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => last = Some(error),
+                Err(error) => return Err(refused(letter.sequence, original, error)),
+                Ok(ack) => return Ok((ack, room)),
+            }
+        }
+        Err(match last {
+            Some(error) => refused(letter.sequence, original, error),
+            None => LetterError::Truncated { sequence: letter.sequence },
+        })
+    }
+}
+
+async fn publish_once(
+    jetstream: &Context,
+    subject: &str,
+    payload: &Bytes,
+) -> Result<PublishAck, PublishError> {
+    jetstream.publish(subject.to_owned(), payload.clone()).await?.await
 }
 
 impl Letters {
@@ -76,9 +136,15 @@ fn check(sequence: u64, letter: &DeadLetter) -> Result<(), LetterError> {
     if letter.headers_truncated || !is_whole { Err(LetterError::Truncated { sequence }) } else { Ok(()) }
 }
 
-/// The original headers, a fresh message id, and where the message comes from.
-fn headers(letter: &Letter, original: &DeadLetter) -> Result<HeaderMap, LetterError> {
+/// The original headers, a fresh message id, and where the message comes from, as far as there is room.
+fn headers(letter: &Letter, original: &DeadLetter, room: Room) -> Result<HeaderMap, LetterError> {
     let mut headers = HeaderMap::new();
+    if room != Room::None {
+        headers.insert(subjects::HEADER_MESSAGE_ID, message_id(letter));
+    }
+    if room != Room::All {
+        return Ok(headers);
+    }
     let kept = original.headers.iter().filter(|(name, _)| !name.starts_with(SERVER_HEADERS));
     for (name, values) in kept {
         let broken = || LetterError::Unreadable {
@@ -90,7 +156,6 @@ fn headers(letter: &Letter, original: &DeadLetter) -> Result<HeaderMap, LetterEr
             headers.append(name, value.parse::<HeaderValue>().map_err(|_| broken())?);
         }
     }
-    headers.insert(subjects::HEADER_MESSAGE_ID, message_id(letter));
     headers.insert(subjects::HEADER_REDRIVEN_FROM, letter.sequence.to_string());
     Ok(headers)
 }
@@ -162,7 +227,7 @@ mod tests {
             "",
             &[("Nats-Msg-Id", "acme:old"), ("Nats-Expected-Last-Sequence", "1"), ("X-Mine", "kept")],
         );
-        let headers = headers(&letter, letter.letter().unwrap()).unwrap();
+        let headers = headers(&letter, letter.letter().unwrap(), Room::All).unwrap();
         let names: Vec<String> = crate::queue::headers::to_map(&headers).into_keys().collect();
         assert_eq!(names, ["Nats-Msg-Id", "Scenario-Redriven-From", "X-Mine"]);
         assert_eq!(headers.get("Nats-Msg-Id").unwrap().as_str(), "redrive-7-0");
@@ -176,6 +241,6 @@ mod tests {
             assert!(matches!(error, LetterError::ForeignSubject { .. }), "{subject}: {error}");
         }
         let forged = letter("scenario.run.requested", "", &[("X", "a\r\nb")]);
-        assert!(headers(&forged, forged.letter().unwrap()).is_err());
+        assert!(headers(&forged, forged.letter().unwrap(), Room::All).is_err());
     }
 }

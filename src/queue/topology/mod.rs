@@ -4,6 +4,7 @@
 
 mod apply;
 mod drift;
+mod passing;
 mod spec;
 
 use std::fmt;
@@ -37,6 +38,8 @@ pub struct Topology {
     pub runs: kv::Store,
     /// Transcripts that are too large for a run state.
     pub transcripts: ObjectStore,
+    /// Cassettes.
+    pub cassettes: ObjectStore,
 }
 
 impl fmt::Debug for Topology {
@@ -84,6 +87,18 @@ pub enum TopologyError {
     },
 }
 
+impl TopologyError {
+    /// Whether it may go better in a moment: JetStream did not answer, or has no leader at present.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Missing { .. } | Self::Drift { .. } => false,
+            Self::Refused { source, .. } => passing::write_may_pass(source),
+            Self::Unreadable { source, .. } => passing::read_may_pass(source),
+        }
+    }
+}
+
 /// Brings the topology about, or only checks it if `nats.manage_topology` is false.
 ///
 /// # Errors
@@ -101,6 +116,7 @@ async fn apply_all(connection: &Connection, settings: &Settings) -> Result<Topol
     applier.stream(&StreamSpec::advisories(settings)).await?;
     applier.stream(&StreamSpec::runs_bucket(settings)).await?;
     applier.stream(&StreamSpec::transcripts(settings)).await?;
+    applier.stream(&StreamSpec::cassettes(settings)).await?;
     Ok(Topology {
         events: applier.stream(&StreamSpec::events(settings)).await?,
         requests: applier.consumer(&ConsumerSpec::requests(settings)).await?,
@@ -108,7 +124,8 @@ async fn apply_all(connection: &Connection, settings: &Settings) -> Result<Topol
         requests_stream,
         commands: applier.consumer(&ConsumerSpec::commands()).await?,
         runs: bucket(connection).await?,
-        transcripts: objects(connection).await?,
+        transcripts: objects(connection, subjects::TRANSCRIPTS_BUCKET).await?,
+        cassettes: objects(connection, subjects::CASSETTES_BUCKET).await?,
     })
 }
 
@@ -119,9 +136,9 @@ async fn bucket(connection: &Connection) -> Result<kv::Store, TopologyError> {
     })
 }
 
-async fn objects(connection: &Connection) -> Result<ObjectStore, TopologyError> {
-    connection.jetstream.get_object_store(subjects::TRANSCRIPTS_BUCKET).await.map_err(|error| {
-        let what = format!("object store {}", subjects::TRANSCRIPTS_BUCKET);
+async fn objects(connection: &Connection, bucket: &str) -> Result<ObjectStore, TopologyError> {
+    connection.jetstream.get_object_store(bucket).await.map_err(|error| {
+        let what = format!("object store {bucket}");
         TopologyError::Unreadable { what, source: Box::new(error) }
     })
 }

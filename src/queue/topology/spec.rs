@@ -100,11 +100,19 @@ impl StreamSpec {
     }
 
     pub(super) fn transcripts(settings: &Settings) -> Self {
-        let bucket = subjects::TRANSCRIPTS_BUCKET;
+        let max_age = Duration::from_secs(settings.events.failed_retention_seconds);
+        Self::objects(settings, subjects::TRANSCRIPTS_BUCKET, max_age)
+    }
+
+    pub(super) fn cassettes(settings: &Settings) -> Self {
+        let max_age = Duration::from_secs(settings.cassettes.retention_seconds);
+        Self::objects(settings, subjects::CASSETTES_BUCKET, max_age)
+    }
+
+    fn objects(settings: &Settings, bucket: &str, max_age: Duration) -> Self {
         let name = format!("{OBJECTS_STREAM_PREFIX}{bucket}");
         let subjects = vec![format!("$O.{bucket}.C.>"), format!("$O.{bucket}.M.>")];
-        let kind = Kind::Objects { max_age: Duration::from_secs(settings.events.failed_retention_seconds) };
-        Self::new(settings, &name, subjects, kind)
+        Self::new(settings, &name, subjects, Kind::Objects { max_age })
     }
 
     fn new(settings: &Settings, name: &str, subjects: Vec<String>, kind: Kind) -> Self {

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::time::Duration;
 
+use crate::egress::ClientError;
+
 /// Why an export failed. No text holds credentials; URLs are without user, password and query.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
@@ -21,8 +23,8 @@ pub enum ExportError {
     Transport {
         /// Where the spans were posted.
         url: String,
-        /// What broke.
-        source: reqwest::Error,
+        /// What broke, or why it may not be called.
+        source: ClientError,
     },
     /// The endpoint took the request but not every span. Such spans must not be sent again (OTLP 1.x, partial success).
     #[error("{url} rejected {rejected} spans{}", said(message))]

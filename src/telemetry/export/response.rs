@@ -27,7 +27,7 @@ pub(super) async fn judge(response: reqwest::Response, destination: &Destination
         .to_ascii_lowercase();
     let body = read(response)
         .await
-        .map_err(|source| ExportError::Transport { url: destination.public_url(), source })?;
+        .map_err(|source| ExportError::Transport { url: destination.public_url(), source: source.into() })?;
     interpret(status, &content_type, &body, destination)
 }
 

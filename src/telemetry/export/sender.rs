@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Method;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
+use reqwest::Response;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::payload::{Encoded, compress};
 use super::{Destination, ExportError, response, retry};
-use crate::http_client;
+use crate::egress::{Client, ClientError, Redirects};
 
 /// Posts at the same time over all runs: enough that a slow endpoint does not hold up the others, few enough that
 /// a thousand runs that end together do not open a thousand connections.
@@ -25,7 +27,7 @@ const AGENT: &str = concat!("scenario-worker/", env!("CARGO_PKG_VERSION"));
 /// Posts spans. It belongs to no tenant: where to and with what key comes with each call.
 #[derive(Debug, Clone)]
 pub struct OtlpSender {
-    client: reqwest::Client,
+    client: Client,
     posts: Arc<Semaphore>,
 }
 
@@ -42,18 +44,9 @@ enum Next {
 }
 
 impl OtlpSender {
-    /// A sender with a client of its own.
-    ///
-    /// # Errors
-    /// Whatever the client's builder reports.
-    pub fn new() -> Result<Self, reqwest::Error> {
-        Ok(Self::with_client(http_client::builder().build()?))
-    }
-
-    /// A sender on a client that was built elsewhere from [`http_client::builder`], for instance one that refuses private
-    /// networks.
+    /// A sender that posts through `client`.
     #[must_use]
-    pub fn with_client(client: reqwest::Client) -> Self {
+    pub fn new(client: Client) -> Self {
         Self { client, posts: Arc::new(Semaphore::new(MAX_CONCURRENT_POSTS)) }
     }
 
@@ -106,10 +99,9 @@ impl OtlpSender {
     async fn attempt(&self, destination: &Destination, encoded: &Encoded) -> Result<(), Failure> {
         // The semaphore is never closed; without a permit the post would still be right, only less orderly.
         let _permit = self.posts.acquire().await.ok();
-        let sent = self.request(destination, encoded).send().await;
-        let response = sent.map_err(|source| Failure {
-            error: ExportError::Transport { url: destination.public_url(), source: source.without_url() },
-            next: Next::Retry(None),
+        let response = self.post(destination, encoded).await.map_err(|source| {
+            let error = ExportError::Transport { url: destination.public_url(), source };
+            Failure { next: next(&error, false, None), error }
         })?;
         let asked = retry::retry_after(response.headers(), OffsetDateTime::now_utc());
         let retryable = retry::is_retryable(response.status());
@@ -118,10 +110,16 @@ impl OtlpSender {
             .map_err(|error| Failure { next: next(&error, retryable, asked), error })
     }
 
+    /// A redirect is an answer: nobody follows one with a tenant's key.
+    async fn post(&self, destination: &Destination, encoded: &Encoded) -> Result<Response, ClientError> {
+        let request = self.request(destination, encoded).build()?;
+        self.client.execute(request, Redirects::Answer).await
+    }
+
     fn request(&self, destination: &Destination, encoded: &Encoded) -> reqwest::RequestBuilder {
         let request = self
             .client
-            .post(destination.url().clone())
+            .request(Method::POST, destination.url().clone())
             .headers(destination.headers().clone())
             .header(CONTENT_TYPE, "application/x-protobuf")
             .header(USER_AGENT, AGENT)
@@ -133,7 +131,7 @@ impl OtlpSender {
 
 fn next(error: &ExportError, retryable: bool, asked: Option<Duration>) -> Next {
     match error {
-        ExportError::Transport { .. } => Next::Retry(None),
+        ExportError::Transport { source: ClientError::Http(_), .. } => Next::Retry(None),
         ExportError::Status { .. } if retryable => Next::Retry(asked),
         _ => Next::GiveUp,
     }

@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::buffer::{SpanBuffer, Taken};
 use crate::events::RunKey;
@@ -12,6 +13,10 @@ use crate::telemetry::metrics::{Metrics, SpanLoss};
 
 /// Time for a delivery between two steps of a run: the conversation waits for it, so it is short.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(3);
+/// Time for the last delivery of a run that goes on elsewhere, or whose worker may not go on any longer.
+pub const LAST_DELIVERY: Duration = Duration::from_secs(3);
+/// Kind of failure: the worker had no more time.
+const WORKER_STOPS: &str = "worker_stops";
 /// After a failed delivery a run goes on this long before it tries again, so that a dead endpoint slows no conversation.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(30);
 
@@ -33,6 +38,8 @@ pub(super) struct Delivery {
     envelope: SpanEnvelope,
     sender: OtlpSender,
     metrics: Metrics,
+    /// Fires when the worker has no time left.
+    hurry: CancellationToken,
     account: Mutex<Account>,
     /// One delivery at a time keeps the spans in order.
     turn: tokio::sync::Mutex<()>,
@@ -75,9 +82,10 @@ impl Delivery {
         envelope: SpanEnvelope,
         sender: OtlpSender,
         metrics: Metrics,
+        hurry: CancellationToken,
     ) -> Self {
         let (account, turn) = Default::default();
-        Self { run, destination, envelope, sender, metrics, account, turn }
+        Self { run, destination, envelope, sender, metrics, hurry, account, turn }
     }
 
     /// Sends what has ended. What does not arrive is kept.
@@ -90,7 +98,8 @@ impl Delivery {
         self.deliver(&mut taken, destination, FLUSH_DEADLINE, OnFailure::Stop).await;
     }
 
-    /// Sends what is left until `deadline` has passed and gives up the rest. `made` is how many spans there are.
+    /// Sends what is left until `deadline` has passed, or sooner if the worker stops meanwhile, and gives up the rest.
+    /// `made` is how many spans there are.
     pub(super) async fn finish(&self, buffer: &SpanBuffer, deadline: Duration, made: u64) -> Delivered {
         let destination = match &self.destination {
             Ok(destination) => destination,
@@ -100,10 +109,26 @@ impl Delivery {
         let _turn = self.turn.lock().await;
         let mut taken = buffer.take();
         let left = deadline.saturating_sub(start.elapsed());
-        self.deliver(&mut taken, destination, left, OnFailure::GoOn).await;
+        let delivered = self.deliver(&mut taken, destination, left, OnFailure::GoOn);
+        tokio::select! {
+            () = delivered => {}
+            () = self.out_of_time() => self.cut_short(),
+        }
         self.metrics.spans_dropped(SpanLoss::Undelivered, taken.give_up());
         self.metrics.spans_dropped(SpanLoss::BufferFull, buffer.dropped());
         self.settle(made, buffer.dropped())
+    }
+
+    /// Ends when the worker has stopped so long ago that no delivery may go on.
+    async fn out_of_time(&self) {
+        self.hurry.cancelled().await;
+        tokio::time::sleep(LAST_DELIVERY).await;
+    }
+
+    fn cut_short(&self) {
+        self.metrics.export_failed(WORKER_STOPS);
+        let text = "the worker stopped before the endpoint had answered".to_owned();
+        self.account().last_failure.get_or_insert(Failure { text, kind: WORKER_STOPS, status: None });
     }
 
     /// Spans that the endpoint accepted so far.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::buffer::SpanBuffer;
 use super::delivery::{Delivery, NoDestination};
 use super::describe::{resource, root, scope};
@@ -20,6 +22,7 @@ pub struct RunTracerFactory {
     default_destination: Option<TelemetryDestination>,
     deadline: Duration,
     metrics: Metrics,
+    hurry: CancellationToken,
 }
 
 impl RunTracerFactory {
@@ -32,7 +35,13 @@ impl RunTracerFactory {
         deadline: Duration,
         metrics: Metrics,
     ) -> Self {
-        Self { sender, default_destination, deadline, metrics }
+        Self { sender, default_destination, deadline, metrics, hurry: CancellationToken::new() }
+    }
+
+    /// Deliveries at the end of a run have only [`super::LAST_DELIVERY`] left once `hurry` fires, because the worker stops.
+    #[must_use]
+    pub fn hurried_by(self, hurry: CancellationToken) -> Self {
+        Self { hurry, ..self }
     }
 
     fn destination(&self, spec: &TraceSpec) -> Result<Destination, NoDestination> {
@@ -52,7 +61,8 @@ impl RunTracers for RunTracerFactory {
         let recorder = Recorder::new(&spec, resource, buffer);
         let root = recorder.begin_root(&spec, root(&spec));
         let key = spec.request.key.clone();
-        let delivery = Delivery::new(key, destination, envelope, self.sender.clone(), self.metrics.clone());
+        let (sender, metrics, hurry) = (self.sender.clone(), self.metrics.clone(), self.hurry.clone());
+        let delivery = Delivery::new(key, destination, envelope, sender, metrics, hurry);
         Box::new(Trace::new(recorder, root, delivery, self.deadline, spec.earlier))
     }
 }

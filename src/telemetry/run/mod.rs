@@ -16,4 +16,5 @@ mod span;
 mod trace;
 
 pub use content::{MAX_MESSAGES_BYTES, MAX_TEXT_BYTES};
+pub use delivery::LAST_DELIVERY;
 pub use factory::RunTracerFactory;

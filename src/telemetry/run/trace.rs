@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::delivery::Delivery;
+use super::delivery::{Delivery, LAST_DELIVERY};
 use super::recorder::Recorder;
 use super::span::SpanHandle;
 use crate::events::TelemetryReceipt;
@@ -70,7 +70,9 @@ impl RunTrace for Trace {
 
     async fn suspend(mut self: Box<Self>) -> SpanCounts {
         let made = self.close().saturating_sub(ROOT);
-        let delivered = self.delivery.finish(self.recorder.buffer(), self.deadline, made).await;
+        // Whoever goes on with the run waits for this.
+        let deadline = self.deadline.min(LAST_DELIVERY);
+        let delivered = self.delivery.finish(self.recorder.buffer(), deadline, made).await;
         self.finished = true;
         SpanCounts { made: self.earlier.made + made, exported: self.earlier.exported + delivered.exported }
     }

@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tokio::task::JoinHandle;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use super::metrics::{Metrics, MetricsError};
 
-/// How long each of traces and metrics may take for their last export.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long traces and metrics may take for their last export.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the worker tells about itself, and where.
 #[derive(Debug, Clone)]
@@ -89,18 +90,25 @@ impl WorkerTelemetry {
         self.metrics.clone()
     }
 
-    /// Exports what is left. The SDK blocks while it does, so it gets a thread for blocking work.
+    /// Exports what is left, for [`SHUTDOWN_TIMEOUT`] at most. The SDK blocks while it does, so it gets threads for
+    /// blocking work.
     pub async fn shutdown(self) {
-        if let Err(error) = tokio::task::spawn_blocking(move || self.shutdown_blocking()).await {
-            tracing::error!(%error, "the worker's telemetry could not be shut down");
-        }
+        let Self { metrics, traces } = self;
+        let traces = tokio::task::spawn_blocking(move || {
+            traces.map_or(Ok(()), |traces| traces.shutdown_with_timeout(SHUTDOWN_TIMEOUT))
+        });
+        let metrics =
+            tokio::task::spawn_blocking(move || metrics.provider().shutdown_with_timeout(SHUTDOWN_TIMEOUT));
+        tokio::join!(shut_down("traces", traces), shut_down("metrics", metrics));
     }
+}
 
-    fn shutdown_blocking(self) {
-        if let Some(traces) = &self.traces {
-            report("traces", traces.shutdown_with_timeout(SHUTDOWN_TIMEOUT));
-        }
-        report("metrics", self.metrics.provider().shutdown_with_timeout(SHUTDOWN_TIMEOUT));
+/// The SDK does not keep its time where an exporter hangs.
+async fn shut_down(what: &'static str, ending: JoinHandle<OTelSdkResult>) {
+    match tokio::time::timeout(SHUTDOWN_TIMEOUT, ending).await {
+        Ok(Ok(result)) => report(what, result),
+        Ok(Err(error)) => tracing::error!(%error, "the worker's {what} could not be shut down"),
+        Err(_) => report(what, Err(OTelSdkError::Timeout(SHUTDOWN_TIMEOUT))),
     }
 }
 

@@ -134,7 +134,8 @@ impl Listening {
     /// Answers until `stop` fires, then finishes the answers under way.
     pub async fn run(self, stop: CancellationToken) {
         let Self { endpoints, service, requests } = self;
-        let answers = requests.for_each_concurrent(AT_ONCE, |(call, request)| {
+        let cut_off = Box::pin(cut_off(endpoints.connection.clone(), stop.clone()));
+        let answers = requests.take_until(cut_off).for_each_concurrent(AT_ONCE, |(call, request)| {
             let endpoints = endpoints.clone();
             async move { endpoints.serve(call, request).await }
         });
@@ -150,6 +151,13 @@ impl Listening {
             tracing::warn!("requests to the service were not answered because the worker stops");
         }
     }
+}
+
+/// Ends when the worker is told to stop and the broker is away: subscriptions end by its word, so there is no end to wait
+/// for.
+async fn cut_off(connection: Connection, told: CancellationToken) {
+    told.cancelled().await;
+    connection.lost().await;
 }
 
 fn is_answerable(message: &Message) -> bool {

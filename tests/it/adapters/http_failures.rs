@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 
 use super::stage::{LINE, ask, ask_with, dialogue, secrets};
 use crate::support::http_agent::{Answer, HttpAgent};
+use crate::support::tls::self_signed_server;
 
 const SHOWN_BODY: usize = 2048;
 
@@ -141,6 +142,27 @@ async fn an_agent_that_cannot_be_reached_is_named_with_the_reason() {
         assert!(failure.message.starts_with(&format!("{url} could not be reached: ")), "{failure}");
         assert!(failure.message.contains(reason) && !failure.message.contains("hidden"), "{failure}");
     }
+}
+
+#[tokio::test]
+async fn an_agent_whose_certificate_is_not_trusted_is_told_as_such() {
+    let url = format!("https://{}/chat", self_signed_server());
+    let failure = ask(json!({ "url": url, "timeoutSeconds": 20 })).await.unwrap_err();
+    let error = failure.to_error();
+    assert_eq!((&*error.code, error.attributed_to), ("untrusted_certificate", Attribution::Target));
+    assert!(
+        error.message.starts_with(&format!("{url} could not be reached: the TLS connection failed")),
+        "{failure}"
+    );
+    assert!(error.hint.unwrap().contains("trusts"));
+}
+
+#[tokio::test]
+async fn a_tunnel_that_leads_nowhere_is_told_as_such_and_its_words_stay() {
+    let (failure, place) = failure_of(|| Answer::status(530, "error code: 1033".to_owned())).await;
+    let error = failure.to_error();
+    assert_eq!(error.code, "agent_dev_tunnel_unreachable");
+    assert_eq!(error.message, format!("HTTP 530 Unknown from {place} (request-id: none): error code: 1033"));
 }
 
 #[tokio::test]

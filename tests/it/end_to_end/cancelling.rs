@@ -50,6 +50,26 @@ async fn a_cancel_from_before_the_request_cancels_the_run_when_it_arrives() {
 }
 
 #[tokio::test]
+async fn a_cancel_request_as_large_as_a_message_can_be_is_heard() {
+    let shop = Shop::closed().await;
+    let place = Place::new();
+    place.import(&offline(shop.url())).await;
+    let (_worker, client) = (place.serve().await, place.nats.client().await);
+    let mut events = client.subscribe("scenario.run.message").await.unwrap();
+    let mut outcomes = client.subscribe("scenario.run.completed").await.unwrap();
+    let mine = request(&json!({ "scenarioRunId": "mine" }));
+    publish(&client, "scenario.run.requested", HeaderMap::new(), mine).await;
+    next(&mut events).await;
+    let padded = |padding: usize| {
+        let cancel = json!({ "projectId": "acme", "scenarioRunId": "mine", "padding": "x".repeat(padding) });
+        cancel.to_string().into_bytes()
+    };
+    let cancel = padded(client.server_info().max_payload - padded(0).len());
+    publish(&client, "scenario.run.cancel_requested", HeaderMap::new(), cancel).await;
+    assert_eq!(outcome(&mut outcomes).await["status"], "CANCELLED");
+}
+
+#[tokio::test]
 async fn a_batch_is_cancelled_through_the_service() {
     let shop = Shop::closed().await;
     let place = Place::new();

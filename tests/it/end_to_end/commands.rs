@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::strangers::offline;
+use super::strangers::{offline, outcome};
 use crate::support::shop::Shop;
 use crate::support::worker::{Place, json_lines, text, within};
 
@@ -28,6 +28,28 @@ async fn scheduling_and_waiting_prints_receipts_and_outcomes() {
     assert_eq!((&lines[0]["scheduled"], &lines[0]["duplicate"]), (&json!(true), &json!(false)));
     assert!(lines[0]["jobId"].as_str().unwrap().starts_with("acme:"));
     assert_eq!((&lines[2]["status"], &lines[3]["status"]), (&json!("SUCCESS"), &json!("SUCCESS")));
+}
+
+#[tokio::test]
+async fn runs_that_are_scheduled_together_are_one_batch_and_cancelled_together() {
+    let shop = Shop::closed().await;
+    let place = Place::new();
+    place.import(&offline(shop.url())).await;
+    let _worker = place.serve().await;
+    let receipts = json_lines(&place.run(&schedule(&["--repeat", "2", "--json"])).await.stdout);
+    let batch = receipts[0]["batchRunId"].as_str().unwrap();
+    assert_eq!(receipts[1]["batchRunId"], batch);
+    let client = place.nats.client().await;
+    let mut outcomes = client.subscribe("scenario.run.completed").await.unwrap();
+    client.flush().await.unwrap();
+    let told = place.run(&["cancel", "--project", "acme", "--batch", batch]).await;
+    assert_eq!(told.status.code(), Some(0), "{}", text(&told.stderr));
+    for _ in 0..receipts.len() {
+        assert_eq!(outcome(&mut outcomes).await["status"], "CANCELLED");
+    }
+    let alone = json_lines(&place.run(&schedule(&["--json"])).await.stdout);
+    assert_ne!(alone[0]["batchRunId"], batch, "another command, another batch");
+    assert!(text(&place.run(&schedule(&["--repeat", "2"])).await.stderr).contains("batch scenariobatch_"));
 }
 
 #[tokio::test]
@@ -129,7 +151,9 @@ async fn a_broken_definition_file_imports_nothing_and_says_where() {
     );
     let _worker = place.serve().await;
     let schedule = place.run(&schedule(&["--json"])).await;
-    assert!(text(&schedule.stdout).contains("Project acme not found"), "nothing was imported");
+    assert_eq!(schedule.status.code(), Some(2), "nothing was imported");
+    assert!(text(&schedule.stderr).contains("there is no database file"), "{}", text(&schedule.stderr));
+    assert!(!place.path("worker.db").exists(), "only an import creates it");
 }
 
 #[tokio::test]

@@ -236,6 +236,7 @@ async fn a_worker_may_be_started_before_its_broker() {
     let mut server = NatsServer::start();
     server.down();
     let place = Place::on(server.account(0));
+    place.import(&offline("http://127.0.0.1:9/")).await;
     let address = place.nats.url.rsplit_once('@').unwrap().1.to_owned();
     within(async || tokio::net::TcpListener::bind(&address).await.is_ok()).await;
     let early = tokio::net::TcpListener::bind(&address).await.unwrap();

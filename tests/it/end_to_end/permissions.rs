@@ -2,7 +2,7 @@
 
 use async_nats::HeaderMap;
 
-use super::strangers::publish;
+use super::strangers::{offline, publish};
 use crate::support::nats::FORBIDDEN;
 use crate::support::worker::{PATIENCE, Place, Worker};
 
@@ -12,6 +12,7 @@ async fn a_forbidden_subject_is_named_by_readiness_metrics_and_log() {
     let narrow = place.nats.narrow().url;
     let client = place.nats.client().await;
     let place = place.with("NATS__URL", &narrow);
+    place.import(&offline("http://127.0.0.1:9/")).await;
     let worker = place.serve().await;
     assert_eq!(worker.get("/readyz").await.0, 200, "nothing was forbidden yet");
     assert!(worker.metric("scenario_worker_permission_denials_total").await.abs() < f64::EPSILON);

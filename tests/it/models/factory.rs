@@ -7,7 +7,6 @@ use scenario_worker::definitions::Provider;
 use scenario_worker::events::{Attribution, ProjectId};
 use scenario_worker::execution::failure::{PlanError, RunFailure, Unavailable};
 use scenario_worker::execution::ports::{ChatModelFactory, ProviderRepository};
-use scenario_worker::http_client;
 use scenario_worker::models::Factory;
 use serde_json::{Value, json};
 
@@ -107,7 +106,7 @@ impl ProviderRepository for NoStore {
 
 #[tokio::test]
 async fn a_store_that_does_not_answer_is_no_outcome() {
-    let factory = Factory::new(Arc::new(NoStore), http_client::builder()).unwrap();
+    let factory = Factory::new(Arc::new(NoStore), crate::support::egress::open());
     let result = factory.model(&ProjectId::parse("acme").unwrap(), "openai/gpt-5").await;
     assert!(matches!(result, Err(PlanError::Unavailable(_))));
 }

@@ -7,6 +7,7 @@ use tokio::net::TcpSocket;
 
 use super::{KEY, chat, question, remote};
 use crate::support::openai::{Answer, ModelServer};
+use crate::support::tls::self_signed_server;
 
 /// The failure of one answer that is not tried again.
 async fn failure_of(answer: Answer) -> (RunFailure, ModelServer) {
@@ -114,6 +115,16 @@ async fn a_server_that_does_not_run_is_named_with_its_port() {
     assert!(failure.message.contains("no connection: Connection refused"), "{failure}");
     assert!(failure.hint.as_ref().unwrap().starts_with(&format!("Is the server running at {address}?")));
     assert!(!format!("{failure:?}").contains(KEY), "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_trusted_is_told_apart_from_one_that_does_not_run() {
+    let definition = remote("openai", &format!("https://{}/v1", self_signed_server()));
+    let failure = chat(definition, &question()).await.unwrap_err();
+    let error = failure.to_error();
+    assert_eq!((&*error.code, error.attributed_to), ("untrusted_certificate", Attribution::ModelProvider));
+    assert!(error.message.starts_with("Provider 'p' at https://127.0.0.1:"), "{failure}");
+    assert!(error.hint.unwrap().contains("trusts"));
 }
 
 #[tokio::test]

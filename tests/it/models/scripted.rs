@@ -22,14 +22,20 @@ async fn says(script: &Value, role: SceneRole, turn: u32, transcript: &[(Message
     play(script, scene(role, turn, transcript, &[])).await.content
 }
 
-async fn judge(script: &Value, tool: &str, said: &[&str]) -> Value {
+fn spec(tool: &str) -> ToolSpec {
+    ToolSpec { name: tool.to_owned(), description: String::new(), parameters: json!({}) }
+}
+
+fn judging(form: AnswerForm, said: &[&str]) -> ChatRequest {
     let transcript: Vec<_> = said.iter().map(|line| (Assistant, *line)).collect();
-    let tool = ToolSpec { name: tool.to_owned(), description: String::new(), parameters: json!({}) };
-    let scene = scene(SceneRole::Judge, 1, &transcript, &CRITERIA);
-    let request = ChatRequest { form: AnswerForm::Tool(tool.clone()), scene, ..question() };
+    ChatRequest { form, scene: scene(SceneRole::Judge, 1, &transcript, &CRITERIA), ..question() }
+}
+
+async fn judge(script: &Value, tool: &str, said: &[&str]) -> Value {
+    let request = judging(AnswerForm::Tool(spec(tool)), said);
     let mut reply = chat(definition(script), &request).await.unwrap();
     let call = reply.tool_calls.remove(0);
-    assert_eq!((call.name, reply.tool_calls.len()), (tool.name, 0));
+    assert_eq!((call.name.as_str(), reply.tool_calls.len()), (tool, 0));
     call.arguments
 }
 
@@ -97,7 +103,8 @@ async fn the_verdict_decides_every_criterion_with_the_line_that_decided_it() {
     assert_eq!(
         verdict["criteria"]["c1"],
         json!({
-            "requirement": CRITERIA[0], "reasoning": "The agent said “I am so sorry.”.", "status": "met",
+            "requirement": CRITERIA[0], "evidence": [{ "message": 0, "quote": "I am so sorry." }],
+            "reasoning": "The agent said “I am so sorry.”.", "status": "met",
         })
     );
     assert_eq!(verdict["reasoning"], "3 of 3 criteria are met.");
@@ -120,6 +127,64 @@ async fn a_long_line_is_quoted_in_part() {
     let verdict = judge(&verdicts(), VERDICT_TOOL, &[line.as_str()]).await;
     let reasoning = verdict["criteria"]["c1"]["reasoning"].as_str().unwrap();
     assert_eq!(reasoning, format!("The agent said “sorry {}…”.", "é".repeat(114)));
+    let quote = verdict["criteria"]["c1"]["evidence"][0]["quote"].as_str().unwrap();
+    assert_eq!(quote, format!("sorry {}", "é".repeat(114)), "word for word, so without the dots");
+}
+
+#[tokio::test]
+async fn a_judgement_rests_on_the_line_that_decided_it_else_on_the_last_one() {
+    let said = ["Hello!", "I am SORRY.", "Anything else?"];
+    let transcript = [(Assistant, said[0]), (User, "sorry?"), (Assistant, said[1]), (Assistant, said[2])];
+    let scene = scene(SceneRole::Judge, 1, &transcript, &CRITERIA);
+    let request = ChatRequest { form: AnswerForm::Json(spec(VERDICT_TOOL)), scene, ..question() };
+    let evidence = async |script: &Value| {
+        let reply = chat(definition(script), &request).await.unwrap();
+        let verdict: Value = serde_json::from_str(&reply.content).unwrap();
+        ["c1", "c2", "c3"].map(|id| verdict["criteria"][id]["evidence"].clone())
+    };
+    let last = json!([{ "message": 3, "quote": said[2] }]);
+    let mut script = verdicts();
+    assert_eq!(evidence(&script).await, [json!([{ "message": 2, "quote": said[1] }]), last.clone(), last]);
+    script["otherwise"] = json!("inconclusive");
+    script["verdicts"][0]["metIf"] = json!("refund");
+    script["verdicts"][1]["unmetIf"] = json!("hello");
+    let broke_it = json!([{ "message": 0, "quote": said[0] }]);
+    assert_eq!(evidence(&script).await, [json!([]), broke_it, json!([])], "what was never said has no quote");
+}
+
+#[tokio::test]
+async fn invented_quotes_are_no_part_of_what_was_said() {
+    let mut script = verdicts();
+    script["inventsQuotes"] = json!(true);
+    let verdict = judge(&script, VERDICT_TOOL, &["I am so sorry.", "What is your password?"]).await;
+    let quote = |id: &str| verdict["criteria"][id]["evidence"][0]["quote"].clone();
+    assert!(quote("c1").as_str().unwrap().contains("never said"), "{verdict}");
+    assert_eq!(quote("c2"), "What is your password?", "only what is met is invented");
+}
+
+#[tokio::test]
+async fn a_judge_answers_in_the_form_that_is_asked_for() {
+    let said = ["I am so sorry."];
+    let called = judge(&verdicts(), VERDICT_TOOL, &said).await;
+    for form in [AnswerForm::Schema(spec(VERDICT_TOOL)), AnswerForm::Json(spec(VERDICT_TOOL))] {
+        let reply = chat(definition(&verdicts()), &judging(form, &said)).await.unwrap();
+        assert_eq!(reply.content, called.to_string());
+        assert!(reply.tool_calls.is_empty());
+        assert_eq!(reply.finish_reason.as_deref(), Some("stop"));
+    }
+}
+
+#[tokio::test]
+async fn a_form_that_the_script_refuses_is_refused_as_a_provider_does() {
+    let mut script = verdicts();
+    script["refuses"] = json!(["tool", "schema"]);
+    for form in [AnswerForm::Tool(spec(VERDICT_TOOL)), AnswerForm::Schema(spec(VERDICT_TOOL))] {
+        let failure = chat(definition(&script), &judging(form, &[])).await.unwrap_err();
+        assert!(
+            failure.refused && failure.message.contains("HTTP 400 Bad Request: this model does not support")
+        );
+    }
+    assert!(chat(definition(&script), &judging(AnswerForm::Json(spec(VERDICT_TOOL)), &[])).await.is_ok());
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use async_nats::jetstream::consumer::{PullConsumer, pull};
 use bytes::Bytes;
 use scenario_worker::events::{DeadLetterCode, ProjectId, RunId, RunKey, SetId};
 use scenario_worker::queue::{
-    Claim, DeadLetters, EventPublisher, GivenUpRequests, Letter, LetterError, Letters, RunStates,
+    Claim, DeadLetters, EventPublisher, GivenUpRequests, Letter, LetterError, Letters, Room, RunStates,
 };
 use scenario_worker::telemetry::metrics::Metrics;
 use scenario_worker::worker::GivenUp;
@@ -130,6 +130,55 @@ async fn a_letter_whose_bytes_are_gone_is_not_redriven_and_says_why() {
 }
 
 #[tokio::test]
+async fn a_message_that_fills_all_that_the_server_takes_is_redriven_and_leaves_nothing_behind() {
+    let broker = Broker::new().await;
+    let most = broker.connection.max_payload();
+    // The second leaves room for an id, and for none of its own headers.
+    let mut headers = HeaderMap::new();
+    headers.insert("X-Mine", "m".repeat(400));
+    for (payload, headers) in [("x".repeat(most), HeaderMap::new()), ("y".repeat(most - 430), headers)] {
+        bury(&broker, "scenario.run.requested", headers, payload.into()).await;
+    }
+    let letters = Letters::open(&broker.connection).await.unwrap();
+    let found = all(&broker).await;
+    let mut consuming = broker.consume(1);
+    for (letter, room) in found.iter().zip([Room::None, Room::IdOnly]) {
+        assert_eq!(letters.redrive(letter).await.unwrap().headers, room);
+        let (delivery, _slot) = consuming.next().await;
+        assert_eq!(delivery.payload().len(), letter.letter().unwrap().payload_object.as_ref().unwrap().bytes);
+        assert_eq!(delivery.message_id().is_some(), room == Room::IdOnly);
+        assert!(delivery.headers().get("X-Mine").is_none());
+        delivery.ack().await.unwrap();
+    }
+    consuming.stop().await;
+    assert!(all(&broker).await.is_empty());
+    for letter in &found {
+        assert!(!has_object(&broker, letter).await);
+    }
+}
+
+#[tokio::test]
+async fn a_letter_that_is_discarded_takes_its_bytes_with_it_and_nobody_elses() {
+    let broker = Broker::new().await;
+    let payload = "x".repeat(broker.connection.max_payload() - 1_024);
+    for _ in 0..2 {
+        bury(&broker, "scenario.run.requested", HeaderMap::new(), payload.clone().into()).await;
+    }
+    let letters = Letters::open(&broker.connection).await.unwrap();
+    let found = all(&broker).await;
+    letters.discard(&found[0]).await.unwrap();
+    assert!(!has_object(&broker, &found[0]).await, "the bytes are a tenant's");
+    letters.redrive(&found[1]).await.unwrap();
+    assert_eq!((all(&broker).await.len(), requests(&broker).await), (0, 1));
+}
+
+/// Whether the bytes that were put aside for a letter are there.
+async fn has_object(broker: &Broker, letter: &Letter) -> bool {
+    let object = letter.letter().unwrap().payload_object.as_ref().unwrap();
+    broker.topology.transcripts.get(&object.name).await.is_ok()
+}
+
+#[tokio::test]
 async fn headers_too_large_for_a_letter_are_cut_and_the_letter_says_so() {
     let broker = Broker::new().await;
     let mut headers = HeaderMap::new();
@@ -159,8 +208,9 @@ async fn letters_are_read_in_order_and_one_that_is_no_letter_can_be_discarded() 
     assert!(found[0].content.is_ok() && found[1].content.is_err());
     let letters = Letters::open(&broker.connection).await.unwrap();
     assert!(matches!(letters.redrive(&found[1]).await, Err(LetterError::Unreadable { sequence: 2, .. })));
-    letters.discard(2).await.unwrap();
-    assert!(matches!(letters.discard(2).await, Err(LetterError::Missing { sequence: 2 })));
+    let second = letters.get(2).await.unwrap();
+    letters.discard(&second).await.unwrap();
+    assert!(matches!(letters.discard(&second).await, Err(LetterError::Missing { sequence: 2 })));
     assert_eq!(all(&broker).await.iter().map(|letter| letter.sequence).collect::<Vec<_>>(), [1, 3]);
 }
 

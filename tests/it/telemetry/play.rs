@@ -31,7 +31,7 @@ pub(super) fn factory() -> RunTracerFactory {
 }
 
 pub(super) fn factory_with(deadline: Duration, metrics: Metrics) -> RunTracerFactory {
-    RunTracerFactory::new(OtlpSender::new().unwrap(), None, deadline, metrics)
+    RunTracerFactory::new(OtlpSender::new(crate::support::egress::open()), None, deadline, metrics)
 }
 
 pub(super) fn destination(receiver: &OtlpReceiver, key: &str) -> TelemetryDestination {

@@ -1,0 +1,310 @@
+//! Cassettes: everything that a run said to others and heard from them, kept, so that it can be heard again without asking.
+//!
+//! A recording is made call by call, because a run may change its worker. It becomes the cassette only when the run is
+//! over: half a recording is never replayed.
+
+mod difference;
+mod model;
+mod target;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::failure::{PlanError, RunFailure, Unavailable, code};
+use super::ports::{ChatModel, TargetAdapter};
+use super::types::ModelName;
+use crate::events::{Attribution, CassetteMode, ProjectId, RunError, RunId, RunRequest};
+use crate::text::chain;
+use difference::difference;
+use model::TapedModel;
+use target::TapedTarget;
+
+/// What to do about a cassette that does not fit.
+const RECORD_ANEW: &str =
+    "If the change is meant, record the cassette anew: schedule the run with `cassette: record`.";
+
+/// How many calls there were on each lane: by the customer, the target, each judge.
+pub type CallCounts = BTreeMap<String, u32>;
+
+/// A cassette of a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CassetteKey {
+    /// The project.
+    pub project: ProjectId,
+    /// Its name there.
+    pub name: String,
+}
+
+/// One call of a recording: who called, and the how many-th time that was, from 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Who called.
+    pub lane: String,
+    /// The call.
+    pub number: u32,
+}
+
+/// One call and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Exchange {
+    /// What was asked.
+    pub asked: Value,
+    /// What came of it.
+    pub answered: Answered,
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answered {
+    /// A reply, as the caller's port has it.
+    Reply(Value),
+    /// A failure.
+    Failure {
+        /// What it was.
+        error: RunError,
+        /// Whether the form of the request was refused.
+        refused: bool,
+    },
+}
+
+/// A finished recording.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recording {
+    /// The run that was recorded.
+    pub run: RunId,
+    /// Its calls.
+    pub calls: CallCounts,
+}
+
+/// Keeps cassettes.
+#[async_trait]
+pub trait CassetteLibrary: Send + Sync {
+    /// The recording that `cassette` holds, if it holds any.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the library does not answer.
+    async fn recording(&self, cassette: &CassetteKey) -> Result<Option<Recording>, Unavailable>;
+
+    /// Lets `cassette` hold `recording` from now on, and forgets what it held before.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the library does not answer.
+    async fn publish(&self, cassette: &CassetteKey, recording: &Recording) -> Result<(), Unavailable>;
+
+    /// Keeps one call of the recording of `run`.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the library does not answer.
+    async fn keep(
+        &self,
+        project: &ProjectId,
+        run: &RunId,
+        place: &Place,
+        exchange: &Exchange,
+    ) -> Result<(), Unavailable>;
+
+    /// One call of the recording of `run`, if it has it.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the library does not answer.
+    async fn recall(
+        &self,
+        project: &ProjectId,
+        run: &RunId,
+        place: &Place,
+    ) -> Result<Option<Exchange>, Unavailable>;
+}
+
+/// The cassette of one run: it stands between the run and everybody whom it asks.
+#[derive(Clone)]
+pub struct Tape {
+    library: Arc<dyn CassetteLibrary>,
+    cassette: CassetteKey,
+    mode: CassetteMode,
+    /// Whose recording it is.
+    run: RunId,
+    calls: Arc<Mutex<CallCounts>>,
+}
+
+impl Tape {
+    /// The tape that `request` asks for; a run that began before goes on behind its `calls`.
+    ///
+    /// # Errors
+    /// A failure if a cassette is to be replayed that holds nothing, or [`Unavailable`].
+    pub async fn load(
+        library: &Arc<dyn CassetteLibrary>,
+        request: &RunRequest,
+        calls: CallCounts,
+    ) -> Result<Option<Self>, PlanError> {
+        let Some(asked) = &request.cassette else { return Ok(None) };
+        let name = asked.name.as_ref().map_or_else(|| default_name(request), ToString::to_string);
+        let cassette = CassetteKey { project: request.key.project.clone(), name };
+        let run = match asked.mode {
+            CassetteMode::Record => request.key.run.clone(),
+            CassetteMode::Replay => recorded_run(library.as_ref(), &cassette).await?,
+        };
+        let (library, calls) = (Arc::clone(library), Arc::new(Mutex::new(calls)));
+        Ok(Some(Self { library, cassette, mode: asked.mode, run, calls }))
+    }
+
+    /// Whether nobody is to be asked.
+    #[must_use]
+    pub fn replays(&self) -> bool {
+        self.mode == CassetteMode::Replay
+    }
+
+    /// How many calls there were so far.
+    #[must_use]
+    pub fn calls(&self) -> CallCounts {
+        self.counts().clone()
+    }
+
+    /// A model whose calls are on this tape as those of `lane`. Nobody is behind one that is replayed.
+    #[must_use]
+    pub fn model(
+        &self,
+        lane: impl Into<String>,
+        name: ModelName,
+        behind: Option<Arc<dyn ChatModel>>,
+    ) -> Arc<dyn ChatModel> {
+        Arc::new(TapedModel::new(self.clone(), lane.into(), name, behind))
+    }
+
+    /// A target whose calls are on this tape. Nobody is behind one that is replayed.
+    #[must_use]
+    pub fn target(&self, behind: Option<Box<dyn TargetAdapter>>) -> Box<dyn TargetAdapter> {
+        Box::new(TapedTarget::new(self.clone(), behind))
+    }
+
+    /// The run is over: what it recorded is the cassette now.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the library does not answer.
+    pub async fn finish(&self) -> Result<(), Unavailable> {
+        if self.replays() {
+            return Ok(());
+        }
+        let recording = Recording { run: self.run.clone(), calls: self.calls() };
+        self.library.publish(&self.cassette, &recording).await
+    }
+
+    /// What is answered on `lane` to `asked`: what the recording says, or what `ask` comes to, which is kept.
+    async fn exchange<T>(
+        &self,
+        lane: &str,
+        asked: Value,
+        ask: Option<impl Future<Output = Result<T, RunFailure>>>,
+    ) -> Result<T, RunFailure>
+    where
+        T: Serialize + for<'de> Deserialize<'de>,
+    {
+        let place = Place { lane: lane.to_owned(), number: self.counts().get(lane).copied().unwrap_or(0) };
+        let result = match ask {
+            None => self.recall(&place, &asked).await,
+            Some(ask) => {
+                let result = ask.await;
+                self.keep(&place, asked, &result).await?;
+                result
+            }
+        };
+        // Counted when it is over: a call that was under way when its worker was lost is made again, in its place.
+        *self.counts().entry(place.lane).or_default() += 1;
+        result
+    }
+
+    async fn keep<T: Serialize>(
+        &self,
+        place: &Place,
+        asked: Value,
+        result: &Result<T, RunFailure>,
+    ) -> Result<(), RunFailure> {
+        let answered = match result {
+            Ok(reply) => {
+                Answered::Reply(serde_json::to_value(reply).map_err(|error| self.broken(place, &error))?)
+            }
+            Err(failure) => Answered::Failure { error: failure.to_error(), refused: failure.refused },
+        };
+        let exchange = Exchange { asked, answered };
+        let kept = self.library.keep(&self.cassette.project, &self.run, place, &exchange).await;
+        kept.map_err(|error| self.broken(place, &error))
+    }
+
+    async fn recall<T: for<'de> Deserialize<'de>>(
+        &self,
+        place: &Place,
+        asked: &Value,
+    ) -> Result<T, RunFailure> {
+        let recalled = self.library.recall(&self.cassette.project, &self.run, place).await;
+        let exchange = recalled.map_err(|error| self.broken(place, &error))?;
+        let Some(exchange) = exchange else { return Err(self.too_short(place)) };
+        if exchange.asked != *asked {
+            return Err(self.differs(place, &exchange.asked, asked));
+        }
+        match exchange.answered {
+            Answered::Reply(reply) => {
+                serde_json::from_value(reply).map_err(|error| self.broken(place, &error))
+            }
+            Answered::Failure { error, refused } => Err(RunFailure { refused, ..error.into() }),
+        }
+    }
+
+    fn counts(&self) -> MutexGuard<'_, CallCounts> {
+        // Every change leaves the counts whole.
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn too_short(&self, Place { lane, number }: &Place) -> RunFailure {
+        let (name, call) = (&self.cassette.name, number + 1);
+        let message = format!(
+            "Cassette '{name}' has no call {call} of {lane}: the run went on where the recorded one ended"
+        );
+        RunFailure::definition(code::CASSETTE_DIFFERS, message).with_hint(RECORD_ANEW)
+    }
+
+    fn differs(&self, Place { lane, number }: &Place, recorded: &Value, asked: &Value) -> RunFailure {
+        let (name, call) = (&self.cassette.name, number + 1);
+        let message = format!(
+            "Cassette '{name}' is of another conversation: call {call} of {lane} differs {}",
+            difference(recorded, asked)
+        );
+        RunFailure::definition(code::CASSETTE_DIFFERS, message).with_hint(RECORD_ANEW)
+    }
+
+    fn broken(&self, place: &Place, error: &dyn std::error::Error) -> RunFailure {
+        let (name, Place { lane, number }) = (&self.cassette.name, place);
+        let message = format!(
+            "Call {} of {lane} on cassette '{name}' cannot be kept or read: {}",
+            number + 1,
+            chain(error)
+        );
+        RunFailure::new(code::CASSETTE_BROKEN, Attribution::Worker, message)
+    }
+}
+
+async fn recorded_run(library: &dyn CassetteLibrary, cassette: &CassetteKey) -> Result<RunId, PlanError> {
+    if let Some(recording) = library.recording(cassette).await? {
+        return Ok(recording.run);
+    }
+    let message = format!("Cassette '{}' holds no recording", cassette.name);
+    Err(RunFailure::definition(code::CASSETTE_NOT_FOUND, message).with_hint(RECORD_FIRST).into())
+}
+
+/// What to do about a cassette that is not there.
+const RECORD_FIRST: &str = "Schedule the run with `cassette: record` first, and let it end.";
+
+/// The cassette of a request that names none: one for each scenario with each target.
+fn default_name(request: &RunRequest) -> String {
+    format!("{} {}:{}", request.scenario_id, request.target.kind, request.target.reference_id)
+}
+
+impl From<RunError> for RunFailure {
+    fn from(error: RunError) -> Self {
+        let RunError { code, message, hint, attributed_to } = error;
+        Self { hint, ..Self::new(code, attributed_to, message) }
+    }
+}

@@ -1,0 +1,44 @@
+//! A model whose calls are on tape.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use super::Tape;
+use crate::execution::failure::RunFailure;
+use crate::execution::ports::ChatModel;
+use crate::execution::types::{ChatReply, ChatRequest, ModelName};
+
+/// A model that is recorded, or only the recording of one.
+pub(super) struct TapedModel {
+    tape: Tape,
+    lane: String,
+    name: ModelName,
+    behind: Option<Arc<dyn ChatModel>>,
+}
+
+impl TapedModel {
+    pub(super) fn new(tape: Tape, lane: String, name: ModelName, behind: Option<Arc<dyn ChatModel>>) -> Self {
+        Self { tape, lane, name, behind }
+    }
+}
+
+#[async_trait]
+impl ChatModel for TapedModel {
+    fn name(&self) -> &ModelName {
+        &self.name
+    }
+
+    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
+        let ask = self.behind.as_ref().map(|model| model.chat(request));
+        self.tape.exchange(&self.lane, asked(&self.name, request), ask).await
+    }
+}
+
+/// Everything by which an answer may differ.
+fn asked(name: &ModelName, request: &ChatRequest) -> Value {
+    let ChatRequest { messages, form, sampling, .. } = request;
+    let form = form.spec().map(|tool| json!({ "name": tool.name, "schema": tool.parameters }));
+    json!({ "model": name.to_string(), "messages": messages, "form": form, "sampling": sampling })
+}

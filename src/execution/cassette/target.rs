@@ -1,0 +1,58 @@
+//! A target whose calls are on tape.
+
+use std::time::Instant;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use super::Tape;
+use crate::execution::failure::RunFailure;
+use crate::execution::ports::{OnUnknown, TargetAdapter, TargetReply, TargetTurn};
+
+/// The lane of the agent under test.
+const LANE: &str = "the target";
+
+/// A target that is recorded, or only the recording of one.
+pub(super) struct TapedTarget {
+    tape: Tape,
+    behind: Option<Box<dyn TargetAdapter>>,
+}
+
+impl TapedTarget {
+    pub(super) fn new(tape: Tape, behind: Option<Box<dyn TargetAdapter>>) -> Self {
+        Self { tape, behind }
+    }
+}
+
+#[async_trait]
+impl TargetAdapter for TapedTarget {
+    fn on_unknown(&self) -> OnUnknown {
+        self.behind.as_ref().map_or_else(OnUnknown::default, |target| target.on_unknown())
+    }
+
+    fn kept(&self) -> Option<Value> {
+        self.behind.as_ref().and_then(|target| target.kept())
+    }
+
+    async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
+        let asked = asked(&turn);
+        let ask = self.behind.as_ref().map(|target| timed(target.as_ref(), turn));
+        self.tape.exchange(LANE, asked, ask).await
+    }
+}
+
+/// The time that the agent took is on the tape, too: checks may look at it.
+async fn timed(target: &dyn TargetAdapter, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
+    let began = Instant::now();
+    let mut reply = target.reply(turn).await?;
+    reply.latency.get_or_insert_with(|| began.elapsed());
+    Ok(reply)
+}
+
+/// What the agent hears. When it was said and by which run is another matter in every run.
+fn asked(turn: &TargetTurn<'_>) -> Value {
+    let said = turn.transcript.iter().map(|message| {
+        json!({ "role": message.role, "content": message.content, "toolCalls": message.tool_calls })
+    });
+    json!({ "turn": turn.turn, "transcript": said.collect::<Vec<_>>() })
+}

@@ -1,0 +1,357 @@
+//! The verdict: its tool, and how its answer is read: by criterion id, closed where something is missing, and met only
+//! with evidence that stands in the transcript.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value, json};
+
+use super::Reading;
+use super::answer::unwrap_json_text;
+use super::evidence::{Claim, Findings, Source};
+use crate::events::{CriterionResult, CriterionStatus};
+use crate::execution::types::judging::{
+    CRITERIA_FIELD, EVIDENCE_FIELD, MESSAGE_FIELD, QUOTE_FIELD, REASONING_FIELD, REQUIREMENT_FIELD,
+    STATUS_FIELD, VERDICT_TOOL,
+};
+use crate::execution::types::{Criterion, JudgeAnswer, Judgement, Message, ToolSpec};
+use crate::text::cut;
+
+/// How much of the judge's reasoning is kept for one criterion and for the run, in bytes: enough for a few paragraphs,
+/// and far too little to make an outcome that cannot be published.
+const MAX_REASONING_BYTES: usize = 4096;
+/// What models call the id of a criterion in a list.
+const ID_FIELD: &str = "id";
+const LEFT_OUT: &str = "The judge left this criterion out.";
+const NO_STATUS: &str = "The judge gave this criterion no status that can be read.";
+const NO_EVIDENCE: &str = "[Not taken as met: the judge quoted nothing from the transcript.]";
+
+/// The tool that asks for every criterion by its id: evidence and reasoning before status, no overall verdict.
+pub(super) fn tool(criteria: &[Criterion]) -> ToolSpec {
+    let entries: Map<String, Value> = criteria.iter().map(|c| (c.id.clone(), entry(c))).collect();
+    let ids: Vec<&str> = criteria.iter().map(|c| c.id.as_str()).collect();
+    ToolSpec {
+        name: VERDICT_TOOL.to_owned(),
+        description: "Give the status of every criterion.".to_owned(),
+        parameters: json!({
+            "type": "object",
+            "properties": {
+                CRITERIA_FIELD: { "type": "object", "properties": entries, "required": ids, "additionalProperties": false },
+                REASONING_FIELD: { "type": "string", "description": "The judgement in a sentence or two." },
+            },
+            "required": [CRITERIA_FIELD, REASONING_FIELD],
+            "additionalProperties": false,
+        }),
+    }
+}
+
+fn entry(criterion: &Criterion) -> Value {
+    json!({
+        "type": "object",
+        "description": criterion.text,
+        "properties": {
+            REQUIREMENT_FIELD: { "type": "string", "description": "The criterion restated positively." },
+            EVIDENCE_FIELD: { "type": "array", "description": "Quotes from the transcript.", "items": quote() },
+            REASONING_FIELD: { "type": "string", "description": "What the transcript shows." },
+            STATUS_FIELD: { "type": "string", "enum": ["met", "unmet", "inconclusive"] },
+        },
+        "required": [REQUIREMENT_FIELD, EVIDENCE_FIELD, REASONING_FIELD, STATUS_FIELD],
+        "additionalProperties": false,
+    })
+}
+
+fn quote() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            MESSAGE_FIELD: { "type": "integer", "description": "The index of the message." },
+            QUOTE_FIELD: { "type": "string", "description": "Words of that message, copied exactly." },
+        },
+        "required": [MESSAGE_FIELD, QUOTE_FIELD],
+        "additionalProperties": false,
+    })
+}
+
+/// Reads the arguments of the verdict tool, if they are about criteria at all. What is left out is unmet.
+pub(super) fn read(answer: &Value, criteria: &[Criterion], messages: &[Message]) -> Option<Reading> {
+    let given = entries(answer, criteria)?;
+    let source = Source::new(messages);
+    let results: Vec<CriterionResult> =
+        criteria.iter().map(|criterion| result(criterion, given.get(&criterion.id), &source)).collect();
+    let summary =
+        answer.get(REASONING_FIELD).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
+    let reasoning = summary.map_or_else(|| summarize(&results), |text| cut(text, MAX_REASONING_BYTES));
+    let decided =
+        |criterion: &Criterion| given.get(&criterion.id).is_some_and(|entry| status(entry).is_some());
+    let verdict = JudgeAnswer::Verdict(Judgement::derive(results, reasoning));
+    Some(if criteria.iter().all(decided) { Reading::Complete(verdict) } else { Reading::Partial(verdict) })
+}
+
+/// The entries by id, from an object, the JSON text of one, a list, or an answer that is nothing but the entries.
+fn entries(answer: &Value, criteria: &[Criterion]) -> Option<Map<String, Value>> {
+    let given = answer.get(CRITERIA_FIELD).cloned().map(unwrap_json_text);
+    let entries: Map<String, Value> = match given {
+        Some(Value::Object(entries)) => by_id(entries),
+        Some(Value::Array(list)) => list.into_iter().filter_map(listed).collect(),
+        Some(_) => return None,
+        None => {
+            let entries = by_id(answer.as_object()?.clone());
+            criteria.iter().any(|criterion| entries.contains_key(&criterion.id)).then_some(entries)?
+        }
+    };
+    Some(entries.into_iter().map(|(id, entry)| (id, unwrap_json_text(entry))).collect())
+}
+
+fn by_id(entries: Map<String, Value>) -> Map<String, Value> {
+    entries.into_iter().map(|(id, entry)| (plain_id(&id), entry)).collect()
+}
+
+fn listed(entry: Value) -> Option<(String, Value)> {
+    let entry = unwrap_json_text(entry);
+    Some((plain_id(entry.get(ID_FIELD)?.as_str()?), entry))
+}
+
+/// Ids are small letters and digits; models write them as `C1` at times.
+fn plain_id(id: &str) -> String {
+    id.trim().to_lowercase()
+}
+
+fn result(criterion: &Criterion, given: Option<&Value>, source: &Source<'_>) -> CriterionResult {
+    let unmet = |reasoning: String| {
+        CriterionResult::new(&criterion.id, &criterion.text, CriterionStatus::Unmet, reasoning)
+    };
+    let Some(entry) = given.filter(|entry| !entry.is_null()) else { return unmet(LEFT_OUT.to_owned()) };
+    let reasoning =
+        cut(entry.get(REASONING_FIELD).and_then(Value::as_str).unwrap_or_default(), MAX_REASONING_BYTES);
+    let Some(status) = status(entry) else { return unmet(and(NO_STATUS, &reasoning)) };
+    let findings = source.look_up(&Claim::list(entry.get(EVIDENCE_FIELD)));
+    let unfounded = status == CriterionStatus::Met && findings.quotes.is_empty();
+    let status = if unfounded { CriterionStatus::Inconclusive } else { status };
+    let reasoning = and(&reasoning, &remark(&findings, unfounded));
+    let result = CriterionResult::new(&criterion.id, &criterion.text, status, reasoning);
+    CriterionResult { evidence: findings.quotes, ..result }
+}
+
+/// What is to be said of the evidence: one real quote carries a status, but nobody is left to think that all are real.
+fn remark(findings: &Findings, unfounded: bool) -> Cow<'static, str> {
+    let Findings { given, missing, .. } = findings;
+    match (given, missing) {
+        (0, _) if unfounded => NO_EVIDENCE.into(),
+        (_, 0) => "".into(),
+        _ if unfounded => format!(
+            "[Not taken as met: none of the {given} quotes stands in the transcript, or they say too little.]"
+        )
+        .into(),
+        _ => {
+            format!("[{missing} of {given} quotes do not stand in the transcript, or say too little.]").into()
+        }
+    }
+}
+
+fn and(one: &str, other: &str) -> String {
+    format!("{one} {other}").trim().to_owned()
+}
+
+/// The judgement in a sentence, where the judge gave none.
+pub(super) fn summarize(results: &[CriterionResult]) -> String {
+    let met = results.iter().filter(|r| r.status == CriterionStatus::Met).count();
+    format!("{met} of {} criteria are met.", results.len())
+}
+
+/// The status of an entry, or of a bare word; models mix their vocabularies.
+fn status(entry: &Value) -> Option<CriterionStatus> {
+    let word = match entry.get(STATUS_FIELD).unwrap_or(entry) {
+        Value::Bool(true) => "met".to_owned(),
+        Value::Bool(false) => "unmet".to_owned(),
+        other => other.as_str()?.trim().to_lowercase(),
+    };
+    match word.as_str() {
+        "met" | "passed" | "pass" | "true" => Some(CriterionStatus::Met),
+        "unmet" | "failed" | "fail" | "false" => Some(CriterionStatus::Unmet),
+        "inconclusive" => Some(CriterionStatus::Inconclusive),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::events::{MessageRole, Verdict};
+
+    const INVENTED: &str = "You will get a hundred euros";
+
+    fn criteria() -> Vec<Criterion> {
+        Criterion::number(&["Entschuldigt sich".to_owned(), "返金を申し出る".to_owned()])
+    }
+
+    fn transcript() -> Vec<Message> {
+        let message = |role, content: &str| Message {
+            turn: 1,
+            role,
+            content: content.to_owned(),
+            tool_calls: Vec::new(),
+            at: datetime!(2026-01-01 0:00 UTC),
+            latency_ms: None,
+        };
+        vec![
+            message(MessageRole::User, "Meine Tasse ist zerbrochen"),
+            message(MessageRole::Assistant, "Es tut mir sehr leid. Ich erstatte den Preis."),
+        ]
+    }
+
+    fn judged(answer: &Value) -> Judgement {
+        judged_of(&criteria(), answer)
+    }
+
+    fn judged_of(criteria: &[Criterion], answer: &Value) -> Judgement {
+        match read(answer, criteria, &transcript()) {
+            Some(
+                Reading::Complete(JudgeAnswer::Verdict(judgement))
+                | Reading::Partial(JudgeAnswer::Verdict(judgement)),
+            ) => judgement,
+            _ => panic!("no verdict: {answer}"),
+        }
+    }
+
+    fn statuses(answer: &Value) -> Vec<CriterionStatus> {
+        judged(answer).criteria.iter().map(|c| c.status).collect()
+    }
+
+    /// An entry with these quotes.
+    fn with(status: &str, quotes: &[&str]) -> Value {
+        let evidence: Vec<Value> =
+            quotes.iter().map(|quote| json!({ "message": 1, "quote": quote })).collect();
+        json!({ "requirement": "r", "evidence": evidence, "reasoning": "why", "status": status })
+    }
+
+    fn met() -> Value {
+        with("met", &["Es tut mir sehr leid"])
+    }
+
+    #[test]
+    fn criteria_are_matched_by_id_and_a_missing_one_is_unmet() {
+        let swapped = json!({ "criteria": { "c3": "unmet", "c2": met() }, "reasoning": "s" });
+        assert_eq!(statuses(&swapped), [CriterionStatus::Unmet, CriterionStatus::Met]);
+        let judgement = judged(&swapped);
+        assert_eq!(
+            (judgement.verdict, judgement.criteria[0].reasoning.as_str()),
+            (Verdict::Failure, LEFT_OUT)
+        );
+        assert!(matches!(read(&swapped, &criteria(), &transcript()), Some(Reading::Partial(_))));
+    }
+
+    #[test]
+    fn entries_are_understood_in_many_shapes() {
+        let (text, list) = (json!({ "c1": met(), "c2": false }).to_string(), |id: &str, status: &str| {
+            let mut entry = with(status, &["Es tut mir sehr leid"]);
+            entry["id"] = json!(id);
+            entry
+        });
+        for answer in [
+            json!({ "criteria": { "c1": met(), "c2": with("unmet", &[]) } }),
+            json!({ "criteria": { "c1": met().to_string(), "c2": "failed" } }),
+            json!({ "criteria": { "C1": with("Passed", &["es tut mir sehr leid"]), " c2": false } }),
+            json!({ "criteria": text }),
+            json!({ "criteria": [list("c2", "unmet"), list("c1", "met")] }),
+            json!({ "c2": "unmet", "c1": met() }),
+        ] {
+            assert_eq!(statuses(&answer), [CriterionStatus::Met, CriterionStatus::Unmet], "{answer}");
+            assert!(
+                matches!(read(&answer, &criteria(), &transcript()), Some(Reading::Complete(_))),
+                "{answer}"
+            );
+        }
+    }
+
+    #[test]
+    fn nonsense_fails_closed() {
+        for nonsense in [
+            json!({ "criteria": {} }),
+            json!({ "criteria": [] }),
+            json!({ "criteria": { "c1": "great", "c2": 7 } }),
+            json!({ "criteria": { "c1": null, "c2": { "status": [] } } }),
+        ] {
+            assert_eq!(statuses(&nonsense), [CriterionStatus::Unmet, CriterionStatus::Unmet], "{nonsense}");
+        }
+        for nothing in [json!({}), json!({ "criteria": "all fine" }), json!({ "verdict": "success" })] {
+            assert!(read(&nothing, &criteria(), &transcript()).is_none(), "{nothing}");
+        }
+    }
+
+    #[test]
+    fn met_needs_a_quote_that_stands_in_the_transcript() {
+        let (met, open) = (CriterionStatus::Met, CriterionStatus::Inconclusive);
+        let (sorry, refund) = ("Es tut mir sehr leid", "Ich erstatte den Preis");
+        let cases: [(&[&str], CriterionStatus, usize, &str); 4] = [
+            (&[sorry], met, 1, "why"),
+            (&[], open, 0, "why [Not taken as met: the judge quoted nothing"),
+            (&[INVENTED, "leid"], open, 0, "why [Not taken as met: none of the 2 quotes"),
+            (&[INVENTED, refund], met, 1, "why [1 of 2 quotes do not stand"),
+        ];
+        for (quotes, status, found, reasoning) in cases {
+            let entries = json!({ "c1": with("met", quotes), "c2": "unmet" });
+            let result = judged(&json!({ "criteria": entries })).criteria.remove(0);
+            assert_eq!((result.status, result.evidence.len()), (status, found), "{quotes:?}");
+            assert!(result.reasoning.starts_with(reasoning), "{}", result.reasoning);
+        }
+    }
+
+    #[test]
+    fn unmet_and_inconclusive_need_no_quote_and_keep_what_was_found() {
+        for (word, status) in
+            [("unmet", CriterionStatus::Unmet), ("inconclusive", CriterionStatus::Inconclusive)]
+        {
+            let entries =
+                json!({ "c1": with(word, &[]), "c2": with(word, &[INVENTED, "Ich erstatte den Preis"]) });
+            let results = judged(&json!({ "criteria": entries })).criteria;
+            assert_eq!(results.iter().map(|result| result.status).collect::<Vec<_>>(), [status, status]);
+            assert_eq!((results[0].reasoning.as_str(), results[1].evidence.len()), ("why", 1));
+        }
+    }
+
+    #[test]
+    fn the_verdict_is_derived_from_the_criteria() {
+        let verdict = |a: Value, b: Value| judged(&json!({ "criteria": { "c1": a, "c2": b } })).verdict;
+        assert_eq!(verdict(met(), met()), Verdict::Success);
+        assert_eq!(verdict(met(), json!("inconclusive")), Verdict::Inconclusive);
+        assert_eq!(verdict(json!("inconclusive"), json!("unmet")), Verdict::Failure);
+        assert_eq!(verdict(met(), with("met", &[INVENTED])), Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn the_tool_asks_for_evidence_before_reasoning_and_status() {
+        let fields =
+            &tool(&criteria()).parameters["properties"]["criteria"]["properties"]["c2"]["properties"];
+        let names: Vec<&String> = fields.as_object().unwrap().keys().collect();
+        assert_eq!(names, ["requirement", "evidence", "reasoning", "status"]);
+    }
+
+    proptest! {
+        #[test]
+        fn criteria_keep_their_identity_in_any_order_and_script(
+            given in proptest::collection::vec(("\\PC{1,20}", 0..3_usize), 1..12).prop_shuffle(),
+            order in any::<prop::sample::Index>(),
+        ) {
+            let texts: Vec<String> = given.iter().map(|(text, _)| text.clone()).collect();
+            let criteria = Criterion::number(&texts);
+            let words = ["met", "unmet", "inconclusive"];
+            let mut entries: Vec<(String, Value)> = criteria
+                .iter()
+                .zip(&given)
+                .map(|(criterion, (_, word))| (criterion.id.clone(), with(words[*word], &["Es tut mir sehr leid"])))
+                .collect();
+            let middle = order.index(entries.len());
+            entries.rotate_left(middle);
+            entries.reverse();
+            let entries: Map<String, Value> = entries.into_iter().collect();
+            let results = judged_of(&criteria, &json!({ "criteria": entries })).criteria;
+            for ((result, criterion), (text, word)) in results.iter().zip(&criteria).zip(&given) {
+                prop_assert_eq!((&result.id, &result.text), (&criterion.id, text));
+                prop_assert_eq!(json!(result.status), json!(words[*word]));
+            }
+            prop_assert_eq!(results.len(), criteria.len());
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Whether this worker can play runs: the broker's JetStream and the database are asked every few seconds, whoever looks
+//! at the answer.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::queue::{Connection, Consumer};
+use crate::store::{Store, StoreError};
+use crate::text::chain;
+
+/// How often JetStream and the database are asked: one request and a handful of lookups, so that a large fleet is no
+/// burden, and soon enough for whoever routes or rolls out by the answer.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long each of them may take to answer before it counts as out of reach.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(3);
+/// Names of what can be in the way, before the reason.
+const STARTING: &str = "the worker is starting";
+const NO_BROKER: &str = "the broker is not ready";
+const NO_JETSTREAM: &str = "JetStream does not serve the consumer of the requests";
+const NO_DEFINITIONS: &str = "definitions cannot be read";
+
+/// Something that keeps the worker from its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obstacle {
+    what: &'static str,
+    why: String,
+}
+
+impl Obstacle {
+    /// A broker that does not answer yet, or not as it has to.
+    #[must_use]
+    pub fn broker(error: &dyn std::error::Error) -> Self {
+        Self { what: NO_BROKER, why: chain(error) }
+    }
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.why.as_str() {
+            "" => f.write_str(self.what),
+            why => write!(f, "{}: {why}", self.what),
+        }
+    }
+}
+
+/// What is in the way of the worker's work. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Readiness(Arc<Standing>);
+
+#[derive(Debug)]
+struct Standing {
+    connection: OnceLock<Connection>,
+    found: Mutex<Vec<Obstacle>>,
+}
+
+impl Default for Readiness {
+    fn default() -> Self {
+        let found = Mutex::new(vec![Obstacle { what: STARTING, why: String::new() }]);
+        Self(Arc::new(Standing { connection: OnceLock::new(), found }))
+    }
+}
+
+impl Readiness {
+    /// From now on the connection is looked at, too. The first one counts.
+    pub fn connected(&self, connection: &Connection) {
+        self.0.connection.get_or_init(|| connection.clone());
+    }
+
+    /// Everything that is in the way, in a line each. Nobody is asked for it.
+    #[must_use]
+    pub fn obstacles(&self) -> Vec<String> {
+        let mut obstacles = Vec::new();
+        if let Some(connection) = self.0.connection.get() {
+            if !connection.is_connected() {
+                obstacles.push("the broker is not connected".to_owned());
+            }
+            obstacles.extend(connection.denials.in_the_way().iter().map(ToString::to_string));
+        }
+        obstacles.extend(self.found().iter().map(ToString::to_string));
+        obstacles
+    }
+
+    /// Replaces what was found before. The log has a line when something comes into the way or is out of it, and none when
+    /// only the wording of a reason changes.
+    pub fn replace(&self, obstacles: Vec<Obstacle>) {
+        let mut found = self.found();
+        let before = std::mem::replace(&mut *found, obstacles);
+        if before.iter().map(|obstacle| obstacle.what).eq(found.iter().map(|obstacle| obstacle.what)) {
+            return;
+        }
+        if found.is_empty() {
+            tracing::info!("the worker is ready");
+        } else {
+            let reasons: Vec<String> = found.iter().map(ToString::to_string).collect();
+            tracing::warn!(reason = reasons.join("; "), "the worker is not ready");
+        }
+    }
+
+    fn found(&self) -> MutexGuard<'_, Vec<Obstacle>> {
+        // The list is replaced as a whole.
+        self.0.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps [`Readiness`] up to date.
+pub struct Lookout {
+    /// What is kept up to date.
+    pub readiness: Readiness,
+    /// The broker.
+    pub connection: Connection,
+    /// The consumer of the requests.
+    pub requests: Consumer,
+    /// The definitions.
+    pub store: Store,
+    /// Whether it was said that there are none.
+    pub noticed: AtomicBool,
+}
+
+impl Lookout {
+    /// Looks again and again, at once for the first time.
+    pub async fn run(&self) -> Infallible {
+        let mut ticks = interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.look().await;
+        }
+    }
+
+    /// Looks once.
+    pub async fn look(&self) {
+        let (broker, store) = tokio::join!(self.broker(), self.store());
+        self.readiness.replace(broker.into_iter().chain(store).collect());
+    }
+
+    /// A broker that is not connected is known to be away, and asking would only fill the client's buffers.
+    async fn broker(&self) -> Option<Obstacle> {
+        if !self.connection.is_connected() {
+            return None;
+        }
+        let why = match timeout(ANSWER_PATIENCE, self.requests.check()).await {
+            Ok(Ok(())) => return None,
+            Ok(Err(error)) => chain(&error),
+            Err(_) => no_answer("JetStream"),
+        };
+        Some(Obstacle { what: NO_JETSTREAM, why })
+    }
+
+    async fn store(&self) -> Option<Obstacle> {
+        let why = match timeout(ANSWER_PATIENCE, self.store.check()).await {
+            Ok(Ok(())) => return None,
+            Ok(Err(error)) if error.is_unfilled() => {
+                self.notice(&error);
+                return None;
+            }
+            Ok(Err(error)) => chain(&error),
+            Err(_) => no_answer("the database"),
+        };
+        Some(Obstacle { what: NO_DEFINITIONS, why })
+    }
+
+    /// A worker may be started before anything is imported: it is ready, and its runs wait.
+    fn notice(&self, unfilled: &StoreError) {
+        if !self.noticed.swap(true, Ordering::Relaxed) {
+            tracing::warn!(error = %chain(unfilled), "runs wait until something is imported");
+        }
+    }
+}
+
+fn no_answer(who: &str) -> String {
+    format!("{who} did not answer within {} s", ANSWER_PATIENCE.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_was_not_looked_at_is_not_ready() {
+        let readiness = Readiness::default();
+        assert_eq!(readiness.obstacles(), [STARTING]);
+        readiness.replace(vec![Obstacle { what: NO_JETSTREAM, why: "timed out".to_owned() }]);
+        assert_eq!(readiness.obstacles(), [format!("{NO_JETSTREAM}: timed out")]);
+        readiness.clone().replace(Vec::new());
+        assert!(readiness.obstacles().is_empty(), "clones share it");
+    }
+}

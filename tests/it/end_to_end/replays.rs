@@ -1,0 +1,84 @@
+//! Runs heard again, and runs judged again.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::commands::schedule;
+use super::strangers::offline;
+use crate::support::shop::Shop;
+use crate::support::worker::{Place, json_lines, text};
+
+/// Schedules a run, waits for it, and returns its outcome.
+async fn played(place: &Place, more: &[&str]) -> Value {
+    let output = place.run(&schedule(&[&["--wait", "--json"], more].concat())).await;
+    json_lines(&output.stdout).into_iter().nth(1).unwrap_or_else(|| panic!("{}", text(&output.stderr)))
+}
+
+#[tokio::test]
+async fn a_recorded_run_is_replayed_without_agent_and_provider() {
+    let shop = Shop::open(Duration::ZERO).await;
+    let place = Place::new();
+    place.import(&offline(shop.url())).await;
+    let _worker = place.serve().await;
+    let first = played(&place, &["--cassette", "record"]).await;
+    // Somebody else answers at every address now, and would be heard if anybody were asked.
+    place.import(&offline("http://127.0.0.1:9/").replace("my mug broke", "somebody else's words")).await;
+    let second = played(&place, &["--cassette", "replay"]).await;
+    assert_eq!((&first["status"], &second["status"]), (&json!("SUCCESS"), &json!("SUCCESS")));
+    for same in ["messages", "criteria", "reasoning", "usage"] {
+        assert_eq!(first[same], second[same], "{same}");
+    }
+    assert_eq!(shop.questions().len(), 1, "the agent is asked for the recording only");
+}
+
+#[tokio::test]
+async fn a_cassette_that_is_not_there_is_refused_before_anything_is_scheduled() {
+    let shop = Shop::open(Duration::ZERO).await;
+    let place = Place::new();
+    place.import(&offline(shop.url())).await;
+    let _worker = place.serve().await;
+    let output = place.run(&schedule(&["--cassette", "replay", "--cassette-name", "none", "--json"])).await;
+    assert_eq!(output.status.code(), Some(2));
+    let error = &json_lines(&output.stdout)[0]["error"];
+    assert_eq!(
+        (&error["code"], &error["message"]),
+        (&json!("cassette_not_found"), &json!("Cassette 'none' holds no recording"))
+    );
+}
+
+#[tokio::test]
+async fn a_finished_run_is_judged_by_other_criteria_without_asking_the_agent() {
+    let shop = Shop::open(Duration::ZERO).await;
+    let place = Place::new();
+    place.import(&offline(shop.url())).await;
+    let _worker = place.serve().await;
+    let first = played(&place, &["--run-id", "one"]).await;
+    assert_eq!(first["success"], true);
+    let again = place.run(&["rejudge", "--project", "acme", "one", "--json"]).await;
+    assert_eq!(again.status.code(), Some(0), "{}", text(&again.stderr));
+    let other = [
+        "rejudge",
+        "--project",
+        "acme",
+        "one",
+        "--json",
+        "--criterion",
+        "The agent sings",
+        "--criterion",
+        "The agent apologises",
+    ];
+    let other = place.run(&other).await;
+    let judged = &json_lines(&other.stdout)[0];
+    let texts: Vec<_> = judged["criteria"].as_array().unwrap().iter().map(|c| c["text"].clone()).collect();
+    assert_eq!(texts, ["The agent sings", "The agent apologises"]);
+    assert_eq!((&judged["rejudged"], &judged["messages"]), (&json!(true), &first["messages"]));
+    assert_eq!(shop.questions().len(), 1, "the agent is asked in the run only");
+    let unknown = place.run(&["rejudge", "--project", "acme", "nobody"]).await;
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(
+        text(&unknown.stderr).contains("the run acme/nobody has no outcome"),
+        "{}",
+        text(&unknown.stderr)
+    );
+}
