@@ -13,3 +13,4 @@ mod template;
 pub use http::HttpAdapterFactory;
 pub use prompt::PromptAdapterFactory;
 pub use registry::{Registry, TargetAdapterFactory};
+pub use template::ScenarioTexts;

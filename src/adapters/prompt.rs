@@ -11,7 +11,6 @@ use serde_json::{Map, Value};
 use self::messages::PromptTemplates;
 use super::codes;
 use super::registry::TargetAdapterFactory;
-use super::template::Variables;
 use crate::definitions::{Prompt, Sampling};
 use crate::events::Attribution;
 use crate::execution::chat::chat_in_span;
@@ -19,7 +18,7 @@ use crate::execution::failure::{PlanError, RunFailure, Unavailable, code};
 use crate::execution::ports::{
     ChatModel, ChatModelFactory, PromptRepository, TargetAdapter, TargetReply, TargetSpec, TargetTurn,
 };
-use crate::execution::types::{AnswerForm, ChatReply, ChatRequest, Scene, SceneRole};
+use crate::execution::types::{AnswerForm, ChatReply, ChatRequest, Scene, SceneRole, SpanNote};
 
 /// The type as requests and definitions name it.
 pub const KIND: &str = "prompt";
@@ -93,9 +92,11 @@ struct PromptAdapter {
 
 impl PromptAdapter {
     fn request(&self, turn: &TargetTurn<'_>) -> Result<ChatRequest, RunFailure> {
-        let mut variables = Variables::of_turn(turn, &self.parameters);
-        inputs::bind(&self.prompt.inputs, &self.parameters, turn, &mut variables);
-        let messages = self.templates.messages(&variables, turn.transcript).map_err(|error| {
+        let bound = inputs::bind(&self.prompt, &self.parameters, turn);
+        if !bound.unbound.is_empty() {
+            turn.span.note(SpanNote::UnboundInputs { names: bound.unbound.clone() });
+        }
+        let messages = self.templates.messages(&bound, turn.transcript).map_err(|error| {
             let message = format!("Prompt {}: {error}", self.prompt.id);
             RunFailure::definition(codes::TEMPLATE_FAILED, message)
         })?;

@@ -8,14 +8,13 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::error::{CliError, chain};
-use crate::adapters::{HttpAdapterFactory, PromptAdapterFactory, Registry};
+use crate::adapters::{HttpAdapterFactory, PromptAdapterFactory, Registry, ScenarioTexts};
 use crate::definitions::{AgentDefinition, TelemetryDestination, TelemetryProtocol};
 use crate::egress::{Client, EgressPolicy};
 use crate::events::SetId;
 use crate::execution::orchestrator::Orchestrator;
 use crate::execution::planner::{PlanDefaults, Planner};
 use crate::execution::ports::{RunTracers, SystemClock};
-use crate::http_client;
 use crate::models::Factory;
 use crate::queue::{
     Cancellations, Cassettes, Connection, Consumer, DeadLetters, EventPublisher, GivenUpRequests, RunStates,
@@ -62,8 +61,9 @@ impl Definitions {
 
     fn of(store: Store, settings: &Settings) -> Result<Self, CliError> {
         let shared = Arc::new(store.clone());
-        let models = Arc::new(Factory::new(shared.clone(), way_out(settings)?));
-        let targets = Arc::new(targets(&shared, &models)?);
+        let client = way_out(settings)?;
+        let models = Arc::new(Factory::new(shared.clone(), client.clone()));
+        let targets = Arc::new(targets(&shared, &models, client));
         Ok(Self { store, targets, models, defaults: plan_defaults(settings) })
     }
 
@@ -76,6 +76,7 @@ impl Definitions {
             models: self.models.clone(),
             targets: self.targets.clone(),
             cassettes: Arc::new(cassettes),
+            texts: Arc::new(ScenarioTexts),
             defaults: self.defaults.clone(),
         }
     }
@@ -92,11 +93,10 @@ impl Definitions {
 }
 
 /// Every target type: a new one is a line here.
-fn targets(store: &Arc<Store>, models: &Arc<Factory>) -> Result<Registry, CliError> {
-    let client = http_client::builder().build().map_err(CliError::refused)?;
-    Ok(Registry::new()
+fn targets(store: &Arc<Store>, models: &Arc<Factory>, client: Client) -> Registry {
+    Registry::new()
         .with(PromptAdapterFactory::new(store.clone(), models.clone()))
-        .with(HttpAdapterFactory::new(store.clone(), store.clone(), client)))
+        .with(HttpAdapterFactory::new(store.clone(), store.clone(), client))
 }
 
 fn plan_defaults(settings: &Settings) -> PlanDefaults {

@@ -5,6 +5,7 @@
 mod agent;
 mod check;
 mod document;
+mod field_mapping;
 mod parameter;
 mod project;
 mod prompt;
@@ -15,9 +16,16 @@ mod script;
 mod secret;
 
 pub use agent::AgentDefinition;
-pub use check::Check;
+pub use check::{
+    Check, CheckRule, Compile, Compiled, Limit, On, Path, PathTest, Pattern, Range, ReplyRule, ReplyTest,
+    Schema, Texts, Times, TokenLimit, ToolCalls, ToolRule, ToolUse, UsageRole, Words,
+};
 pub use document::Document;
-pub use parameter::ParameterDefinition;
+pub use field_mapping::{FieldMapping, FieldMappings, MappingSource, ScenarioField};
+pub use parameter::{
+    MAX_PARAMETER_DESCRIPTION, MAX_PARAMETER_NAME, MAX_PARAMETER_TEXT, MAX_PARAMETERS, ParameterDefinition,
+    parameter_value_problem,
+};
 pub use project::{Project, TelemetryDestination, TelemetryProtocol};
 pub use prompt::{Prompt, PromptMessage, PromptRole};
 pub use provider::{

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::FieldMappings;
+
 /// Who a prompt's own message is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -53,4 +55,7 @@ pub struct Prompt {
     /// Names of the variables that the templates read beside the built-in ones.
     #[serde(default)]
     pub inputs: Vec<String>,
+    /// What some of its variables stand for; the others find their value by name.
+    #[serde(default, skip_serializing_if = "FieldMappings::is_empty")]
+    pub field_mappings: FieldMappings,
 }

@@ -1,5 +1,6 @@
 //! `scenario.run.requested`: what a client asks for, and what the worker makes of it.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -51,8 +52,8 @@ pub enum TraceContextMode {
     Continue,
 }
 
-/// The payload of `scenario.run.requested`, as it travels.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The payload of `scenario.run.requested`, as it travels. Its parameters may be secrets, so `Debug` shows their names only.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestPayload {
     /// The tenant's project.
@@ -153,8 +154,8 @@ pub struct RequestIdentity<'a> {
     pub trace_context: Option<TraceContext>,
 }
 
-/// A request that may run: every id known, every bound kept.
-#[derive(Debug, Clone, PartialEq)]
+/// A request that may run: every id known, every bound kept. Its parameters may be secrets, so `Debug` shows their names only.
+#[derive(Clone, PartialEq)]
 pub struct RunRequest {
     /// Project and run id.
     pub key: RunKey,
@@ -184,6 +185,29 @@ pub struct RunRequest {
     pub budget: Budget,
     /// Whether what the run says and hears is recorded, or replayed.
     pub cassette: Option<CassetteRequest>,
+}
+
+impl fmt::Debug for RequestPayload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestPayload")
+            .field("project_id", &self.project_id)
+            .field("scenario_id", &self.scenario_id)
+            .field("target", &self.target)
+            .field("scenario_run_id", &self.scenario_run_id)
+            .field("parameters", &self.parameters.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RunRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunRequest")
+            .field("key", &self.key)
+            .field("scenario_id", &self.scenario_id)
+            .field("target", &self.target)
+            .field("parameters", &self.parameters.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
 }
 
 impl RunRequest {
@@ -330,6 +354,17 @@ mod tests {
         assert_eq!(first.set_id.as_str(), "default");
         let keyed = resolve(&minimal(), "scenario.run.requested", Some("acme:k")).unwrap();
         assert_ne!(keyed.key, first.key);
+    }
+
+    #[test]
+    fn a_parameter_that_may_be_a_secret_does_not_print() {
+        let mut request = minimal();
+        request["parameters"] = json!({ "token": "hunter2" });
+        let payload = format!("{:?}", decode(&request).unwrap());
+        let resolved = format!("{:?}", resolve(&request, "scenario.run.requested", None).unwrap());
+        for printed in [payload, resolved] {
+            assert!(printed.contains("token") && !printed.contains("hunter2"), "{printed}");
+        }
     }
 
     #[test]

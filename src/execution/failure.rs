@@ -31,10 +31,26 @@ pub mod code {
     pub const INVALID_TARGET: &str = "invalid_target";
     /// `minTurns` of one source is above `maxTurns` of another.
     pub const INVALID_TURNS: &str = "invalid_turns";
+    /// The request gives parameters that the scenario does not declare.
+    pub const PARAMETER_UNKNOWN: &str = "scenario_parameter_unknown";
+    /// A text of the scenario reads a parameter that has no value.
+    pub const PARAMETER_MISSING: &str = "scenario_parameter_missing";
+    /// A parameter's value, or all of them together, are not what they may be.
+    pub const PARAMETER_INVALID: &str = "scenario_parameter_invalid";
+    /// A text of the scenario is a template that cannot be read or filled in.
+    pub const PARAMETER_TEMPLATE_INVALID: &str = "scenario_parameter_template_invalid";
+    /// The request leaves out a secret that the scenario declares.
+    pub const SECRET_PARAMETER_MISSING: &str = "scenario_secret_parameter_missing";
+    /// The scenario declares a parameter both as a secret and as something that definitions show.
+    pub const SECRET_PARAMETER_CONFLICT: &str = "scenario_secret_parameter_conflict";
+    /// A text of the scenario reads a secret.
+    pub const SECRET_PARAMETER_IN_TEXT: &str = "scenario_secret_parameter_in_text";
     /// A model's provider refused or failed.
     pub const MODEL_PROVIDER_ERROR: &str = "model_provider_error";
     /// The customer had nothing to say, several times.
     pub const USER_SIMULATOR_EMPTY: &str = "user_simulator_empty";
+    /// The customer gave no line of a customer, several times.
+    pub const USER_SIMULATOR_INVALID: &str = "user_simulator_invalid";
     /// The judge did not answer with its tool.
     pub const JUDGE_NO_VERDICT: &str = "judge_no_verdict";
     /// The conversation is larger than what can be recorded.

@@ -11,6 +11,7 @@ mod envelope;
 pub mod failure;
 pub mod orchestrator;
 mod outcome;
+pub mod parameters;
 pub mod planner;
 pub mod ports;
 pub mod rejudging;

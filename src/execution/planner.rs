@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::Value;
 
 use super::cassette::{CassetteLibrary, Tape};
 use super::casting::Cast;
 use super::failure::{PlanError, RunFailure, code};
+use super::parameters;
 use super::ports::{
     ChatModel, ChatModelFactory, ProjectRepository, RequestValidator, ScenarioRepository, TargetAdapter,
-    TargetAdapters, TargetSpec,
+    TargetAdapters, TargetSpec, TextTemplates,
 };
 use super::types::{Brief, Conversation};
 use crate::definitions::{Project, Scenario, Secrets};
@@ -76,12 +76,15 @@ pub struct Planner {
     pub targets: Arc<dyn TargetAdapters>,
     /// Keeps cassettes.
     pub cassettes: Arc<dyn CassetteLibrary>,
+    /// Fills parameters into texts.
+    pub texts: Arc<dyn TextTemplates>,
     /// What applies where nobody says.
     pub defaults: PlanDefaults,
 }
 
 impl Planner {
-    /// Resolves scenario, project, models and target, in this order. A run that began `earlier` keeps its brief.
+    /// Resolves scenario, project, parameters, models and target, in this order. A run that began `earlier` keeps its
+    /// brief.
     ///
     /// # Errors
     /// The first thing that cannot be resolved, or that the store does not answer.
@@ -94,9 +97,10 @@ impl Planner {
             Some(brief) => (brief.clone(), self.project(request).await?),
             None => self.brief(request).await?,
         };
+        let secrets = parameters::secrets(&brief.scenario, &request.parameters)?;
         let taped = earlier.map(|earlier| earlier.taped.clone()).unwrap_or_default();
         let tape = Tape::load(&self.cassettes, request, taped).await?;
-        let spec = self.target_spec(request, &project, brief.target.take());
+        let spec = self.target_spec(request, &project, &brief, secrets);
         let cast = self.cast(&project.id, &brief, spec, tape.as_ref()).await?;
         brief.target = cast.target.kept();
         Ok(self.assembled(request, brief, project, cast, tape))
@@ -120,6 +124,8 @@ impl Planner {
         let scenario = self.scenario(request).await?;
         let project = self.project(request).await?;
         let (min_turns, max_turns) = self.turns(request, &scenario)?;
+        let parameters = parameters::plain(&scenario, &request.parameters)?;
+        let scenario = parameters::fill_in(scenario, &parameters, self.texts.as_ref())?;
         let (asked, own) = (&request.models, &scenario.models);
         let user_simulator =
             self.model_name(&project, asked.user_simulator.as_ref().or(own.user_simulator.as_ref()))?;
@@ -127,7 +133,6 @@ impl Planner {
             Some(judges) => judges.clone(),
             None => JudgeModels::one(self.model_name(&project, None)?),
         };
-        let parameters = request.parameters.clone();
         let brief =
             Brief { scenario, max_turns, min_turns, user_simulator, judges, parameters, target: None };
         Ok((brief, project))
@@ -181,14 +186,20 @@ impl Planner {
         project.default_model.clone().or_else(|| self.defaults.model.clone())
     }
 
-    fn target_spec(&self, request: &RunRequest, project: &Project, kept: Option<Value>) -> TargetSpec {
+    fn target_spec(
+        &self,
+        request: &RunRequest,
+        project: &Project,
+        brief: &Brief,
+        secrets: Secrets,
+    ) -> TargetSpec {
         TargetSpec {
             project: project.clone(),
             target: request.target.clone(),
-            parameters: request.parameters.clone(),
-            secrets: Secrets::new(),
+            parameters: brief.parameters.clone(),
+            secrets,
             default_model: self.default_model(project),
-            kept,
+            kept: brief.target.clone(),
         }
     }
 }

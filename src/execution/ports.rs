@@ -10,7 +10,8 @@ use time::OffsetDateTime;
 
 use super::failure::{PlanError, RunFailure, Unavailable};
 use super::types::{
-    ChatReply, ChatRequest, Conversation, Message, ModelName, SpanCounts, SpanEnd, SpanStart, TraceSpec,
+    ChatReply, ChatRequest, Conversation, Message, ModelName, SpanCounts, SpanEnd, SpanNote, SpanStart,
+    TraceSpec,
 };
 use crate::definitions::{AgentDefinition, Project, Prompt, Provider, Scenario, Secrets};
 use crate::events::{
@@ -146,6 +147,38 @@ pub trait TargetAdapters: Send + Sync {
     async fn adapter(&self, spec: TargetSpec) -> Result<Box<dyn TargetAdapter>, PlanError>;
 }
 
+/// What texts of a scenario may read.
+#[derive(Debug, Clone, Copy)]
+pub struct TextValues<'a> {
+    /// Parameters with a value: each is `{{ name }}` and `{{ params.name }}`.
+    pub plain: &'a Map<String, Value>,
+    /// Names of secret parameters, which no text may read.
+    pub secrets: &'a [&'a str],
+}
+
+/// Why a text could not be filled in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TextProblem {
+    /// It reads names that have no value.
+    #[error("it reads {}, which has no value", .0.join(", "))]
+    Missing(Vec<String>),
+    /// It reads secrets.
+    #[error("it reads the secret {}", .0.join(", "))]
+    Secret(Vec<String>),
+    /// It is no template that can be used.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// Fills values into the texts of a scenario.
+pub trait TextTemplates: Send + Sync {
+    /// `text` with `values` filled in; whatever it reads must have a value. A text that is no template stays as it is.
+    ///
+    /// # Errors
+    /// [`TextProblem`], which never holds a secret's value.
+    fn fill_in(&self, text: &str, values: TextValues<'_>) -> Result<String, TextProblem>;
+}
+
 /// A span of a run. Dropped without [`RunSpan::end`], it ends as abandoned.
 pub trait RunSpan: Send + Sync {
     /// Begins a span below this one.
@@ -153,6 +186,9 @@ pub trait RunSpan: Send + Sync {
 
     /// This span's context, for a callee that may continue the trace.
     fn context(&self) -> TraceContext;
+
+    /// Writes down what happened in the middle of the work. A span that records nothing leaves it out.
+    fn note(&self, _note: SpanNote) {}
 
     /// Ends the span.
     fn end(self: Box<Self>, end: SpanEnd);

@@ -5,6 +5,7 @@ mod commands;
 mod dead_letters;
 mod demo;
 mod lives;
+mod parameters;
 mod permissions;
 mod readiness;
 mod refusals;

@@ -1,5 +1,7 @@
 //! Runs played on a stage of doubles: what they come to, by outcome.
 
+mod customer;
+
 use serde_json::json;
 
 use scenario_worker::events::{Attribution, JudgeModels, RunCompleted, RunStatus, TelemetryReceipt, Verdict};
@@ -303,6 +305,11 @@ async fn a_run_that_finishes_no_step_is_given_up() {
 /// Plays until the agent is asked, then hands the run back, and returns what was stored before.
 async fn interrupted_while_the_agent_is_asked(on_unknown: OnUnknown) -> Option<Conversation> {
     let stage = Stage { agent: Agent::Hangs, on_unknown, ..Stage::default() };
+    interrupted(stage, on_unknown).await
+}
+
+/// The same with any stage whose agent never answers.
+async fn interrupted(stage: Stage, on_unknown: OnUnknown) -> Option<Conversation> {
     let (stop, record) = (stage.stop.clone(), stage.record.clone());
     let asked = request(&json!({}));
     let is_asked = |conversation: &Option<Conversation>| {

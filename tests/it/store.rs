@@ -23,6 +23,7 @@ on_both_databases!(
     an_empty_store_is_unavailable_and_says_what_to_do,
     a_store_without_one_of_its_tables_fails_its_check,
     what_was_imported_is_found_again,
+    scripts_and_checks_are_found_again_as_they_were_written,
     the_same_ids_in_two_projects_are_two_things,
     a_second_import_changes_nothing,
     an_import_updates_what_differs_and_leaves_the_rest,
@@ -212,6 +213,15 @@ async fn what_was_imported_is_found_again(database: &TestDatabase) {
     expected.providers.sort_by(|a, b| a.id.cmp(&b.id));
     assert_eq!(stored(&store, &expected).await, expected);
     assert_eq!(expected.secrets["SHOP_TOKEN"].expose(), "shop-hunter2");
+}
+
+async fn scripts_and_checks_are_found_again_as_they_were_written(database: &TestDatabase) {
+    let store = database.store().await;
+    let example = include_str!("../../config/scripts.yaml").replace("${AGENT_URL}", "http://127.0.0.1/chat");
+    import(&store, &example).await;
+    let expected = parsed(&example)[0].document().clone();
+    assert_eq!(stored(&store, &expected).await, expected);
+    assert_eq!(import(&store, &example).await.total().unchanged, 5);
 }
 
 async fn the_same_ids_in_two_projects_are_two_things(database: &TestDatabase) {

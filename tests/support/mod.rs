@@ -4,7 +4,6 @@ pub(crate) mod database;
 pub(crate) mod egress;
 pub(crate) mod http_agent;
 pub(crate) mod judge;
-#[expect(dead_code, reason = "the other test binary uses the rest")]
 pub(crate) mod nats;
 pub(crate) mod openai;
 pub(crate) mod otlp_receiver;

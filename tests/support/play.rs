@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use scenario_worker::adapters::ScenarioTexts;
 use scenario_worker::definitions::{Project, Scenario};
 use scenario_worker::events::{
     Attribution, Budget, ProjectId, ReferenceId, RequestIdentity, RequestPayload, RunId, RunRequest,
@@ -203,6 +204,7 @@ impl Stage {
             models: stage.clone(),
             targets: stage.clone(),
             cassettes: stage.cassettes.clone(),
+            texts: Arc::new(ScenarioTexts),
             defaults: PlanDefaults {
                 max_turns: 10,
                 timeout: Duration::from_mins(1),

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use scenario_worker::events::TraceContext;
 use scenario_worker::execution::ports::RunSpan;
-use scenario_worker::execution::types::{SpanEnd, SpanStart};
+use scenario_worker::execution::types::{SpanEnd, SpanNote, SpanStart};
 
 /// How a span began, and how it ended if it did.
 pub(crate) type RecordedSpan = (SpanStart, Option<SpanEnd>);
@@ -13,6 +13,7 @@ pub(crate) type RecordedSpan = (SpanStart, Option<SpanEnd>);
 #[derive(Clone, Default)]
 pub(crate) struct Recorded {
     spans: Arc<Mutex<Vec<RecordedSpan>>>,
+    notes: Arc<Mutex<Vec<SpanNote>>>,
 }
 
 impl Recorded {
@@ -24,6 +25,11 @@ impl Recorded {
     /// The spans below the parent, in the order in which they began.
     pub(crate) fn spans(&self) -> Vec<RecordedSpan> {
         self.spans.lock().unwrap().clone()
+    }
+
+    /// What was noted on any span, in order.
+    pub(crate) fn notes(&self) -> Vec<SpanNote> {
+        self.notes.lock().unwrap().clone()
     }
 }
 
@@ -44,6 +50,10 @@ impl RunSpan for RecordingSpan {
 
     fn context(&self) -> TraceContext {
         self.context.clone()
+    }
+
+    fn note(&self, note: SpanNote) {
+        self.recorded.notes.lock().unwrap().push(note);
     }
 
     fn end(self: Box<Self>, end: SpanEnd) {

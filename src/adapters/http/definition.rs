@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::definitions::{AgentDefinition, Secret};
+use crate::definitions::{AgentDefinition, FieldMappings, Secret};
 use crate::execution::ports::OnUnknown;
 
 /// The method of a definition that names none.
@@ -27,6 +27,9 @@ pub(super) struct HttpDefinition {
     /// The body of its requests: a template.
     #[serde(default)]
     pub(super) body_template: Option<String>,
+    /// Variables of the templates, and what each stands for.
+    #[serde(default)]
+    pub(super) field_mappings: FieldMappings,
     /// Where in the reply the agent's words are: a `JSONPath`.
     #[serde(default)]
     pub(super) output_path: Option<String>,

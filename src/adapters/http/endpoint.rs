@@ -10,7 +10,7 @@ use super::definition::{HeaderDefinition, HttpDefinition};
 use super::output::OutputPath;
 use super::request::parse_url;
 use crate::adapters::template::{Escape, Place, Template, UnknownSecret, Variables};
-use crate::definitions::{AgentDefinition, Secret, Secrets};
+use crate::definitions::{AgentDefinition, FieldMappings, Secret, Secrets};
 use crate::events::MAX_TIMEOUT_SECONDS;
 use crate::execution::ports::OnUnknown;
 
@@ -33,6 +33,8 @@ pub(super) struct Endpoint {
     pub(super) auth: Auth,
     /// The body; `None` is the usual one.
     pub(super) body: Option<Template>,
+    /// Variables of its templates, and what each stands for.
+    pub(super) mappings: FieldMappings,
     /// Where its words are in a reply; `None` is everywhere.
     pub(super) output: Option<OutputPath>,
     /// Time for one reply.
@@ -58,6 +60,7 @@ impl Endpoint {
             body: written(definition.body_template.as_ref())
                 .map(|source| template(Place::Body, source, body_escape(&definition.headers)))
                 .transpose()?,
+            mappings: definition.field_mappings.clone(),
             output: written(definition.output_path.as_ref()).map(OutputPath::parse).transpose()?,
             timeout: timeout(definition.timeout_seconds)?,
             on_unknown: definition.on_unknown.into(),

@@ -17,7 +17,8 @@ use self::endpoint::Endpoint;
 use super::codes;
 use super::registry::TargetAdapterFactory;
 use super::scrub::Scrubber;
-use crate::definitions::{AgentDefinition, Secret, Secrets};
+use crate::definitions::{AgentDefinition, Secret};
+use crate::egress::Client;
 use crate::execution::failure::{PlanError, RunFailure, code};
 use crate::execution::ports::{
     AgentRepository, OnUnknown, SecretRepository, TargetAdapter, TargetReply, TargetSpec, TargetTurn,
@@ -30,17 +31,13 @@ pub const KIND: &str = "http";
 pub struct HttpAdapterFactory {
     agents: Arc<dyn AgentRepository>,
     secrets: Arc<dyn SecretRepository>,
-    client: reqwest::Client,
+    client: Client,
 }
 
 impl HttpAdapterFactory {
-    /// `client` comes from [`crate::http_client::builder`], which follows no redirect.
+    /// Agents are called through `client`.
     #[must_use]
-    pub fn new(
-        agents: Arc<dyn AgentRepository>,
-        secrets: Arc<dyn SecretRepository>,
-        client: reqwest::Client,
-    ) -> Self {
+    pub fn new(agents: Arc<dyn AgentRepository>, secrets: Arc<dyn SecretRepository>, client: Client) -> Self {
         Self { agents, secrets, client }
     }
 
@@ -63,14 +60,17 @@ impl TargetAdapterFactory for HttpAdapterFactory {
         let agent = self.definition(&spec).await?;
         let mut endpoint = Endpoint::read(&agent)
             .map_err(|message| RunFailure::definition(code::INVALID_TARGET, message))?;
-        let secrets = self.secrets.secrets(&spec.project.id).await?;
+        let of_project = self.secrets.secrets(&spec.project.id).await?;
+        let mut secrets = of_project.clone();
+        secrets.extend(spec.secrets);
         endpoint.resolve_secrets(&secrets).map_err(|unknown| {
             RunFailure::definition(codes::SECRET_NOT_FOUND, format!("HTTP agent {}: {unknown}", agent.id))
                 .with_hint(
-                    "Import the secret into the project, or correct its name in the agent's definition",
+                    "Import the secret into the project, declare it as a secret parameter of the scenario, or correct its \
+                     name in the agent's definition",
                 )
         })?;
-        let scrubber = scrubber(&secrets, &endpoint);
+        let scrubber = scrubber(of_project.values().chain(secrets.values()), &endpoint);
         Ok(Box::new(HttpAdapter {
             client: self.client.clone(),
             endpoint,
@@ -84,13 +84,15 @@ impl TargetAdapterFactory for HttpAdapterFactory {
     }
 }
 
-fn scrubber(secrets: &Secrets, endpoint: &Endpoint) -> Scrubber {
+fn scrubber<'a>(secrets: impl Iterator<Item = &'a Secret>, endpoint: &Endpoint) -> Scrubber {
     let credentials = endpoint.credentials();
-    Scrubber::new(secrets.values().chain(&credentials).map(Secret::expose))
+    let mut values: Vec<&str> = secrets.map(Secret::expose).collect();
+    values.extend(credentials.iter().map(Secret::expose));
+    Scrubber::new(values)
 }
 
 struct HttpAdapter {
-    client: reqwest::Client,
+    client: Client,
     endpoint: Endpoint,
     parameters: Map<String, Value>,
     scrubber: Scrubber,

@@ -31,8 +31,9 @@ pub(super) fn build(
     turn: &TargetTurn<'_>,
     parameters: &Map<String, Value>,
 ) -> Result<Outgoing, RunFailure> {
-    let variables = Variables::of_turn(turn, parameters);
-    let url = parse_url(&render(&endpoint.url, &variables)?).map_err(unusable)?;
+    let mut variables = Variables::of_turn(turn, parameters);
+    variables.bind_mapped(&endpoint.mappings, turn);
+    let url = url(&endpoint.url, &variables)?;
     let body = match (&endpoint.method, &endpoint.body) {
         (&Method::GET, _) => None,
         (_, Some(template)) => Some(render(template, &variables)?),
@@ -45,6 +46,21 @@ pub(super) fn build(
     propagate(trace_context(turn), &mut headers)?;
     identify(turn, &mut headers)?;
     Ok(Outgoing { method: endpoint.method.clone(), url, headers, body })
+}
+
+/// A segment of dots cannot be escaped, and would lead out of where the definition points.
+fn url(template: &Template, variables: &Variables) -> Result<Url, RunFailure> {
+    let text = render(template, variables)?;
+    let path = text.split(['?', '#']).next().unwrap_or_default();
+    if !template.is_constant() && path.split(['/', '\\']).any(is_dots) {
+        return Err(unusable(format!("the value of {} has a path segment of dots only", template.place())));
+    }
+    parse_url(&text).map_err(unusable)
+}
+
+/// As WHATWG URL reads them, percent-encoded or not.
+fn is_dots(segment: &str) -> bool {
+    matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
 }
 
 /// A URL that can be requested.
@@ -111,3 +127,6 @@ fn render(template: &Template, variables: &Variables) -> Result<String, RunFailu
 fn unusable(message: String) -> RunFailure {
     RunFailure::new(codes::TEMPLATE_FAILED, Attribution::Definition, message)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,13 +5,14 @@ use std::io;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
-use reqwest::{Client, Response};
+use reqwest::Response;
 use url::Url;
 
 use super::request::Outgoing;
 use crate::adapters::codes;
+use crate::egress::{Client, ClientError, Redirects, Refused};
 use crate::events::Attribution;
-use crate::execution::failure::RunFailure;
+use crate::execution::failure::{RunFailure, code};
 
 /// The most of a reply that is taken in, in bytes after decompression: far more than anybody says in one turn.
 pub(super) const RESPONSE_LIMIT: usize = 4 * 1024 * 1024;
@@ -38,6 +39,8 @@ pub(super) struct Received {
 enum NoReply {
     #[error("{place} did not answer within {seconds} seconds")]
     Timeout { place: String, seconds: u64 },
+    #[error("{place} may not be called: {refused}")]
+    Forbidden { place: String, refused: Refused },
     #[error("{place} could not be reached: {cause}")]
     Unreachable { place: String, cause: String },
     #[error("{place} ended the connection before its reply was complete: {cause}")]
@@ -48,17 +51,13 @@ enum NoReply {
 
 impl From<NoReply> for RunFailure {
     fn from(error: NoReply) -> Self {
-        let code = match error {
-            NoReply::Timeout { .. } => codes::HTTP_TIMEOUT,
-            NoReply::Unreachable { .. } => codes::HTTP_UNREACHABLE,
-            NoReply::Interrupted { .. } => codes::HTTP_INVALID_RESPONSE,
-            NoReply::TooLarge { .. } => codes::HTTP_RESPONSE_TOO_LARGE,
-        };
-        let failure = Self::new(code, Attribution::Target, error.to_string());
+        let of_target = |code| Self::new(code, Attribution::Target, error.to_string());
         match error {
-            NoReply::Timeout { .. } => failure.with_hint(SLOW_HINT),
-            NoReply::Unreachable { .. } => failure.with_hint(UNREACHABLE_HINT),
-            NoReply::Interrupted { .. } | NoReply::TooLarge { .. } => failure,
+            NoReply::Timeout { .. } => of_target(codes::HTTP_TIMEOUT).with_hint(SLOW_HINT),
+            NoReply::Forbidden { .. } => Self::definition(code::EGRESS_REFUSED, error.to_string()),
+            NoReply::Unreachable { .. } => of_target(codes::HTTP_UNREACHABLE).with_hint(UNREACHABLE_HINT),
+            NoReply::Interrupted { .. } => of_target(codes::HTTP_INVALID_RESPONSE),
+            NoReply::TooLarge { .. } => of_target(codes::HTTP_RESPONSE_TOO_LARGE),
         }
     }
 }
@@ -81,7 +80,9 @@ async fn exchange(client: &Client, request: Outgoing, place: &str) -> Result<Rec
     if let Some(body) = request.body {
         builder = builder.body(body);
     }
-    let mut response = builder.send().await.map_err(|error| no_reply(error, place))?;
+    let request = builder.build().map_err(|error| no_reply(error, place))?;
+    let answer = client.execute(request, Redirects::Follow).await;
+    let mut response = answer.map_err(|error| no_answer(error, place))?;
     let (status, headers) = (response.status(), response.headers().clone());
     let limit = if status.is_success() { RESPONSE_LIMIT } else { ERROR_BODY_LIMIT };
     let (body, broken_off) = take(&mut response, limit, place).await?;
@@ -107,6 +108,16 @@ async fn take(response: &mut Response, limit: usize, place: &str) -> Result<(Vec
             Err(_) if failed => return Ok((body, true)),
             Err(error) => return Err(no_reply(error, place)),
         }
+    }
+}
+
+fn no_answer(error: ClientError, place: &str) -> NoReply {
+    match error {
+        ClientError::Refused(refused) => NoReply::Forbidden { place: place.to_owned(), refused },
+        ClientError::TooManyRedirects => {
+            NoReply::Unreachable { place: place.to_owned(), cause: error.to_string() }
+        }
+        ClientError::Http(error) => no_reply(error, place),
     }
 }
 

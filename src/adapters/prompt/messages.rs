@@ -1,12 +1,10 @@
 //! What a prompt's model is told in one turn.
 
-use crate::adapters::template::{Escape, Place, Template, TemplateError, Variables};
+use super::inputs::Bound;
+use crate::adapters::template::{Escape, Place, Template, TemplateError};
 use crate::definitions::{Prompt, PromptRole};
 use crate::events::MessageRole;
 use crate::execution::types::{ChatMessage, ChatRole, Message};
-
-/// The variable that holds the conversation.
-const CONVERSATION: &str = "messages";
 
 /// A prompt's texts, read.
 pub(super) struct PromptTemplates {
@@ -30,25 +28,27 @@ impl PromptTemplates {
     /// The instructions, the prompt's own messages, then what was said, unless a template tells that itself.
     pub(super) fn messages(
         &self,
-        variables: &Variables,
+        bound: &Bound,
         transcript: &[Message],
     ) -> Result<Vec<ChatMessage>, TemplateError> {
         let mut messages = Vec::new();
-        let system = self.system.render(variables)?;
+        let system = self.system.render(&bound.variables)?;
         if !system.trim().is_empty() {
             messages.push(ChatMessage::new(ChatRole::System, system));
         }
         for (role, template) in &self.own {
-            messages.push(ChatMessage::new(*role, template.render(variables)?));
+            messages.push(ChatMessage::new(*role, template.render(&bound.variables)?));
         }
-        if !self.tells_conversation() {
+        if !self.tells(&bound.conversation) {
             messages.extend(transcript.iter().filter_map(said));
         }
         Ok(messages)
     }
 
-    fn tells_conversation(&self) -> bool {
-        self.system.reads(CONVERSATION) || self.own.iter().any(|(_, template)| template.reads(CONVERSATION))
+    /// Whether a template reads one of `names`.
+    fn tells(&self, names: &[String]) -> bool {
+        let mut templates = self.own.iter().map(|(_, template)| template).chain([&self.system]);
+        templates.any(|template| names.iter().any(|name| template.reads(name)))
     }
 }
 

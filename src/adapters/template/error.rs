@@ -55,12 +55,16 @@ impl TemplateError {
 
     /// What the template engine reports.
     pub(super) fn engine(place: &Place, error: &minijinja::Error) -> Self {
-        let cause = match (error.kind(), error.detail()) {
-            (ErrorKind::OutOfFuel, _) => "it takes too much work to render".to_owned(),
-            (kind, Some(detail)) => format!("{kind}: {detail}"),
-            (kind, None) => kind.to_string(),
-        };
-        Self { place: place.clone(), line: error.line(), cause }
+        Self { place: place.clone(), line: error.line(), cause: cause_of(error) }
+    }
+}
+
+/// What the template engine reports, without the place.
+pub(super) fn cause_of(error: &minijinja::Error) -> String {
+    match (error.kind(), error.detail()) {
+        (ErrorKind::OutOfFuel, _) => "it takes too much work to render".to_owned(),
+        (kind, Some(detail)) => format!("{kind}: {detail}"),
+        (kind, None) => kind.to_string(),
     }
 }
 

@@ -15,7 +15,7 @@ const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(
 /// The kind of text that values land in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Escape {
-    /// JSON: a text is escaped as the inside of a string, anything else stays JSON.
+    /// JSON: inside a string every value is escaped, outside a text becomes a string and anything else stays JSON.
     Json,
     /// A URL or a form: every value is one component.
     UrlComponent,
@@ -34,8 +34,8 @@ impl Escape {
         match self {
             Self::Json if value.is_undefined() => Ok(String::new()),
             Self::Json => match value.as_str() {
-                Some(text) => Ok(json_slots::inside_string(text)),
-                None => Ok(json_slots::slot(&json(value)?)),
+                Some(text) => Ok(json_slots::text(&json_slots::unmarked(text))),
+                None => Ok(json_slots::json(&json(value)?)),
             },
             Self::UrlComponent => Ok(url_component(&self.plain(value)?)),
             Self::Text | Self::Prose => self.plain(value),
@@ -56,11 +56,18 @@ impl Escape {
 
     /// A value as JSON, whatever it is.
     pub(super) fn as_json(self, value: &Value) -> Result<Value, Error> {
-        let json = json(value)?;
+        let captured = value.as_str().filter(|_| self == Self::Json).map(json_slots::settle);
+        let json = json(&captured.map_or_else(|| value.clone(), Value::from))?;
         Ok(match self {
-            Self::Json => Value::from_safe_string(json_slots::slot(&json)),
+            Self::Json => Value::from_safe_string(json_slots::json(&json)),
             _ => Value::from(json),
         })
+    }
+
+    /// A text of the template itself, which a value is never taken for.
+    pub(super) fn literal(self, value: &Value) -> Value {
+        let text = value.as_str().unwrap_or_default();
+        Value::from_safe_string(if self == Self::Json { json_slots::literal(text) } else { text.to_owned() })
     }
 
     /// Finishes a rendered text.

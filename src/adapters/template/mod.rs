@@ -4,20 +4,23 @@ mod error;
 mod escape;
 mod json_slots;
 mod limits;
+mod literals;
+mod scenario_texts;
 mod secret_references;
 mod transcript;
 mod variables;
 
 use minijinja::machinery::Tokenizer;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, ErrorKind, State, UndefinedBehavior, Value};
 
 use limits::CodeReader;
 
 pub(crate) use error::{Place, TemplateError, UnknownSecret};
 pub(crate) use escape::{Escape, url_component};
+pub use scenario_texts::ScenarioTexts;
 pub(crate) use secret_references::SecretText;
-pub(crate) use variables::{Variables, last_line, trace_context};
+pub(crate) use variables::{BASE_NAMES, Variables, last_line, trace_context};
 
 use crate::definitions::Secrets;
 
@@ -38,8 +41,8 @@ impl Template {
     /// Reads `source`. Its `{{ secrets.NAME }}` stay as they are until [`Template::resolve_secrets`].
     pub(crate) fn compile(place: Place, source: &str, escape: Escape) -> Result<Self, TemplateError> {
         let secrets = SecretText::new(source);
-        let environment =
-            read(secrets.fenced(), escape).map_err(|error| TemplateError::engine(&place, &error))?;
+        let environment = read(secrets.fenced(), escape, UndefinedBehavior::Chainable)
+            .map_err(|error| TemplateError::engine(&place, &error))?;
         let template = Self { place, escape, secrets, environment };
         if template.reads(SECRETS) {
             return Err(TemplateError::new(
@@ -88,12 +91,18 @@ impl Template {
 }
 
 /// An environment whose one template is `source`.
-fn read(source: &str, escape: Escape) -> Result<Environment<'static>, minijinja::Error> {
+fn read(
+    source: &str,
+    escape: Escape,
+    undefined: UndefinedBehavior,
+) -> Result<Environment<'static>, minijinja::Error> {
     let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build()?;
     check_code(source, &syntax)?;
     let mut environment = environment(escape);
+    environment.set_undefined_behavior(undefined);
+    let source = if escape == Escape::Json { literals::marked(source, &syntax)? } else { source.to_owned() };
     environment.set_syntax(syntax);
-    environment.add_template_owned(NAME, source.to_owned())?;
+    environment.add_template_owned(NAME, source)?;
     Ok(environment)
 }
 
@@ -109,21 +118,32 @@ fn check_code(source: &str, syntax: &SyntaxConfig) -> Result<(), minijinja::Erro
 fn environment(escape: Escape) -> Environment<'static> {
     let mut environment = Environment::new();
     limits::apply(&mut environment);
-    environment.set_undefined_behavior(UndefinedBehavior::Chainable);
     // A custom mode marks text that a block captured as escaped, so that it is not escaped once more.
     environment.set_auto_escape_callback(|_| AutoEscape::Custom(NAME.into()));
     environment.set_formatter(move |out, _, value| Ok(out.write_str(&escape.write(value)?)?));
     for unescaped in ["raw", "safe"] {
-        environment
-            .add_filter(unescaped, move |value: Value| escape.plain(&value).map(Value::from_safe_string));
+        environment.add_filter(unescaped, move |state: &State<'_, '_>, value: Value| {
+            escape.plain(&known(state, value)?).map(Value::from_safe_string)
+        });
     }
     // Everything is escaped for its place already; the built-in ones would escape for HTML.
     for nothing_to_do in ["escape", "e"] {
-        environment.add_filter(nothing_to_do, |value: Value| value);
+        environment.add_filter(nothing_to_do, |state: &State<'_, '_>, value: Value| known(state, value));
     }
-    environment.add_filter("tojson", move |value: Value| escape.as_json(&value));
+    environment.add_filter(literals::FILTER, move |value: Value| escape.literal(&value));
+    environment.add_filter("tojson", move |state: &State<'_, '_>, value: Value| {
+        escape.as_json(&known(state, value)?)
+    });
     environment
 }
 
+/// The value, unless there is none where there must be one.
+fn known(state: &State<'_, '_>, value: Value) -> Result<Value, minijinja::Error> {
+    let strict = matches!(state.undefined_behavior(), UndefinedBehavior::Strict);
+    if strict && value.is_undefined() { Err(ErrorKind::UndefinedError.into()) } else { Ok(value) }
+}
+
+#[cfg(test)]
+mod shapes;
 #[cfg(test)]
 mod tests;

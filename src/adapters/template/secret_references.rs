@@ -60,6 +60,11 @@ impl SecretText {
         self.references.is_empty()
     }
 
+    /// Names of the secrets in it.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.references.iter().map(|reference| reference.name.as_str())
+    }
+
     /// Makes every reference stand for its value, or returns the name that is not in `secrets`.
     pub(crate) fn resolve(&mut self, secrets: &Secrets) -> Result<(), String> {
         for reference in &mut self.references {

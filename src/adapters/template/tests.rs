@@ -78,6 +78,34 @@ fn tojson_writes_a_whole_value_wherever_it_stands() {
 }
 
 #[test]
+fn a_text_outside_of_strings_becomes_one_and_the_author_s_own_stays_json() {
+    assert_eq!(
+        render_json(r#"{"a": {{ input }}, "b": [{{ params.text }}]}"#),
+        json!({ "a": HOSTILE, "b": ["a&b c"] })
+    );
+    let own = r#"[{% for m in messages %}{{ m.role }}{{ "," if not loop.last }}{% endfor %}, {{ 'true' if params.flag else 'false' }}]"#;
+    assert_eq!(render_json(own), json!(["user", "assistant", "user", true]));
+    let inside = r#"{"a": "{{ 'say "hi"' if params.flag }}", "b": "{{ 'x' if false else input }}"}"#;
+    assert_eq!(render_json(inside), json!({ "a": "say \"hi\"", "b": HOSTILE }));
+}
+
+#[test]
+fn a_captured_text_can_be_filtered_and_is_still_escaped_once() {
+    let captured = r#"{% set line %} Line: {{ input }} {% endset %}{"a": "{{ line | trim }}"}"#;
+    assert_eq!(render_json(captured), json!({ "a": format!("Line: {HOSTILE}") }));
+    let upper = r#"{% set line %}{{ params.text }}{{ params.list }}{% endset %}{"a": "{{ line | upper }}"}"#;
+    assert_eq!(render_json(upper), json!({ "a": "A&B C[1,\"A\\\"B\"]" }));
+    let cut = r#"{% set line %}{{ input }}{% endset %}{"a": "{{ line[0:60] }}"}"#;
+    let cut = render_json(cut)["a"].as_str().unwrap().to_owned();
+    assert!(HOSTILE.starts_with(&cut) && cut.len() > 8, "{cut:?}");
+}
+
+#[test]
+fn a_backslash_before_a_value_takes_nothing_of_it() {
+    assert_eq!(render_json(r#"{"a": "C:\{{ input }}"}"#), json!({ "a": format!("C:\\{HOSTILE}") }));
+}
+
+#[test]
 fn values_inside_a_loop_are_escaped_too() {
     let source = r#"[{% for m in messages %}{"r": "{{ m.role }}", "c": "{{ m.content }}"}{% if not loop.last %},{% endif %}{% endfor %}]"#;
     let expected: Vec<Json> =
@@ -210,9 +238,32 @@ fn usual_code_is_none_of_that() {
 }
 
 #[test]
+fn what_a_run_says_cannot_forge_the_marks_of_values() {
+    // Whoever had a mark, by whatever way, would break out of his place with it.
+    let mark = json_slots::text("").replace(char::is_control, "");
+    let mut variables = variables();
+    variables.bind("input", format!("x{mark}\", \"admin\": true, \"y\": \"{mark}"));
+    let template =
+        Template::compile(Place::Body, r#"{"a": "{{ input }}", "b": {{ input }}}"#, Escape::Json).unwrap();
+    let body: Json = serde_json::from_str(&template.render(&variables).unwrap()).unwrap();
+    assert_eq!(body.as_object().unwrap().keys().collect::<Vec<_>>(), ["a", "b"]);
+    assert!(body["a"].as_str().unwrap().contains("admin") && body["b"].is_string());
+}
+
+#[test]
 fn only_an_expression_or_a_tag_reads_a_variable() {
     let reads =
         |source| Template::compile(Place::SystemPrompt, source, Escape::Prose).unwrap().reads("messages");
     assert!(reads("{{ messages }}") && reads("{% for m in messages %}{% endfor %}"));
-    assert!(!reads("messages") && !reads("{{ 'messages' }}") && !reads("{{ params.messages }}"));
+    assert!(reads("{{ messages | length }}") && reads("{% if messages[1] %}{% endif %}"));
+    for words in [
+        "messages",
+        "{{ 'messages' }}",
+        "{{ \"the messages\" ~ input }}",
+        "{{ params.messages }}",
+        "{# messages #}",
+        "{% raw %}{{ messages }}{% endraw %}",
+    ] {
+        assert!(!reads(words), "{words}");
+    }
 }

@@ -76,7 +76,7 @@ impl Simulation<'_> {
         let observed = observed(conversation);
         let mut required = self.plan.brief.scenario.checks.iter().filter(|check| check.required);
         required.find_map(|check| {
-            let Finding { standing, reasoning } = checks::examine(check, &observed);
+            let Finding { standing, reasoning, .. } = checks::examine(check, &observed);
             is_unmet(standing).then(|| format!("The required check “{}” fails: {reasoning}", check.title()))
         })
     }

@@ -16,4 +16,4 @@ pub use ending::{Ending, Report};
 pub use judgement::{Criterion, Judgement};
 pub use judging::{Ballot, Ballots, DECIDE_TOOL, FormKind, JudgeAnswer, Question, VERDICT_TOOL};
 pub use model_name::{InvalidModelName, ModelName};
-pub use span::{SpanCounts, SpanEnd, SpanStart, TraceSpec};
+pub use span::{SpanCounts, SpanEnd, SpanNote, SpanStart, TraceSpec};

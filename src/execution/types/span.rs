@@ -73,6 +73,16 @@ pub enum SpanStart {
     },
 }
 
+/// What happened in the middle of a piece of work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SpanNote {
+    /// Variables that a prompt declares and nothing was found for.
+    UnboundInputs {
+        /// Their names.
+        names: Vec<String>,
+    },
+}
+
 /// How a piece of work ended.
 #[derive(Debug, Clone)]
 pub enum SpanEnd {

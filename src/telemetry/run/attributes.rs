@@ -64,3 +64,7 @@ pub(super) const EVALUATION_NAME: &str = "gen_ai.evaluation.name";
 pub(super) const EVALUATION_SCORE: &str = "gen_ai.evaluation.score.value";
 pub(super) const EVALUATION_LABEL: &str = "gen_ai.evaluation.score.label";
 pub(super) const EVALUATION_EXPLANATION: &str = "gen_ai.evaluation.explanation";
+
+/// The event that says which variables of a prompt nothing was found for.
+pub(super) const UNBOUND_INPUTS: &str = "langwatch.prompt.unbound_inputs";
+pub(super) const UNBOUND_INPUT_NAMES: &str = "langwatch.prompt.unbound_inputs.names";

@@ -13,11 +13,11 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span, SpanLimits};
 
 use super::buffer::{IntoBuffer, SpanBuffer};
-use super::describe::{Circumstances, Closing, Opening, Work, abandoned, closing, common, scope};
+use super::describe::{Circumstances, Closing, Opening, Work, abandoned, closing, common, note, scope};
 use super::identity::RunIds;
 use super::span::SpanHandle;
 use crate::events::TraceContextMode;
-use crate::execution::types::{SpanEnd, TraceSpec};
+use crate::execution::types::{SpanEnd, SpanNote, TraceSpec};
 use crate::telemetry::propagation::remote_span_context;
 
 /// Limits of one span, given here because the SDK's defaults come from `OTEL_*` variables. Attributes are far fewer;
@@ -106,6 +106,14 @@ impl Recorder {
         open.spans.insert(context.span_id(), span);
         self.made.fetch_add(1, Ordering::Relaxed);
         SpanHandle::open(Arc::clone(self), context, work)
+    }
+
+    /// Puts an event on a span that is open.
+    pub(super) fn note(&self, span: SpanId, happened: &SpanNote) {
+        if let Some(span) = self.open().spans.get_mut(&span) {
+            let (name, attributes) = note(happened);
+            span.add_event(name, attributes);
+        }
     }
 
     /// Ends a span. It does nothing if the run ended it already.

@@ -9,7 +9,7 @@ use super::describe::{Work, opening};
 use super::recorder::Recorder;
 use crate::events::TraceContext;
 use crate::execution::ports::RunSpan;
-use crate::execution::types::{SpanEnd, SpanStart};
+use crate::execution::types::{SpanEnd, SpanNote, SpanStart};
 use crate::telemetry::propagation::trace_context;
 
 /// Refers to a span of a recorder. Dropped without an end, it ends the span as abandoned.
@@ -58,6 +58,10 @@ impl RunSpan for SpanHandle {
 
     fn context(&self) -> TraceContext {
         trace_context(&self.context)
+    }
+
+    fn note(&self, note: SpanNote) {
+        self.recorder.note(self.context.span_id(), &note);
     }
 
     fn end(mut self: Box<Self>, end: SpanEnd) {

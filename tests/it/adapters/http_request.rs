@@ -69,6 +69,29 @@ async fn parameters_keep_their_json_types_in_a_body_and_are_components_of_a_url(
 }
 
 #[tokio::test]
+async fn variables_of_the_definition_s_own_stand_for_facts_and_values_everywhere() {
+    let source = |field: &str| json!({ "type": "source", "path": [field] });
+    let mappings = json!({
+        "line": source("input"), "talk": source("messages"), "session": source("threadId"),
+        "tenant": { "type": "value", "value": "a/b" }, "limit": { "type": "value", "value": 5 },
+        "input": { "type": "value", "value": "{{ line }}" },
+    });
+    let config = json!({
+        "url": "/{{ tenant }}?s={{ session }}",
+        "headers": [{ "key": "X-Tenant", "value": "{{ tenant }} {{ session }}" }],
+        "bodyTemplate": r#"{"line": "{{ line }}", "talk": {{ talk }}, "text": "{{ talk }}", "limit": {{ limit }}, "input": {{ input }}}"#,
+        "fieldMappings": mappings,
+    });
+    let request = sent(config, Secrets::new(), json!({}), HOSTILE).await;
+    assert_eq!((request.target.as_str(), request.header("x-tenant")), ("/a%2Fb?s=run-1", Some("a/b run-1")));
+    let talk = history(HOSTILE);
+    assert_eq!(
+        request.json(),
+        json!({ "line": HOSTILE, "talk": talk, "text": talk.to_string(), "limit": 5, "input": "{{ line }}" })
+    );
+}
+
+#[tokio::test]
 async fn a_get_has_no_body() {
     let request = sent_by(json!({ "url": "/", "method": "get", "bodyTemplate": "{}" })).await;
     assert_eq!((request.method.as_str(), request.body.as_str()), ("GET", ""));

@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use scenario_worker::adapters::{PromptAdapterFactory, TargetAdapterFactory as _};
-use scenario_worker::definitions::{Prompt, PromptMessage, PromptRole};
+use scenario_worker::definitions::{FieldMappings, Prompt, PromptMessage, PromptRole};
 use scenario_worker::events::{Attribution, ProjectId, TokenUsage};
 use scenario_worker::execution::failure::{PlanError, RunFailure};
 use scenario_worker::execution::ports::{ChatModel, ChatModelFactory, TargetReply, TargetSpec};
 use scenario_worker::execution::types::{
-    ChatReply, ChatRequest, ChatRole, ModelName, SceneRole, SpanEnd, SpanStart,
+    ChatReply, ChatRequest, ChatRole, ModelName, SceneRole, SpanEnd, SpanNote, SpanStart,
 };
 use serde_json::{Value, json};
 
@@ -69,6 +69,7 @@ fn prompt(system: &str) -> Prompt {
         seed: None,
         reasoning_effort: None,
         inputs: Vec::new(),
+        field_mappings: FieldMappings::new(),
     }
 }
 
@@ -125,7 +126,15 @@ async fn what_was_said_is_not_told_twice() {
     assert_eq!(lines(&request), [(ChatRole::System, format!("So far:\n{prose}").as_str())]);
     let looped = asked(prompt("{% for m in messages %}{{ m.content }};{% endfor %}"), json!({})).await;
     assert_eq!(looped.messages.len(), 1);
-    for words in ["the messages", "{{ 'messages' }}", "{{ params.messages }}"] {
+    assert_eq!(asked(prompt("{{ messagesJson }}"), json!({})).await.messages.len(), 1);
+    let words = [
+        "the messages",
+        "{{ 'messages' }}",
+        "{{ params.messages }}",
+        "{# messages #}",
+        "{{ \"messagesJson\" }}",
+    ];
+    for words in words {
         assert_eq!(asked(prompt(words), json!({})).await.messages.last().unwrap().content, LINE, "{words}");
     }
 }
@@ -145,6 +154,82 @@ async fn declared_inputs_are_bound_by_name_and_a_single_one_left_gets_the_line()
     );
     assert_eq!(bound(&["a", "b"], json!({})).await, format!("[unbound input: a]|[unbound input: b]|{LINE}"));
     assert_eq!(bound(&[], json!({ "a": 1 })).await, format!("||{LINE}"));
+}
+
+/// What a prompt with these inputs and mappings makes of `template`.
+async fn told(template: &str, inputs: &[&str], mappings: Value) -> ChatRequest {
+    let mut prompt = prompt(template);
+    prompt.inputs = inputs.iter().map(|input| (*input).to_owned()).collect();
+    prompt.field_mappings = serde_json::from_value(mappings).unwrap();
+    asked(prompt, json!({ "question": "of the run" })).await
+}
+
+#[tokio::test]
+async fn an_input_with_a_usual_name_gets_what_it_means_each_fact_once() {
+    let history = format!("user: Hello\nassistant: How can I help?\nuser: {LINE}");
+    for (template, inputs, expected) in [
+        (
+            "{{ Query }}|{{ SESSION_ID }}|{{ Chat_History }}",
+            &["Query", "SESSION_ID", "Chat_History"][..],
+            format!("{LINE}|run-1|{history}"),
+        ),
+        (
+            "{{ query }}|{{ text }}|{{ x }}",
+            &["query", "text", "x"],
+            format!("{LINE}|[unbound input: text]|[unbound input: x]"),
+        ),
+        ("{{ query }}|{{ text }}", &["query", "text"], format!("{LINE}|{LINE}")),
+        (
+            "{{ query }}|{{ x }}",
+            &["input", "query", "x"],
+            "[unbound input: query]|[unbound input: x]".to_owned(),
+        ),
+        ("{{ question }}|{{ query }}", &["question", "query", "query"], format!("of the run|{LINE}")),
+    ] {
+        let request = told(template, inputs, json!({})).await;
+        assert_eq!(request.messages[0].content, expected, "{inputs:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_mapping_wins_over_everything_and_takes_nothing_from_the_others() {
+    let line = json!({ "type": "source", "sourceId": "scenario", "path": ["scenario_message"] });
+    let thread = json!({ "type": "source", "path": ["thread_id"] });
+    let fixed = json!({ "type": "value", "value": "fixed" });
+    let mappings = json!({ "a": line, "question": thread, "input": fixed, "params": { "type": "value", "value": { "x": 1 } } });
+    let template = "{{ a }}|{{ question }}|{{ input }}|{{ query }}|{{ params.x }}";
+    let request = told(template, &["a", "question", "query"], mappings).await;
+    assert_eq!(request.messages[0].content, format!("{LINE}|run-1|fixed|{LINE}|1"));
+}
+
+#[tokio::test]
+async fn a_template_that_tells_the_conversation_under_another_name_tells_it_once() {
+    let messages = json!({ "type": "source", "path": ["conversation_history"] });
+    assert_eq!(told("{{ talk }}", &[], json!({ "talk": messages })).await.messages.len(), 1);
+    assert_eq!(told("{{ history }}", &["history"], json!({})).await.messages.len(), 1);
+    assert_eq!(told("So: {{ history }}", &[], json!({})).await.messages.len(), 4);
+    let fixed = json!({ "messages": { "type": "value", "value": "nothing" } });
+    let request = told("{{ messages }}", &[], fixed).await;
+    assert_eq!((request.messages.len(), request.messages[0].content.as_str()), (4, "nothing"));
+}
+
+#[tokio::test]
+async fn the_conversation_is_there_as_json_too() {
+    let text = told("{{ messagesJson }}", &[], json!({})).await.messages.remove(0).content;
+    assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), super::stage::history(LINE));
+}
+
+#[tokio::test]
+async fn inputs_that_nothing_is_found_for_are_noted_by_name() {
+    let recorded = Recorded::default();
+    let mut unbound = prompt("{{ a }}{{ b }}");
+    unbound.inputs = vec!["a".into(), "question".into(), "b".into()];
+    let models = FixedModels::saying("Sure");
+    play(unbound, spec("prompt", "support", json!({})), &models, &recorded).await.unwrap();
+    assert_eq!(recorded.notes(), [SpanNote::UnboundInputs { names: vec!["a".into(), "b".into()] }]);
+    let bound = Recorded::default();
+    play(prompt("{{ a }}"), spec("prompt", "support", json!({})), &models, &bound).await.unwrap();
+    assert_eq!(bound.notes(), []);
 }
 
 #[tokio::test]

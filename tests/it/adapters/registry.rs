@@ -7,7 +7,6 @@ use scenario_worker::adapters::{HttpAdapterFactory, PromptAdapterFactory, Regist
 use scenario_worker::events::{Attribution, ProjectId};
 use scenario_worker::execution::failure::PlanError;
 use scenario_worker::execution::ports::{ChatModel, ChatModelFactory, TargetAdapters as _};
-use scenario_worker::http_client;
 use serde_json::{Value, json};
 
 use super::stage::{Shelf, agent, failure, http_agent, spec, with};
@@ -25,7 +24,7 @@ fn registry(shelf: Shelf) -> Registry {
     let shelf = Arc::new(shelf);
     Registry::new()
         .with(PromptAdapterFactory::new(shelf.clone(), Arc::new(NoModels)))
-        .with(HttpAdapterFactory::new(shelf.clone(), shelf, http_client::builder().build().unwrap()))
+        .with(HttpAdapterFactory::new(shelf.clone(), shelf, crate::support::egress::open()))
 }
 
 fn problem(config: Value) -> String {
@@ -87,6 +86,10 @@ async fn an_agent_s_definition_is_checked_before_it_is_stored() {
         (json!({ "url": "ftp://a.example" }), ["url: ", "'ftp'"]),
         (json!({ "url": "/chat" }), ["url: ", "not valid"]),
         (json!({ "bodyTemplat": "" }), ["bodyTemplat", "unknown field"]),
+        (
+            json!({ "fieldMappings": { "a": { "type": "source", "path": ["mood"] } } }),
+            ["fieldMappings.a", "unknown variant `mood`"],
+        ),
         (json!({ "method": "FETCH" }), ["method: 'FETCH'", "POST"]),
         (json!({ "bodyTemplate": "{\n{{ input }" }), ["bodyTemplate, line 2,", "syntax error"]),
         (json!({ "headers": [{ "key": "X A", "value": "" }] }), ["headers \"X A\"", "no header name"]),

@@ -14,7 +14,6 @@ use scenario_worker::execution::ports::{
     AgentRepository, PromptRepository, SecretRepository, TargetAdapter, TargetReply, TargetSpec, TargetTurn,
 };
 use scenario_worker::execution::types::Message;
-use scenario_worker::http_client;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
@@ -104,7 +103,7 @@ pub(super) async fn http_adapter(
     parameters: Value,
 ) -> Result<Box<dyn TargetAdapter>, PlanError> {
     let shelf = Arc::new(Shelf { agents: vec![http_agent(config)], secrets, ..Shelf::default() });
-    let client = http_client::builder().build().unwrap();
+    let client = crate::support::egress::open();
     HttpAdapterFactory::new(shelf.clone(), shelf, client).create(spec("http", "shop", parameters)).await
 }
 

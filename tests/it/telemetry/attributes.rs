@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what a helper cannot read must fail its test")]
 
 use scenario_worker::execution::ports::RunTracers as _;
-use scenario_worker::execution::types::{SpanEnd, SpanStart};
+use scenario_worker::execution::types::{SpanEnd, SpanNote, SpanStart};
 use scenario_worker::telemetry::receiver::ReceivedSpan;
 use serde_json::{Value, json};
 
@@ -55,6 +55,20 @@ async fn every_span_names_its_run_and_no_attribute_comes_twice() {
         let known = ["langwatch.origin.source", "scenario.batch_id", "scenario.id", "scenario.project_id"];
         assert_eq!(rest, [&known[..], &["scenario.set_id", "service.version"]].concat());
     }
+}
+
+#[tokio::test]
+async fn inputs_that_nothing_was_found_for_are_an_event_on_the_agent_s_span() {
+    let receiver = OtlpReceiver::start(Mode::Ok).await;
+    let trace = factory().start(spec("acme", "r1", Some(destination(&receiver, "k"))));
+    let span = trace.root().child(SpanStart::Target { target: target(), transcript: transcript(&[]) });
+    span.note(SpanNote::UnboundInputs { names: vec!["a".into(), "b".into()] });
+    span.end(said("Sure", 1));
+    trace.finish(SpanEnd::Done).await;
+    let spans = receiver.spans();
+    let [event] = named(&spans, "invoke_agent shop-agent").events.as_slice() else { panic!("not one event") };
+    assert_eq!(event.name, "langwatch.prompt.unbound_inputs");
+    assert_eq!(json!(event.attributes), json!({ "langwatch.prompt.unbound_inputs.names": ["a", "b"] }));
 }
 
 #[tokio::test]

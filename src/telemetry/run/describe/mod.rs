@@ -1,6 +1,7 @@
 //! How pieces of work look as spans: names, kinds, attributes, events and status.
 
 mod closing;
+mod note;
 mod opening;
 mod resource;
 mod verdict;
@@ -11,6 +12,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanKind, Status};
 
 pub(super) use closing::{Circumstances, abandoned, closing};
+pub(super) use note::note;
 pub(super) use opening::{opening, root};
 pub(super) use resource::{common, resource, scope};
 

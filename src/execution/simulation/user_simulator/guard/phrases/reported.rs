@@ -1,0 +1,30 @@
+//! What makes the rest of a sentence somebody else's words.
+
+/// In the notation of [`super::Pattern`].
+pub(super) const PHRASES: &[&str] = &[
+    "you|he|she|they|it|colleague|agent|bot|website|email|mail|app|message|letter said|say|says|saying|told|tells|wrote|writes|asked|ask|asks|promised|claimed|claims|replied|reads",
+    "you|he|she|they keep|kept|keeps saying|asking|telling|writing",
+    "your website|email|mail|app|message|letter|bot|colleague .. says|said|reads|told|wrote",
+    "what do you mean",
+    "told me",
+    "sie|du|er|ihr|kollege|kollegin|mail|nachricht .. sagten|gesagt|geschrieben|schreiben|schreibt|versprochen|sagt|steht|stand|gefragt",
+    "es hieß",
+    "da steht",
+    "vous|tu|il|elle|mail|message|site .. dit|dites|dis|écrit|promis|répondu|demandé",
+    "usted|ustedes|me|correo|mensaje|web .. dijo|dijeron|dice|dijiste|escribió|escribieron|prometieron|preguntó",
+    "lei|mi|voi|mail|messaggio|sito .. detto|scritto|dice|dite|promesso|chiesto",
+    "você|vocês|me|email|mensagem|site .. disse|disseram|diz|escreveu|prometeram|falou|falaram",
+    "u|jullie|jij|je|mail|bericht|site .. zei|zegt|zeiden|schreef|geschreven|gezegd|beloofd|staat",
+    "と言",
+    "と書",
+    "って言",
+    "と聞",
+    "你说",
+    "您说",
+    "你们说",
+    "说过",
+    "上写着",
+    "写的是",
+    "跟我说",
+    "告诉我",
+];

@@ -1,0 +1,31 @@
+//! Rules of a model provider.
+
+use super::{at_least_one, id, web_address};
+use crate::definitions::Provider;
+use crate::store::files::field::Field;
+use crate::store::files::reader::Reader;
+
+pub(in crate::store::files) fn provider(reader: &mut Reader<'_>, field: &Field<'_>, provider: &Provider) {
+    id(reader, &field.at("id"), &provider.id);
+    if provider.id.contains('/') || provider.id.trim().is_empty() {
+        reader.report(&field.at("id"), "must be what comes before the first slash of a model's name");
+    }
+    if let Some(url) = &provider.base_url {
+        web_address(reader, &field.at("baseUrl"), url);
+    }
+    at_least_one(reader, &field.at("timeoutSeconds"), provider.timeout_seconds);
+    prices(reader, &field.at("prices"), provider);
+}
+
+/// A price that is not written is nothing, so one that is written nowhere is a mistake.
+fn prices(reader: &mut Reader<'_>, field: &Field<'_>, provider: &Provider) {
+    for name in provider.prices.keys() {
+        let price = field.at(name);
+        if name.trim().is_empty() {
+            reader.report(&field.key(name), "must be the name of a model");
+        }
+        if ["inputPerMillion", "outputPerMillion"].iter().all(|key| price.get(key).is_none()) {
+            reader.report(&price, "must have `inputPerMillion` or `outputPerMillion`; 0 is a price too");
+        }
+    }
+}

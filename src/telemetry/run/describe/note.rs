@@ -1,0 +1,16 @@
+//! What happens in the middle of spans, as events.
+
+use opentelemetry::KeyValue;
+
+use super::super::attributes as key;
+use super::resource::strings;
+use crate::execution::types::SpanNote;
+
+/// The event that a note is.
+pub(in super::super) fn note(note: &SpanNote) -> (&'static str, Vec<KeyValue>) {
+    match note {
+        SpanNote::UnboundInputs { names } => {
+            (key::UNBOUND_INPUTS, vec![KeyValue::new(key::UNBOUND_INPUT_NAMES, strings(names))])
+        }
+    }
+}
