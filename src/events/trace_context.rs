@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Length of a version-00 `traceparent` in bytes.
 const TRACEPARENT_LENGTH: usize = 55;
 /// The most members that a `tracestate` may have.
@@ -14,8 +16,9 @@ const TRACESTATE_MEMBERS: usize = 32;
 #[error("the trace context of the headers is not valid: {0}")]
 pub struct InvalidTraceContext(&'static str);
 
-/// A validated trace context.
-#[derive(Clone, PartialEq, Eq)]
+/// A validated trace context. It is stored as its two headers.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "[String; 2]", try_from = "[String; 2]")]
 pub struct TraceContext {
     /// The trace, not all zero.
     pub trace_id: [u8; 16],
@@ -30,6 +33,20 @@ pub struct TraceContext {
 impl fmt::Debug for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("TraceContext").field(&self.traceparent()).finish()
+    }
+}
+
+impl From<TraceContext> for [String; 2] {
+    fn from(context: TraceContext) -> Self {
+        [context.traceparent(), context.state]
+    }
+}
+
+impl TryFrom<[String; 2]> for TraceContext {
+    type Error = InvalidTraceContext;
+
+    fn try_from([parent, state]: [String; 2]) -> Result<Self, InvalidTraceContext> {
+        Ok(Self { state: join_state(&[&state]).unwrap_or_default(), ..Self::parse_parent(&parent)? })
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use super::envelope;
 use crate::events::{Attribution, RunError};
 
@@ -73,6 +75,8 @@ pub mod code {
     pub const EGRESS_REFUSED: &str = "egress_refused";
     /// The run may not cost any more.
     pub const BUDGET_EXCEEDED: &str = "budget_exceeded";
+    /// What is stored of the run cannot be read, or not any more.
+    pub const STATE_UNREADABLE: &str = "state_unreadable";
     /// The run's execution was lost too often.
     pub const ATTEMPTS_EXHAUSTED: &str = "attempts_exhausted";
     /// The target answered with an error.
@@ -96,7 +100,7 @@ pub mod code {
 }
 
 /// Why a run could not be judged.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{message}")]
 pub struct RunFailure {
     /// Stable code for programs.
@@ -104,10 +108,12 @@ pub struct RunFailure {
     /// What happened, for people.
     pub message: String,
     /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     /// Who it is put down to.
     pub attributed_to: Attribution,
     /// Whoever was asked understood the request and refuses its form: asked in another form they may answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub refused: bool,
 }
 
@@ -134,6 +140,16 @@ impl RunFailure {
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// A call of a target that must not be called twice was cut off: the worker `was` stopped, or lost.
+    #[must_use]
+    pub fn target_call_unknown(was: &str) -> Self {
+        let message = format!(
+            "The worker was {was} while the agent was asked; whether the agent did its work is unknown"
+        );
+        Self::new(code::TARGET_CALL_UNKNOWN, Attribution::Worker, message)
+            .with_hint("Set `onUnknown: retry` in the agent's definition if it can be asked again.")
     }
 
     /// A failure of a definition, which whoever wrote it can mend.

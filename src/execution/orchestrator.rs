@@ -1,21 +1,25 @@
 //! The life of a run from request to outcome. It orchestrates only: every step is one call of a port.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use time::OffsetDateTime;
 
 use super::failure::{PlanError, RunFailure};
-use super::outcome::{CANCELLED_BEFORE_START, Circumstances, Ending, assemble};
+use super::outcome::{CANCELLED_BEFORE_START, CANCELLED_BY_USER, Circumstances, assemble};
 use super::planner::{Planner, RunPlan};
-use super::ports::{Clock, RunTrace, RunTracers, TraceNote};
+use super::ports::{Clock, JournalError, RunTrace, RunTracers, TraceNote};
+use super::signals::StopReason;
 use super::supervision::{Stage, Stopped, stopped};
-use super::types::{Conversation, SpanCounts, SpanEnd, TraceSpec};
+use super::types::{Conversation, Ending, Report, SpanCounts, SpanEnd, TraceSpec};
 use crate::events::{RunCompleted, RunRequest, TelemetryReceipt, TraceContext};
 
 pub use super::supervision::{Interruption, RunContext};
 
 /// Why not every span of a run is there that began and cannot go on.
 const UNFINISHED_TRACE: &str = "the run could not go on, so its trace has no root";
+/// How long a cancelled run that began before waits for what its trace needs to get its root.
+const CANCEL_GRACE: Duration = Duration::from_secs(3);
 /// Code of a cancelled run's root span.
 const CANCELLED: &str = "cancelled";
 
@@ -53,53 +57,62 @@ impl Orchestrator {
     /// Plays one run. Failures become outcomes; only what is not the run's own business interrupts it.
     pub async fn run(&self, request: &Arc<RunRequest>, context: RunContext<'_>) -> RunEnd {
         let began = self.clock.now();
+        if let Some((said, end)) = context.resumed.clone().and_then(reported) {
+            return conclude(request, &context, note_of(&said), said, end).await;
+        }
         match self.prepare(request, &context).await {
             Ok(plan) => self.play(request, plan, context, began).await,
-            Err(Stopped::Interrupted(why)) => RunEnd::Interrupted { why, spans: None },
-            Err(Stopped::Ended(ending)) => {
-                let mut said = context.resumed.unwrap_or_default();
-                said.started_at.get_or_insert(began);
-                let completed = Box::new(self.unplayed(request, ending, context.attempt, &said));
-                RunEnd::Outcome { completed, context: None }
-            }
+            Err(stopped) => self.leave(request, &context, stopped, began).await,
         }
     }
 
-    /// A run that began before is not stopped here but on the stage, where its trace is finished.
+    /// Ends a run that is not played any more: as `failure`, unless it had its ending before.
+    pub async fn give_up(
+        &self,
+        request: &RunRequest,
+        failure: RunFailure,
+        context: RunContext<'_>,
+    ) -> RunEnd {
+        let stopped = Stopped::Ended(Ending::Failed(failure));
+        self.leave(request, &context, stopped, self.clock.now()).await
+    }
+
+    /// A run that began before and is cancelled is best stopped on the stage, where its trace gets its root; it does
+    /// not wait long for that.
     async fn prepare(&self, request: &RunRequest, context: &RunContext<'_>) -> Result<RunPlan, Stopped> {
+        let wording = if context.resumed.is_none() { CANCELLED_BEFORE_START } else { CANCELLED_BY_USER };
+        let told_to_stop = async {
+            let reason = context.stop.stopped().await;
+            if reason == StopReason::Cancelled && context.resumed.is_some() {
+                tokio::time::sleep(CANCEL_GRACE).await;
+            }
+            reason
+        };
         tokio::select! {
             biased;
-            reason = context.stop.stopped(), if context.resumed.is_none() => Err(stopped(reason, CANCELLED_BEFORE_START)),
+            reason = told_to_stop => Err(stopped(reason, wording)),
             plan = self.planner.plan(request, context.resumed.as_ref()) => plan.map_err(unplanned),
         }
     }
 
-    /// The outcome of a run that was given up before it began: no trace, no `started` event.
-    #[must_use]
-    pub fn refuse(
+    /// Ends a run that does not come to the stage here. One that had its ending before keeps it, and waits for nothing:
+    /// its trace goes without a root.
+    async fn leave(
         &self,
         request: &RunRequest,
-        failure: RunFailure,
-        attempts: u32,
-        said: &Conversation,
-    ) -> RunCompleted {
-        self.unplayed(request, Ending::Failed(failure), attempts, said)
-    }
-
-    fn unplayed(
-        &self,
-        request: &RunRequest,
-        ending: Ending,
-        attempts: u32,
-        said: &Conversation,
-    ) -> RunCompleted {
-        let finished_at = self.clock.now();
-        let started_at = said.started_at.unwrap_or(finished_at);
-        let (conversation, telemetry) = (said, receipt_of(said));
-        assemble(
-            ending,
-            Circumstances { request, conversation, attempts, telemetry, started_at, finished_at },
-        )
+        context: &RunContext<'_>,
+        stopped: Stopped,
+        began: OffsetDateTime,
+    ) -> RunEnd {
+        let mut said = context.resumed.clone().unwrap_or_default();
+        said.started_at.get_or_insert(began);
+        let ending = match (said.ending.take(), stopped) {
+            (Some(kept), Stopped::Ended(_) | Stopped::Interrupted(Interruption::Unavailable(_))) => kept,
+            (None, Stopped::Ended(ending)) => ending,
+            (_, Stopped::Interrupted(why)) => return RunEnd::Interrupted { why, spans: None },
+        };
+        let report = Report { telemetry: receipt_of(&said), finished_at: self.clock.now() };
+        conclude(request, context, note_of(&said), said, (ending, report)).await
     }
 
     async fn play(
@@ -109,10 +122,11 @@ impl Orchestrator {
         context: RunContext<'_>,
         began: OffsetDateTime,
     ) -> RunEnd {
-        let (mut conversation, started_at) = opened(&context, &plan, began);
+        let mut conversation = opened(&context, &plan, began);
         let trace = self.tracers.start(trace_spec(request, &plan, context.attempt, &conversation));
         let (note, clock) = (trace_note(request, trace.as_ref()), self.clock.as_ref());
         conversation.trace_id = Some(note.trace_id.clone());
+        conversation.trace_context.clone_from(&note.context);
         let stage =
             Stage { request, plan: &plan, trace: trace.as_ref(), note: &note, context: &context, clock };
         let stopped = stage.supervise(&mut conversation).await;
@@ -123,18 +137,53 @@ impl Orchestrator {
             }
         };
         let telemetry = trace.finish(span_end(&ending)).await;
-        let (conversation, attempts, finished_at) = (&conversation, context.attempt, self.clock.now());
-        let around = Circumstances { request, conversation, attempts, telemetry, started_at, finished_at };
-        RunEnd::Outcome { completed: Box::new(assemble(ending, around)), context: note.context }
+        let report = Report { telemetry, finished_at: self.clock.now() };
+        conclude(request, &context, note, conversation, (ending, report)).await
     }
 }
 
-/// The conversation to go on with, and when it began.
-fn opened(context: &RunContext<'_>, plan: &RunPlan, began: OffsetDateTime) -> (Conversation, OffsetDateTime) {
+/// The last word on a run: it is stored, so that whoever is refused says nothing and whoever takes over says the same;
+/// then it is an outcome.
+async fn conclude(
+    request: &RunRequest,
+    context: &RunContext<'_>,
+    note: TraceNote,
+    mut conversation: Conversation,
+    (ending, report): (Ending, Report),
+) -> RunEnd {
+    conversation.ending = Some(ending.clone());
+    conversation.report = Some(report.clone());
+    let why = match context.journal.advanced(&conversation, &note).await {
+        // What cannot be reported is stored all the same.
+        Ok(()) | Err(JournalError::TooLarge { .. }) => {
+            let attempts = context.attempt;
+            let around = Circumstances { request, conversation: &conversation, attempts, report };
+            let completed = Box::new(assemble(ending, around));
+            return RunEnd::Outcome { completed, context: note.context };
+        }
+        Err(JournalError::LeaseLost(_)) => Interruption::LeaseLost,
+        Err(JournalError::Unavailable(error)) => Interruption::Unavailable(error),
+    };
+    RunEnd::Interrupted { why, spans: None }
+}
+
+/// A run that lacks nothing but its outcome.
+fn reported(said: Conversation) -> Option<(Conversation, (Ending, Report))> {
+    let end = said.ending.clone().zip(said.report.clone())?;
+    Some((said, end))
+}
+
+/// What events say of the trace that an earlier worker began.
+fn note_of(said: &Conversation) -> TraceNote {
+    TraceNote { trace_id: said.trace_id.clone().unwrap_or_default(), context: said.trace_context.clone() }
+}
+
+/// The conversation to go on with.
+fn opened(context: &RunContext<'_>, plan: &RunPlan, began: OffsetDateTime) -> Conversation {
     let mut conversation = context.resumed.clone().unwrap_or_default();
-    let started_at = *conversation.started_at.get_or_insert(began);
+    conversation.started_at.get_or_insert(began);
     conversation.brief = Some(Box::new(plan.brief.clone()));
-    (conversation, started_at)
+    conversation
 }
 
 /// The receipt of a run that ends without a stage: what earlier workers made of it, if it was on one.
@@ -156,7 +205,7 @@ fn span_end(ending: &Ending) -> SpanEnd {
         Ending::Judged(judgement) => SpanEnd::Judged(judgement.clone()),
         Ending::Failed(failure) => failure.into(),
         Ending::Cancelled(wording) => {
-            SpanEnd::Failed { code: CANCELLED.to_owned(), message: (*wording).to_owned() }
+            SpanEnd::Failed { code: CANCELLED.to_owned(), message: wording.clone() }
         }
     }
 }

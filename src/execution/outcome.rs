@@ -1,29 +1,15 @@
 //! What a run came to, as the one event that says so.
 
-use time::OffsetDateTime;
-
 use super::failure::RunFailure;
-use super::types::{Conversation, Judgement};
+use super::types::{Conversation, Ending, Judgement, Report};
 use crate::events::{
-    CriterionResult, CriterionStatus, RunCompleted, RunError, RunRequest, RunStatus, TelemetryReceipt,
-    Verdict,
+    CriterionResult, CriterionStatus, RunCompleted, RunError, RunRequest, RunStatus, Verdict,
 };
 
 /// Wording of a cancel that arrived while the run was under way.
 pub(super) const CANCELLED_BY_USER: &str = "Cancelled by user";
 /// Wording of a cancel that arrived before the run began.
 pub(super) const CANCELLED_BEFORE_START: &str = "Cancelled before execution started";
-
-/// How a run ended, in what was decided.
-#[derive(Debug, Clone)]
-pub(super) enum Ending {
-    /// It was judged.
-    Judged(Judgement),
-    /// It could not be judged.
-    Failed(RunFailure),
-    /// Somebody cancelled it; the wording says when.
-    Cancelled(&'static str),
-}
 
 /// Everything of an outcome that is not its ending.
 #[derive(Debug, Clone)]
@@ -34,12 +20,8 @@ pub(super) struct Circumstances<'a> {
     pub(super) conversation: &'a Conversation,
     /// Deliveries that executed something.
     pub(super) attempts: u32,
-    /// What became of the spans.
-    pub(super) telemetry: TelemetryReceipt,
-    /// When the run began.
-    pub(super) started_at: OffsetDateTime,
-    /// When it ended.
-    pub(super) finished_at: OffsetDateTime,
+    /// What became of the spans, and when the run ended.
+    pub(super) report: Report,
 }
 
 /// The parts of an outcome that the ending alone decides.
@@ -59,7 +41,7 @@ impl From<Ending> for Decided {
             Ending::Cancelled(wording) => Self {
                 status: RunStatus::Cancelled,
                 verdict: Some(Verdict::Inconclusive),
-                reasoning: wording.to_owned(),
+                reasoning: wording,
                 criteria: Vec::new(),
                 error: None,
             },
@@ -90,7 +72,8 @@ impl From<RunFailure> for Decided {
 /// Puts the outcome together.
 #[expect(clippy::too_many_lines, reason = "one line a field of the event")]
 pub(super) fn assemble(ending: Ending, around: Circumstances<'_>) -> RunCompleted {
-    let Circumstances { request, conversation, attempts, telemetry, started_at, finished_at } = around;
+    let Circumstances { request, conversation, attempts, report: Report { telemetry, finished_at } } = around;
+    let started_at = conversation.started_at.unwrap_or(finished_at);
     let Decided { status, verdict, reasoning, criteria, error } = ending.into();
     let texts = |met: bool| {
         let wanted = criteria.iter().filter(|c| (c.status == CriterionStatus::Met) == met);

@@ -251,11 +251,17 @@ pub struct TraceNote {
 /// Records a run's progress where it survives the worker, and tells the world.
 #[async_trait]
 pub trait RunJournal: Send + Sync {
-    /// The run began.
+    /// The run begins: the conversation is stored first, with when that was, then the event is published. One that is
+    /// there already stays.
     ///
     /// # Errors
     /// [`JournalError`] if the run may not go on.
-    async fn started(&self, event: RunStarted, trace: &TraceNote) -> Result<(), JournalError>;
+    async fn started(
+        &self,
+        conversation: &Conversation,
+        event: RunStarted,
+        trace: &TraceNote,
+    ) -> Result<(), JournalError>;
 
     /// A step is finished: the conversation is stored first, then its new messages are published.
     ///

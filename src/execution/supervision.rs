@@ -7,16 +7,18 @@ use futures::FutureExt as _;
 use time::OffsetDateTime;
 
 use super::failure::{RunFailure, Unavailable, code};
-use super::outcome::{CANCELLED_BY_USER, Ending};
+use super::outcome::CANCELLED_BY_USER;
 use super::planner::RunPlan;
 use super::ports::{Clock, JournalError, RunJournal, RunTrace, TraceNote};
 use super::signals::{Progress, StopReason, StopSignal};
 use super::simulation::{Simulation, SimulationStop};
-use super::types::{Conversation, Criterion, Judgement, Step};
+use super::types::{Conversation, Criterion, Ending, Judgement, Step};
 use crate::events::{Attribution, MessageRole, RunRequest, RunStarted, ScenarioSummary};
 
 /// Wording of a run that took too long.
 const TIMED_OUT: &str = "Scenario execution timed out";
+/// What became of a worker that has no time left for a call under way.
+const STOPPED: &str = "stopped";
 /// Time for judging a run that took too long.
 const LAST_JUDGEMENT: Duration = Duration::from_mins(1);
 
@@ -81,10 +83,20 @@ enum Played {
 }
 
 impl Stage<'_> {
-    /// Lets the simulation run until something stops it.
+    /// Lets the simulation run until something stops it. A run that has its ending already is not played again.
     pub(super) async fn supervise(&self, conversation: &mut Conversation) -> Stopped {
-        let stopped = self.stopped(conversation).await;
-        let stopped = self.report_rest(conversation, stopped).await;
+        let stopped = match conversation.ending.clone() {
+            Some(ending) => Stopped::Ended(ending),
+            None => match self.played(conversation).await {
+                // The simulation has stored its judgement.
+                Ok(Played::Ended(Some(Ok(judgement)))) => {
+                    return self.close_tape(Stopped::Ended(Ending::Judged(judgement))).await;
+                }
+                Ok(played) => self.broken_off(conversation, played).await,
+                Err(reason) => told_to_stop(conversation, reason),
+            },
+        };
+        let stopped = self.keep(conversation, stopped).await;
         self.close_tape(stopped).await
     }
 
@@ -99,30 +111,29 @@ impl Stage<'_> {
         }
     }
 
-    /// A run may be stopped between hearing something and reporting it. It is reported now, so that the outcome repeats
-    /// what the events said.
-    async fn report_rest(&self, conversation: &Conversation, stopped: Stopped) -> Stopped {
-        let broken_off = matches!(stopped, Stopped::Ended(Ending::Failed(_) | Ending::Cancelled(_)));
-        if !broken_off || conversation.messages.is_empty() {
-            return stopped;
-        }
+    /// An ending is stored before anything else is done about it: delivering the spans may take long, and whoever has
+    /// the run then must come to the same. What was heard and not reported yet is reported, so that the outcome
+    /// repeats what the events said.
+    async fn keep(&self, conversation: &mut Conversation, stopped: Stopped) -> Stopped {
+        let Stopped::Ended(ending) = stopped else { return stopped };
+        self.context.progress.touch();
+        conversation.ending = Some(ending.clone());
+        conversation.spans = self.trace.counts();
         match self.context.journal.advanced(conversation, self.note).await {
-            Ok(()) => stopped,
+            Ok(()) => Stopped::Ended(ending),
             Err(error) => unplayed(error.into()),
         }
     }
 
-    async fn stopped(&self, conversation: &mut Conversation) -> Stopped {
-        let played = match self.played(conversation).await {
-            Ok(played) => played,
-            Err(reason) => return stopped(reason, CANCELLED_BY_USER),
-        };
+    /// What a run comes to that did not come to its own end. A judgement that was being stored counts.
+    async fn broken_off(&self, conversation: &mut Conversation, played: Played) -> Stopped {
         self.context.progress.touch();
-        match played {
-            Played::OutOfTime => self.out_of_time(conversation).await,
-            Played::Stalled => Stopped::Ended(Ending::Failed(self.stalled(conversation.next))),
-            Played::Ended(None) => Stopped::Ended(Ending::Failed(panicked())),
-            Played::Ended(Some(result)) => {
+        match (played, &conversation.ending) {
+            (Played::OutOfTime | Played::Stalled, Some(ending)) => Stopped::Ended(ending.clone()),
+            (Played::OutOfTime, None) => self.out_of_time(conversation).await,
+            (Played::Stalled, None) => Stopped::Ended(Ending::Failed(self.stalled(conversation.next))),
+            (Played::Ended(None), _) => Stopped::Ended(Ending::Failed(panicked())),
+            (Played::Ended(Some(result)), _) => {
                 result.map_or_else(unplayed, |judgement| Stopped::Ended(Ending::Judged(judgement)))
             }
         }
@@ -131,6 +142,9 @@ impl Stage<'_> {
     async fn played(&self, conversation: &mut Conversation) -> Result<Played, StopReason> {
         let (limits, context) = (self.plan.limits, self.context);
         let time_left = self.time_left(conversation.started_at);
+        if time_left.is_zero() && context.stop.reason().is_none() {
+            return Ok(Played::OutOfTime);
+        }
         let simulation = AssertUnwindSafe(self.simulate(conversation)).catch_unwind();
         tokio::select! {
             biased;
@@ -148,17 +162,16 @@ impl Stage<'_> {
     }
 
     async fn simulate(&self, conversation: &mut Conversation) -> Result<Judgement, SimulationStop> {
-        if self.context.resumed.is_none() {
-            self.context.journal.started(started_event(self, conversation), self.note).await?;
+        if !conversation.started {
+            let event = started_event(self, conversation);
+            self.context.journal.started(conversation, event, self.note).await?;
+            conversation.started = true;
         }
         self.simulation().play(conversation).await
     }
 
     /// A run that took too long is judged on what it has, if it has an answer of the agent and may be.
     async fn out_of_time(&self, conversation: &mut Conversation) -> Stopped {
-        if let Some(judgement) = &conversation.judgement {
-            return Stopped::Ended(Ending::Judged(judgement.clone()));
-        }
         let has_answer = conversation.messages.iter().any(|message| message.role == MessageRole::Assistant);
         let failure = timed_out(conversation.next);
         if !(has_answer && self.plan.limits.judge_on_timeout) {
@@ -208,10 +221,18 @@ impl Stage<'_> {
 /// What a told stop comes to; `wording` is for a cancel.
 pub(super) fn stopped(reason: StopReason, wording: &'static str) -> Stopped {
     match reason {
-        StopReason::Cancelled => Stopped::Ended(Ending::Cancelled(wording)),
+        StopReason::Cancelled => Stopped::Ended(Ending::Cancelled(wording.to_owned())),
         StopReason::LeaseLost => Stopped::Interrupted(Interruption::LeaseLost),
         StopReason::HandBack => Stopped::Interrupted(Interruption::HandBack),
     }
+}
+
+/// A call that must not be made twice cannot be handed on: its end is unknown, so it is the run's.
+fn told_to_stop(conversation: &Conversation, reason: StopReason) -> Stopped {
+    if reason == StopReason::HandBack && conversation.target_call_open {
+        return Stopped::Ended(Ending::Failed(RunFailure::target_call_unknown(STOPPED)));
+    }
+    stopped(reason, CANCELLED_BY_USER)
 }
 
 fn unplayed(stop: SimulationStop) -> Stopped {

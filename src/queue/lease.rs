@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::delivery::{Confirmer, Delivery};
+use super::retry::Pause;
 
 /// The part of `ack_wait` that is given away for safety: one in this many. It covers the way from the server.
 const MARGIN_PART: u32 = 10;
@@ -75,12 +76,14 @@ impl SharedLeaseClock {
 /// Keeps a delivery this worker's while it is held. Dropping it stops the heartbeats.
 #[derive(Debug)]
 pub struct Lease {
+    clock: Arc<SharedLeaseClock>,
     lost: CancellationToken,
+    confirmed: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Lease {
-    /// Starts the heartbeats of `delivery`, one every `heartbeat`, for as long as `is_alive` says so: what is stuck must
+    /// Starts the heartbeats of `delivery`, one at once and one every `heartbeat`, for as long as `is_alive` says so: what is stuck must
     /// not be kept for ever by a task that is not.
     #[must_use]
     pub fn hold(
@@ -88,16 +91,52 @@ impl Lease {
         heartbeat: Duration,
         is_alive: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Self {
-        let lost = CancellationToken::new();
+        let (lost, confirmed) = (CancellationToken::new(), CancellationToken::new());
+        let clock = Arc::clone(delivery.clock());
         let keeper = Keeper {
-            clock: Arc::clone(delivery.clock()),
+            clock: Arc::clone(&clock),
+            confirmed: confirmed.clone(),
             confirmer: delivery.confirmer(),
             sequence: delivery.stream_sequence(),
             heartbeat,
             is_alive: Box::new(is_alive),
         };
         let task = tokio::spawn(keeper.run(lost.clone()));
-        Self { lost, task }
+        Self { clock, lost, confirmed, task }
+    }
+
+    /// Waits for the server to confirm the first heartbeat; false if it did not while the lease lasted. Nobody knows
+    /// before how long the message lay in a buffer of this process, with the server's clock running.
+    pub async fn confirmed(&self) -> bool {
+        tokio::select! {
+            biased;
+            () = self.lost.cancelled() => false,
+            () = self.confirmed.cancelled() => true,
+        }
+    }
+
+    /// Whether the lease lasts, by this worker's clock: true at this moment even where nobody has looked for long.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        !self.lost.is_cancelled() && self.clock.remaining(Instant::now()).is_some()
+    }
+
+    /// Attempts again what failed by an outage, for as long as the lease lasts. The last error comes back.
+    ///
+    /// # Errors
+    /// What the last attempt came to.
+    pub async fn insist<T, E, F: Future<Output = Result<T, E>>>(
+        &self,
+        is_outage: impl Fn(&E) -> bool,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T, E> {
+        let mut pause = Pause::default();
+        loop {
+            match attempt().await {
+                Err(error) if is_outage(&error) && self.holds() => tokio::time::sleep(pause.next()).await,
+                result => return result,
+            }
+        }
     }
 
     /// Fires when the lease is over: stop, publish nothing, settle nothing.
@@ -115,6 +154,7 @@ impl Drop for Lease {
 
 struct Keeper {
     clock: Arc<SharedLeaseClock>,
+    confirmed: CancellationToken,
     confirmer: Confirmer,
     sequence: u64,
     heartbeat: Duration,
@@ -123,7 +163,7 @@ struct Keeper {
 
 impl Keeper {
     async fn run(self, lost: CancellationToken) {
-        let mut wait = jittered(self.heartbeat);
+        let mut wait = Duration::ZERO;
         while let Some(left) = self.clock.remaining(Instant::now()) {
             // Each pause begins when the beat before is over, so a slow server does not get a burst.
             tokio::time::sleep(wait.min(left)).await;
@@ -146,6 +186,7 @@ impl Keeper {
         match self.confirmer.confirm(Bytes::from_static(b"+WPI"), left).await {
             Ok(()) => {
                 self.clock.confirmed(sent_at);
+                self.confirmed.cancel();
                 true
             }
             Err(error) => {

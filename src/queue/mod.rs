@@ -32,7 +32,7 @@ pub use delivery::{Delivery, SettleError};
 pub use given_up::{GivenUpRequest, GivenUpRequests};
 pub use lease::Lease;
 pub use permissions::{Denial, Denials, Forbidden};
-pub use publisher::{EventPublisher, PublishError, Published};
+pub use publisher::{EventPublisher, PublishError, Published, StoredOutcome};
 pub use run_state::{Claim, ClaimedRun, RunPhase, RunState, RunStates};
 pub use scheduler::{ScheduleError, Scheduler};
 pub use topology::{Topology, TopologyError};

@@ -6,7 +6,7 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::context::{PublishError as AckError, PublishErrorKind};
 use async_nats::jetstream::stream::{DirectGetErrorKind, Stream};
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tracing::info;
 
 use super::headers::{self, HEADER_EXPECTED_LAST_SUBJECT_SEQUENCE, HEADER_TTL};
@@ -29,6 +29,13 @@ pub enum Published {
     Stored,
     /// It had one already, which stays.
     AlreadyThere,
+}
+
+/// The outcome that a run has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredOutcome {
+    /// How it ended; `None` where only a newer worker can tell.
+    pub status: Option<RunStatus>,
 }
 
 /// Why an event is not stored.
@@ -82,7 +89,7 @@ impl EventPublisher {
         Self { connection: connection.clone(), events: topology.events.clone(), retention: settings.clone() }
     }
 
-    /// The run began.
+    /// The run began. Only the first such event of a run is ever stored.
     ///
     /// # Errors
     /// [`PublishError`] if the stream does not have it after all retries.
@@ -93,6 +100,7 @@ impl EventPublisher {
     ) -> Result<Published, PublishError> {
         let key = event.ids.key();
         let mut headers = headers::event(&key, &event.ids.batch_run_id, EventKind::Started.as_str(), trace);
+        headers.insert(HEADER_EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
         set_ttl(&mut headers, self.retention.progress_retention_seconds);
         let subject = subjects::event(&key, EventKind::Started);
         self.send(&Outgoing { payload: encode(&subject, event)?, subject, headers }).await
@@ -154,12 +162,18 @@ impl EventPublisher {
         Duration::from_secs(self.retention.failed_retention_seconds)
     }
 
-    /// Whether the run has its outcome.
+    /// The run's outcome, if it has one.
     ///
     /// # Errors
     /// [`Unavailable`] if the broker does not answer for long.
-    pub async fn is_completed(&self, key: &RunKey) -> Result<bool, Unavailable> {
-        Ok(self.last(&subjects::event(key, EventKind::Completed)).await?.is_some())
+    pub async fn outcome(&self, key: &RunKey) -> Result<Option<StoredOutcome>, Unavailable> {
+        #[derive(Deserialize)]
+        struct Outcome {
+            status: RunStatus,
+        }
+        let stored = self.last(&subjects::event(key, EventKind::Completed)).await?;
+        let status = |payload: Bytes| serde_json::from_slice(&payload).ok().map(|Outcome { status }| status);
+        Ok(stored.map(|payload| StoredOutcome { status: status(payload) }))
     }
 
     /// The index of the last message event of the run, if there is one.
@@ -167,11 +181,16 @@ impl EventPublisher {
     /// # Errors
     /// [`Unavailable`] if the broker does not answer for long, or the stored event cannot be read.
     pub async fn last_message_index(&self, key: &RunKey) -> Result<Option<u32>, Unavailable> {
+        #[derive(Deserialize)]
+        struct Indexed {
+            index: u32,
+        }
         let subject = subjects::event(key, EventKind::Message);
         let Some(payload) = self.last(&subject).await? else { return Ok(None) };
-        let event: RunMessage = serde_json::from_slice(&payload)
+        // The rest of it may be a newer worker's.
+        let Indexed { index } = serde_json::from_slice(&payload)
             .map_err(|error| Unavailable::new(format!("reading the last event of {subject}"), error))?;
-        Ok(Some(event.index))
+        Ok(Some(index))
     }
 
     async fn last(&self, subject: &str) -> Result<Option<Bytes>, Unavailable> {

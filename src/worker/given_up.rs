@@ -66,7 +66,7 @@ impl GivenUp {
     async fn bury(&self, advisory: &Delivery) -> Result<(), Unavailable> {
         let Some(given_up) = self.requests.find(advisory).await? else { return Ok(()) };
         let key = given_up.request(&self.default_set).map(|request| request.key).ok();
-        if !self.is_completed(key.as_ref()).await? {
+        if !self.is_settled(key.as_ref()).await? {
             self.write_letter(&given_up).await?;
             if let Some(key) = &key {
                 let ttl = self.publisher.state_retention();
@@ -77,11 +77,11 @@ impl GivenUp {
     }
 
     /// A request whose run has its outcome needs no letter: only its acknowledgement got lost.
-    async fn is_completed(&self, key: Option<&RunKey>) -> Result<bool, Unavailable> {
-        match key {
-            Some(key) => self.publisher.is_completed(key).await,
-            None => Ok(false),
-        }
+    async fn is_settled(&self, key: Option<&RunKey>) -> Result<bool, Unavailable> {
+        let Some(key) = key else { return Ok(false) };
+        let Some(outcome) = self.publisher.outcome(key).await? else { return Ok(false) };
+        self.states.settle(key, outcome.status, self.publisher.state_retention()).await?;
+        Ok(true)
     }
 
     async fn write_letter(&self, given_up: &GivenUpRequest) -> Result<(), Unavailable> {

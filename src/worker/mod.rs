@@ -1,5 +1,6 @@
 //! One delivery from claim to settlement, many at once.
 
+mod conclusion;
 mod endpoints;
 mod given_up;
 mod health;

@@ -8,14 +8,15 @@ use tokio_util::sync::CancellationToken;
 use super::intake;
 use super::journal::DurableJournal;
 use super::stopping::StopSources;
-use crate::events::{Attribution, RequestRejection, RunCompleted, RunRequest, SetId, TraceContext};
+use crate::events::{Attribution, RequestRejection, RunRequest, SetId};
 use crate::execution::failure::{RunFailure, Unavailable, code};
 use crate::execution::orchestrator::{Interruption, Orchestrator, RunContext, RunEnd};
+use crate::execution::ports::JournalError;
 use crate::execution::signals::{Progress, StopSignal};
-use crate::execution::types::{Conversation, SpanCounts};
+use crate::execution::types::SpanCounts;
 use crate::queue::{
-    Cancellations, Claim, ClaimedRun, DeadLetters, Delivery, EventPublisher, Lease, PublishError, Published,
-    RunStates, SettleError,
+    Cancellations, Claim, ClaimedRun, DeadLetters, Delivery, EventPublisher, Lease, PublishError, RunStates,
+    SettleError,
 };
 use crate::settings::ConsumerSettings;
 use crate::telemetry::metrics::Metrics;
@@ -52,24 +53,34 @@ pub struct ProcessorParts {
 }
 
 /// What keeps a run this worker's.
-struct Hold {
-    lease: Lease,
+pub(super) struct Hold {
+    pub(super) lease: Lease,
     progress: Progress,
+}
+
+/// What is to be done with a run.
+enum Task {
+    /// It is played.
+    Play,
+    /// It is ended as this failure.
+    GiveUp(RunFailure),
 }
 
 /// Processes deliveries, any number at once.
 pub struct Processor {
-    parts: ProcessorParts,
+    pub(super) parts: ProcessorParts,
     hand_back: CancellationToken,
 }
 
 /// A delivery could not be settled as it should.
 #[derive(Debug, thiserror::Error)]
-enum ProcessError {
+pub(super) enum ProcessError {
     #[error(transparent)]
     Settle(#[from] SettleError),
     #[error(transparent)]
     Publish(#[from] PublishError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
@@ -104,48 +115,47 @@ impl Processor {
 
     /// Takes the run if it is to be had. Its lease is kept from here on.
     async fn claim(&self, delivery: Delivery, request: &Arc<RunRequest>) -> Result<(), ProcessError> {
-        let progress = Progress::default();
-        let lease = self.hold(&delivery, &progress);
-        let sequence = delivery.stream_sequence();
-        match self.claimed(request, &delivery).await {
-            Ok(Claim::Granted(claim)) => {
-                Box::pin(self.play(delivery, request, claim, &Hold { lease, progress })).await
-            }
-            Ok(Claim::AttemptsExhausted(claim)) => Box::pin(self.give_up(delivery, request, claim)).await,
-            Ok(Claim::Finished | Claim::OwnedByOther { .. }) => {
-                tracing::info!(run = %request.key, stream_sequence = sequence, "a second request for a run is acknowledged and not run");
-                Ok(delivery.ack().await?)
-            }
-            Ok(Claim::Outdated { delivery: later }) => {
-                self.abandon(delivery, later);
-                Ok(())
-            }
-            Err(unavailable) => self.retry_later(delivery, unavailable).await,
+        let hold = self.hold(&delivery);
+        if !hold.lease.confirmed().await {
+            self.lose(delivery, "its lease was over before anything was done");
+            return Ok(());
         }
+        let (claim, task) = match self.claimed(request, &delivery).await {
+            Ok(Claim::Granted(claim)) => (claim, Task::Play),
+            Ok(Claim::AttemptsExhausted(claim)) => (claim, Task::GiveUp(self.attempts_exhausted())),
+            Ok(Claim::Unreadable { run, reason }) => (run, Task::GiveUp(state_unreadable(&reason))),
+            Ok(Claim::Finished | Claim::OwnedByOther { .. }) => return acknowledge(delivery, request).await,
+            Ok(Claim::Outdated { delivery: later }) => {
+                self.lose(delivery, &format!("delivery {later} has the run"));
+                return Ok(());
+            }
+            Err(unavailable) => return self.retry_later(delivery, unavailable).await,
+        };
+        Box::pin(self.work(delivery, request, claim, &hold, task)).await
     }
 
     /// A run that is stuck so hard that its own stall clock does not end it loses its heartbeat on purpose.
-    fn hold(&self, delivery: &Delivery, progress: &Progress) -> Lease {
-        let (progress, limit) = (progress.clone(), self.parts.stall_timeout + STALL_GRACE);
-        Lease::hold(delivery, self.parts.consumer.heartbeat(), move || progress.idle() < limit)
+    fn hold(&self, delivery: &Delivery) -> Hold {
+        let (progress, limit) = (Progress::default(), self.parts.stall_timeout + STALL_GRACE);
+        let watched = progress.clone();
+        let is_alive = move || watched.idle() < limit;
+        Hold { lease: Lease::hold(delivery, self.parts.consumer.heartbeat(), is_alive), progress }
     }
 
-    /// A worker that was frozen, or cut off, finds messages that another one has by now.
-    fn abandon(&self, delivery: Delivery, later: u64) {
+    /// A worker that was frozen, or cut off, finds that its messages are another's by now.
+    pub(super) fn lose(&self, delivery: Delivery, why: &str) {
         self.parts.metrics.lease_lost();
         let (stream_sequence, deliveries) = (delivery.stream_sequence(), delivery.deliveries());
-        tracing::warn!(
-            stream_sequence,
-            deliveries,
-            later,
-            "a delivery came too late: a later one has the run"
-        );
+        tracing::warn!(stream_sequence, deliveries, why, "a delivery is left to another worker");
         delivery.abandon();
     }
 
-    /// The state of a run may have expired while its outcome is still there: finished is final.
+    /// A run that has its outcome is over, whatever its state says: the state may have expired, or its worker was lost
+    /// before it wrote it.
     async fn claimed(&self, request: &RunRequest, delivery: &Delivery) -> Result<Claim, Unavailable> {
-        if self.parts.publisher.is_completed(&request.key).await? {
+        if let Some(outcome) = self.parts.publisher.outcome(&request.key).await? {
+            let ttl = self.parts.publisher.state_retention();
+            self.parts.states.settle(&request.key, outcome.status, ttl).await?;
             return Ok(Claim::Finished);
         }
         let (most, now) = (self.parts.consumer.max_attempts, self.parts.orchestrator.clock.now());
@@ -153,22 +163,23 @@ impl Processor {
         self.parts.states.claim(&request.key, sequence, number, most, now).await
     }
 
-    async fn play(
+    async fn work(
         &self,
         delivery: Delivery,
         request: &Arc<RunRequest>,
         claim: ClaimedRun,
         hold: &Hold,
+        task: Task,
     ) -> Result<(), ProcessError> {
         let in_flight = self.parts.metrics.run_in_flight();
-        let end = self.orchestrate(request, &claim, hold).await;
+        let end = self.orchestrate(request, &claim, hold, task).await;
         drop(in_flight);
         let end = end.unwrap_or_else(|error| RunEnd::Interrupted { why: error.into(), spans: None });
         match end {
             RunEnd::Outcome { completed, context } => {
-                Box::pin(self.conclude(delivery, request, claim, *completed, context)).await
+                Box::pin(self.conclude(delivery, claim, hold, *completed, context)).await
             }
-            RunEnd::Interrupted { why, spans } => self.hand_on(delivery, &claim, why, spans).await,
+            RunEnd::Interrupted { why, spans } => self.hand_on(delivery, &claim, hold, why, spans).await,
         }
     }
 
@@ -177,106 +188,41 @@ impl Processor {
         request: &Arc<RunRequest>,
         claim: &ClaimedRun,
         hold: &Hold,
+        task: Task,
     ) -> Result<RunEnd, Unavailable> {
-        let cancel = self.parts.cancellations.token(&request.key, &request.batch_run_id).await?;
-        let (lease_lost, cancelled, hand_back) = (hold.lease.lost(), cancel.token(), self.hand_back.clone());
-        let journal = DurableJournal::open(request, claim, &self.parts.publisher).await?;
-        let sources = StopSources { lease_lost, cancelled, hand_back };
-        let (stop, resumed) = (StopSignal::default(), claim.resumed().cloned());
-        let (attempt, progress) = (claim.attempt(), hold.progress.clone());
+        let parts = &self.parts;
+        let cancel = parts.cancellations.token(&request.key, &request.batch_run_id).await?;
+        let journal = DurableJournal::open(request, claim, &parts.publisher, &hold.lease).await?;
+        let sources = self.stop_sources(hold, cancel.token());
+        let taken_over = claim.taken_over(parts.consumer.heartbeat());
+        let (stop, progress) = (StopSignal::default(), hold.progress.clone());
+        let (attempt, resumed) = (claim.attempt(), claim.resumed().cloned());
         let context = RunContext { attempt, resumed, journal: &journal, stop: &stop, progress };
         tokio::select! {
             // First, so that a run which was cancelled while it was queued never begins.
             biased;
-            never = sources.relay(&stop) => match never {},
-            end = self.parts.orchestrator.run(request, context) => Ok(end),
+            never = sources.relay(taken_over, &stop) => match never {},
+            end = self.perform(request, task, context) => Ok(end),
         }
     }
 
-    async fn give_up(
-        &self,
-        delivery: Delivery,
-        request: &Arc<RunRequest>,
-        claim: ClaimedRun,
-    ) -> Result<(), ProcessError> {
+    async fn perform(&self, request: &Arc<RunRequest>, task: Task, context: RunContext<'_>) -> RunEnd {
+        let orchestrator = &self.parts.orchestrator;
+        match task {
+            Task::Play => orchestrator.run(request, context).await,
+            Task::GiveUp(failure) => orchestrator.give_up(request, failure, context).await,
+        }
+    }
+
+    fn stop_sources(&self, hold: &Hold, cancelled: CancellationToken) -> StopSources {
+        StopSources { lease_lost: hold.lease.lost(), cancelled, hand_back: self.hand_back.clone() }
+    }
+
+    fn attempts_exhausted(&self) -> RunFailure {
         let most = self.parts.consumer.max_attempts;
-        let failure = RunFailure::new(
-            code::ATTEMPTS_EXHAUSTED,
-            Attribution::Worker,
-            format!("The run's execution was lost more than {most} times"),
-        )
-        .with_hint("Its workers crashed or were killed; their logs say why.");
-        let said = claim.resumed().cloned().unwrap_or_default();
-        let completed = self.parts.orchestrator.refuse(request, failure, claim.attempt(), &said);
-        Box::pin(self.conclude(delivery, request, claim, completed, None)).await
-    }
-
-    /// Outcome, then state, then acknowledgement: a crash between any two of them repeats the rest only.
-    async fn conclude(
-        &self,
-        delivery: Delivery,
-        request: &RunRequest,
-        claim: ClaimedRun,
-        completed: RunCompleted,
-        context: Option<TraceContext>,
-    ) -> Result<(), ProcessError> {
-        let (published, completed) = self.publish(request, completed, context.as_ref()).await?;
-        match published {
-            Published::Stored => self.report(&completed),
-            Published::AlreadyThere => {
-                self.parts.metrics.outcome_conflict();
-                tracing::warn!(run = %request.key, "the run had an outcome already; this one is dropped");
-            }
-        }
-        if let Err(error) = claim.finish(completed.status, self.parts.publisher.state_retention()).await {
-            tracing::warn!(run = %request.key, %error, "the outcome is published, but the run's state does not say so yet");
-        }
-        Ok(delivery.ack().await?)
-    }
-
-    /// An outcome that does not fit is an outcome all the same: an error that says so.
-    async fn publish(
-        &self,
-        request: &RunRequest,
-        completed: RunCompleted,
-        context: Option<&TraceContext>,
-    ) -> Result<(Published, RunCompleted), PublishError> {
-        let publisher = &self.parts.publisher;
-        match publisher.completed(&completed, context).await {
-            Err(error @ PublishError::TooLarge { .. }) => {
-                let failure =
-                    RunFailure::new(code::OUTCOME_TOO_LARGE, Attribution::Definition, error.to_string())
-                        .with_hint("Shorten the criteria, or raise `max_payload` of the nats-server.");
-                let short = self.shortened(request, failure, completed);
-                Ok((publisher.completed(&short, context).await?, short))
-            }
-            stored => Ok((stored?, completed)),
-        }
-    }
-
-    /// What the run cost and what became of its spans is as true as before.
-    fn shortened(&self, request: &RunRequest, failure: RunFailure, completed: RunCompleted) -> RunCompleted {
-        let RunCompleted { attempts, turns, usage, telemetry, started_at, .. } = completed;
-        let nothing =
-            Conversation { started_at: Some(started_at), turn: turns, usage, ..Conversation::default() };
-        RunCompleted { telemetry, ..self.parts.orchestrator.refuse(request, failure, attempts, &nothing) }
-    }
-
-    fn report(&self, completed: &RunCompleted) {
-        self.parts.metrics.outcome(completed.status, Duration::from_millis(completed.duration_ms));
-        tracing::info!(
-            project = %completed.ids.project_id,
-            run = %completed.ids.scenario_run_id,
-            scenario = %completed.ids.scenario_id,
-            status = ?completed.status,
-            error.code = completed.error.as_ref().map(|error| error.code.as_str()),
-            turns = completed.turns,
-            attempts = completed.attempts,
-            duration_ms = completed.duration_ms,
-            spans.made = completed.telemetry.spans,
-            spans.exported = completed.telemetry.exported,
-            "run completed"
-        );
+        let message = format!("The run's execution was lost more than {most} times");
+        RunFailure::new(code::ATTEMPTS_EXHAUSTED, Attribution::Worker, message)
+            .with_hint("Its workers crashed or were killed; their logs say why.")
     }
 
     /// Leaves the run to whoever is next.
@@ -284,15 +230,17 @@ impl Processor {
         &self,
         delivery: Delivery,
         claim: &ClaimedRun,
+        hold: &Hold,
         why: Interruption,
         spans: Option<SpanCounts>,
     ) -> Result<(), ProcessError> {
         match why {
+            _ if !hold.lease.holds() => {
+                self.lose(delivery, "its lease is lost");
+                Ok(())
+            }
             Interruption::LeaseLost => {
-                self.parts.metrics.lease_lost();
-                let stream_sequence = delivery.stream_sequence();
-                tracing::warn!(stream_sequence, "the lease of a run is lost; it is another worker's now");
-                delivery.abandon();
+                self.lose(delivery, "another worker has the run");
                 Ok(())
             }
             Interruption::HandBack => {
@@ -322,4 +270,18 @@ impl Processor {
         tracing::warn!(stream_sequence, deliveries, %error, "a run waits {seconds} s for better times");
         Ok(delivery.nak(Some(delay)).await?)
     }
+}
+
+async fn acknowledge(delivery: Delivery, request: &RunRequest) -> Result<(), ProcessError> {
+    let stream_sequence = delivery.stream_sequence();
+    tracing::info!(run = %request.key, stream_sequence, "a second request for a run is acknowledged and not run");
+    Ok(delivery.ack().await?)
+}
+
+/// Whoever reads this must not start over: calls that are finished would be made again.
+fn state_unreadable(reason: &str) -> RunFailure {
+    let message = format!("What is stored of the run cannot be read: {reason}");
+    RunFailure::new(code::STATE_UNREADABLE, Attribution::Worker, message).with_hint(
+        "Where workers of several versions share a consumer, let the newer ones finish what they began.",
+    )
 }

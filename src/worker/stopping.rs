@@ -17,13 +17,18 @@ pub(super) struct StopSources {
 }
 
 impl StopSources {
-    /// Passes the first token that fires on to `signal`. A lost lease counts even after another reason did,
-    /// because then nothing may be published any more; the signal keeps the first reason, and the outcome's
-    /// compare-and-set refuses the rest.
-    pub(super) async fn relay(&self, signal: &StopSignal) -> Infallible {
+    /// Passes the first token that fires on to `signal`, or that another worker has `taken_over` the run. A lost lease
+    /// counts even after another reason did, because then nothing may be published any more; the signal keeps the
+    /// first reason, and whatever is stored or published looks at the lease itself.
+    pub(super) async fn relay(
+        &self,
+        taken_over: impl Future<Output = ()>,
+        signal: &StopSignal,
+    ) -> Infallible {
         let reason = tokio::select! {
             biased;
             () = self.lease_lost.cancelled() => StopReason::LeaseLost,
+            () = taken_over => StopReason::LeaseLost,
             () = self.cancelled.cancelled() => StopReason::Cancelled,
             () = self.hand_back.cancelled() => StopReason::HandBack,
         };

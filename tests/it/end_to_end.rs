@@ -13,4 +13,5 @@ mod replays;
 mod service;
 mod stops;
 mod strangers;
+mod takeovers;
 mod terminals;

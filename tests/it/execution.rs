@@ -12,10 +12,11 @@ use scenario_worker::execution::types::{Conversation, SpanEnd, Step};
 
 mod budgets;
 mod cassettes;
+mod endings;
 mod judging;
 mod scripts;
 
-use crate::support::play::{Agent, Hangs, Stage, project, request, scenario, target};
+use crate::support::play::{Agent, Hangs, Lost, Stage, project, request, scenario, target};
 
 fn outcome(end: RunEnd) -> RunCompleted {
     match end {
@@ -220,7 +221,7 @@ async fn what_was_heard_before_a_cancel_is_recorded_before_the_outcome_repeats_i
 
 #[tokio::test]
 async fn a_run_whose_lease_is_lost_says_nothing() {
-    let stage = Stage { journal_fails: true, ..Stage::default() };
+    let stage = Stage { lost: Some(Lost::AtOnce), ..Stage::default() };
     let record = stage.record.clone();
     let end = stage.play(&request(&json!({}))).await;
     assert!(matches!(end, RunEnd::Interrupted { why: Interruption::LeaseLost, .. }));
@@ -301,7 +302,7 @@ async fn a_run_that_finishes_no_step_is_given_up() {
     assert_eq!(record.finished.lock().unwrap().len(), 1);
 }
 
-/// Plays until the agent is asked, then hands the run back, and returns where it stood.
+/// Plays until the agent is asked, then hands the run back, and returns what was stored before.
 async fn interrupted_while_the_agent_is_asked(on_unknown: OnUnknown) -> Option<Conversation> {
     let stage = Stage { agent: Agent::Hangs, on_unknown, ..Stage::default() };
     interrupted(stage, on_unknown).await
@@ -319,10 +320,11 @@ async fn interrupted(stage: Stage, on_unknown: OnUnknown) -> Option<Conversation
         while !is_asked(&record.conversation.lock().unwrap()) {
             tokio::task::yield_now().await;
         }
+        let stored = record.conversation.lock().unwrap().clone();
         stop.stop(StopReason::HandBack);
+        stored
     };
-    tokio::join!(stage.play(&asked), hand_back);
-    record.conversation.lock().unwrap().take()
+    tokio::join!(stage.play(&asked), hand_back).1
 }
 
 #[tokio::test]

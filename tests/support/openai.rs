@@ -194,7 +194,8 @@ fn completion(message: &Value, finish_reason: &str) -> Value {
     })
 }
 
-fn play(request: &Value) -> Answer {
+/// A customer or an agent with [`LINE`], and a judge who is content at once.
+pub(crate) fn play(request: &Value) -> Answer {
     let function = &request["tools"][0]["function"];
     match function["name"].as_str() {
         None => Answer::says(LINE),

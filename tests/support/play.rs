@@ -23,8 +23,8 @@ use scenario_worker::execution::ports::{
 };
 use scenario_worker::execution::signals::{Progress, StopReason, StopSignal};
 use scenario_worker::execution::types::{
-    ChatReply, ChatRequest, Conversation, ModelName, SceneRole, SpanCounts, SpanEnd, SpanStart, TraceSpec,
-    judging,
+    ChatReply, ChatRequest, Conversation, Ending, ModelName, SceneRole, SpanCounts, SpanEnd, SpanStart,
+    TraceSpec, judging,
 };
 use serde_json::{Value, json};
 
@@ -57,6 +57,15 @@ pub(crate) enum Hangs {
     Store,
 }
 
+/// When a run is another worker's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// Before its first step is stored.
+    AtOnce,
+    /// While its trace is delivered.
+    AtTheEnd,
+}
+
 /// What a run is played with; every field has a default that passes.
 pub(crate) struct Stage {
     /// The scenario, if the project has it.
@@ -77,8 +86,8 @@ pub(crate) struct Stage {
     pub(crate) judge: Option<JudgePlay>,
     /// What becomes of the spans.
     pub(crate) receipt: TelemetryReceipt,
-    /// What the journal says from the second record on.
-    pub(crate) journal_fails: bool,
+    /// When another worker takes the run.
+    pub(crate) lost: Option<Lost>,
     /// Whether the run is cancelled while its first step is recorded.
     pub(crate) cancelled_in_journal: bool,
     /// Where an earlier delivery left off.
@@ -115,6 +124,8 @@ pub(crate) struct Record {
     pub(crate) suspended: Mutex<usize>,
     /// How the trace was finished.
     pub(crate) finished: Mutex<Vec<SpanEnd>>,
+    /// The ending that was recorded when the trace was finished.
+    pub(crate) ending: Mutex<Option<Ending>>,
 }
 
 impl Default for Stage {
@@ -129,7 +140,7 @@ impl Default for Stage {
             verdict: json!({ "c1": { "requirement": "r", "reasoning": "it did", "status": "met" } }),
             judge: None,
             receipt: TelemetryReceipt { trace_id: Some("t".into()), spans: 3, exported: 3, error: None },
-            journal_fails: false,
+            lost: None,
             cancelled_in_journal: false,
             resumed: None,
             judge_on_timeout: true,
@@ -185,7 +196,7 @@ impl Stage {
     pub(crate) async fn play(self, request: &Arc<RunRequest>) -> RunEnd {
         let (stop, resumed, record) = (self.stop.clone(), self.resumed.clone(), Arc::clone(&self.record));
         let cancels = self.cancelled_in_journal.then(|| stop.clone());
-        let journal = Journal { fails: self.journal_fails, cancels, record };
+        let journal = Journal { lost: self.lost, cancels, record };
         let stage = Arc::new(self);
         let planner = Planner {
             scenarios: stage.clone(),
@@ -368,20 +379,21 @@ impl CassetteLibrary for Shelf {
 }
 
 struct Journal {
-    fails: bool,
+    lost: Option<Lost>,
     cancels: Option<StopSignal>,
     record: Arc<Record>,
 }
 
 #[async_trait]
 impl RunJournal for Journal {
-    async fn started(&self, event: RunStarted, _: &TraceNote) -> Result<(), JournalError> {
+    async fn started(&self, _: &Conversation, event: RunStarted, _: &TraceNote) -> Result<(), JournalError> {
         self.record.started.lock().unwrap().push(event);
         Ok(())
     }
 
     async fn advanced(&self, conversation: &Conversation, _: &TraceNote) -> Result<(), JournalError> {
-        if self.fails {
+        let is_delivered = !self.record.finished.lock().unwrap().is_empty();
+        if self.lost == Some(Lost::AtOnce) || self.lost.is_some() && is_delivered {
             return Err(JournalError::LeaseLost("revision 7".into()));
         }
         if let Some(stop) = self.cancels.as_ref().filter(|stop| stop.reason().is_none()) {
@@ -427,6 +439,8 @@ impl RunTrace for Trace {
     }
 
     async fn finish(self: Box<Self>, end: SpanEnd) -> TelemetryReceipt {
+        let recorded = self.record.conversation.lock().unwrap().clone();
+        *self.record.ending.lock().unwrap() = recorded.and_then(|conversation| conversation.ending);
         self.record.finished.lock().unwrap().push(end);
         self.receipt
     }

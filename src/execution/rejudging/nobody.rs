@@ -44,7 +44,7 @@ impl TargetAdapter for Nobody {
 
 #[async_trait]
 impl RunJournal for Nobody {
-    async fn started(&self, _: RunStarted, _: &TraceNote) -> Result<(), JournalError> {
+    async fn started(&self, _: &Conversation, _: RunStarted, _: &TraceNote) -> Result<(), JournalError> {
         Ok(())
     }
 

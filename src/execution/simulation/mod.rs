@@ -19,7 +19,7 @@ use super::failure::RunFailure;
 use super::planner::RunPlan;
 use super::ports::{ChatModel, Clock, JournalError, RunJournal, RunTrace, TraceNote};
 use super::signals::Progress;
-use super::types::{Conversation, Criterion, Judgement};
+use super::types::{Conversation, Criterion, Ending, Judgement};
 use crate::events::RunRequest;
 use watched::WatchedModel;
 
@@ -60,9 +60,6 @@ pub(crate) struct Simulation<'a> {
 impl Simulation<'_> {
     /// Plays from wherever `conversation` stands until there is a judgement.
     pub(crate) async fn play(&self, conversation: &mut Conversation) -> Result<Judgement, SimulationStop> {
-        if let Some(judgement) = &conversation.judgement {
-            return Ok(judgement.clone());
-        }
         self.follow_script(conversation).await
     }
 
@@ -72,7 +69,7 @@ impl Simulation<'_> {
         conversation: &mut Conversation,
         judgement: Judgement,
     ) -> Result<Judgement, SimulationStop> {
-        conversation.judgement = Some(judgement.clone());
+        conversation.ending = Some(Ending::Judged(judgement.clone()));
         self.record(conversation).await?;
         Ok(judgement)
     }

@@ -15,6 +15,9 @@ use crate::execution::types::{Conversation, Message, SpanEnd, SpanStart, Step};
 /// The most that may be said in one run, in bytes: twice the largest answer of an HTTP agent, and more than a model reads.
 const MAX_TRANSCRIPT_BYTES: usize = 8 * 1024 * 1024;
 
+/// What became of a worker that did not record how a call ended.
+const LOST: &str = "lost, or stopped at once,";
+
 impl Step {
     /// Whose move it is when this one has had theirs.
     pub(super) fn after(self) -> Self {
@@ -157,10 +160,9 @@ impl Simulation<'_> {
         let reply = self.ask_target(conversation.turn, &transcript, span.as_ref()).await;
         let tokens = reply.as_ref().map(|reply| reply.usage).unwrap_or_default();
         conversation.usage.target.add(TokenUsage { calls: 1, ..tokens });
-        span.end(said_end(&reply));
-        self.append(conversation, MessageRole::Assistant, reply?)?;
         conversation.target_call_open = false;
-        Ok(())
+        span.end(said_end(&reply));
+        Ok(self.append(conversation, MessageRole::Assistant, reply?)?)
     }
 
     /// A target that must not be called twice is called only after the intention is recorded.
@@ -169,11 +171,7 @@ impl Simulation<'_> {
             return Ok(());
         }
         if conversation.target_call_open {
-            let message =
-                "The worker was lost while the agent was asked; whether the agent did its work is unknown";
-            return Err(RunFailure::new(code::TARGET_CALL_UNKNOWN, Attribution::Worker, message)
-                .with_hint("Set `onUnknown: retry` in the agent's definition if it can be asked again.")
-                .into());
+            return Err(RunFailure::target_call_unknown(LOST).into());
         }
         conversation.target_call_open = true;
         Ok(self.record(conversation).await?)

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{Ballots, Brief, FormKind, Judgement, SpanCounts};
-use crate::events::{CriterionResult, MessageRole, ToolCall, TranscriptMessage, UsageByRole};
+use super::{Ballots, Brief, Ending, FormKind, Report, SpanCounts};
+use crate::events::{CriterionResult, MessageRole, ToolCall, TraceContext, TranscriptMessage, UsageByRole};
 
 /// One message of the transcript.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -65,6 +65,12 @@ pub struct Conversation {
     /// The run's trace, once it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
+    /// The root's context, where the request brought one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_context: Option<TraceContext>,
+    /// The world knows that the run began.
+    #[serde(default)]
+    pub started: bool,
     /// The transcript; a message's index is its position.
     pub messages: Vec<Message>,
     /// Turns begun.
@@ -94,9 +100,12 @@ pub struct Conversation {
     /// What a panel has answered in the round that it is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ballots: Option<Box<Ballots>>,
-    /// What the judge came to: all that is left is to report it.
+    /// How the run ended: all that is left is to report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub judgement: Option<Judgement>,
+    pub ending: Option<Ending>,
+    /// What is reported with the ending: all that is left is to publish it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<Report>,
 }
 
 impl Conversation {

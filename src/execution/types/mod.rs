@@ -3,6 +3,7 @@
 mod brief;
 mod chat;
 mod conversation;
+mod ending;
 mod judgement;
 pub mod judging;
 mod model_name;
@@ -11,6 +12,7 @@ mod span;
 pub use brief::Brief;
 pub use chat::{AnswerForm, ChatMessage, ChatReply, ChatRequest, ChatRole, Scene, SceneRole, ToolSpec};
 pub use conversation::{Conversation, Message, ScriptPosition, Step};
+pub use ending::{Ending, Report};
 pub use judgement::{Criterion, Judgement};
 pub use judging::{Ballot, Ballots, DECIDE_TOOL, FormKind, JudgeAnswer, Question, VERDICT_TOOL};
 pub use model_name::{InvalidModelName, ModelName};

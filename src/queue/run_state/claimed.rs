@@ -6,8 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
+use tracing::debug;
 
-use super::{RunPhase, RunState, RunStates, decode, encode, unavailable};
+use super::reading::Reading;
+use super::{RunPhase, RunState, RunStates, encode, unavailable};
 use crate::events::{RunKey, RunStatus, subjects};
 use crate::execution::failure::Unavailable;
 use crate::execution::ports::JournalError;
@@ -16,6 +19,8 @@ use crate::queue::bucket::{Stored, WriteError};
 
 /// How often a write follows this worker's own late writes; there is one at most for each write given up.
 const MOST_ROUNDS: u32 = 5;
+/// The first look at whether the run is still this worker's comes after one in this many of the usual intervals.
+const FIRST_LOOK_PART: u32 = 8;
 
 /// A run that this worker may execute for as long as nobody else claims it.
 pub struct ClaimedRun {
@@ -29,8 +34,18 @@ pub struct ClaimedRun {
 
 /// What this worker wrote last.
 pub(super) struct Held {
-    pub(super) state: RunState,
-    pub(super) revision: u64,
+    state: RunState,
+    revision: u64,
+    /// When that was.
+    written_at: Instant,
+    /// A conversation that is to be stored, and may not have been.
+    latest: Option<Conversation>,
+}
+
+impl Held {
+    pub(super) fn new(state: RunState, revision: u64) -> Self {
+        Self { state, revision, written_at: Instant::now(), latest: None }
+    }
 }
 
 impl ClaimedRun {
@@ -63,34 +78,40 @@ impl ClaimedRun {
     /// [`JournalError::LeaseLost`] if another worker has the run, [`JournalError::Unavailable`] if the broker does not
     /// answer for long.
     pub async fn checkpoint(&self, conversation: &Conversation) -> Result<(), JournalError> {
-        self.write(None, |state| {
-            state.turn = conversation.turn;
-            state.conversation = Some(conversation.clone());
-        })
-        .await
+        let mut held = self.held.lock().await;
+        // Whoever stops waiting for this write still has something to hand back.
+        held.latest = Some(conversation.clone());
+        self.write(&mut held, None, |_| {}).await
     }
 
     /// The run is over. Its state is kept for `ttl`, so that a late request finds it.
     ///
     /// # Errors
     /// As [`ClaimedRun::checkpoint`].
-    pub async fn finish(&self, status: RunStatus, ttl: Duration) -> Result<(), JournalError> {
-        self.write(Some(ttl), |state| {
+    pub async fn finish(
+        &self,
+        status: impl Into<Option<RunStatus>>,
+        ttl: Duration,
+    ) -> Result<(), JournalError> {
+        let mut held = self.held.lock().await;
+        held.latest = None;
+        self.write(&mut held, Some(ttl), |state| {
             state.phase = RunPhase::Finished;
-            state.status = Some(status);
+            state.status = status.into();
             state.conversation = None;
             state.transcript = None;
         })
         .await
     }
 
-    /// Gives the run to the next worker, which goes on from the last checkpoint. It is not a lost execution. `spans` are
-    /// those that were delivered meanwhile.
+    /// Gives the run to the next worker, which goes on from the last checkpoint, even if that was not written so far. It
+    /// is not a lost execution. `spans` are those that were delivered meanwhile.
     ///
     /// # Errors
     /// As [`ClaimedRun::checkpoint`].
     pub async fn hand_back(&self, spans: Option<SpanCounts>) -> Result<(), JournalError> {
-        self.write(None, |state| {
+        let mut held = self.held.lock().await;
+        self.write(&mut held, None, |state| {
             state.phase = RunPhase::HandedBack;
             if let (Some(conversation), Some(spans)) = (&mut state.conversation, spans) {
                 conversation.spans = spans;
@@ -99,18 +120,52 @@ impl ClaimedRun {
         .await
     }
 
+    /// Returns when another worker has claimed the run. It looks every `interval` in which this one wrote nothing: in a
+    /// long call nothing else would tell. At first it looks sooner, for a delivery that lay in a buffer is overtaken
+    /// soon after its claim.
+    pub async fn taken_over(&self, interval: Duration) {
+        let mut wait = interval / FIRST_LOOK_PART;
+        loop {
+            tokio::time::sleep(wait).await;
+            if self.is_taken(wait).await {
+                return;
+            }
+            wait = (wait * 2).min(interval);
+        }
+    }
+
+    async fn is_taken(&self, interval: Duration) -> bool {
+        // A write under way, or a fresh one, says as much as a look does.
+        let is_fresh = |held: &Held| held.written_at.elapsed() < interval;
+        if self.held.try_lock().map_or(true, |held| is_fresh(&held)) {
+            return false;
+        }
+        match self.states.bucket.read(&subjects::run_state_key(&self.key)).await {
+            Ok(stored) => self.check_owner(&stored).is_err(),
+            Err(error) => {
+                debug!(run = %self.key, %error, "nobody knows whether the run is still this worker's");
+                false
+            }
+        }
+    }
+
     async fn write(
         &self,
+        held: &mut Held,
         ttl: Option<Duration>,
         change: impl FnOnce(&mut RunState),
     ) -> Result<(), JournalError> {
-        let mut held = self.held.lock().await;
         let mut state = held.state.clone();
+        if let Some(conversation) = held.latest.clone() {
+            state.turn = conversation.turn;
+            state.conversation = Some(conversation);
+        }
         change(&mut state);
         state.updated_at = OffsetDateTime::now_utc();
         let state = self.states.transcripts.pack(&self.key, &state).await?;
         let value = encode(&self.key, &state)?;
         held.revision = self.write_from(held.revision, &value, ttl).await?;
+        (held.written_at, held.latest) = (Instant::now(), None);
         let before = std::mem::replace(&mut held.state, state).transcript;
         if let Some(name) = before.filter(|name| held.state.transcript.as_ref() != Some(name)) {
             self.states.transcripts.discard(&name).await;
@@ -146,7 +201,7 @@ impl ClaimedRun {
     /// The revision was not the expected one. That is fine where an earlier write of this claim, given up as
     /// unconfirmed, was applied after all; else another worker has the run.
     fn check_owner(&self, stored: &Stored) -> Result<(), JournalError> {
-        match decode(&self.key, stored)? {
+        match Reading::of(stored).map(|reading| reading.state) {
             Some(state) if state.claim == self.claim => Ok(()),
             Some(other) => Err(JournalError::LeaseLost(format!(
                 "the state of the run {} was written by another claim (attempt {} of the request at {})",

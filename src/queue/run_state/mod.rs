@@ -3,24 +3,27 @@
 //! Every write is a compare-and-set by revision. That is the fence: a worker that lost its lease without noticing
 //! cannot write any more once another worker claimed the run.
 
+mod amend;
 mod claimed;
+mod reading;
 mod record;
 mod transcripts;
 
-use std::time::Duration;
-
+use async_nats::jetstream::consumer::PullConsumer;
 use bytes::Bytes;
 use time::OffsetDateTime;
+use tracing::warn;
 
-use super::bucket::{Bucket, Stored, WriteError};
+use super::bucket::{Bucket, WriteError};
 use super::{Connection, Topology};
 use crate::events::{RunKey, subjects};
 use crate::execution::failure::Unavailable;
 pub use claimed::ClaimedRun;
 use claimed::Held;
-use record::{Claimant, Decision, NOBODY};
+use reading::Reading;
+use record::{Claimant, Decision};
 pub use record::{RunPhase, RunState};
-use transcripts::Transcripts;
+use transcripts::{Left, Transcripts};
 
 /// How often a claim is decided anew because somebody else wrote meanwhile. Two deliveries of one run at a time are
 /// rare, three unheard of.
@@ -45,6 +48,13 @@ pub enum Claim {
     },
     /// Too many executions were lost: the run is this worker's to end as an error.
     AttemptsExhausted(ClaimedRun),
+    /// What is stored of the run cannot be read, and that does not pass: the run is this worker's to end as an error.
+    Unreadable {
+        /// The run.
+        run: ClaimedRun,
+        /// What cannot be read, and why.
+        reason: String,
+    },
 }
 
 /// The states of all runs.
@@ -52,6 +62,7 @@ pub enum Claim {
 pub struct RunStates {
     bucket: Bucket,
     transcripts: Transcripts,
+    consumer: PullConsumer,
 }
 
 impl RunStates {
@@ -61,13 +72,16 @@ impl RunStates {
         Self {
             bucket: Bucket::new(connection, topology),
             transcripts: Transcripts::new(connection, topology),
+            consumer: topology.requests.clone(),
         }
     }
 
     /// Claims a run for delivery number `delivery` of the request that the stream has at `request_sequence`.
     ///
+    /// What cannot be read waits for a worker that can read it, `max_attempts` deliveries long.
+    ///
     /// # Errors
-    /// [`Unavailable`] if the broker does not answer for long, or the stored state cannot be read.
+    /// [`Unavailable`] if the broker does not answer for long, or the stored state cannot be read yet.
     pub async fn claim(
         &self,
         key: &RunKey,
@@ -85,56 +99,27 @@ impl RunStates {
         Err(Unavailable::new(format!("claiming the run {key}"), "others write its state again and again"))
     }
 
-    /// What is stored of a run, if anything is; a large conversation is only named.
-    ///
-    /// # Errors
-    /// [`Unavailable`] if the broker does not answer for long, or the stored state cannot be read.
-    pub async fn status(&self, key: &RunKey) -> Result<Option<RunState>, Unavailable> {
-        decode(key, &self.bucket.read(&subjects::run_state_key(key)).await?)
-    }
-
-    /// The request at `request_sequence` was given up: if it owns the run, whoever asks next takes the run over, where it
-    /// stopped. Without such a request the state expires after `ttl`.
+    /// What is stored of a run, if anything is; a large conversation is only named. What a newer worker wrote is told as
+    /// far as it is understood.
     ///
     /// # Errors
     /// [`Unavailable`] if the broker does not answer for long.
-    pub async fn disown(
-        &self,
-        key: &RunKey,
-        request_sequence: u64,
-        ttl: Duration,
-    ) -> Result<(), Unavailable> {
-        for _ in 0..MOST_DECISIONS {
-            let stored = self.bucket.read(&subjects::run_state_key(key)).await?;
-            let Some(state) = decode(key, &stored)?.filter(|state| {
-                state.phase != RunPhase::Finished && state.request_sequence == request_sequence
-            }) else {
-                return Ok(());
-            };
-            // A claim of its own, so that a worker which still thinks that it has the run is refused.
-            let (phase, claim, updated_at) =
-                (RunPhase::HandedBack, rand::random(), OffsetDateTime::now_utc());
-            let state = RunState { phase, claim, updated_at, request_sequence: NOBODY, ..state };
-            let (name, value) = (subjects::run_state_key(key), encode(key, &state)?);
-            match self.bucket.write(&name, value, Some(stored.revision), Some(ttl)).await {
-                Ok(_) => return Ok(()),
-                Err(WriteError::WrongRevision) => {}
-                Err(error) => return Err(unavailable(key, error)),
-            }
-        }
-        Err(Unavailable::new(format!("giving up the run {key}"), "others write its state all the time"))
+    pub async fn status(&self, key: &RunKey) -> Result<Option<RunState>, Unavailable> {
+        let stored = self.bucket.read(&subjects::run_state_key(key)).await?;
+        Ok(Reading::of(&stored).map(|reading| reading.state))
     }
 
     /// `None` if somebody else wrote between reading and writing.
     #[expect(clippy::too_many_lines, reason = "one line for each decision")]
     async fn try_claim(&self, key: &RunKey, claimant: &Claimant) -> Result<Option<Claim>, Unavailable> {
         let stored = self.bucket.read(&subjects::run_state_key(key)).await?;
-        let current = decode(key, &stored)?;
+        let (current, flaw) = Reading::of(&stored).map(|reading| (reading.state, reading.flaw)).unzip();
         // The write of the round before was applied although nobody said so.
         if let Some(own) = current.as_ref().filter(|state| state.claim == claimant.claim) {
-            return self.granted(key, own.clone(), stored.revision, claimant).await.map(Some);
+            let left = self.transcripts.unpack(own).await?;
+            return Ok(Some(self.granted(key, own.clone(), left, stored.revision, claimant)));
         }
-        let state = match claimant.decide(current) {
+        let state = match claimant.decide(self.renumbered(current, claimant).await?) {
             Decision::Finished => return Ok(Some(Claim::Finished)),
             Decision::OwnedByOther { request_sequence } => {
                 return Ok(Some(Claim::OwnedByOther { request_sequence }));
@@ -142,25 +127,59 @@ impl RunStates {
             Decision::Outdated { delivery } => return Ok(Some(Claim::Outdated { delivery })),
             Decision::Execute(state) | Decision::Exhausted(state) => state,
         };
+        let left = match flaw.flatten() {
+            Some(flaw) => Left::Unreadable(flaw),
+            None => self.transcripts.unpack(&state).await?,
+        };
+        if let Left::Unreadable(reason) = &left
+            && claimant.may_wait()
+        {
+            return Err(Unavailable::new(format!("reading the state of the run {key}"), reason.as_str()));
+        }
         let (name, value) = (subjects::run_state_key(key), encode(key, &state)?);
         match self.bucket.write(&name, value, Some(stored.revision), None).await {
-            Ok(revision) => self.granted(key, state, revision, claimant).await.map(Some),
+            Ok(revision) => Ok(Some(self.granted(key, state, left, revision, claimant))),
             Err(WriteError::WrongRevision) => Ok(None),
             Err(error) => Err(unavailable(key, error)),
         }
     }
 
-    async fn granted(
+    /// A consumer that is created anew counts its deliveries anew: what an earlier one counted says nothing.
+    async fn renumbered(
+        &self,
+        state: Option<RunState>,
+        claimant: &Claimant,
+    ) -> Result<Option<RunState>, Unavailable> {
+        let Some(state) = state.as_ref().filter(|state| claimant.is_behind(state)) else { return Ok(state) };
+        let info = self.consumer.get_info().await;
+        let info =
+            info.map_err(|error| Unavailable::new("looking up the consumer of the requests", error))?;
+        let delivery = if info.created > state.claimed_at { 0 } else { state.delivery };
+        Ok(Some(RunState { delivery, ..state.clone() }))
+    }
+
+    fn granted(
         &self,
         key: &RunKey,
         state: RunState,
+        left: Left,
         revision: u64,
         claimant: &Claimant,
-    ) -> Result<Claim, Unavailable> {
+    ) -> Claim {
         let exhausted = state.lost > claimant.max_attempts;
-        let resumed = self.transcripts.unpack(&state).await?;
-        let run = ClaimedRun::new(self, key.clone(), resumed, Held { state, revision });
-        Ok(if exhausted { Claim::AttemptsExhausted(run) } else { Claim::Granted(run) })
+        let (resumed, reason) = match left {
+            Left::Readable(conversation) => (conversation.map(|conversation| *conversation), None),
+            Left::Unreadable(reason) => (None, Some(reason)),
+        };
+        let run = ClaimedRun::new(self, key.clone(), resumed, Held::new(state, revision));
+        match (exhausted, reason) {
+            (false, None) => Claim::Granted(run),
+            (true, None) => Claim::AttemptsExhausted(run),
+            (_, Some(reason)) => {
+                warn!(run = %key, reason, "what is stored of a run cannot be read; the run ends");
+                Claim::Unreadable { run, reason }
+            }
+        }
     }
 }
 
@@ -168,13 +187,6 @@ fn encode(key: &RunKey, state: &RunState) -> Result<Bytes, Unavailable> {
     serde_json::to_vec(state)
         .map(Bytes::from)
         .map_err(|error| Unavailable::new(format!("writing the state of the run {key}"), error))
-}
-
-fn decode(key: &RunKey, stored: &Stored) -> Result<Option<RunState>, Unavailable> {
-    let Some(value) = &stored.value else { return Ok(None) };
-    serde_json::from_slice(value)
-        .map(Some)
-        .map_err(|error| Unavailable::new(format!("reading the state of the run {key}"), error))
 }
 
 fn unavailable(key: &RunKey, error: WriteError) -> Unavailable {

@@ -1,7 +1,10 @@
 //! What is stored of a run, and the rules by which a delivery may have it.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::events::RunStatus;
 use crate::execution::types::Conversation;
@@ -32,6 +35,9 @@ pub struct RunState {
     /// Which delivery of that request the last claim was for, from 1.
     #[serde(default)]
     pub delivery: u64,
+    /// When that claim was made.
+    #[serde(default = "long_ago", with = "time::serde::rfc3339")]
+    pub claimed_at: OffsetDateTime,
     /// Which claim wrote this, a random number: by it a writer tells its own writes from others'.
     pub claim: u64,
     /// Executions, this one included.
@@ -52,6 +58,37 @@ pub struct RunState {
     /// When this was written.
     #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
+}
+
+fn long_ago() -> OffsetDateTime {
+    OffsetDateTime::UNIX_EPOCH
+}
+
+impl RunState {
+    /// What can be understood of a state that cannot be read as a whole: a newer worker may have written it.
+    pub(super) fn salvage(bytes: &[u8]) -> Self {
+        let fields: Value = serde_json::from_slice(bytes).unwrap_or_default();
+        let time =
+            |name| field(&fields, name).and_then(|text: String| OffsetDateTime::parse(&text, &Rfc3339).ok());
+        Self {
+            phase: field(&fields, "phase").unwrap_or(RunPhase::Running),
+            request_sequence: field(&fields, "requestSequence").unwrap_or(NOBODY),
+            delivery: field(&fields, "delivery").unwrap_or_default(),
+            claimed_at: time("claimedAt").unwrap_or_else(long_ago),
+            claim: field(&fields, "claim").unwrap_or_default(),
+            attempts: field(&fields, "attempts").unwrap_or_default(),
+            lost: field(&fields, "lost").unwrap_or_default(),
+            turn: field(&fields, "turn").unwrap_or_default(),
+            status: field(&fields, "status"),
+            conversation: None,
+            transcript: field(&fields, "transcript"),
+            updated_at: time("updatedAt").unwrap_or_else(long_ago),
+        }
+    }
+}
+
+fn field<T: DeserializeOwned>(fields: &Value, name: &str) -> Option<T> {
+    serde_json::from_value(fields.get(name)?.clone()).ok()
 }
 
 /// Who asks for a run.
@@ -85,6 +122,18 @@ pub(super) enum Decision {
 }
 
 impl Claimant {
+    /// Whether what cannot be read may wait for a worker that can: a newer one, while workers are replaced.
+    pub(super) fn may_wait(&self) -> bool {
+        self.delivery <= u64::from(self.max_attempts)
+    }
+
+    /// Whether another delivery of the same request, with a later number, has or had the run.
+    pub(super) fn is_behind(&self, stored: &RunState) -> bool {
+        stored.phase != RunPhase::Finished
+            && stored.request_sequence == self.request_sequence
+            && stored.delivery > self.delivery
+    }
+
     /// Decides by what is stored.
     pub(super) fn decide(&self, stored: Option<RunState>) -> Decision {
         let Some(stored) = stored else { return Decision::Execute(self.fresh()) };
@@ -108,6 +157,7 @@ impl Claimant {
             phase: RunPhase::Running,
             request_sequence: self.request_sequence,
             delivery: self.delivery,
+            claimed_at: self.now,
             claim: self.claim,
             attempts: 1,
             lost: 0,
@@ -123,8 +173,9 @@ impl Claimant {
     fn after_loss(&self, stored: RunState) -> Decision {
         let lost = stored.lost.saturating_add(1);
         if lost > self.max_attempts {
-            let (claim, delivery, updated_at) = (self.claim, self.delivery, self.now);
-            return Decision::Exhausted(RunState { delivery, claim, lost, updated_at, ..stored });
+            let (claim, delivery, now) = (self.claim, self.delivery, self.now);
+            let (claimed_at, updated_at) = (now, now);
+            return Decision::Exhausted(RunState { delivery, claimed_at, claim, lost, updated_at, ..stored });
         }
         Decision::Execute(self.next_attempt(RunState { lost, ..stored }))
     }
@@ -134,6 +185,7 @@ impl Claimant {
             phase: RunPhase::Running,
             claim: self.claim,
             delivery: self.delivery,
+            claimed_at: self.now,
             attempts: stored.attempts.saturating_add(1),
             updated_at: self.now,
             ..stored
@@ -210,6 +262,17 @@ mod tests {
         assert_eq!(claimant(7).decide(Some(stored.clone())), Decision::Outdated { delivery: 2 });
         let next = executed(Claimant { delivery: 3, ..claimant(7) }.decide(Some(stored)));
         assert_eq!((next.delivery, next.attempts), (3, 2));
+    }
+
+    #[test]
+    fn of_a_state_from_the_future_its_owner_and_its_numbers_are_understood() {
+        let state = RunState { delivery: 4, lost: 2, ..executed(claimant(7).decide(None)) };
+        let mut future = serde_json::to_value(&state).unwrap();
+        future["phase"] = "paused".into();
+        future["conversation"] = serde_json::json!({ "messages": "elsewhere" });
+        let salvaged = RunState::salvage(future.to_string().as_bytes());
+        assert_eq!(salvaged, state);
+        assert_eq!(RunState::salvage(b"\xff").request_sequence, NOBODY);
     }
 
     #[test]

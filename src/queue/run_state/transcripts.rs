@@ -1,7 +1,5 @@
 //! Conversations that are too large for one value of the bucket: kept as objects, named by what they hold.
 
-use tracing::error;
-
 use super::RunState;
 use crate::events::RunKey;
 use crate::execution::failure::Unavailable;
@@ -11,6 +9,15 @@ use crate::queue::{Connection, Topology};
 
 /// Room in a message for its headers and for the fields of a run state beside the conversation, in bytes.
 const ROOM: usize = 4_096;
+
+/// The conversation that an earlier execution left.
+#[derive(Debug)]
+pub(super) enum Left {
+    /// It, or none if no execution got so far.
+    Readable(Option<Box<Conversation>>),
+    /// There is one, and it cannot be had, for this reason.
+    Unreadable(String),
+}
 
 /// The object store of large conversations.
 #[derive(Debug, Clone)]
@@ -37,17 +44,19 @@ impl Transcripts {
         Ok(RunState { conversation: None, transcript: Some(name), ..state.clone() })
     }
 
-    /// The conversation of a stored state. One that should be there and is not means starting over: the run would
-    /// never end otherwise.
-    pub(super) async fn unpack(&self, state: &RunState) -> Result<Option<Conversation>, Unavailable> {
-        let Some(name) = &state.transcript else { return Ok(state.conversation.clone()) };
-        let Some(bytes) = self.objects.get(name).await? else {
-            error!(transcript = name, "the stored conversation of a run is gone; the run starts over");
-            return Ok(None);
+    /// The conversation of a stored state. One that should be there and is not is no reason to start over: calls that
+    /// are finished would be made again.
+    pub(super) async fn unpack(&self, state: &RunState) -> Result<Left, Unavailable> {
+        let Some(name) = &state.transcript else {
+            return Ok(Left::Readable(state.conversation.clone().map(Box::new)));
         };
-        serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|error| Unavailable::new(format!("reading the conversation {name}"), error))
+        let Some(bytes) = self.objects.get(name).await? else {
+            return Ok(Left::Unreadable(format!("the object {name} with its conversation is gone")));
+        };
+        Ok(match serde_json::from_slice(&bytes) {
+            Ok(conversation) => Left::Readable(Some(conversation)),
+            Err(error) => Left::Unreadable(format!("the object {name} with its conversation: {error}")),
+        })
     }
 
     /// Deletes an object that no state names any more. What stays behind expires.

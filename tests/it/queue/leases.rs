@@ -1,5 +1,6 @@
 //! Heartbeats and the end of a lease.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use scenario_worker::events::{ProjectId, RunId, RunKey, RunStatus};
@@ -108,4 +109,51 @@ async fn an_outcome_and_its_ack_survive_a_broker_that_is_killed_and_comes_back()
     let stream = broker.connection.jetstream.get_stream("SCENARIO_REQUESTS").await.unwrap();
     assert_eq!(stream.cached_info().state.messages, 0);
     consuming.stop().await;
+}
+
+#[tokio::test]
+async fn a_lease_is_confirmed_long_before_its_first_heartbeat_is_due() {
+    let broker = Broker::new().await;
+    broker.publish("x").await;
+    let mut consuming = broker.consume(1);
+    let (delivery, _slot) = consuming.next().await;
+    let lease = Lease::hold(&delivery, Duration::from_hours(1), || true);
+    assert!(within(lease.confirmed()).await);
+    delivery.ack().await.unwrap();
+    consuming.stop().await;
+}
+
+#[tokio::test]
+async fn a_lease_that_nobody_confirms_is_none() {
+    let broker = Broker::with(|settings| settings.consumer.ack_wait_seconds = ACK_WAIT_SECONDS).await;
+    broker.publish("x").await;
+    let mut consuming = broker.consume(1);
+    let (delivery, _slot) = consuming.next().await;
+    broker.connection.jetstream.delete_stream("SCENARIO_REQUESTS").await.unwrap();
+    let lease = Lease::hold(&delivery, Duration::from_hours(1), || true);
+    assert!(!within(lease.confirmed()).await && !lease.holds());
+    delivery.abandon();
+}
+
+#[tokio::test]
+async fn what_fails_by_an_outage_is_attempted_for_as_long_as_the_lease_lasts() {
+    let broker = Broker::with(|settings| settings.consumer.ack_wait_seconds = ACK_WAIT_SECONDS).await;
+    broker.publish("x").await;
+    let mut consuming = broker.consume(1);
+    let (delivery, _slot) = consuming.next().await;
+    let lease = Lease::hold(&delivery, broker.settings.consumer.heartbeat(), || true);
+    let attempts = Cell::new(0);
+    let attempt = |good_at: u32| {
+        let attempts = &attempts;
+        move || {
+            attempts.set(attempts.get() + 1);
+            std::future::ready(if attempts.get() == good_at { Ok(()) } else { Err(attempts.get()) })
+        }
+    };
+    assert_eq!(lease.insist(|_| true, attempt(4)).await, Ok(()));
+    assert_eq!(lease.insist(|_| false, attempt(0)).await, Err(5), "another failure is final");
+    broker.connection.jetstream.delete_stream("SCENARIO_REQUESTS").await.unwrap();
+    assert!(within(lease.insist(|_| true, attempt(0))).await.is_err());
+    assert!(!lease.holds());
+    delivery.abandon();
 }

@@ -76,11 +76,11 @@ async fn of_two_outcomes_the_first_is_kept_and_a_plain_subscriber_hears_exactly_
     let mut plain = client.subscribe("scenario.run.completed").await.unwrap();
     let mut other = client.subscribe("scenario.run.started").await.unwrap();
     client.flush().await.unwrap();
-    assert!(!publisher.is_completed(&key()).await.unwrap());
+    assert!(publisher.outcome(&key()).await.unwrap().is_none());
     assert_eq!(publisher.completed(&completed(RunStatus::Failed), None).await.unwrap(), Published::Stored);
     let second = publisher.completed(&completed(RunStatus::Error), None).await.unwrap();
     assert_eq!(second, Published::AlreadyThere);
-    assert!(publisher.is_completed(&key()).await.unwrap());
+    assert!(publisher.outcome(&key()).await.unwrap().is_some());
     // Republished messages keep their order, so a second outcome would come before this.
     publisher.started(&started(), None).await.unwrap();
     within(other.next()).await.unwrap();
@@ -117,6 +117,20 @@ async fn an_outcome_is_refused_for_ever_and_not_only_inside_the_deduplication_wi
 }
 
 #[tokio::test]
+async fn a_run_begins_once_and_not_again_behind_the_deduplication_window() {
+    let broker = Broker::new().await;
+    let mut config = broker.topology.events.cached_info().config.clone();
+    config.duplicate_window = Duration::from_millis(100);
+    broker.connection.jetstream.update_stream(config).await.unwrap();
+    let publisher = publisher(&broker);
+    publisher.started(&started(), None).await.unwrap();
+    publisher.message(&message(0), None).await.unwrap();
+    // The window is over when the same message is stored a second time.
+    super::until(async || publisher.message(&message(0), None).await.unwrap() == Published::Stored).await;
+    assert_eq!(publisher.started(&started(), None).await.unwrap(), Published::AlreadyThere);
+}
+
+#[tokio::test]
 async fn each_event_is_kept_as_long_as_its_kind_says() {
     let broker = Broker::new().await;
     let publisher = publisher(&broker);
@@ -136,7 +150,7 @@ async fn an_event_whose_time_is_over_is_gone() {
     let broker = Broker::with(|settings| settings.events.completed_retention_seconds = 1).await;
     let publisher = publisher(&broker);
     publisher.completed(&completed(RunStatus::Success), None).await.unwrap();
-    super::until(async || !publisher.is_completed(&key()).await.unwrap()).await;
+    super::until(async || publisher.outcome(&key()).await.unwrap().is_none()).await;
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ async fn the_topology_is_created_and_a_second_start_changes_nothing() {
         names,
         [
             "KV_SCENARIO_RUNS",
+            "OBJ_SCENARIO_CASSETTES",
             "OBJ_SCENARIO_TRANSCRIPTS",
             "SCENARIO_ADVISORIES",
             "SCENARIO_COMMANDS",
