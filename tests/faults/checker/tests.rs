@@ -1,5 +1,7 @@
 //! The checker, checked: a good history has no violation, and each bad one has the violation that was made.
 
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use serde_json::json;
@@ -33,15 +35,21 @@ fn add_run(history: &mut History, run: &str, worker: usize, from: u64) {
     history.events.push(event(&run, Kind::Started, from - 1, json!({})));
     for step in script::steps_of(&run) {
         let end = CallEnd::Answered(at(time + CALL));
-        history.calls.push(Call { run: run.clone(), step, worker, from: at(time), end });
-        if matches!(step.part, Part::Customer | Part::Agent) {
+        let (from, read, key) = (at(time), Some(at(time + CALL)), key(&run, step));
+        history.calls.push(Call { run: run.clone(), step, worker, from, end, read, key });
+        if matches!(step.part, Part::Customer | Part::Agent) && !script::is_refused(&run, step) {
             history.events.push(event(&run, Kind::Message, time + CALL + 1, message(&run, index)));
             index += 1;
         }
         time += CALL + PAUSE;
     }
     let messages: Vec<_> = (0..index).map(|index| message(&run, index)).collect();
-    let outcome = json!({ "status": "SUCCESS", "attempts": 1, "messages": messages });
+    let mut outcome = json!({ "status": "SUCCESS", "attempts": 1, "messages": messages });
+    if script::ends_refused(&run) {
+        (outcome["status"], outcome["error"]) = (json!("ERROR"), json!({ "code": "http_status" }));
+    }
+    let state = json!({ "phase": "finished", "status": outcome["status"], "attempts": 1 });
+    history.states.insert(run.clone(), state);
     history.events.push(event(&run, Kind::Completed, time, outcome));
 }
 
@@ -56,7 +64,14 @@ fn event(run: &str, kind: Kind, time: u64, payload: serde_json::Value) -> Event 
 
 fn call(turn: u32, part: Part, worker: usize, from: u64, until: u64) -> Call {
     let end = CallEnd::Answered(at(until));
-    Call { run: "run-1".to_owned(), step: Step { turn, part }, worker, from: at(from), end }
+    let (run, step) = ("run-1".to_owned(), Step { turn, part });
+    let key = key(&run, step);
+    Call { run, step, worker, from: at(from), end, read: None, key }
+}
+
+/// Agents are told which call it is.
+fn key(run: &str, step: Step) -> Option<String> {
+    (step.part == Part::Agent).then(|| format!("{run}:{}", step.turn))
 }
 
 fn fault(kind: FaultKind, worker: usize, from: u64, until: u64) -> Fault {
@@ -70,14 +85,37 @@ fn broken(history: &History) -> Vec<Rule> {
     rules
 }
 
-/// The good history's outcome.
+/// The outcome of the history's last run.
 fn outcome(history: &mut History) -> &mut Event {
     history.events.last_mut().unwrap()
 }
 
+/// Makes the outcome, and with it the state, of the history's only run another one.
+fn end_as(history: &mut History, status: &str, code: Option<&str>) {
+    let outcome = outcome(history);
+    (outcome.payload["status"], outcome.payload["error"]["code"]) = (json!(status), json!(code));
+    let state = json!({ "phase": "finished", "status": status, "attempts": outcome.payload["attempts"] });
+    *history.states.values_mut().next().unwrap() = state;
+}
+
+/// Good histories of one run: one that the agent ends, and one of an agent that must not be asked twice.
+fn refused() -> History {
+    let mut history = History::default();
+    add_run(&mut history, "run-28", 0, 1_000);
+    history
+}
+
+fn careful() -> History {
+    let mut history = History::default();
+    add_run(&mut history, "run-12", 0, 1_000);
+    history
+}
+
 #[test]
 fn a_good_history_breaks_nothing() {
-    assert_eq!(check(&good(), LIMITS), []);
+    for history in [good(), refused(), careful()] {
+        assert_eq!(check(&history, LIMITS), []);
+    }
 }
 
 #[test]
@@ -106,9 +144,46 @@ fn a_second_outcome_is_found() {
 fn a_wrong_outcome_is_found() {
     for status in ["ERROR", "FAILED", "CANCELLED"] {
         let mut history = good();
-        outcome(&mut history).payload["status"] = json!(status);
+        end_as(&mut history, status, None);
         assert_eq!(broken(&history), [Rule::Outcome], "{status}");
     }
+    let mut history = refused();
+    end_as(&mut history, "ERROR", Some("worker_panic"));
+    assert_eq!(broken(&history), [Rule::Outcome], "another error");
+    end_as(&mut history, "SUCCESS", None);
+    assert!(broken(&history).contains(&Rule::Outcome), "no error");
+}
+
+#[test]
+fn an_unknown_answer_needs_an_agent_that_must_not_be_asked_twice_and_a_lost_worker() {
+    let mut history = careful();
+    // The worker is killed while the agent is asked; the next one gives the run up.
+    history.calls.truncate(2);
+    history.events.remove(2);
+    (history.calls[1].end, history.calls[1].read) = (CallEnd::Abandoned(at(1_650)), None);
+    outcome(&mut history).payload["messages"].as_array_mut().unwrap().pop();
+    outcome(&mut history).at = at(4_000);
+    end_as(&mut history, "ERROR", Some("target_call_unknown"));
+    assert_eq!(broken(&history), [Rule::Outcome], "nobody was lost");
+    history.faults = vec![fault(FaultKind::Kill, 0, 1_650, 1_650)];
+    assert_eq!(broken(&history), []);
+    (history.calls[1].end, history.calls[1].read) = (CallEnd::Answered(at(1_600)), Some(at(1_601)));
+    assert_eq!(broken(&history), [], "the kill came before the answer could be stored");
+    history.faults = vec![fault(FaultKind::Kill, 0, 3_000, 3_000)];
+    assert_eq!(broken(&history), [Rule::Outcome], "the answer was read long before");
+    let mut history = good();
+    end_as(&mut history, "ERROR", Some("target_call_unknown"));
+    history.faults = vec![fault(FaultKind::Kill, 0, 1_650, 1_650)];
+    assert!(broken(&history).contains(&Rule::Outcome), "this agent may be asked again");
+}
+
+#[test]
+fn an_agent_that_must_not_be_asked_twice_and_was_is_found_whatever_happened() {
+    let mut history = careful();
+    let again = Call { from: at(1_450), end: CallEnd::Abandoned(at(1_460)), read: None, ..history.calls[1].clone() };
+    history.calls.insert(1, again);
+    history.faults = vec![fault(FaultKind::Kill, 0, 1_460, 1_460)];
+    assert_eq!(broken(&history), [Rule::Repeated]);
 }
 
 #[test]
@@ -128,6 +203,7 @@ fn a_cancelled_run_may_end_early() {
     history.events.truncate(2);
     let said = json!({ "status": "CANCELLED", "attempts": 1, "messages": [message("run-1", 0)] });
     history.events.push(event("run-1", Kind::Completed, 1_600, said));
+    end_as(&mut history, "CANCELLED", None);
     assert_eq!(broken(&history), []);
 }
 
@@ -149,12 +225,16 @@ fn an_event_after_the_outcome_is_found() {
 #[test]
 fn attempts_without_a_cause_are_found() {
     let mut history = good();
-    outcome(&mut history).payload["attempts"] = json!(2);
-    assert_eq!(broken(&history), [Rule::Attempts]);
-    history.faults.push(fault(FaultKind::Kill, 0, 1_200, 1_200));
-    assert_eq!(broken(&history), []);
-    outcome(&mut history).payload["attempts"] = json!(0);
-    assert_eq!(broken(&history), [Rule::Attempts]);
+    let mut attempts = |attempts: u32, faults| {
+        outcome(&mut history).payload["attempts"] = json!(attempts);
+        end_as(&mut history, "SUCCESS", None);
+        history.faults = faults;
+        broken(&history)
+    };
+    assert_eq!(attempts(2, vec![]), [Rule::Attempts]);
+    assert_eq!(attempts(2, vec![fault(FaultKind::Cut, 0, 1_200, 1_200)]), [Rule::Attempts]);
+    assert_eq!(attempts(2, vec![fault(FaultKind::Kill, 0, 1_200, 1_200)]), []);
+    assert_eq!(attempts(0, vec![]), [Rule::Attempts]);
 }
 
 #[test]
@@ -178,7 +258,7 @@ fn a_decision_that_is_asked_for_again_after_the_verdict_is_found() {
 #[test]
 fn a_call_in_flight_is_made_again_once_for_each_fault_of_its_worker() {
     let mut history = good();
-    history.calls[0].end = CallEnd::Abandoned(at(500));
+    (history.calls[0].end, history.calls[0].read) = (CallEnd::Abandoned(at(500)), None);
     history.calls[0].from = at(400);
     history.calls.push(call(1, Part::Customer, 1, 1_000, 1_400));
     assert_eq!(broken(&history), [Rule::Repeated], "nothing happened");
@@ -197,12 +277,96 @@ fn a_call_in_flight_is_made_again_once_for_each_fault_of_its_worker() {
     assert_eq!(broken(&history), []);
 }
 
+/// A call that was answered and read at 2100 is made again at 9000: is that a broken promise?
+fn repeated_after(fault: Fault, limits: Limits) -> Vec<Rule> {
+    let first = Call { read: Some(at(2_100)), ..call(1, Part::Customer, 0, 1_000, 2_100) };
+    let calls = vec![first, call(1, Part::Customer, 1, 9_000, 9_100)];
+    let history = History { calls, faults: vec![fault], ..History::default() };
+    let found = check(&history, limits).into_iter().map(|violation| violation.rule);
+    found.filter(|rule| *rule == Rule::Repeated).collect()
+}
+
 #[test]
-fn a_call_of_a_worker_that_slept_is_excused_for_the_time_of_a_lease() {
+fn an_answer_that_was_read_is_asked_for_again_only_if_there_was_no_time_to_store_it() {
+    let found = |kind, from, until| repeated_after(fault(kind, 0, from, until), LIMITS);
+    for (kind, from, until) in [
+        (FaultKind::Kill, 2_500, 2_500),
+        (FaultKind::Freeze, 2_000, 6_000),
+        (FaultKind::Partition, 3_000, 6_500),
+        (FaultKind::Blackhole, 2_000, 5_500),
+        (FaultKind::BrokerKill, 1_500, 1_500),
+        (FaultKind::Terminate, 1_200, 3_700),
+    ] {
+        assert_eq!(found(kind, from, until), [], "{kind:?} from {from}");
+    }
+    for (kind, from, until) in [
+        (FaultKind::Kill, 3_200, 3_200),
+        (FaultKind::Freeze, 3_200, 7_000),
+        (FaultKind::Partition, 3_200, 6_500),
+        (FaultKind::Blackhole, 3_200, 6_500),
+        (FaultKind::BrokerKill, 3_200, 3_200),
+        (FaultKind::Terminate, 2_000, 4_500),
+        (FaultKind::Cut, 2_100, 2_100),
+    ] {
+        assert_eq!(found(kind, from, until), [Rule::Repeated], "{kind:?} from {from}");
+    }
+}
+
+#[test]
+fn a_broker_that_is_away_for_less_than_a_lease_explains_nothing() {
+    let away = fault(FaultKind::BrokerOutage, 0, 2_000, 8_000);
+    assert_eq!(repeated_after(away, LIMITS), []);
+    let patient = Limits { ack_wait: Duration::from_mins(2), ..LIMITS };
+    assert_eq!(repeated_after(away, patient), [Rule::Repeated]);
+}
+
+#[test]
+fn a_key_that_is_missing_shared_or_changed_is_found() {
+    for key in [None, Some("run-1:2".to_owned()), Some("run-10:1".to_owned()), Some("other".to_owned())] {
+        let mut history = good();
+        add_run(&mut history, "run-13", 1, 1_020);
+        let again = history.calls.iter_mut().find(|call| call.step.part == Part::Agent).unwrap();
+        let changed = key == Some("run-10:1".to_owned());
+        again.key = key;
+        // A key of another form is one, unless the step had another before.
+        if changed {
+            let mut first = again.clone();
+            (first.from, first.end, first.read) = (at(1_450), CallEnd::Abandoned(at(1_460)), None);
+            first.key = Some("run-1:1".to_owned());
+            history.calls.insert(0, first);
+            history.faults.push(fault(FaultKind::Kill, 0, 1_460, 1_460));
+        }
+        assert_eq!(broken(&history), [Rule::Key]);
+    }
+}
+
+#[test]
+fn a_state_that_is_missing_or_says_something_else_than_the_outcome_is_found() {
+    let mut history = good();
+    history.states.clear();
+    assert_eq!(broken(&history), [Rule::State]);
+    for (field, value) in [("phase", "running"), ("status", "ERROR")] {
+        let mut history = good();
+        history.states.get_mut("run-1").unwrap()[field] = json!(value);
+        assert_eq!(broken(&history), [Rule::State], "{field}");
+    }
+}
+
+#[test]
+fn an_outcome_of_a_worker_that_had_lost_its_run_is_found() {
+    let mut history = good();
+    history.states.get_mut("run-1").unwrap()["attempts"] = json!(2);
+    assert_eq!(broken(&history), [Rule::Fence]);
+}
+
+#[test]
+fn a_call_of_a_worker_that_slept_is_excused_until_it_can_know() {
     let mut history = good();
     history.calls.push(call(1, Part::Agent, 1, 2_910, 2_950));
     assert_eq!(broken(&history), [Rule::Repeated]);
-    history.faults.push(fault(FaultKind::Freeze, 1, 1_000, 2_900));
+    history.faults.push(fault(FaultKind::Freeze, 1, 1_000, 1_600));
+    assert_eq!(broken(&history), [Rule::Repeated], "it was awake for long");
+    history.faults[0] = fault(FaultKind::Freeze, 1, 1_000, 2_900);
     assert_eq!(broken(&history), []);
     history.faults[0] = fault(FaultKind::Freeze, 0, 1_000, 2_900);
     assert_eq!(broken(&history), [Rule::Repeated], "another worker slept");
@@ -217,6 +381,15 @@ fn two_workers_at_one_run_are_found() {
     assert_eq!(broken(&history), [Rule::Overlap], "a worker that is cut off stops in time");
     history.faults[0].kind = FaultKind::Freeze;
     assert_eq!(broken(&history), [], "a frozen worker cannot stop");
+    history.calls[0].end = CallEnd::Answered(at(2_205));
+    assert_eq!(broken(&history), [], "a worker that woke up has a heartbeat's time to find out");
+    history.calls[0].end = CallEnd::Answered(at(2_300));
+    assert_eq!(broken(&history), [Rule::Overlap], "and no more");
+    history.faults[0] = fault(FaultKind::BrokerKill, 1, 950, 950);
+    assert_eq!(broken(&history), [], "a broker that was killed forgot the lease");
+    history.calls[0].end = CallEnd::Answered(at(5_300));
+    history.calls.last_mut().unwrap().end = CallEnd::Answered(at(5_300));
+    assert_eq!(broken(&history), [Rule::Overlap], "a lease is over by then");
 }
 
 #[test]
@@ -247,7 +420,13 @@ fn a_second_beginning_is_found() {
     let mut history = good();
     let again = history.events[0].clone();
     history.events.insert(1, again);
-    assert_eq!(broken(&history), [Rule::Messages]);
+    assert_eq!(broken(&history), [Rule::Began]);
+    let mut history = good();
+    history.events[0].payload["startedAt"] = json!("2026-01-01T00:00:00Z");
+    assert_eq!(broken(&history), [Rule::Began], "the outcome says another time");
+    let mut history = good();
+    history.events[2].payload["traceId"] = json!("of another trace");
+    assert_eq!(broken(&history), [Rule::Began]);
 }
 
 #[test]
@@ -266,12 +445,15 @@ fn a_transcript_that_does_not_follow_from_itself_is_found() {
 }
 
 #[test]
-fn a_worker_that_ended_by_itself_is_found() {
-    let mut history = good();
-    for (death, expected) in
-        [(Death::Told, vec![]), (Death::Stillborn, vec![]), (Death::Own, vec![Rule::WorkerDied])]
-    {
-        history.lives = vec![Life { worker: 0, end: Some((at(9), death)) }];
-        assert_eq!(broken(&history), expected);
-    }
+fn a_worker_that_nobody_told_to_end_is_found() {
+    let (aborted, failed) = (ExitStatus::from_raw(6), ExitStatus::from_raw(3 << 8));
+    let broken_by = |death, faults| {
+        let life = Life { worker: 0, from: at(4_000), end: Some((at(9_000), death)) };
+        broken(&History { lives: vec![life], faults, ..good() })
+    };
+    let outage = fault(FaultKind::DatabaseOutage, 0, 3_900, 5_000);
+    assert_eq!(broken_by(Death::Told, vec![]), []);
+    assert_eq!(broken_by(Death::Own(aborted), vec![outage]), [Rule::WorkerDied]);
+    assert_eq!(broken_by(Death::Stillborn(failed), vec![]), [Rule::WorkerDied]);
+    assert_eq!(broken_by(Death::Stillborn(failed), vec![outage]), []);
 }
