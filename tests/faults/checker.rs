@@ -14,6 +14,7 @@ mod tests;
 use std::fmt;
 use std::time::Duration;
 
+pub(crate) use excuses::STORED;
 pub(crate) use in_flight::peaks;
 
 use super::history::{Accepted, Call, Event, History, Kind, Limits};
@@ -55,6 +56,8 @@ pub(crate) enum Rule {
     Transcript,
     /// No worker ends that nobody told to.
     WorkerDied,
+    /// Every call can be understood.
+    Misunderstood,
 }
 
 /// A broken promise.
@@ -111,6 +114,11 @@ impl<'a> Run<'a> {
 /// Every broken promise of a history.
 pub(crate) fn check(history: &History, limits: Limits) -> Vec<Violation> {
     let mut found = in_flight::check(history, limits);
+    found.extend((history.misunderstood > 0).then(|| Violation {
+        rule: Rule::Misunderstood,
+        run: None,
+        what: format!("{} calls were not understood", history.misunderstood),
+    }));
     found.extend(deaths::check(history, limits));
     found.extend(keys::check(history));
     for id in runs(history) {

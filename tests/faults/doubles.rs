@@ -4,6 +4,7 @@
 //! Every scenario has the run's id as its situation, so that each model request names its run; every worker has its
 //! own path, so that each call names its worker.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
@@ -52,7 +53,7 @@ impl Doubles {
     /// Starts them.
     pub(crate) async fn start(recorder: &Recorder, director: Arc<dyn Director>) -> Self {
         let stage = Stage { recorder: recorder.clone(), director };
-        let handler = move |asked, exchange| stage.clone().serve(asked, exchange).boxed();
+        let handler = move |asked, exchange| stage.clone().attend(asked, exchange).boxed();
         let (origin, task) = wire::serve(Arc::new(handler)).await;
         Self { origin, task }
     }
@@ -92,6 +93,14 @@ struct Cue {
 }
 
 impl Stage {
+    /// A call that is not understood must not pass for a failure of the network.
+    async fn attend(self, asked: Asked, exchange: Exchange) {
+        let recorder = self.recorder.clone();
+        if AssertUnwindSafe(self.serve(asked, exchange)).catch_unwind().await.is_err() {
+            recorder.history().misunderstood += 1;
+        }
+    }
+
     async fn serve(self, asked: Asked, exchange: Exchange) {
         let (worker, path) = asked.path[1..].split_once('/').expect("a path begins with a worker");
         let (worker, path) = (worker.parse().unwrap(), path.to_owned());
@@ -120,13 +129,14 @@ impl Stage {
 
     /// An empty answer says that all spans are welcome. Whoever goes away before that is not missed.
     async fn take_spans(self, asked: &Asked, mut exchange: Exchange) {
-        let headers = asked.headers.iter().map(|(name, value)| {
-            (HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap())
-        });
+        let headers = asked
+            .headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap()));
         let spans = receiver::decode(&headers.collect::<HeaderMap>(), &asked.body).unwrap();
-        let run = spans[0].resource[RUN_ID].as_str().unwrap();
+        let run = spans[0].attributes[RUN_ID].as_str().unwrap();
         if exchange.hold(self.director.exporting(run)).await {
-            exchange.answer(OK, b"").await;
+            exchange.answer(OK, b"{}").await;
         }
     }
 }

@@ -113,7 +113,8 @@ impl Worker {
         command.stdout(Stdio::null()).stderr(log).spawn().unwrap()
     }
 
-    fn has_begun(&self) -> bool {
+    /// Whether its process of the moment takes requests.
+    pub(crate) fn has_begun(&self) -> bool {
         self.log().rsplit(LIFE_MARK).next().is_some_and(|life| life.contains(BEGUN))
     }
 }

@@ -176,6 +176,8 @@ pub(crate) struct History {
     pub(crate) cancels: Vec<Accepted>,
     pub(crate) events: Vec<Event>,
     pub(crate) calls: Vec<Call>,
+    /// Calls that the doubles did not understand, which is a mistake of theirs or a broken call.
+    pub(crate) misunderstood: usize,
     pub(crate) lives: Vec<Life>,
     pub(crate) faults: Vec<Fault>,
     /// What the broker keeps of each run when all is over.

@@ -14,13 +14,17 @@ const QUIET_PATIENCE: Duration = Duration::from_mins(3);
 const POLL: Duration = Duration::from_millis(200);
 /// The streams whose messages are work.
 const WORK: [&str; 2] = ["SCENARIO_REQUESTS", "SCENARIO_COMMANDS"];
+/// What runs report.
+pub(crate) const EVENTS: &str = "SCENARIO_EVENTS";
 
 /// Waits until a worker made the streams.
 pub(crate) async fn ready(client: &async_nats::Client) {
     let jetstream = jetstream::new(client.clone());
     let made = async {
-        while jetstream.get_stream(WORK[0]).await.is_err() || jetstream.get_stream(WORK[1]).await.is_err() {
-            tokio::time::sleep(POLL).await;
+        for stream in WORK.iter().chain(&[EVENTS]) {
+            while jetstream.get_stream(stream).await.is_err() {
+                tokio::time::sleep(POLL).await;
+            }
         }
     };
     tokio::time::timeout(QUIET_PATIENCE, made).await.expect("a worker starts in time");
@@ -65,7 +69,7 @@ pub(crate) async fn keep(client: &async_nats::Client, recorder: &Recorder) {
 }
 
 async fn events(jetstream: &Context) -> Vec<Event> {
-    let stream = jetstream.get_stream("SCENARIO_EVENTS").await.unwrap();
+    let stream = jetstream.get_stream(EVENTS).await.unwrap();
     let state = &stream.cached_info().state;
     let mut events = Vec::new();
     for sequence in state.first_sequence..=state.last_sequence {

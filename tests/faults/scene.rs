@@ -10,6 +10,7 @@ use super::load;
 use super::record;
 use super::timeline;
 use crate::support::nats::NatsAccount;
+use crate::support::worker::within;
 
 /// Workers, doubles and a client on an account of a broker.
 pub(crate) struct Scene {
@@ -38,6 +39,7 @@ impl Scene {
         let fleet = Fleet::start(workers, account, &doubles, &runs, limits, &recorder).await;
         let client = account.client().await;
         record::ready(&client).await;
+        within(async || fleet.workers.iter().all(|worker| worker.has_begun())).await;
         Self { recorder, fleet, client, number, limits, _doubles: doubles }
     }
 
@@ -63,7 +65,9 @@ impl Scene {
         let violations = checker::check(&history, self.limits);
         if !violations.is_empty() || !quiet {
             let (listed, timeline) = (checker::list(&violations), timeline::of(&history, &violations));
-            super::summary::say(&format!("{what} (all was over in time: {quiet})\n{listed}\n{timeline}{troubles}\n"));
+            super::summary::say(&format!(
+                "{what} (all was over in time: {quiet})\n{listed}\n{timeline}{troubles}\n"
+            ));
         }
         assert!(quiet, "{what}: the run does not end");
         (history, violations)

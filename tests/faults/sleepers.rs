@@ -8,6 +8,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::sync::Notify;
 
+use super::checker;
 use super::doubles::Director;
 use super::history::{FaultKind, Limits, now};
 use super::scene::Scene;
@@ -98,6 +99,7 @@ async fn a_worker_that_slept_over_its_spans_repeats_no_call_and_ends_no_run_of_a
     let scene = Scene::start(2, REFUSED, &nats::account(), Arc::new(Arc::clone(&exports)), LIMITS).await;
     scene.request().await;
     tokio::time::timeout(PATIENCE, exports.reached.notified()).await.expect("spans are delivered");
+    tokio::time::sleep(checker::STORED * 2).await;
     let sleeper = scene.recorder.history().calls.last().unwrap().worker;
     let from = now();
     scene.fleet.workers[sleeper].signal("-STOP");

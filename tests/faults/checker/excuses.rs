@@ -10,7 +10,7 @@ use crate::fleet::DRAIN;
 use crate::history::{Call, Fault, FaultKind, Limits, Moment};
 
 /// Time in which a worker that is well stores an answer which it has read, on a busy machine.
-pub(super) const STORED: Duration = Duration::from_secs(1);
+pub(crate) const STORED: Duration = Duration::from_secs(1);
 /// The same for a worker that is about to hand its runs back: it decides by itself when it stops.
 const STORED_BEFORE_HANDING_BACK: Duration = Duration::from_millis(500);
 /// Time for a broker to start and for workers to find it again.
@@ -93,18 +93,15 @@ impl Run<'_> {
 
     /// Whether a worker may have been lost between the two moments.
     pub(super) fn lost_within(&self, from: Moment, until: Moment) -> bool {
-        let touches = |fault: &Fault| {
-            fault.reach(self.limits).is_some_and(|reach| fault.touches(from, until, reach))
-        };
+        let touches =
+            |fault: &Fault| fault.reach(self.limits).is_some_and(|reach| fault.touches(from, until, reach));
         self.history.faults.iter().any(touches)
     }
 
     /// Whether the call may be that of a worker which was asleep and does not know yet what it missed.
     pub(super) fn is_of_a_sleeper(&self, call: &Call) -> bool {
         let mut faults = self.history.faults.iter().filter(|fault| fault.is_sleep());
-        faults.any(|fault| {
-            fault.hit(call.worker) && fault.touches(call.from, call.from, self.awake_after())
-        })
+        faults.any(|fault| fault.hit(call.worker) && fault.touches(call.from, call.from, self.awake_after()))
     }
 
     /// Two calls of a run may be open at once where a worker slept, until it finds out; and where a broker that was killed

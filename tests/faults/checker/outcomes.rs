@@ -50,7 +50,11 @@ fn status(run: &Run<'_>, outcome: &Event) -> Option<Violation> {
             wrong("its cancel request was not heard")
         }
         _ if ending(said) == UNKNOWN && script::is_careful(run.id) => {
-            if may_be_unknown(run, outcome) { None } else { wrong("every answer of its agent was known") }
+            if may_be_unknown(run, outcome) {
+                None
+            } else {
+                wrong("every answer of its agent was known")
+            }
         }
         _ if ending(said) == due => None,
         _ => wrong("that is not its end"),
@@ -73,7 +77,9 @@ fn may_be_unknown(run: &Run<'_>, outcome: &Event) -> bool {
     let due = Step::of_message(run.events_of(Kind::Message).count());
     let began = run.calls.iter().rfind(|call| call.step < due).map_or(Moment::ZERO, |call| call.until());
     match run.calls.iter().find(|call| call.step == due) {
-        Some(call) => due.part == Part::Agent && run.may_have_lost(call) && run.lost_within(call.from, outcome.at),
+        Some(call) => {
+            due.part == Part::Agent && run.may_have_lost(call) && run.lost_within(call.from, outcome.at)
+        }
         // The intention was stored, and its worker was lost before anybody heard the call.
         None => due.part == Part::Agent && run.lost_within(began, outcome.at),
     }

@@ -15,7 +15,8 @@ pub(super) fn check(run: &Run<'_>) -> Option<Violation> {
     };
     if (&state["phase"], &state["status"]) != (&Value::from(FINISHED), &outcome["status"]) {
         let (phase, status, said) = (&state["phase"], &state["status"], &outcome["status"]);
-        let what = format!("its outcome is {said}, and its stored state says {phase} with the status {status}");
+        let what =
+            format!("its outcome is {said}, and its stored state says {phase} with the status {status}");
         return Some(run.violation(Rule::State, what));
     }
     // Each claim is an attempt more, so this is how a worker that lost its claim is known.

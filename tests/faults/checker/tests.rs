@@ -180,7 +180,8 @@ fn an_unknown_answer_needs_an_agent_that_must_not_be_asked_twice_and_a_lost_work
 #[test]
 fn an_agent_that_must_not_be_asked_twice_and_was_is_found_whatever_happened() {
     let mut history = careful();
-    let again = Call { from: at(1_450), end: CallEnd::Abandoned(at(1_460)), read: None, ..history.calls[1].clone() };
+    let again =
+        Call { from: at(1_450), end: CallEnd::Abandoned(at(1_460)), read: None, ..history.calls[1].clone() };
     history.calls.insert(1, again);
     history.faults = vec![fault(FaultKind::Kill, 0, 1_460, 1_460)];
     assert_eq!(broken(&history), [Rule::Repeated]);
@@ -442,6 +443,11 @@ fn a_transcript_that_does_not_follow_from_itself_is_found() {
     history.events[2].payload["content"] = json!("something else");
     outcome(&mut history).payload["messages"][1]["content"] = json!("something else");
     assert_eq!(broken(&history), [Rule::Transcript]);
+}
+
+#[test]
+fn a_call_that_was_not_understood_is_found() {
+    assert_eq!(broken(&History { misunderstood: 1, ..good() }), [Rule::Misunderstood]);
 }
 
 #[test]
