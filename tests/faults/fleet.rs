@@ -33,7 +33,7 @@ const PULL_EXPIRES: &str = "2";
 /// How long a worker that is told to stop lets runs go on: shorter than most runs.
 pub(crate) const DRAIN: Duration = Duration::from_secs(1);
 /// Time for delivering a run's spans at its end, in seconds: longer than the lease of a frozen worker.
-const SPANS_DEADLINE: &str = "5";
+const SPANS_DEADLINE: &str = "4";
 /// The signals that kill at once and that tell to stop, and the exit code of a program that the latter ended at once.
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;

@@ -23,11 +23,11 @@ const WELL: usize = 1;
 /// The part of `ack_wait` for which an idle worker sleeps: five in six.
 const NAP: Duration = Duration::from_millis(2_500);
 /// Longer than a lease, so that its holder has time to find out that it lost it.
-const LONG_CALL: Duration = Duration::from_secs(8);
+const LONG_CALL: Duration = Duration::from_secs(5);
 /// How much longer than `ack_wait` a holder sleeps, so that another worker has its run.
 const SUCCESSION: Duration = Duration::from_secs(2);
 /// How long the successor's spans are under way after the sleeper woke up.
-const MEANWHILE: Duration = Duration::from_secs(4);
+const MEANWHILE: Duration = Duration::from_secs(3);
 /// Time for an idle worker to have asked for work.
 const IDLE: Duration = Duration::from_secs(2);
 
