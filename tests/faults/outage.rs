@@ -1,6 +1,7 @@
 //! A broker that is away for longer than anybody is patient with one write, but not for longer than a lease.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -23,21 +24,22 @@ const DURING: Step = Step { turn: 1, part: Part::Agent };
 /// Runs of two turns: one that may ask its agent again, one that must not, one whose transcript is large.
 const RUNS: [usize; 3] = [1, 37, 45];
 
-/// Answers the call when the broker is away.
+/// Answers the call when the broker is away, and at once should it be made again.
 #[derive(Default)]
 struct Away {
+    again: AtomicBool,
     asked: Notify,
-    away: Arc<Notify>,
+    gone: Arc<Notify>,
 }
 
 impl Director for Arc<Away> {
     fn before(&self, _run: &str, step: Step) -> BoxFuture<'static, ()> {
-        if step != DURING {
+        if step != DURING || self.again.swap(true, Ordering::SeqCst) {
             return std::future::ready(()).boxed();
         }
         self.asked.notify_one();
-        let away = Arc::clone(&self.away);
-        async move { away.notified().await }.boxed()
+        let gone = Arc::clone(&self.gone);
+        async move { gone.notified().await }.boxed()
     }
 
     fn after(&self, _run: &str, _step: Step) {}
@@ -64,7 +66,7 @@ async fn outlive(number: usize) -> (usize, Vec<super::checker::Violation>) {
     let from = now();
     server.down();
     within(async || scene.client.connection_state() != State::Connected).await;
-    away.away.notify_one();
+    away.gone.notify_one();
     tokio::time::sleep(AWAY).await;
     server.up();
     scene.recorder.fault(FaultKind::BrokerOutage, None, from);

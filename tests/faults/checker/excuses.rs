@@ -21,7 +21,7 @@ const MARGIN_PART: u32 = 10;
 impl Limits {
     /// The least that a lease has left while heartbeats are confirmed: the next one is just due.
     fn least_left(&self) -> Duration {
-        self.ack_wait - self.ack_wait / MARGIN_PART - self.beat()
+        self.ack_wait.saturating_sub(self.ack_wait / MARGIN_PART + self.beat())
     }
 }
 
