@@ -10,7 +10,7 @@ demo:
 test:
 	NATS_SERVER=$(NATS) deploy/with-postgres cargo test --locked
 
-# A long run of faults and the death of a cluster's leader. FAULTS_RUNS says how long, FAULTS_SEED repeats one.
+# A long run of faults, the death of a cluster's leader and a long outage. FAULTS_RUNS says how long, FAULTS_SEED repeats one.
 faults:
 	NATS_SERVER=$(NATS) deploy/with-postgres cargo test --locked --test faults -- --ignored --nocapture --test-threads=1
 

@@ -1,18 +1,23 @@
 //! Reads a history and says which promises it breaks.
 
 mod calls;
+mod deaths;
+mod excuses;
 mod in_flight;
+mod keys;
 mod messages;
 mod outcomes;
+mod states;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 use std::time::Duration;
 
+pub(crate) use excuses::STORED;
 pub(crate) use in_flight::peaks;
 
-use super::history::{Accepted, Call, Death, Event, Fault, FaultKind, History, Kind, Limits};
+use super::history::{Accepted, Call, Event, History, Kind, Limits};
 
 /// Time for a double to notice that a caller is gone.
 pub(crate) const NOTICE: Duration = Duration::from_millis(250);
@@ -30,18 +35,29 @@ pub(crate) enum Rule {
     Final,
     /// The attempts in the outcome have a cause each.
     Attempts,
-    /// A finished call is not made again, and a call in flight once for each fault of its worker at most.
+    /// A finished call is not made again, and a call in flight once for each fault of its worker at most. An agent that must not
+    /// be asked twice is not.
     Repeated,
-    /// Two calls of a run at a time are of a worker that was frozen and its successor.
+    /// Two calls of a run at a time are of a worker that was asleep and its successor, and soon only one.
     Overlap,
+    /// A call of an agent carries the key of its step.
+    Key,
     /// Runs in flight are within the limits.
     InFlight,
+    /// A run begins once, and is one trace.
+    Began,
+    /// What is stored of a run that is over agrees with its outcome.
+    State,
+    /// The outcome is that of the last worker which had the run.
+    Fence,
     /// Messages are gapless, each is there once, and the outcome repeats them.
     Messages,
     /// The transcript is that of a run which nothing disturbed.
     Transcript,
-    /// No worker ends by itself.
+    /// No worker ends that nobody told to.
     WorkerDied,
+    /// Every call can be understood.
+    Misunderstood,
 }
 
 /// A broken promise.
@@ -93,27 +109,24 @@ impl<'a> Run<'a> {
     fn violation(&self, rule: Rule, what: impl fmt::Display) -> Violation {
         Violation { rule, run: Some(self.id.to_owned()), what: format!("{}: {what}", self.id) }
     }
-
-    /// Whether the call may be that of a worker which was frozen and does not know yet what it missed.
-    fn is_of_a_sleeper(&self, call: &Call) -> bool {
-        let asleep = |fault: &&Fault| {
-            matches!(fault.kind, FaultKind::Freeze | FaultKind::MachineStall)
-                && fault.hit(call.worker)
-                && fault.touches(call.from, call.from, self.limits.ack_wait)
-        };
-        self.history.faults.iter().any(|fault| asleep(&fault))
-    }
 }
 
 /// Every broken promise of a history.
 pub(crate) fn check(history: &History, limits: Limits) -> Vec<Violation> {
     let mut found = in_flight::check(history, limits);
-    found.extend(deaths(history));
+    found.extend((history.misunderstood > 0).then(|| Violation {
+        rule: Rule::Misunderstood,
+        run: None,
+        what: format!("{} calls were not understood", history.misunderstood),
+    }));
+    found.extend(deaths::check(history, limits));
+    found.extend(keys::check(history));
     for id in runs(history) {
         let run = Run::of(id, history, limits);
         found.extend(outcomes::check(&run));
         found.extend(calls::check(&run));
         found.extend(messages::check(&run));
+        found.extend(states::check(&run));
     }
     found
 }
@@ -132,13 +145,4 @@ fn runs(history: &History) -> Vec<&str> {
     runs.sort_unstable();
     runs.dedup();
     runs
-}
-
-fn deaths(history: &History) -> impl Iterator<Item = Violation> {
-    let own = history.lives.iter().filter(|life| matches!(life.end, Some((_, Death::Own))));
-    own.map(|life| Violation {
-        rule: Rule::WorkerDied,
-        run: None,
-        what: format!("worker {} ended by itself", life.worker),
-    })
 }

@@ -11,6 +11,7 @@ use super::fleet::{self, Fleet};
 use super::harness::{self, Pace};
 use super::history::{FaultKind, History, Limits, Moment, Recorder, now};
 use super::load;
+use super::record;
 use super::summary::{Summary, say};
 use super::timeline;
 use crate::support::nats::{NatsAccount, NatsServer};
@@ -38,7 +39,7 @@ async fn the_leader_of_the_consumer_is_killed_under_load_and_no_run_is_lost_or_p
     let doubles = Doubles::start(&recorder, Arc::new(Pace { seed })).await;
     let runs: Vec<String> = (0..RUNS).map(load::run_id).collect();
     let mut fleet = Fleet::start(WORKERS, &account, &doubles, &runs, LIMITS, &recorder).await;
-    harness::ready(&client).await;
+    record::ready(&client).await;
     let killing = async {
         tokio::time::sleep(SPREAD / 3).await;
         let leader = leader(&client).await;
@@ -50,9 +51,9 @@ async fn the_leader_of_the_consumer_is_killed_under_load_and_no_run_is_lost_or_p
         from
     };
     let ((), killed) = tokio::join!(load::publish(client.clone(), &recorder, seed, RUNS, SPREAD), killing);
-    let quiet = harness::quiet(&client).await;
+    let quiet = record::quiet(&client).await;
     fleet.stop().await;
-    recorder.history().events = harness::read_events(&client).await;
+    record::keep(&client, &recorder).await;
     let history = recorder.snapshot();
     let violations = checker::check(&history, LIMITS);
     let summary =

@@ -1,27 +1,31 @@
-//! The customer's, the judge's and the agent's servers. They know who calls, for which run and which step, and write
-//! down when the call began and how it ended.
+//! The customer's, the judge's and the agents' servers, and the endpoint for spans. They know who calls, for which run
+//! and which step, and write down when the call began, how it ended and whether its answer was read.
 //!
 //! Every scenario has the run's id as its situation, so that each model request names its run; every worker has its
 //! own path, so that each call names its worker.
 
-use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
-use axum::http::header::CONTENT_TYPE;
-use axum::response::Response;
-use axum::routing::post;
-use axum::{Json, Router};
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use futures::stream;
+use http::{HeaderMap, HeaderName};
 use scenario_worker::execution::types::{DECIDE_TOOL, judging};
+use scenario_worker::telemetry::receiver;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::history::{CallEnd, Recorder, now};
-use super::script::{self, AGENT, MAX_TURNS, PROJECT, Part, Step};
+use super::script::{self, AGENT, CAREFUL_AGENT, MAX_TURNS, PROJECT, Part, Step};
+use super::wire::{self, Asked, Exchange};
+
+/// The header by which an agent knows a repeated call.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// The attribute by which spans name their run.
+const RUN_ID: &str = "scenario.run_id";
+const OK: u16 = 200;
+/// What an agent says to a question that it refuses.
+const BAD_REQUEST: u16 = 400;
 
 /// Decides when a call is answered, and hears when it was.
 pub(crate) trait Director: Send + Sync + 'static {
@@ -29,8 +33,8 @@ pub(crate) trait Director: Send + Sync + 'static {
     fn before(&self, run: &str, step: Step) -> BoxFuture<'static, ()>;
     /// The whole answer was handed over.
     fn after(&self, run: &str, step: Step);
-    /// Spans are taken when this is over.
-    fn exporting(&self) -> BoxFuture<'static, ()>;
+    /// The run's spans are taken when this is over.
+    fn exporting(&self, run: &str) -> BoxFuture<'static, ()>;
 }
 
 #[derive(Clone)]
@@ -49,14 +53,8 @@ impl Doubles {
     /// Starts them.
     pub(crate) async fn start(recorder: &Recorder, director: Arc<dyn Director>) -> Self {
         let stage = Stage { recorder: recorder.clone(), director };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let origin = format!("http://{}", listener.local_addr().unwrap());
-        let router = Router::new()
-            .route("/{worker}/chat", post(agent))
-            .route("/{worker}/v1/chat/completions", post(model))
-            .route("/{worker}/v1/traces", post(traces))
-            .with_state(stage);
-        let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let handler = move |asked, exchange| stage.clone().attend(asked, exchange).boxed();
+        let (origin, task) = wire::serve(Arc::new(handler)).await;
         Self { origin, task }
     }
 
@@ -64,6 +62,7 @@ impl Doubles {
     pub(crate) fn definitions(&self, worker: usize, runs: &[String]) -> String {
         let scenario = |run: &String| json!({ "id": run, "name": run, "situation": run, "criteria": ["It ends well"], "maxTurns": MAX_TURNS });
         let base = format!("{}/{worker}", self.origin);
+        let agent = |id, on_unknown| json!({ "id": id, "type": "http", "url": format!("{base}/chat"), "outputPath": "$.reply", "onUnknown": on_unknown });
         json!({
             "project": {
                 "id": PROJECT,
@@ -71,7 +70,7 @@ impl Doubles {
                 "telemetry": { "endpoint": base, "protocol": "otlp" },
             },
             "providers": [{ "id": "double", "kind": "openai", "baseUrl": format!("{base}/v1"), "apiKey": "k" }],
-            "agents": [{ "id": AGENT, "type": "http", "url": format!("{base}/chat"), "outputPath": "$.reply" }],
+            "agents": [agent(AGENT, "retry"), agent(CAREFUL_AGENT, "fail")],
             "scenarios": runs.iter().map(scenario).collect::<Vec<_>>(),
         })
         .to_string()
@@ -84,67 +83,80 @@ impl Drop for Doubles {
     }
 }
 
-/// A call under way. Dropped before it is answered, it was abandoned.
-struct OpenCall {
-    stage: Stage,
-    number: usize,
+/// A call that was understood, and what is said to it.
+struct Cue {
     run: String,
     step: Step,
-    answered: bool,
+    key: Option<String>,
+    status: u16,
+    answer: Value,
 }
 
-impl OpenCall {
-    fn answered(mut self) {
-        self.answered = true;
-        self.stage.recorder.call_ended(self.number, CallEnd::Answered(now()));
-        self.stage.director.after(&self.run, self.step);
+impl Stage {
+    /// A call that is not understood must not pass for a failure of the network.
+    async fn attend(self, asked: Asked, exchange: Exchange) {
+        let recorder = self.recorder.clone();
+        if AssertUnwindSafe(self.serve(asked, exchange)).catch_unwind().await.is_err() {
+            recorder.history().misunderstood += 1;
+        }
     }
-}
 
-impl Drop for OpenCall {
-    fn drop(&mut self) {
-        if !self.answered {
-            self.stage.recorder.call_ended(self.number, CallEnd::Abandoned(now()));
+    async fn serve(self, asked: Asked, exchange: Exchange) {
+        let (worker, path) = asked.path[1..].split_once('/').expect("a path begins with a worker");
+        let (worker, path) = (worker.parse().unwrap(), path.to_owned());
+        match path.as_str() {
+            "chat" => self.play(worker, agent(&asked), exchange).await,
+            "v1/chat/completions" => self.play(worker, model(&asked), exchange).await,
+            "v1/traces" => self.take_spans(&asked, exchange).await,
+            other => panic!("{other} was asked for"),
+        }
+    }
+
+    /// Answers when the director says so, and watches what becomes of the answer.
+    async fn play(self, worker: usize, cue: Cue, mut exchange: Exchange) {
+        let Cue { run, step, key, status, answer } = cue;
+        let call = self.recorder.call(run.clone(), step, worker, key);
+        let ready = exchange.hold(self.director.before(&run, step)).await;
+        if !ready || !exchange.answer(status, answer.to_string().as_bytes()).await {
+            return self.recorder.call_ended(call, CallEnd::Abandoned(now()));
+        }
+        self.recorder.call_ended(call, CallEnd::Answered(now()));
+        self.director.after(&run, step);
+        if exchange.was_read().await {
+            self.recorder.call_was_read(call);
+        }
+    }
+
+    /// An empty answer says that all spans are welcome. Whoever goes away before that is not missed.
+    async fn take_spans(self, asked: &Asked, mut exchange: Exchange) {
+        let headers = asked
+            .headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap()));
+        let spans = receiver::decode(&headers.collect::<HeaderMap>(), &asked.body).unwrap();
+        let run = spans[0].attributes[RUN_ID].as_str().unwrap();
+        if exchange.hold(self.director.exporting(run)).await {
+            exchange.answer(OK, b"{}").await;
         }
     }
 }
 
-impl Stage {
-    /// Answers when the director says so. The call is over when the last byte is handed over.
-    async fn play(self, worker: usize, run: &str, step: Step, answer: Value) -> Response {
-        let number = self.recorder.call(run.to_owned(), step, worker);
-        let director = Arc::clone(&self.director);
-        let call = OpenCall { stage: self, number, run: run.to_owned(), step, answered: false };
-        director.before(run, step).await;
-        let whole = Bytes::from(answer.to_string());
-        let body = stream::unfold((Some(whole), Some(call)), |(whole, mut call)| async move {
-            if let Some(whole) = whole {
-                return Some((Ok::<_, Infallible>(whole), (None, call)));
-            }
-            if let Some(call) = call.take() {
-                call.answered();
-            }
-            None
-        });
-        Response::builder().header(CONTENT_TYPE, "application/json").body(Body::from_stream(body)).unwrap()
-    }
-}
-
-/// Takes spans; an empty answer says that all of them are welcome.
-async fn traces(State(stage): State<Stage>) {
-    stage.director.exporting().await;
-}
-
-async fn agent(State(stage): State<Stage>, Path(worker): Path<usize>, Json(body): Json<Value>) -> Response {
-    let run = body["threadId"].as_str().unwrap();
+fn agent(asked: &Asked) -> Cue {
+    let body: Value = serde_json::from_slice(&asked.body).unwrap();
+    let run = body["threadId"].as_str().unwrap().to_owned();
     let said = body["messages"].as_array().unwrap().iter();
     let lines: Vec<String> = said.map(|message| message["content"].as_str().unwrap().to_owned()).collect();
-    let turn = u32::try_from(lines.len() / 2).unwrap() + 1;
-    let answer = json!({ "reply": script::agent_line(run, &script::render(&lines)) });
-    stage.play(worker, run, Step { turn, part: Part::Agent }, answer).await
+    let step = Step { turn: u32::try_from(lines.len() / 2).unwrap() + 1, part: Part::Agent };
+    let (status, answer) = if script::is_refused(&run, step) {
+        (BAD_REQUEST, json!({ "error": "I do not answer to that" }))
+    } else {
+        (OK, json!({ "reply": script::agent_line(&run, &script::render(&lines)) }))
+    };
+    Cue { run, step, key: asked.headers.get(IDEMPOTENCY_KEY).cloned(), status, answer }
 }
 
-async fn model(State(stage): State<Stage>, Path(worker): Path<usize>, Json(body): Json<Value>) -> Response {
+fn model(asked: &Asked) -> Cue {
+    let body: Value = serde_json::from_slice(&asked.body).unwrap();
     let run = between(&body["messages"][0], "<situation>\n", "\n</situation>");
     let so_far = between(&body["messages"][1], "<transcript>\n", "</transcript>");
     let messages = so_far.lines().count();
@@ -155,7 +167,7 @@ async fn model(State(stage): State<Stage>, Path(worker): Path<usize>, Json(body)
         "choices": [{ "index": 0, "message": message, "finish_reason": "stop" }],
         "usage": { "prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2 },
     });
-    stage.play(worker, &run, Step { turn, part }, answer).await
+    Cue { run, step: Step { turn, part }, key: None, status: OK, answer }
 }
 
 /// Whose part the model plays, and its message.

@@ -1,8 +1,9 @@
 //! Worker processes that are started again whenever they end, each behind its own proxies.
 
 use std::fs::{File, OpenOptions};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,8 +30,14 @@ const STOP_PATIENCE: Duration = Duration::from_secs(30);
 const MAX_ATTEMPTS: &str = "1000";
 /// How long one pull stays open, in seconds.
 const PULL_EXPIRES: &str = "2";
-/// How long a worker that is told to stop lets runs go on, in seconds: shorter than most runs.
-const DRAIN: &str = "1";
+/// How long a worker that is told to stop lets runs go on: shorter than most runs.
+pub(crate) const DRAIN: Duration = Duration::from_secs(1);
+/// Time for delivering a run's spans at its end, in seconds: longer than the lease of a frozen worker.
+const SPANS_DEADLINE: &str = "4";
+/// The signals that kill at once and that tell to stop, and the exit code of a program that the latter ended at once.
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+const TERMINATED: i32 = 128 + SIGTERM;
 /// What a worker logs when it begins.
 const BEGUN: &str = "the worker takes requests";
 
@@ -46,7 +53,16 @@ pub(crate) struct Worker {
     pub(crate) database: TestDatabase,
     place: Place,
     log: PathBuf,
-    process: Mutex<Option<u32>>,
+    process: Mutex<Process>,
+}
+
+/// The process of the moment.
+#[derive(Debug, Default)]
+struct Process {
+    id: Option<u32>,
+    /// Whether it was sent these signals.
+    killed: bool,
+    terminated: bool,
 }
 
 impl Worker {
@@ -63,7 +79,8 @@ impl Worker {
             .with("CONSUMER__MAX_ATTEMPTS", MAX_ATTEMPTS)
             .with("CONSUMER__PULL_EXPIRES_SECONDS", PULL_EXPIRES)
             .with("WORKER__CONCURRENCY", &limits.concurrency.to_string())
-            .with("WORKER__DRAIN_SECONDS", DRAIN);
+            .with("WORKER__DRAIN_SECONDS", &DRAIN.as_secs().to_string())
+            .with("TELEMETRY__RUN__DEADLINE_SECONDS", SPANS_DEADLINE);
         let log = place.path("worker.log");
         Self { number, brokers, store, database, place, log, process: Mutex::default() }
     }
@@ -71,14 +88,16 @@ impl Worker {
     /// Sends its process a signal, if there is one.
     pub(crate) fn signal(&self, name: &str) {
         // Held, so that the process cannot be reaped, and its id given to another, meanwhile.
-        let process = self.process();
-        if let Some(id) = *process {
+        let mut process = self.process();
+        if let Some(id) = process.id {
+            process.killed |= name == "-KILL";
+            process.terminated |= name == "-TERM";
             let sent = std::process::Command::new("kill").args([name, &id.to_string()]).status().unwrap();
             assert!(sent.success(), "kill {name} {id}");
         }
     }
 
-    fn process(&self) -> std::sync::MutexGuard<'_, Option<u32>> {
+    fn process(&self) -> std::sync::MutexGuard<'_, Process> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -94,7 +113,8 @@ impl Worker {
         command.stdout(Stdio::null()).stderr(log).spawn().unwrap()
     }
 
-    fn has_begun(&self) -> bool {
+    /// Whether its process of the moment takes requests.
+    pub(crate) fn has_begun(&self) -> bool {
         self.log().rsplit(LIFE_MARK).next().is_some_and(|life| life.contains(BEGUN))
     }
 }
@@ -160,7 +180,7 @@ async fn keep(worker: Arc<Worker>, recorder: Recorder, stop: CancellationToken) 
     while !stop.is_cancelled() {
         mark(&worker);
         let mut child = worker.spawn();
-        *worker.process() = child.id();
+        *worker.process() = Process { id: child.id(), ..Process::default() };
         let life = recorder.born(worker.number);
         let status = tokio::select! {
             status = child.wait() => status.unwrap(),
@@ -169,7 +189,7 @@ async fn keep(worker: Arc<Worker>, recorder: Recorder, stop: CancellationToken) 
                 tokio::time::timeout(STOP_PATIENCE, child.wait()).await.expect("a worker stops in time").unwrap()
             }
         };
-        *worker.process() = None;
+        worker.process().id = None;
         recorder.died(life, death(&worker, status));
         let _ = tokio::time::timeout(RESTART_PAUSE, stop.cancelled()).await;
     }
@@ -180,11 +200,18 @@ fn mark(worker: &Worker) {
     std::io::Write::write_all(&mut log.unwrap(), format!("{LIFE_MARK}\n").as_bytes()).unwrap();
 }
 
-fn death(worker: &Worker, status: std::process::ExitStatus) -> Death {
+/// Only what was sent a signal may end by it.
+fn death(worker: &Worker, status: ExitStatus) -> Death {
+    let Process { killed, terminated, .. } = *worker.process();
+    let told = match (status.signal(), status.code()) {
+        (Some(SIGKILL), _) => killed,
+        (Some(SIGTERM), _) | (_, Some(0 | TERMINATED)) => terminated,
+        _ => false,
+    };
     match status.code() {
-        None | Some(0) => Death::Told,
-        Some(_) if worker.has_begun() => Death::Own,
-        Some(_) => Death::Stillborn,
+        _ if told => Death::Told,
+        Some(code) if code != 0 && !worker.has_begun() => Death::Stillborn(status),
+        _ => Death::Own(status),
     }
 }
 

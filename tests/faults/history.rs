@@ -1,6 +1,8 @@
 //! What everybody saw: requests that the broker took, events that it keeps, calls at the doubles, lives of workers,
 //! faults.
 
+use std::collections::BTreeMap;
+use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -25,6 +27,13 @@ pub(crate) struct Limits {
     pub(crate) concurrency: usize,
     /// Runs in flight over all workers.
     pub(crate) max_ack_pending: usize,
+}
+
+impl Limits {
+    /// The time between two heartbeats.
+    pub(crate) fn beat(&self) -> Duration {
+        self.ack_wait / 3
+    }
 }
 
 /// Something that the broker confirmed: a request or a cancel request.
@@ -54,6 +63,10 @@ pub(crate) struct Call {
     pub(crate) worker: usize,
     pub(crate) from: Moment,
     pub(crate) end: CallEnd,
+    /// When the caller was seen to have read the whole answer.
+    pub(crate) read: Option<Moment>,
+    /// The idempotency key that it carried.
+    pub(crate) key: Option<String>,
 }
 
 impl Call {
@@ -88,6 +101,7 @@ pub(crate) struct Event {
 #[derive(Debug, Clone)]
 pub(crate) struct Life {
     pub(crate) worker: usize,
+    pub(crate) from: Moment,
     /// When and how it ended, if it did.
     pub(crate) end: Option<(Moment, Death)>,
 }
@@ -95,12 +109,12 @@ pub(crate) struct Life {
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Death {
-    /// By a signal, or because it was told to stop.
+    /// By a signal that it was sent, or because it was told to stop.
     Told,
-    /// It could not start, as when broker or database are away.
-    Stillborn,
-    /// It gave up by itself.
-    Own,
+    /// It gave up before it took requests, as when broker or database are away.
+    Stillborn(ExitStatus),
+    /// Nobody told it to.
+    Own(ExitStatus),
 }
 
 /// What was done to the fleet.
@@ -110,10 +124,14 @@ pub(crate) enum FaultKind {
     Kill,
     /// `kill -STOP`, and after more than `ack_wait` `kill -CONT`.
     Freeze,
+    /// The same for less than `ack_wait`, but for longer than a lease may have left.
+    Nap,
     /// `kill -TERM`: runs are handed back.
     Terminate,
     /// The broker is killed and started again.
     BrokerKill,
+    /// The broker is killed and started again later.
+    BrokerOutage,
     /// Every connection to the broker is cut once.
     Cut,
     /// The broker is out of reach for longer than `ack_wait`.
@@ -158,8 +176,14 @@ pub(crate) struct History {
     pub(crate) cancels: Vec<Accepted>,
     pub(crate) events: Vec<Event>,
     pub(crate) calls: Vec<Call>,
+    /// Calls that the doubles did not understand, which is a mistake of theirs or a broken call.
+    pub(crate) misunderstood: usize,
     pub(crate) lives: Vec<Life>,
     pub(crate) faults: Vec<Fault>,
+    /// What the broker keeps of each run when all is over.
+    pub(crate) states: BTreeMap<String, Value>,
+    /// Pieces of large transcripts that were ever stored.
+    pub(crate) pieces: u64,
 }
 
 /// A history in the making, which many write.
@@ -183,9 +207,10 @@ impl Recorder {
     }
 
     /// A call begins; the number names it.
-    pub(crate) fn call(&self, run: String, step: Step, worker: usize) -> usize {
+    pub(crate) fn call(&self, run: String, step: Step, worker: usize, key: Option<String>) -> usize {
         let mut history = self.history();
-        history.calls.push(Call { run, step, worker, from: now(), end: CallEnd::Open });
+        let (from, end, read) = (now(), CallEnd::Open, None);
+        history.calls.push(Call { run, step, worker, from, end, read, key });
         history.calls.len() - 1
     }
 
@@ -194,10 +219,15 @@ impl Recorder {
         self.history().calls[call].end = end;
     }
 
+    /// The answer of a call was read.
+    pub(crate) fn call_was_read(&self, call: usize) {
+        self.history().calls[call].read = Some(now());
+    }
+
     /// A worker's process begins; the number names it.
     pub(crate) fn born(&self, worker: usize) -> usize {
         let mut history = self.history();
-        history.lives.push(Life { worker, end: None });
+        history.lives.push(Life { worker, from: now(), end: None });
         history.lives.len() - 1
     }
 

@@ -13,11 +13,12 @@ use super::proxy::Proxy;
 use crate::support::nats::NatsServer;
 
 /// What is dealt before anything is dealt again.
-const DECK: [FaultKind; 11] = [
+const DECK: [FaultKind; 12] = [
     FaultKind::Kill,
     FaultKind::Kill,
     FaultKind::Kill,
     FaultKind::Freeze,
+    FaultKind::Nap,
     FaultKind::Terminate,
     FaultKind::BrokerKill,
     FaultKind::Cut,
@@ -30,6 +31,8 @@ const DECK: [FaultKind; 11] = [
 const PAUSE: std::ops::Range<u64> = 300..2_000;
 /// How much longer than `ack_wait` a fault lasts that has to cost a worker its runs, in milliseconds.
 const BEYOND_LEASE: std::ops::Range<u64> = 300..2_500;
+/// How long a nap is, in hundredths of `ack_wait`.
+const NAP: std::ops::Range<u32> = 60..97;
 /// How long a slow connection stays slow, and how late each piece is, in milliseconds.
 const SLOW_FOR: std::ops::Range<u64> = 1_000..4_000;
 const LATE_BY: std::ops::Range<u64> = 20..200;
@@ -76,14 +79,14 @@ impl Injector {
         let everybody = matches!(card.kind, FaultKind::BrokerKill | FaultKind::DatabaseOutage);
         match card.kind {
             FaultKind::Kill => worker.signal("-KILL"),
-            FaultKind::Freeze => freeze(worker, card.lasts).await,
+            FaultKind::Freeze | FaultKind::Nap => freeze(worker, card.lasts).await,
             FaultKind::Terminate => {
                 worker.signal("-TERM");
                 tokio::time::sleep(DRAINED).await;
             }
             FaultKind::BrokerKill => self.server.lock().unwrap().kill_and_restart(),
             FaultKind::DatabaseOutage => database_outage(fleet, card.lasts).await,
-            FaultKind::MachineStall => unreachable!("it is not dealt"),
+            FaultKind::BrokerOutage | FaultKind::MachineStall => unreachable!("it is not dealt"),
             FaultKind::Cut | FaultKind::Partition | FaultKind::Blackhole | FaultKind::Delay => {
                 disturb(worker, card).await;
             }
@@ -116,9 +119,11 @@ fn deal(seed: u64, count: usize, workers: usize, limits: Limits) -> Vec<Card> {
 }
 
 fn card(chance: &mut StdRng, kind: FaultKind, workers: usize, limits: Limits) -> Card {
+    let nap = limits.ack_wait / 100 * chance.random_range(NAP);
     let mut milliseconds = |range| Duration::from_millis(chance.random_range(range));
     let (pause, late_by) = (milliseconds(PAUSE), milliseconds(LATE_BY));
     let lasts = match kind {
+        FaultKind::Nap => nap,
         FaultKind::Delay => milliseconds(SLOW_FOR),
         FaultKind::DatabaseOutage => milliseconds(OUTAGE),
         _ => limits.ack_wait + milliseconds(BEYOND_LEASE),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::history::{Accepted, Recorder, now};
-use super::script::{AGENT, PROJECT};
+use super::script::{self, PROJECT};
 
 /// Requests come in this many bursts, so that the limits are met.
 const BURSTS: usize = 8;
@@ -123,7 +123,7 @@ async fn fire(jetstream: &Context, recorder: &Recorder, shot: Shot) {
 }
 
 fn request(run: &str) -> Value {
-    let target = json!({ "type": "http", "referenceId": AGENT });
+    let target = json!({ "type": "http", "referenceId": script::agent_of(run) });
     json!({ "projectId": PROJECT, "scenarioId": run, "scenarioRunId": run, "target": target })
 }
 

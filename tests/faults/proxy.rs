@@ -2,12 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 /// Bytes that are forwarded at once.
@@ -38,8 +39,12 @@ struct State {
 pub(crate) struct Proxy {
     address: SocketAddr,
     state: watch::Sender<State>,
+    trap: Trap,
     task: JoinHandle<()>,
 }
+
+/// Words that are not let through to the server, and who is told that they came.
+type Trap = Arc<Mutex<Option<(String, Arc<Notify>)>>>;
 
 impl Proxy {
     /// A proxy in front of `server`, a host and port.
@@ -47,8 +52,9 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = watch::Sender::new(State { weather: Weather::Fair, epoch: 0 });
-        let task = tokio::spawn(accept(listener, server.to_owned(), state.subscribe()));
-        Self { address, state, task }
+        let trap = Trap::default();
+        let task = tokio::spawn(accept(listener, server.to_owned(), state.subscribe(), Arc::clone(&trap)));
+        Self { address, state, trap, task }
     }
 
     /// Where it listens.
@@ -78,6 +84,12 @@ impl Proxy {
         self.state.send_modify(|state| state.weather = Weather::Slow(by));
     }
 
+    /// Holds the first connection on which somebody says `words` to the server, and tells `caught`: they never arrive.
+    /// Words that are more than one piece of a connection are missed.
+    pub(crate) fn catch(&self, words: &str, caught: Arc<Notify>) {
+        *self.trap.lock().unwrap() = Some((words.to_owned(), caught));
+    }
+
     /// Is good again.
     pub(crate) fn heal(&self) {
         self.state.send_modify(|state| state.weather = Weather::Fair);
@@ -90,26 +102,32 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, server: String, state: watch::Receiver<State>) {
+async fn accept(listener: TcpListener, server: String, state: watch::Receiver<State>, trap: Trap) {
     loop {
         let Ok((client, _)) = listener.accept().await else { continue };
         let now = *state.borrow();
         if now.weather == Weather::Refusing {
             continue;
         }
-        tokio::spawn(connection(client, server.clone(), state.clone(), now.epoch));
+        tokio::spawn(connection(client, server.clone(), state.clone(), now.epoch, Arc::clone(&trap)));
     }
 }
 
 /// Ends with either side, or with its epoch.
-async fn connection(client: TcpStream, server: String, state: watch::Receiver<State>, epoch: u64) {
+async fn connection(
+    client: TcpStream,
+    server: String,
+    state: watch::Receiver<State>,
+    epoch: u64,
+    trap: Trap,
+) {
     let Ok(server) = TcpStream::connect(server).await else { return };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let mut cut = state.clone();
     tokio::select! {
-        _ = pump(from_client, to_server, state.clone()) => (),
-        _ = pump(from_server, to_client, state) => (),
+        _ = pump(from_client, to_server, state.clone(), trap) => (),
+        _ = pump(from_server, to_client, state, Trap::default()) => (),
         _ = cut.wait_for(|state| state.epoch != epoch) => (),
     }
 }
@@ -118,6 +136,7 @@ async fn pump(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut state: watch::Receiver<State>,
+    trap: Trap,
 ) -> io::Result<()> {
     let mut buffer = vec![0; CHUNK];
     loop {
@@ -130,8 +149,21 @@ async fn pump(
         if let Weather::Slow(by) = weather {
             tokio::time::sleep(by).await;
         }
+        if falls_into(&trap, &buffer[..size]) {
+            std::future::pending::<()>().await;
+        }
         to.write_all(&buffer[..size]).await?;
     }
+}
+
+fn falls_into(trap: &Trap, piece: &[u8]) -> bool {
+    let mut trap = trap.lock().unwrap();
+    let says = |words: &str| piece.windows(words.len()).any(|window| window == words.as_bytes());
+    let caught = trap.take_if(|(words, _)| says(words));
+    caught.is_some_and(|(_, caught)| {
+        caught.notify_one();
+        true
+    })
 }
 
 #[cfg(test)]
@@ -179,6 +211,22 @@ mod tests {
         proxy.heal();
         let mut client = TcpStream::connect(proxy.address()).await.unwrap();
         assert_eq!(ask(&mut client).await, Some(b'x'));
+    }
+
+    #[tokio::test]
+    async fn what_falls_into_a_trap_never_arrives_and_others_do() {
+        let proxy = Proxy::before(&echo().await).await;
+        let (mut caught, mut other) = (
+            TcpStream::connect(proxy.address()).await.unwrap(),
+            TcpStream::connect(proxy.address()).await.unwrap(),
+        );
+        let told = Arc::new(Notify::new());
+        proxy.catch("yz", Arc::clone(&told));
+        assert_eq!(ask(&mut caught).await, Some(b'x'));
+        caught.write_all(b"xyz").await.unwrap();
+        tokio::time::timeout(PATIENCE, told.notified()).await.unwrap();
+        assert!(tokio::time::timeout(NOTHING_COMES, caught.read_u8()).await.is_err());
+        assert_eq!(ask(&mut other).await, Some(b'x'));
     }
 
     #[tokio::test]

@@ -25,6 +25,7 @@ impl fmt::Display for Summary<'_> {
         let (lost, twice) = (self.count(Rule::Lost), self.count(Rule::Duplicated));
         let repeated = self.count(Rule::Repeated);
         write!(f, "lost {lost}, duplicated {twice}, finished calls repeated {repeated}; ")?;
+        write!(f, "endings {}, pieces of large transcripts {}; ", endings(history), history.pieces)?;
         let (calls, again) = (history.calls.len(), made_again(history));
         write!(f, "{calls} calls, {again} of them in flight when a worker was lost and made again; ")?;
         let ((worker, group), Limits { concurrency, max_ack_pending, ack_wait }) = (peaks(history), limits);
@@ -43,6 +44,17 @@ fn faults(history: &History) -> String {
         *counts.entry(fault.kind).or_default() += 1;
     }
     counts.iter().map(|(kind, count)| format!("{kind:?} {count}")).collect::<Vec<_>>().join(", ")
+}
+
+/// How many runs ended how.
+fn endings(history: &History) -> String {
+    let mut counts = BTreeMap::<String, usize>::new();
+    for outcome in history.events.iter().filter(|event| event.kind == Kind::Completed) {
+        let (status, code) = (&outcome.payload["status"], &outcome.payload["error"]["code"]);
+        let ending = [status, code].map(|word| word.as_str().unwrap_or_default()).join(" ");
+        *counts.entry(ending.trim_end().to_owned()).or_default() += 1;
+    }
+    counts.iter().map(|(ending, count)| format!("{ending} {count}")).collect::<Vec<_>>().join(", ")
 }
 
 /// Median and maximum of the resumptions, and of those during which nothing else went wrong.

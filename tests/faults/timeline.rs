@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::checker::Violation;
-use super::history::{CallEnd, History, Moment};
+use super::history::{CallEnd, Death, History, Moment};
 
 /// Every fault, and everything about the runs of `violations`. Times are in seconds since the first request.
 pub(crate) fn of(history: &History, violations: &[Violation]) -> String {
@@ -25,10 +25,12 @@ pub(crate) fn of(history: &History, violations: &[Violation]) -> String {
             CallEnd::Answered(at) => format!("answered at {:.3}", since(at)),
             CallEnd::Abandoned(at) => format!("abandoned at {:.3}", since(at)),
         };
-        lines.push((
-            call.from,
-            format!("{}: worker {} calls for {}, {end}", call.run, call.worker, call.step),
-        ));
+        let read = call.read.map_or("not read".to_owned(), |at| format!("read at {:.3}", since(at)));
+        let (run, worker, step) = (&call.run, call.worker, call.step);
+        lines.push((call.from, format!("{run}: worker {worker} calls for {step}, {end}, {read}")));
+    }
+    for life in history.lives.iter().filter(|life| !matches!(life.end, None | Some((_, Death::Told)))) {
+        lines.push((life.from, format!("worker {} begins and ends as {:?}", life.worker, life.end)));
     }
     for event in history.events.iter().filter(|event| bad(&event.run)) {
         let (index, attempts) = (&event.payload["index"], &event.payload["attempts"]);

@@ -103,7 +103,8 @@ impl NatsServer {
         ports.iter().enumerate().map(member).collect()
     }
 
-    fn start_with(more: &str) -> Self {
+    /// Starts a server with more lines in its configuration, and waits until it listens.
+    pub(crate) fn start_with(more: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("scenario-nats-").tempdir().unwrap().keep();
         fs::write(folder.join("nats.conf"), configuration(&folder, "-1") + more).unwrap();
         let guard = Command::new("sh")

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{NOTICE, Rule, Violation};
-use crate::history::{Call, CallEnd, FaultKind, History, Limits, Moment};
+use crate::history::{Call, CallEnd, History, Limits, Moment};
 
 pub(super) fn check(history: &History, limits: Limits) -> Vec<Violation> {
     let (worker, group) = peaks(history);
@@ -31,11 +31,10 @@ type Span<'a> = (&'a str, Moment, Moment);
 
 /// When the call is known to have been open. A frozen worker's runs are another's after a while, and it cannot know.
 fn span<'a>(history: &History, call: &'a Call) -> Span<'a> {
-    let asleep = history.faults.iter().filter(|fault| {
-        matches!(fault.kind, FaultKind::Freeze | FaultKind::MachineStall)
-            && fault.hit(call.worker)
-            && fault.until >= call.from
-    });
+    let asleep = history
+        .faults
+        .iter()
+        .filter(|fault| fault.is_sleep() && fault.hit(call.worker) && fault.until >= call.from);
     let end = match call.end {
         CallEnd::Abandoned(noticed) => noticed.saturating_sub(NOTICE),
         _ => call.until(),

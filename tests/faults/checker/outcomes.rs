@@ -2,10 +2,18 @@
 
 use std::time::Duration;
 
+use scenario_worker::adapters::codes::HTTP_STATUS;
+use scenario_worker::execution::failure::code::TARGET_CALL_UNKNOWN;
 use serde_json::Value;
 
 use super::{NOTICE, Rule, Run, Violation};
-use crate::history::{Event, FaultKind, Kind};
+use crate::history::{Event, FaultKind, Kind, Moment};
+use crate::script::{self, Part, Step};
+
+/// How runs end, with the codes of errors.
+const SUCCESS: (&str, Option<&str>) = ("SUCCESS", None);
+const REFUSED: (&str, Option<&str>) = ("ERROR", Some(HTTP_STATUS));
+const UNKNOWN: (&str, Option<&str>) = ("ERROR", Some(TARGET_CALL_UNKNOWN));
 
 /// A cancel request reaches its run in this time, whatever happens.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(45);
@@ -32,13 +40,48 @@ fn check_outcome(run: &Run<'_>, outcome: &Event) -> Vec<Violation> {
 }
 
 fn status(run: &Run<'_>, outcome: &Event) -> Option<Violation> {
-    let wrong = |what: &str| Some(run.violation(Rule::Outcome, format!("{what}: {}", outcome.payload)));
-    match (outcome.payload["status"].as_str(), run.cancel()) {
-        (Some("SUCCESS"), None) | (Some("CANCELLED"), Some(_)) => None,
-        (Some("SUCCESS"), Some(cancel)) if outcome.at <= cancel.at + CANCEL_PATIENCE => None,
-        (Some("SUCCESS"), Some(_)) => wrong("its cancel request was not heard"),
-        (Some("CANCELLED"), None) => wrong("nobody cancelled it"),
-        _ => wrong("it did not come to its end"),
+    let said = &outcome.payload;
+    let wrong = |what: &str| Some(run.violation(Rule::Outcome, format!("{what}: {}", short(said))));
+    let due = if script::ends_refused(run.id) { REFUSED } else { SUCCESS };
+    match (said["status"].as_str().unwrap_or_default(), run.cancel()) {
+        ("CANCELLED", Some(_)) => None,
+        ("CANCELLED", None) => wrong("nobody cancelled it"),
+        (_, Some(cancel)) if outcome.at > cancel.at + CANCEL_PATIENCE => {
+            wrong("its cancel request was not heard")
+        }
+        _ if ending(said) == UNKNOWN && script::is_careful(run.id) => {
+            if may_be_unknown(run, outcome) {
+                None
+            } else {
+                wrong("every answer of its agent was known")
+            }
+        }
+        _ if ending(said) == due => None,
+        _ => wrong("that is not its end"),
+    }
+}
+
+/// Status and, of an error, its code.
+fn ending(outcome: &Value) -> (&str, Option<&str>) {
+    (outcome["status"].as_str().unwrap_or_default(), outcome["error"]["code"].as_str())
+}
+
+/// Whether it was played to the end of its script.
+pub(super) fn came_to_its_end(outcome: &Value) -> bool {
+    [SUCCESS, REFUSED].contains(&ending(outcome))
+}
+
+/// Whether the run may have lost the answer to what was said last: no call for it is known to have been answered, and its
+/// worker was lost.
+fn may_be_unknown(run: &Run<'_>, outcome: &Event) -> bool {
+    let due = Step::of_message(run.events_of(Kind::Message).count());
+    let began = run.calls.iter().rfind(|call| call.step < due).map_or(Moment::ZERO, |call| call.until());
+    match run.calls.iter().find(|call| call.step == due) {
+        Some(call) => {
+            due.part == Part::Agent && run.may_have_lost(call) && run.lost_within(call.from, outcome.at)
+        }
+        // The intention was stored, and its worker was lost before anybody heard the call.
+        None => due.part == Part::Agent && run.lost_within(began, outcome.at),
     }
 }
 
@@ -52,8 +95,7 @@ fn attempts(run: &Run<'_>, outcome: &Event) -> Option<Violation> {
             FaultKind::DatabaseOutage => {
                 1 + fault.until.saturating_sub(fault.from).as_secs() / DATABASE_PAUSE
             }
-            FaultKind::Cut | FaultKind::Delay => 0,
-            _ => 1,
+            _ => u64::from(fault.costs_runs(run.limits)),
         })
         .sum();
     let fits = (1..=1 + causes).contains(&attempts);
@@ -74,5 +116,5 @@ fn finality(run: &Run<'_>, outcome: &Event) -> Option<Violation> {
 }
 
 fn short(payload: &Value) -> String {
-    payload.to_string().chars().take(200).collect()
+    payload.to_string().chars().take(400).collect()
 }
