@@ -191,11 +191,16 @@ fn reply(body: &Value, run: &str, so_far: &str, messages: usize) -> (Part, Value
     (part, json!({ "role": "assistant", "content": null, "tool_calls": [call] }))
 }
 
-/// The agent's first line in the transcript that a judge reads, as evidence.
+/// Characters of a line that a judge quotes.
+const QUOTED_CHARS: usize = 60;
+
+/// The beginning of the agent's first line in the transcript that a judge reads, as evidence.
 fn agents_first_line(so_far: &str) -> Value {
     let words = so_far.lines().find_map(|line| line.strip_prefix("[1] agent: "));
     let quote = words.map(|words| serde_json::from_str::<String>(words).unwrap());
-    quote.map(|quote| json!({ "message": 1, "quote": quote })).into_iter().collect()
+    // A long line is shown with its middle left out.
+    let beginning = quote.map(|quote| quote.chars().take(QUOTED_CHARS).collect::<String>());
+    beginning.map(|quote| json!({ "message": 1, "quote": quote })).into_iter().collect()
 }
 
 /// The text between two marks; empty where they are not.
