@@ -15,10 +15,15 @@ use crate::support::tls::self_signed_server;
 const SHOWN_BODY: usize = 2048;
 
 async fn failure_of(answer: impl Fn() -> Answer + Send + Sync + 'static) -> (RunFailure, String) {
+    let (failure, place) = failure_and_place(answer).await;
+    assert_eq!(failure.attributed_to, Attribution::Target);
+    (failure, place)
+}
+
+async fn failure_and_place(answer: impl Fn() -> Answer + Send + Sync + 'static) -> (RunFailure, String) {
     let agent = HttpAgent::start(move |_| answer()).await;
     let url = format!("{}/chat?key=1", agent.url());
     let failure = ask(json!({ "url": url, "timeoutSeconds": 10 })).await.unwrap_err();
-    assert_eq!(failure.attributed_to, Attribution::Target);
     (failure, format!("{}/chat", agent.url()))
 }
 
@@ -69,7 +74,7 @@ async fn a_long_error_body_is_cut_at_a_character_boundary() {
 
 #[tokio::test]
 async fn a_redirect_to_where_nobody_may_go_is_the_definition_s_fault() {
-    let (failure, place) = failure_of(|| Answer::Reply {
+    let (failure, place) = failure_and_place(|| Answer::Reply {
         status: 307,
         headers: vec![("location", "http://169.254.169.254/latest/meta-data/".to_owned())],
         body: vec![],
