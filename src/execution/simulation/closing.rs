@@ -38,11 +38,21 @@ impl Simulation<'_> {
             return Ok(self.unjudged(conversation, &reason));
         }
         if self.criteria.is_empty() {
-            return Ok(self.closing(conversation, Verdict::Success, ALL_CHECKS_HOLD));
+            return Ok(self.findings_alone(conversation));
         }
         let criteria = self.criteria.clone();
         let judgement = self.hear_now(conversation, span, &criteria, context).await?;
         Ok(self.with_findings(conversation, judgement))
+    }
+
+    /// What the checks and the script alone say, where there is no criterion for the judge. Where they ask for nothing,
+    /// nothing was shown: such a run must not pass.
+    pub(super) fn findings_alone(&self, conversation: &Conversation) -> Judgement {
+        let asked = !conversation.passed.is_empty() || !self.plan.brief.scenario.checks.is_empty();
+        let (verdict, reason) =
+            if asked { (Verdict::Success, ALL_HELD) } else { (Verdict::Inconclusive, NOTHING_ASKED) };
+        let judgement = self.closing(conversation, verdict, reason);
+        self.concluded(conversation, judgement)
     }
 
     /// The last turn is over, so there has to be a judgement on what there is.
@@ -102,4 +112,6 @@ impl Simulation<'_> {
 }
 
 /// Why a run without criteria has passed.
-const ALL_CHECKS_HOLD: &str = "Every check holds.";
+const ALL_HELD: &str = "Everything that the scenario asks for holds.";
+/// Why a run comes to no conclusion whose scenario asks for nothing.
+const NOTHING_ASKED: &str = "Ended without conclusion, because the scenario has neither criteria nor checks";

@@ -62,7 +62,7 @@ impl Simulation<'_> {
     }
 
     /// Only the last turn ends without conclusion; a judge that may wait goes on instead.
-    fn concluded(&self, conversation: &Conversation, mut judgement: Judgement) -> Judgement {
+    pub(super) fn concluded(&self, conversation: &Conversation, mut judgement: Judgement) -> Judgement {
         let max_turns = self.plan.brief.max_turns;
         if judgement.verdict == Verdict::Inconclusive && conversation.turn >= max_turns {
             let reasoning = &judgement.reasoning;

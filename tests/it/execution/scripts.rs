@@ -143,3 +143,12 @@ async fn a_script_that_asks_for_nothing_comes_to_no_conclusion() {
     assert_eq!((outcome.status, outcome.verdict), (RunStatus::Failed, Some(Verdict::Inconclusive)));
     assert!(outcome.reasoning.contains("without conclusion"), "{}", outcome.reasoning);
 }
+
+#[tokio::test]
+async fn a_conversation_that_is_judged_by_nothing_does_not_pass() {
+    for script in [json!(["judge"]), json!([{ "proceed": {} }]), json!([])] {
+        let (_, outcome) = play(script, 2, json!({ "criteria": [] })).await;
+        assert_eq!((outcome.status, outcome.verdict), (RunStatus::Failed, Some(Verdict::Inconclusive)));
+        assert!(outcome.reasoning.contains("neither criteria nor checks"), "{}", outcome.reasoning);
+    }
+}
