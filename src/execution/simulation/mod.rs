@@ -8,6 +8,7 @@ mod round;
 mod script;
 mod transcript;
 mod turns;
+mod unreached;
 mod user_simulator;
 mod watched;
 
