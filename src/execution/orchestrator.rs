@@ -115,7 +115,7 @@ impl Orchestrator {
             (None, Stopped::Ended(ending)) => ending,
             (_, Stopped::Interrupted(why)) => return RunEnd::Interrupted { why, spans: None },
         };
-        self.end_session(request, &mut said).await;
+        Box::pin(self.end_session(request, &mut said)).await;
         let report = Report { telemetry: receipt_of(&said), finished_at: self.clock.now() };
         conclude(request, context, note_of(&said), said, (ending, report)).await
     }

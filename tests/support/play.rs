@@ -250,8 +250,8 @@ impl Stage {
         let context =
             RunContext { attempt: 1, resumed, journal: &journal, stop: &stop, progress: Progress::default() };
         match failure {
-            None => orchestrator.run(request, context).await,
-            Some(failure) => orchestrator.give_up(request, failure, context).await,
+            None => Box::pin(orchestrator.run(request, context)).await,
+            Some(failure) => Box::pin(orchestrator.give_up(request, failure, context)).await,
         }
     }
 }

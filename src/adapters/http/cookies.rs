@@ -88,23 +88,26 @@ impl Cookie {
             secure: false,
             expires: None,
         };
-        let mut max_age = None;
         for part in parts {
             let (attribute, value) = part.split_once('=').unwrap_or((part, ""));
-            let value = value.trim();
-            match attribute.trim().to_ascii_lowercase().as_str() {
-                "path" if value.starts_with('/') => value.clone_into(&mut cookie.path),
-                "secure" => cookie.secure = true,
-                "domain" if !covers(value, &cookie.host) => return None,
-                "max-age" => max_age = value.parse::<i64>().ok(),
-                "expires" => cookie.expires = date(value),
-                _ => {}
-            }
+            cookie.apply(attribute.trim(), value.trim())?;
         }
-        if let Some(seconds) = max_age {
+        // `Max-Age` wins over `Expires`, wherever it stands.
+        if let Some(seconds) = attribute(line, "max-age").and_then(|seconds| seconds.parse().ok()) {
             cookie.expires = now.checked_add(Duration::seconds(seconds));
         }
         Some(cookie).filter(|cookie| !cookie.secure || is_secure(from))
+    }
+
+    fn apply(&mut self, attribute: &str, value: &str) -> Option<()> {
+        match attribute.to_ascii_lowercase().as_str() {
+            "path" if value.starts_with('/') => value.clone_into(&mut self.path),
+            "secure" => self.secure = true,
+            "domain" if !covers(value, &self.host) => return None,
+            "expires" => self.expires = date(value),
+            _ => {}
+        }
+        Some(())
     }
 
     fn is_replaced_by(&self, other: &Self) -> bool {
@@ -119,6 +122,13 @@ impl Cookie {
         let is_host = url.host_str() == Some(self.host.as_str());
         is_host && (!self.secure || is_secure(url)) && path_matches(url.path(), &self.path)
     }
+}
+
+/// The last value that a line gives an attribute.
+fn attribute<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    let attributes = line.split(';').skip(1).filter_map(|part| part.split_once('='));
+    let named = attributes.filter(|(key, _)| key.trim().eq_ignore_ascii_case(name));
+    named.last().map(|(_, value)| value.trim())
 }
 
 fn is_secure(url: &Url) -> bool {

@@ -66,14 +66,17 @@ impl Tokens {
         {
             return Err(failure.clone());
         }
-        let asked_at = self.clock.now();
-        let fetched = grant.fetch().await;
+        let fetched = self.fetch(grant).await;
         slot.fetches.fetch_add(1, Ordering::SeqCst);
         held.failure = fetched.as_ref().err().cloned();
-        held.token = None;
-        let Granted { token, lifetime } = fetched?;
-        held.token = Some(Token { value: token.clone(), replaced_at: replaced_at(asked_at, lifetime) });
-        Ok(token)
+        let token = fetched?;
+        Ok(held.token.insert(token).value.clone())
+    }
+
+    async fn fetch(&self, grant: &Grant) -> Result<Token, RunFailure> {
+        let asked_at = self.clock.now();
+        let Granted { token, lifetime } = grant.fetch().await?;
+        Ok(Token { value: token, replaced_at: replaced_at(asked_at, lifetime) })
     }
 
     fn slot(&self, grant: &Grant) -> Arc<Slot> {

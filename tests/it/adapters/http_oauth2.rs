@@ -192,6 +192,8 @@ async fn an_agent_that_echoes_the_token_does_not_put_it_into_the_conversation() 
     assert_eq!(reply.content, "you showed Bearer [redacted]");
 }
 
+type Says = Box<dyn Fn() -> Answer + Send + Sync>;
+
 #[tokio::test]
 async fn what_goes_wrong_with_a_token_is_told_and_put_down_to_whoever_can_mend_it() {
     let json = |status: u16, body: Value| {
@@ -201,7 +203,6 @@ async fn what_goes_wrong_with_a_token_is_told_and_put_down_to_whoever_can_mend_i
             body: body.to_string().into_bytes(),
         }
     };
-    type Says = Box<dyn Fn() -> Answer + Send + Sync>;
     let refusal = json!({ "error": "invalid_client", "error_description": format!("not {CLIENT_SECRET}") });
     let redirect =
         || Answer::Reply { status: 307, headers: vec![("location", "/elsewhere".into())], body: vec![] };

@@ -78,15 +78,15 @@ async fn a_resumed_run_goes_on_with_its_session() {
 }
 
 /// A run that had begun its session when its worker was lost.
-fn lost_worker() -> Option<Conversation> {
+fn lost_worker() -> Conversation {
     let (session, trace_id) = (Some(Session::new(json!("s7"))), Some("t".to_owned()));
     let started_at = Some(time::OffsetDateTime::now_utc());
-    Some(Conversation { session, trace_id, started: true, started_at, ..Conversation::default() })
+    Conversation { session, trace_id, started: true, started_at, ..Conversation::default() }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_is_cancelled_while_nobody_plays_it_ends_its_session() {
-    let stage = Stage { resumed: lost_worker(), ..kept() };
+    let stage = Stage { resumed: Some(lost_worker()), ..kept() };
     stage.stop.stop(StopReason::Cancelled);
     let record = Arc::clone(&stage.record);
     assert_eq!(play(stage).await.status, RunStatus::Cancelled);
@@ -95,7 +95,7 @@ async fn a_run_that_is_cancelled_while_nobody_plays_it_ends_its_session() {
 
 #[tokio::test]
 async fn a_run_that_is_given_up_ends_its_session() {
-    let stage = Stage { resumed: lost_worker(), ..kept() };
+    let stage = Stage { resumed: Some(lost_worker()), ..kept() };
     let record = Arc::clone(&stage.record);
     let failure = RunFailure::new("attempts_exhausted", scenario_worker::events::Attribution::Worker, "lost");
     let outcome = outcome(stage.give_up(&request(&json!({})), failure).await);
@@ -107,7 +107,7 @@ async fn a_run_that_is_given_up_ends_its_session() {
 #[tokio::test]
 async fn a_run_that_had_its_ending_and_not_its_session_s_ends_that() {
     let ending = Some(Ending::Cancelled("Cancelled by user".into()));
-    let resumed = lost_worker().map(|lost| Conversation { ending, ..lost });
+    let resumed = Some(Conversation { ending, ..lost_worker() });
     let stage = Stage { resumed, ..kept() };
     let record = Arc::clone(&stage.record);
     assert_eq!(play(stage).await.status, RunStatus::Cancelled);
@@ -116,7 +116,7 @@ async fn a_run_that_had_its_ending_and_not_its_session_s_ends_that() {
 
 #[tokio::test(start_paused = true)]
 async fn a_session_of_a_run_without_a_target_is_left_open_and_the_outcome_comes() {
-    let stage = Stage { resumed: lost_worker(), hangs: Some(Hangs::Store), project: None, ..kept() };
+    let stage = Stage { resumed: Some(lost_worker()), hangs: Some(Hangs::Store), project: None, ..kept() };
     stage.stop.stop(StopReason::Cancelled);
     let record = Arc::clone(&stage.record);
     assert_eq!(play(stage).await.status, RunStatus::Cancelled);
@@ -155,7 +155,7 @@ async fn a_run_whose_session_cannot_be_begun_is_an_error_and_has_nothing_to_end(
 
 #[tokio::test]
 async fn a_worker_that_loses_the_run_leaves_its_session_alone() {
-    let stage = Stage { agent: Agent::Hangs, resumed: lost_worker(), ..kept() };
+    let stage = Stage { agent: Agent::Hangs, resumed: Some(lost_worker()), ..kept() };
     stage.stop.stop(StopReason::LeaseLost);
     let record = Arc::clone(&stage.record);
     let end = stage.play(&request(&json!({}))).await;

@@ -50,17 +50,20 @@ fn endpoint() -> Endpoint {
 /// A secret that would break out of a JSON string.
 const SECRET: &str = "s\"e\\c, \"x\": {{ input }}\n";
 
-fn built(line: &str, parameter: &Value) -> Result<Outgoing, RunFailure> {
-    let message = Message {
+fn said(line: &str) -> Message {
+    Message {
         turn: 1,
         role: MessageRole::User,
         content: line.to_owned(),
         tool_calls: Vec::new(),
         at: OffsetDateTime::UNIX_EPOCH,
         latency_ms: None,
-    };
+    }
+}
+
+fn built(line: &str, parameter: &Value) -> Result<Outgoing, RunFailure> {
+    let transcript: Arc<[Message]> = Arc::new([said(line)]);
     let run = RunKey { project: ProjectId::parse("acme").unwrap(), run: RunId::parse("r1").unwrap() };
-    let transcript: Arc<[Message]> = Arc::new([message]);
     let turn = TargetTurn { run: &run, turn: 1, transcript: &transcript, span: &NoSpan, session: None };
     let endpoint = endpoint();
     let mut variables = Variables::of_turn(&turn, &Map::from_iter([("p".to_owned(), parameter.clone())]));
