@@ -13,7 +13,7 @@ use super::simulation::{Simulation, SimulationStop};
 use super::types::{Brief, Conversation, Criterion, Judgement};
 use crate::definitions::{Scenario, ScriptStep};
 use crate::events::{Budget, RunRequest, TokenUsage};
-use nobody::Nobody;
+pub(super) use nobody::Nobody;
 
 /// A judgement that replaces none.
 #[derive(Debug, Clone, PartialEq)]

@@ -77,7 +77,8 @@ fn invalid(message: String) -> RunFailure {
     RunFailure::new(codes::HTTP_INVALID_RESPONSE, Attribution::Target, message)
 }
 
-fn status_failure(received: &Received, scrubber: &Scrubber) -> RunFailure {
+/// What a status says that is not 2xx.
+pub(super) fn status_failure(received: &Received, scrubber: &Scrubber) -> RunFailure {
     let status = received.status;
     let message = format!(
         "HTTP {} {} from {} (request-id: {}): {}",
