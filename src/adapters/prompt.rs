@@ -126,6 +126,10 @@ impl PromptAdapter {
 
 #[async_trait]
 impl TargetAdapter for PromptAdapter {
+    fn knows_its_price(&self) -> bool {
+        self.model.knows_its_price()
+    }
+
     fn kept(&self) -> Option<Value> {
         serde_json::to_value(&self.prompt).ok()
     }

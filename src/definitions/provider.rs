@@ -57,10 +57,8 @@ pub struct Provider {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Price {
     /// For a million tokens sent to it.
-    #[serde(default)]
     pub input_per_million: Cost,
     /// For a million tokens that come back.
-    #[serde(default)]
     pub output_per_million: Cost,
 }
 

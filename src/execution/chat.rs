@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::failure::RunFailure;
 use super::ports::{ChatModel, RunSpan};
-use crate::events::{RunError, TokenUsage};
+use crate::events::{Attribution, RunError, TokenUsage};
 
 use super::types::{ChatReply, ChatRequest, SpanEnd, SpanStart};
 
@@ -30,7 +30,12 @@ pub async fn chat_in_span(
 /// What a call used; one that failed still was a call.
 #[must_use]
 pub fn usage_of(reply: &Result<ChatReply, RunFailure>) -> TokenUsage {
-    reply.as_ref().map_or(TokenUsage { calls: 1, ..TokenUsage::default() }, |reply| reply.usage)
+    match reply {
+        Ok(reply) => reply.usage,
+        // The budget refuses a call before it is made.
+        Err(failure) if failure.attributed_to == Attribution::Budget => TokenUsage::default(),
+        Err(_) => TokenUsage { calls: 1, ..TokenUsage::default() },
+    }
 }
 
 impl From<&RunFailure> for SpanEnd {

@@ -75,6 +75,8 @@ pub mod code {
     pub const EGRESS_REFUSED: &str = "egress_refused";
     /// The run may not cost any more.
     pub const BUDGET_EXCEEDED: &str = "budget_exceeded";
+    /// Whether the run keeps to its budget cannot be told.
+    pub const BUDGET_UNMEASURED: &str = "budget_unmeasured";
     /// What is stored of the run cannot be read, or not any more.
     pub const STATE_UNREADABLE: &str = "state_unreadable";
     /// The run's execution was lost too often.

@@ -45,6 +45,11 @@ pub trait ChatModel: Send + Sync {
     /// Its full name.
     fn name(&self) -> &ModelName;
 
+    /// Whether its replies say what they cost.
+    fn knows_its_price(&self) -> bool {
+        false
+    }
+
     /// Asks it. Retries and time limits are its own business.
     ///
     /// # Errors
@@ -135,6 +140,11 @@ pub trait TargetAdapter: Send + Sync {
     /// What to do about a call whose end is unknown.
     fn on_unknown(&self) -> OnUnknown {
         OnUnknown::default()
+    }
+
+    /// Whether its replies say what the models behind it cost, as far as they are this run's to pay.
+    fn knows_its_price(&self) -> bool {
+        true
     }
 
     /// What of the target's definition must stay as it is for as long as the run lasts, free of credentials. Whoever goes on with the run

@@ -30,8 +30,13 @@ impl ChatModel for PricedModel {
         self.model.name()
     }
 
+    fn knows_its_price(&self) -> bool {
+        true
+    }
+
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
         let mut reply = self.model.chat(request).await?;
+        reply.usage.unpriced = 0;
         reply.usage.cost = self.price.of(reply.usage.input_tokens, reply.usage.output_tokens);
         Ok(reply)
     }

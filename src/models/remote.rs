@@ -69,6 +69,11 @@ impl ChatModel for RemoteModel {
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
         let Upstream { wire, url, model, .. } = &self.upstream;
         let (result, tries) = self.ask(wire.body(url, model, request)).await;
-        result.map_err(|error| failure::of_remote(&self.name, &self.upstream, error, tries, &request.form))
+        let mut reply = result
+            .map_err(|error| failure::of_remote(&self.name, &self.upstream, error, tries, &request.form))?;
+        // Whoever knows the price takes that back.
+        reply.usage.unpriced = 1;
+        reply.usage.unreported = u64::from(reply.usage.tokens() == 0);
+        Ok(reply)
     }
 }

@@ -30,6 +30,8 @@ use serde_json::{Value, json};
 
 use super::judge::{Does, JudgePlay, quoting};
 
+/// The provider whose models have no price.
+pub(crate) const UNPRICED: &str = "unpriced";
 /// A run on this stage that finishes no step for this long is given up.
 pub(crate) const STALL: Duration = Duration::from_secs(30);
 
@@ -307,6 +309,10 @@ impl Record {
 
 #[async_trait]
 impl ChatModel for Model {
+    fn knows_its_price(&self) -> bool {
+        self.name.provider != UNPRICED
+    }
+
     fn name(&self) -> &ModelName {
         &self.name
     }

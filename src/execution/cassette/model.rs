@@ -30,6 +30,11 @@ impl ChatModel for TapedModel {
         &self.name
     }
 
+    /// What is replayed is not paid.
+    fn knows_its_price(&self) -> bool {
+        self.behind.as_ref().is_none_or(|model| model.knows_its_price())
+    }
+
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
         let ask = self.behind.as_ref().map(|model| model.chat(request));
         self.tape.exchange(&self.lane, asked(&self.name, request), ask).await

@@ -33,6 +33,10 @@ impl TargetAdapter for TapedTarget {
         self.behind.as_ref().map_or_else(OnUnknown::default, |target| target.on_unknown())
     }
 
+    fn knows_its_price(&self) -> bool {
+        self.behind.as_ref().is_none_or(|target| target.knows_its_price())
+    }
+
     fn kept(&self) -> Option<Value> {
         self.behind.as_ref().and_then(|target| target.kept())
     }

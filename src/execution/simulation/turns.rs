@@ -121,7 +121,7 @@ impl Simulation<'_> {
         role: Step,
         turn: &dyn RunSpan,
     ) -> Result<(), SimulationStop> {
-        self.afford(conversation)?;
+        self.purse(conversation).afford_now()?;
         match role {
             Step::UserSimulator => self.customer_speaks(conversation, turn).await?,
             Step::Target => self.agent_answers(conversation, turn).await?,
@@ -138,7 +138,9 @@ impl Simulation<'_> {
     ) -> Result<(), RunFailure> {
         let messages: Arc<[Message]> = conversation.messages.as_slice().into();
         let span = turn.child(SpanStart::UserSimulator { transcript: Arc::clone(&messages) });
-        let (model, scenario) = (&self.watched(&self.plan.user_simulator), &self.plan.brief.scenario);
+        let purse = self.purse(conversation);
+        let model = &self.watched(&self.plan.user_simulator, &purse);
+        let scenario = &self.plan.brief.scenario;
         let (turn, span_ref, mut usage) = (conversation.turn, span.as_ref(), TokenUsage::default());
         let customer = Customer { model, scenario, turn, messages: &messages, span: span_ref };
         let line = customer.speak(&mut usage).await;

@@ -1,7 +1,8 @@
-//! A model whose every answer counts as the run getting on.
+//! A model whose every call is paid from the run's budget, and whose every answer counts as the run getting on.
 
 use async_trait::async_trait;
 
+use super::budget::Purse;
 use crate::execution::failure::RunFailure;
 use crate::execution::ports::ChatModel;
 use crate::execution::signals::Progress;
@@ -13,6 +14,8 @@ pub(super) struct WatchedModel<'a> {
     pub(super) model: &'a dyn ChatModel,
     /// Who is told.
     pub(super) progress: &'a Progress,
+    /// Pays every call.
+    pub(super) purse: &'a Purse,
 }
 
 #[async_trait]
@@ -21,8 +24,12 @@ impl ChatModel for WatchedModel<'_> {
         self.model.name()
     }
 
+    fn knows_its_price(&self) -> bool {
+        self.model.knows_its_price()
+    }
+
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
-        let reply = self.model.chat(request).await;
+        let reply = self.purse.pay(self.model.chat(request)).await;
         self.progress.touch();
         reply
     }

@@ -17,15 +17,8 @@ pub(in crate::store::files) fn provider(reader: &mut Reader<'_>, field: &Field<'
     prices(reader, &field.at("prices"), provider);
 }
 
-/// A price that is not written is nothing, so one that is written nowhere is a mistake.
 fn prices(reader: &mut Reader<'_>, field: &Field<'_>, provider: &Provider) {
-    for name in provider.prices.keys() {
-        let price = field.at(name);
-        if name.trim().is_empty() {
-            reader.report(&field.key(name), "must be the name of a model");
-        }
-        if ["inputPerMillion", "outputPerMillion"].iter().all(|key| price.get(key).is_none()) {
-            reader.report(&price, "must have `inputPerMillion` or `outputPerMillion`; 0 is a price too");
-        }
+    for name in provider.prices.keys().filter(|name| name.trim().is_empty()) {
+        reader.report(&field.key(name), "must be the name of a model");
     }
 }

@@ -287,9 +287,10 @@ fn prices_and_budgets_are_refused_where_they_stand() {
     let price = "providers[0].prices.m";
     assert_found(&provider("{ inputPerMillion: 0, outputPerMillion: 1.5 }"), &[]);
     for (text, field, reason) in [
-        (provider("§{}"), price, "must have `inputPerMillion` or `outputPerMillion`"),
+        (provider("§{ outputPerMillion: 1 }"), price, "missing field `inputPerMillion`"),
+        (provider("§{ inputPerMillion: 1 }"), price, "missing field `outputPerMillion`"),
         (
-            provider("{ inputPerMillion: §-1 }"),
+            provider("{ inputPerMillion: §-1, outputPerMillion: 1 }"),
             &format!("{price}.inputPerMillion"),
             "-1 is no amount of US dollars",
         ),
