@@ -69,6 +69,9 @@ impl ChatModel for RemoteModel {
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
         let Upstream { wire, url, model, .. } = &self.upstream;
         let (result, tries) = self.ask(wire.body(url, model, request)).await;
-        result.map_err(|error| failure::of_remote(&self.name, &self.upstream, error, tries, &request.form))
+        let scrubber = &self.upstream.scrubber;
+        result
+            .map(|reply| scrubber.clean_answer(reply))
+            .map_err(|error| failure::of_remote(&self.name, &self.upstream, error, tries, &request.form))
     }
 }

@@ -16,13 +16,13 @@ use serde_json::{Map, Value};
 use self::endpoint::Endpoint;
 use super::codes;
 use super::registry::TargetAdapterFactory;
-use super::scrub::Scrubber;
 use crate::definitions::{AgentDefinition, Secret};
 use crate::egress::Client;
 use crate::execution::failure::{PlanError, RunFailure, code};
 use crate::execution::ports::{
     AgentRepository, OnUnknown, SecretRepository, TargetAdapter, TargetReply, TargetSpec, TargetTurn,
 };
+use crate::scrub::{Scrubber, credentials_in};
 
 /// The type as requests and definitions name it.
 pub const KIND: &str = "http";
@@ -70,7 +70,7 @@ impl TargetAdapterFactory for HttpAdapterFactory {
                      name in the agent's definition",
                 )
         })?;
-        let scrubber = scrubber(of_project.values().chain(secrets.values()), &endpoint);
+        let scrubber = scrubber(of_project.values().chain(secrets.values()), &endpoint, &agent);
         Ok(Box::new(HttpAdapter {
             client: self.client.clone(),
             endpoint,
@@ -84,10 +84,15 @@ impl TargetAdapterFactory for HttpAdapterFactory {
     }
 }
 
-fn scrubber<'a>(secrets: impl Iterator<Item = &'a Secret>, endpoint: &Endpoint) -> Scrubber {
-    let credentials = endpoint.credentials();
+fn scrubber<'a>(
+    secrets: impl Iterator<Item = &'a Secret>,
+    endpoint: &Endpoint,
+    agent: &AgentDefinition,
+) -> Scrubber {
+    let (credentials, written) = (endpoint.credentials(), credentials_in(&agent.config));
     let mut values: Vec<&str> = secrets.map(Secret::expose).collect();
     values.extend(credentials.iter().map(Secret::expose));
+    values.extend(written.iter().map(String::as_str));
     Scrubber::new(values)
 }
 
@@ -104,7 +109,7 @@ impl HttpAdapter {
         let received = transport::send(&self.client, request, self.endpoint.timeout).await?;
         let content = response::read(&received, self.endpoint.output.as_ref(), &self.scrubber)?;
         // An agent that echoes its credentials must not put them into events and spans.
-        Ok(TargetReply { content: self.scrubber.scrub_answer(&content), ..TargetReply::default() })
+        Ok(self.scrubber.clean_reply(TargetReply { content, ..TargetReply::default() }))
     }
 }
 

@@ -17,7 +17,7 @@ use minijinja::{AutoEscape, Environment, ErrorKind, State, UndefinedBehavior, Va
 use limits::CodeReader;
 
 pub(crate) use error::{Place, TemplateError, UnknownSecret};
-pub(crate) use escape::{Escape, url_component};
+pub(crate) use escape::Escape;
 pub use scenario_texts::ScenarioTexts;
 pub(crate) use secret_references::SecretText;
 pub(crate) use variables::{BASE_NAMES, Variables, last_line, trace_context};
