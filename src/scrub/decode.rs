@@ -29,6 +29,29 @@ impl Decoded {
     }
 }
 
+/// Encodings that are undone already, one after the other.
+#[derive(Clone, Copy)]
+pub(super) struct Layers {
+    last: Option<usize>,
+    repeated: u32,
+    kinds: u32,
+}
+
+impl Layers {
+    /// The text is as it came.
+    pub(super) const NONE: Self = Self { last: None, repeated: 0, kinds: 0 };
+    /// How many of one encoding after the other are undone: JSON within JSON, which is within HTML.
+    const MOST_KINDS: u32 = 2;
+
+    /// The same with the encoding number `index` undone next, if that is still looked at.
+    fn with(self, index: usize) -> Option<Self> {
+        let again = self.last == Some(index);
+        let (repeated, kinds) = if again { (self.repeated + 1, self.kinds) } else { (1, self.kinds + 1) };
+        let known = repeated <= ENCODINGS[index].most_layers && kinds <= Self::MOST_KINDS;
+        known.then_some(Self { last: Some(index), repeated, kinds })
+    }
+}
+
 /// How one encoding writes a character that it cannot write as it is.
 struct Encoding {
     /// What an escape begins with.
@@ -37,18 +60,24 @@ struct Encoding {
     read: fn(&[u8]) -> Option<(char, usize)>,
     /// Whether a plus stands for a blank.
     plus_is_blank: bool,
+    /// How often a text may be in it, one within the other. Every layer is one more look at the whole text.
+    most_layers: u32,
 }
 
 /// Escapes of URLs stand for bytes, which are put together here as characters of one byte.
 const ENCODINGS: [Encoding; 3] = [
-    Encoding { mark: b'%', read: percent, plus_is_blank: true },
-    Encoding { mark: b'\\', read: backslash, plus_is_blank: false },
-    Encoding { mark: b'&', read: reference, plus_is_blank: false },
+    Encoding { mark: b'%', read: percent, plus_is_blank: true, most_layers: 3 },
+    Encoding { mark: b'\\', read: backslash, plus_is_blank: false, most_layers: 6 },
+    Encoding { mark: b'&', read: reference, plus_is_blank: false, most_layers: 2 },
 ];
 
-/// `text` decoded by each encoding that it has escapes of.
-pub(super) fn all(text: &[u8]) -> impl Iterator<Item = Decoded> {
-    ENCODINGS.iter().filter_map(|encoding| encoding.decode(text))
+/// `text` without the next layer: by each encoding that it has escapes of.
+pub(super) fn all(text: &[u8], layers: Layers) -> impl Iterator<Item = (Decoded, Layers)> {
+    let encodings = ENCODINGS.iter().enumerate();
+    encodings.filter_map(move |(index, encoding)| {
+        let layers = layers.with(index)?;
+        Some((encoding.decode(text)?, layers))
+    })
 }
 
 impl Encoding {

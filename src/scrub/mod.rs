@@ -10,9 +10,11 @@ mod sensitive;
 use std::ops::Range;
 
 use aho_corasick::AhoCorasick;
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-pub(crate) use self::sensitive::{credentials_in, url_credentials};
+use self::decode::Layers;
+pub(crate) use self::sensitive::{credentials_in, parts_of_url, url_credentials};
 use crate::definitions::REDACTED;
 use crate::events::ToolCall;
 use crate::execution::failure::RunFailure;
@@ -24,8 +26,21 @@ use crate::execution::types::ChatReply;
 const SHORTEST_IN_ANSWERS: usize = 6;
 /// The shortest secret that is taken out of anything, in bytes: a shorter one would leave no error that can be read.
 const SHORTEST: usize = 3;
-/// How many encodings may be around each other, such as a URL within JSON.
-const DEPTH: u32 = 2;
+
+/// What a URL's path may not hold as it is (WHATWG URL, path percent-encode set).
+const PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}');
+/// What a part of a URL may not hold as it is (RFC 3986, section 2.3).
+const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Knows secrets, and finds them in texts.
 pub(crate) struct Scrubber {
@@ -66,7 +81,7 @@ impl Scrubber {
 
     /// `text`, which broke off somewhere, without secrets and without what may be the beginning of one.
     pub(crate) fn scrub_broken_off(&self, text: &str) -> String {
-        let end = self.begun_at(text.as_bytes(), DEPTH).unwrap_or(text.len());
+        let end = self.begun_at(text.as_bytes(), Layers::NONE).unwrap_or(text.len());
         let mut found = self.found(text.as_bytes(), SHORTEST);
         let end = found.iter().find(|range| range.contains(&end)).map_or(end, |range| range.end);
         found.retain(|range| range.start < end);
@@ -122,7 +137,7 @@ impl Scrubber {
     /// Where secrets of at least `shortest` bytes are, in order, none of them touching another one.
     fn found(&self, text: &[u8], shortest: usize) -> Vec<Range<usize>> {
         let Some(finder) = &self.finder else { return vec![0..text.len()] };
-        let mut found = self.found_within(finder, text, shortest, DEPTH);
+        let mut found = self.found_within(finder, text, shortest, Layers::NONE);
         found.sort_by_key(|range| range.start);
         found.into_iter().fold(Vec::new(), joined)
     }
@@ -132,7 +147,7 @@ impl Scrubber {
         finder: &AhoCorasick,
         text: &[u8],
         shortest: usize,
-        depth: u32,
+        layers: Layers,
     ) -> Vec<Range<usize>> {
         // All of them and not only the longest: where two overlap, each of them has to go.
         let matches = finder.find_overlapping_iter(text).filter_map(|found| {
@@ -142,31 +157,28 @@ impl Scrubber {
             })
         });
         let mut found = matches.fold(Vec::new(), joined);
-        if depth > 0 {
-            for decoded in decode::all(text) {
-                let within = self.found_within(finder, &decoded.bytes, shortest, depth - 1);
-                found.extend(within.into_iter().map(|range| decoded.origin(range)));
-            }
+        for (decoded, layers) in decode::all(text, layers) {
+            let within = self.found_within(finder, &decoded.bytes, shortest, layers);
+            found.extend(within.into_iter().map(|range| decoded.origin(range)));
         }
         found
     }
 
-    /// Where the beginning of a secret is with which `text` ends.
-    fn begun_at(&self, text: &[u8], depth: u32) -> Option<usize> {
+    /// Where the beginning of a secret is with which `text` ends, or of an escape that may belong to one.
+    fn begun_at(&self, text: &[u8], layers: Layers) -> Option<usize> {
         let whole = &text[..text.len() - decode::broken_off(text)];
-        let begun = self.forms.iter().filter_map(|form| longest_begin(&form.text, text));
-        let mut begun: Vec<usize> = begun.map(|length| text.len() - length).collect();
-        begun.extend((whole.len() < text.len()).then_some(whole.len()));
-        if depth > 0 {
-            for decoded in decode::all(whole) {
-                let begin = self.begun_at(&decoded.bytes, depth - 1);
-                begun.extend(begin.map(|begin| decoded.origin(begin..begin + 1).start));
-            }
-            if whole.len() < text.len() {
-                begun.extend(self.begun_at(whole, 0));
-            }
-        }
-        begun.into_iter().min()
+        let escape = (whole.len() < text.len()).then_some(whole.len());
+        let begun = [self.form_begun_at(text), self.form_begun_at(whole), escape];
+        let below = decode::all(whole, layers).filter_map(|(decoded, layers)| {
+            let begin = self.begun_at(&decoded.bytes, layers)?;
+            Some(decoded.origin(begin..begin + 1).start)
+        });
+        begun.into_iter().flatten().chain(below).min()
+    }
+
+    fn form_begun_at(&self, text: &[u8]) -> Option<usize> {
+        let longest = self.forms.iter().filter_map(|form| longest_begin(&form.text, text)).max();
+        longest.map(|length| text.len() - length)
     }
 }
 
@@ -199,16 +211,28 @@ fn redacted(text: &str, found: Vec<Range<usize>>) -> String {
 
 fn forms_of(secret: &str) -> Vec<Form> {
     let form = |text: Vec<u8>, in_base64| Form { text, secret: secret.len(), in_base64 };
-    // Where a plus stands for a blank, a decoder makes a blank of every plus.
-    let mut texts = vec![secret.to_owned(), secret.replace('+', " ")];
+    let mut forms = vec![form(secret.into(), false)];
+    // Where it looks as if it were encoded, somebody may decode it.
+    let decoded = decode::all(secret.as_bytes(), Layers::NONE).map(|(decoded, _)| decoded.bytes);
+    forms.extend(decoded.filter(|text| text.len() >= SHORTEST).map(|text| form(text, false)));
     if secret.len() >= SHORTEST_IN_ANSWERS {
-        texts.extend([hex::encode(secret), hex::encode_upper(secret)]);
-    }
-    let mut forms: Vec<Form> = texts.into_iter().map(|text| form(text.into_bytes(), false)).collect();
-    if secret.len() >= SHORTEST_IN_ANSWERS {
-        forms.extend(base64_forms::of(secret.as_bytes()).into_iter().map(|text| form(text, true)));
+        for text in written(secret) {
+            forms.extend([hex::encode(&text), hex::encode_upper(&text)].map(|text| form(text.into(), false)));
+            forms.extend(base64_forms::of(text.as_bytes()).into_iter().map(|text| form(text, true)));
+        }
     }
     forms
+}
+
+/// How a secret stands in a text that is then written in base64 or hexadecimal, which are not undone.
+fn written(secret: &str) -> [String; 4] {
+    let json = Value::from(secret).to_string();
+    [
+        secret.to_owned(),
+        json[1..json.len() - 1].to_owned(),
+        utf8_percent_encode(secret, PATH).to_string(),
+        utf8_percent_encode(secret, COMPONENT).to_string(),
+    ]
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ const AUTH: &str = "auth";
 /// Fields that name what stands in the field `value` beside them.
 const NAMES_OF_VALUES: [&str; 3] = ["header", "key", "name"];
 const VALUE: &str = "value";
+/// The shortest part of a secret that is looked for by itself, in bytes: shorter ones occur by chance.
+const SHORTEST_PIECE: usize = 8;
 
 /// Every text in a definition that its name tells to be a credential, and those within URLs.
 pub(crate) fn credentials_in(definition: &Map<String, Value>) -> Vec<String> {
@@ -40,6 +42,14 @@ pub(crate) fn url_credentials(url: &Url) -> Vec<String> {
     let of_query =
         url.query_pairs().filter(|(name, _)| is_telling(name)).map(|(_, value)| value.into_owned());
     of_user.into_iter().chain(of_query).filter(|text| !text.is_empty()).collect()
+}
+
+/// What is left of a secret that was put into a URL: it may be a URL itself, or end where a query or a fragment begins.
+pub(crate) fn parts_of_url(secret: &str) -> Vec<String> {
+    let url = Url::parse(secret).ok().filter(Url::has_host);
+    let of_url = url.iter().flat_map(|url| url_credentials(url).into_iter().chain([url.path().to_owned()]));
+    let pieces = secret.split(['?', '#']).filter(|piece| *piece != secret).map(str::to_owned);
+    of_url.chain(pieces).filter(|piece| piece.trim().len() >= SHORTEST_PIECE).collect()
 }
 
 fn within(value: &Value, telling: bool, found: &mut Vec<String>) {

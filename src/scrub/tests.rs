@@ -50,6 +50,7 @@ fn plain_forms(secret: &str) -> Vec<String> {
         as_json(secret),
         as_ascii_json(secret),
         as_json(&as_json(secret)),
+        as_json(&as_json(&as_json(&as_json(secret)))),
         as_html(secret),
         as_json(&as_html(secret)),
         utf8_percent_encode(&percent, NON_ALPHANUMERIC).to_string(),

@@ -1,5 +1,6 @@
 //! The built program as a stranger meets it: real nats-server, SQLite, sockets; plain NATS in, plain NATS out.
 
+mod canaries;
 mod cancelling;
 mod commands;
 mod dead_letters;

@@ -22,7 +22,7 @@ use crate::execution::failure::{PlanError, RunFailure, code};
 use crate::execution::ports::{
     AgentRepository, OnUnknown, SecretRepository, TargetAdapter, TargetReply, TargetSpec, TargetTurn,
 };
-use crate::scrub::{Scrubber, credentials_in};
+use crate::scrub::{Scrubber, credentials_in, parts_of_url};
 
 /// The type as requests and definitions name it.
 pub const KIND: &str = "http";
@@ -93,6 +93,8 @@ fn scrubber<'a>(
     let mut values: Vec<&str> = secrets.map(Secret::expose).collect();
     values.extend(credentials.iter().map(Secret::expose));
     values.extend(written.iter().map(String::as_str));
+    let pieces: Vec<String> = values.iter().flat_map(|value| parts_of_url(value)).collect();
+    values.extend(pieces.iter().map(String::as_str));
     Scrubber::new(values)
 }
 
