@@ -67,8 +67,8 @@ fn refuses_form(error: &CallError, form: &AnswerForm) -> bool {
 /// What went wrong, with the provider's words without the key and not too many of them.
 fn reason(error: CallError, scrubber: Option<&Scrubber>) -> String {
     let fit = |text: &str| {
-        let scrubbed = scrubber.map(|scrubber| scrubber.scrub(text));
-        cut(scrubbed.as_deref().unwrap_or(text), MAX_WORDS_BYTES)
+        let clean = scrubber.map(|scrubber| scrubber.scrub(text));
+        cut(clean.as_deref().unwrap_or(text), MAX_WORDS_BYTES)
     };
     match error {
         CallError::Refused { status, words, retry_after, answer } => {

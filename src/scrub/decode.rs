@@ -91,16 +91,13 @@ impl Encoding {
         let (mut bytes, mut marks, mut at) = (Vec::with_capacity(text.len()), Vec::new(), 0);
         while let Some(byte) = text.get(at) {
             let escape = if *byte == self.mark { (self.read)(&text[at..]) } else { None };
-            match escape {
-                Some((character, length)) => {
-                    self.put(character, &mut bytes);
-                    at += length;
-                    marks.push((bytes.len(), at));
-                }
-                None => {
-                    bytes.push(if self.plus_is_blank && *byte == b'+' { b' ' } else { *byte });
-                    at += 1;
-                }
+            if let Some((character, length)) = escape {
+                self.put(character, &mut bytes);
+                at += length;
+                marks.push((bytes.len(), at));
+            } else {
+                bytes.push(if self.plus_is_blank && *byte == b'+' { b' ' } else { *byte });
+                at += 1;
             }
         }
         Decoded { bytes, marks }

@@ -136,7 +136,7 @@ impl Scrubber {
 
     /// Where secrets of at least `shortest` bytes are, in order, none of them touching another one.
     fn found(&self, text: &[u8], shortest: usize) -> Vec<Range<usize>> {
-        let Some(finder) = &self.finder else { return vec![0..text.len()] };
+        let Some(finder) = &self.finder else { return std::iter::once(0..text.len()).collect() };
         let mut found = self.found_within(finder, text, shortest, Layers::NONE);
         found.sort_by_key(|range| range.start);
         found.into_iter().fold(Vec::new(), joined)
@@ -170,8 +170,8 @@ impl Scrubber {
         let escape = (whole.len() < text.len()).then_some(whole.len());
         let begun = [self.form_begun_at(text), self.form_begun_at(whole), escape];
         let below = decode::all(whole, layers).filter_map(|(decoded, layers)| {
-            let begin = self.begun_at(&decoded.bytes, layers)?;
-            Some(decoded.origin(begin..begin + 1).start)
+            let start = self.begun_at(&decoded.bytes, layers)?;
+            Some(decoded.origin(start..start + 1).start)
         });
         begun.into_iter().flatten().chain(below).min()
     }

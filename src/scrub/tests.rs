@@ -30,7 +30,7 @@ fn as_json(text: &str) -> String {
 }
 
 fn as_ascii_json(text: &str) -> String {
-    text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect()
+    text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect::<Vec<_>>().concat()
 }
 
 fn as_html(text: &str) -> String {
@@ -77,10 +77,10 @@ fn a_secret_is_found_in_base64_wherever_it_begins_and_whatever_the_alphabet() {
         for tail in ["", "!", "!!", "{}}"] {
             let text = format!("{user}{secret}{tail}");
             for engine in [BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD] {
-                let scrubbed = scrubber.scrub_answer(&format!("Basic {}, more", engine.encode(&text)));
-                assert!(scrubbed.starts_with("Basic ") && scrubbed.ends_with(", more"), "{scrubbed}");
-                assert!(scrubbed.contains(REDACTED), "{text}: {scrubbed}");
-                let left = scrubbed["Basic ".len()..].replace(REDACTED, "").replace(", more", "");
+                let shown = scrubber.scrub_answer(&format!("Basic {}, more", engine.encode(&text)));
+                assert!(shown.starts_with("Basic ") && shown.ends_with(", more"), "{shown}");
+                assert!(shown.contains(REDACTED), "{text}: {shown}");
+                let left = shown["Basic ".len()..].replace(REDACTED, "").replace(", more", "");
                 assert!(left.len() <= user.len() * 4 / 3 + tail.len() * 4 / 3, "{text} leaves {left}");
             }
         }

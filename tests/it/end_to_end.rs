@@ -5,6 +5,7 @@ mod cancelling;
 mod commands;
 mod dead_letters;
 mod demo;
+mod keys;
 mod lives;
 mod parameters;
 mod permissions;
