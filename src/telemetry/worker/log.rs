@@ -18,9 +18,12 @@ const DEFAULT_FILTER: &str = "info,async_nats=warn,h2=warn,hyper=warn,hyper_util
 /// Where the default filter is from, as errors name it.
 const DEFAULT_SOURCE: &str = "this program";
 /// Libraries that write down secrets if they are asked for everything, and how much they may be asked for: the broker's
-/// client its messages, the pool of HTTP connections the user and the password of a URL.
-const TELLTALES: [(&str, Level); 2] =
-    [("async_nats", Level::DEBUG), ("hyper_util::client::legacy", Level::INFO)];
+/// client its messages, the pool of HTTP connections the user and the password of a URL, the exporters what an endpoint answers.
+const TELLTALES: [(&str, Level); 3] = [
+    ("async_nats", Level::DEBUG),
+    ("hyper_util::client::legacy", Level::INFO),
+    ("opentelemetry-otlp", Level::INFO),
+];
 /// Set to anything, it asks for no colour (no-color.org).
 const NO_COLOR: &str = "NO_COLOR";
 

@@ -329,6 +329,7 @@ async fn no_secret_is_in_anything_that_the_program_writes() {
             "{secret}"
         );
     }
+    assert!(own.attempts().iter().all(|attempt| attempt.header("authorization").is_some()));
     for witness in ["DEBUG", "http://", "Refund", "[redacted]", "sealed:v1:", "scenario_worker"] {
         assert!(written.says(witness), "'{witness}' is nowhere: the search does not look where it should");
     }
