@@ -7,7 +7,6 @@ pub mod codes;
 pub mod http;
 pub mod prompt;
 mod registry;
-mod scrub;
 mod template;
 
 pub use http::HttpAdapterFactory;

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::error::{CliError, chain};
+use super::keys::keyring;
 use crate::adapters::{HttpAdapterFactory, PromptAdapterFactory, Registry, ScenarioTexts};
 use crate::definitions::{AgentDefinition, TelemetryDestination, TelemetryProtocol};
 use crate::egress::{Client, EgressPolicy};
@@ -40,26 +41,29 @@ pub(super) struct Definitions {
 impl Definitions {
     /// Opens the store, which is created where it is missing, brings its tables up to date, and wires what reads from it.
     pub(super) async fn open(settings: &Settings) -> Result<Self, CliError> {
-        let store = Store::open(&settings.store.url).await.map_err(|error| CliError::out_of_reach(&error))?;
-        store.migrate().await.map_err(|error| CliError::out_of_reach(&error))?;
-        Self::of(store, settings)
+        let keys = keyring(&settings.store)?;
+        let store = Store::open(&settings.store.url).await.map_err(|error| unusable(&error))?;
+        store.migrate().await.map_err(|error| unusable(&error))?;
+        Self::of(store.with_keys(keys), settings).await
     }
 
     /// As [`Definitions::open`], for who only reads: no database is created.
     pub(super) async fn open_existing(settings: &Settings) -> Result<Self, CliError> {
-        let store = Store::open_existing(&settings.store.url).await;
-        Self::of(store.map_err(|error| CliError::out_of_reach(&error))?, settings)
+        let keys = keyring(&settings.store)?;
+        let store = Store::open_existing(&settings.store.url).await.map_err(|error| unusable(&error))?;
+        Self::of(store.with_keys(keys), settings).await
     }
 
     /// Refuses at once what would have to wait for an import.
     pub(super) async fn require_some(&self) -> Result<(), CliError> {
         self.store.check().await.map_err(|error| match error {
             StoreError::NoFile { .. } | StoreError::Empty { .. } => CliError::refused(error),
-            error => CliError::out_of_reach(&error),
+            error => unusable(&error),
         })
     }
 
-    fn of(store: Store, settings: &Settings) -> Result<Self, CliError> {
+    async fn of(store: Store, settings: &Settings) -> Result<Self, CliError> {
+        store.check_keys().await.map_err(|error| unusable(&error))?;
         let shared = Arc::new(store.clone());
         let client = way_out(settings)?;
         let models = Arc::new(Factory::new(shared.clone(), client.clone()));
@@ -89,6 +93,14 @@ impl Definitions {
     ) -> Result<Scheduler, CliError> {
         let planner = self.planner(Cassettes::at(connection));
         Ok(Scheduler::new(connection, Arc::new(planner), default_set(settings)?))
+    }
+}
+
+/// A wrong key is a setting to be corrected; everything else may be the database's fault.
+pub(super) fn unusable(error: &StoreError) -> CliError {
+    match error {
+        StoreError::Sealed { .. } => CliError::refused(chain(error)),
+        _ => CliError::out_of_reach(error),
     }
 }
 

@@ -70,6 +70,7 @@ impl ChatModel for RemoteModel {
         let Upstream { wire, url, model, .. } = &self.upstream;
         let (result, tries) = self.ask(wire.body(url, model, request)).await;
         let mut reply = result
+            .map(|reply| self.upstream.scrubber.clean_answer(reply))
             .map_err(|error| failure::of_remote(&self.name, &self.upstream, error, tries, &request.form))?;
         // Whoever knows the price takes that back.
         reply.usage.unpriced = 1;

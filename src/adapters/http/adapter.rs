@@ -15,13 +15,13 @@ use super::session::{Kept, SessionPlan};
 use super::templates::RequestTemplates;
 use super::tokens::Tokens;
 use super::transport::{self, Received};
-use crate::adapters::scrub::Scrubber;
 use crate::adapters::template::{Variables, trace_context};
 use crate::definitions::Secret;
 use crate::egress::Client;
 use crate::execution::failure::RunFailure;
 use crate::execution::ports::{Clock, OnUnknown, SessionCall, TargetAdapter, TargetReply, TargetTurn};
 use crate::execution::types::Session;
+use crate::scrub::Scrubber;
 
 /// The variable that holds what the session has captured.
 const CAPTURED: &str = "captured";
@@ -65,10 +65,9 @@ impl HttpAdapter {
         let before = exchange.kept.clone();
         let received = self.call(&self.endpoint.request, filling, exchange).await?;
         let content = response::read(&received, self.endpoint.output.as_ref(), &exchange.scrubber)?;
-        // An agent that echoes its credentials must not put them into events and spans.
-        let content = exchange.scrubber.scrub_answer(&content);
         let session = (exchange.kept != before).then(|| exchange.kept.to_session());
-        Ok(TargetReply { content, session, ..TargetReply::default() })
+        // An agent that echoes its credentials must not put them into events and spans.
+        Ok(exchange.scrubber.clean_reply(TargetReply { content, session, ..TargetReply::default() }))
     }
 
     async fn start(

@@ -7,9 +7,9 @@ use serde_json::Value;
 use super::output::OutputPath;
 use super::transport::Received;
 use crate::adapters::codes;
-use crate::adapters::scrub::Scrubber;
 use crate::events::Attribution;
 use crate::execution::failure::RunFailure;
+use crate::scrub::Scrubber;
 use crate::text::{TRUNCATED, cut};
 
 /// The most of an error's body that is shown, in bytes.
