@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use super::failure::{PlanError, RunFailure, Unavailable};
+use super::limits::{Admission, Waiting};
 use super::types::{
     ChatReply, ChatRequest, Conversation, Message, ModelName, SpanCounts, SpanEnd, SpanNote, SpanStart,
     TraceSpec,
@@ -50,6 +51,18 @@ pub trait ChatModel: Send + Sync {
     /// # Errors
     /// [`RunFailure`] attributed to the model's provider.
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure>;
+
+    /// Asks it, and tells `waiting` while a call has to wait for its turn. A model that is not limited never waits.
+    ///
+    /// # Errors
+    /// As [`ChatModel::chat`].
+    async fn chat_watched(
+        &self,
+        request: &ChatRequest,
+        _waiting: &dyn Waiting,
+    ) -> Result<ChatReply, RunFailure> {
+        self.chat(request).await
+    }
 }
 
 /// Turns the name of a model into a client for it.
@@ -90,6 +103,8 @@ pub struct TargetTurn<'a> {
     pub transcript: &'a Arc<[Message]>,
     /// The call's span: its context travels to the agent, its children are the adapter's own calls.
     pub span: &'a dyn RunSpan,
+    /// What the turn knows of the limits of its calls.
+    pub admission: Admission<'a>,
 }
 
 /// What the agent under test answered.

@@ -11,6 +11,7 @@
 //! request travels in an error.
 
 mod factory;
+mod gated;
 mod failure;
 mod priced;
 mod remote;

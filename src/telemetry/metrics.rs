@@ -187,6 +187,35 @@ impl Metrics {
             .build();
     }
 
+    /// From now on, `counts` is asked for each kind of limit how many calls had to wait, how long they did in all, and
+    /// how many were refused as too many.
+    pub fn observe_limits(
+        &self,
+        counts: impl Fn() -> Vec<(&'static str, u64, Duration, u64)> + Clone + Send + Sync + 'static,
+    ) {
+        let meter = self.0.provider.meter(METER);
+        let kind = |kind| [KeyValue::new("kind", kind)];
+        let (waits, waited, refusals) = (counts.clone(), counts.clone(), counts);
+        meter
+            .u64_observable_counter("scenario_worker_limit_waits")
+            .with_description("Calls that waited for a limit, by the kind of limit")
+            .with_callback(move |observer| waits().iter().for_each(|c| observer.observe(c.1, &kind(c.0))))
+            .build();
+        meter
+            .f64_observable_counter("scenario_worker_limit_wait")
+            .with_unit("s")
+            .with_description("Time that calls waited for a limit, by the kind of limit")
+            .with_callback(move |observer| {
+                waited().iter().for_each(|c| observer.observe(c.2.as_secs_f64(), &kind(c.0)));
+            })
+            .build();
+        meter
+            .u64_observable_counter("scenario_worker_limit_refusals")
+            .with_description("Calls that were refused as too many (HTTP 429), by the kind of limit")
+            .with_callback(move |observer| refusals().iter().for_each(|c| observer.observe(c.3, &kind(c.0))))
+            .build();
+    }
+
     /// The text that Prometheus scrapes.
     #[must_use]
     pub fn render(&self) -> String {
@@ -314,6 +343,7 @@ mod tests {
         metrics.clone().delivery(true);
         metrics.outcome(RunStatus::Success, Duration::from_secs(7));
         metrics.observe_dead_letters(|| BTreeMap::from([(DeadLetterCode::InvalidJson, 1)]));
+        metrics.observe_limits(|| vec![("provider", 2, Duration::from_millis(1500), 1)]);
         metrics.export_failed("status");
         metrics.spans_exported(3);
         shows(&metrics, "scenario_worker_deliveries_total 2");
@@ -322,6 +352,9 @@ mod tests {
         shows(&metrics, "scenario_worker_run_duration_seconds_bucket{status=\"success\",le=\"5\"} 0");
         shows(&metrics, "scenario_worker_run_duration_seconds_bucket{status=\"success\",le=\"10\"} 1");
         shows(&metrics, "scenario_worker_dead_letters_total{code=\"invalid_json\"} 1");
+        shows(&metrics, "scenario_worker_limit_waits_total{kind=\"provider\"} 2");
+        shows(&metrics, "scenario_worker_limit_wait_seconds_total{kind=\"provider\"} 1.5");
+        shows(&metrics, "scenario_worker_limit_refusals_total{kind=\"provider\"} 1");
         shows(&metrics, "scenario_worker_export_failures_total{kind=\"status\"} 1");
         shows(&metrics, "scenario_worker_spans_exported_total 3");
     }

@@ -174,6 +174,7 @@ pub(crate) fn project() -> Project {
         default_model: Some("double/model".into()),
         telemetry: None,
         budget: Budget::default(),
+        limits: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use crate::execution::failure::RunFailure;
+use crate::execution::limits::{Both, Unwatched, Waiting};
 use crate::execution::ports::ChatModel;
 use crate::execution::signals::Progress;
 use crate::execution::types::{ChatReply, ChatRequest, ModelName};
@@ -22,7 +23,15 @@ impl ChatModel for WatchedModel<'_> {
     }
 
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
-        let reply = self.model.chat(request).await;
+        self.chat_watched(request, &Unwatched).await
+    }
+
+    async fn chat_watched(
+        &self,
+        request: &ChatRequest,
+        waiting: &dyn Waiting,
+    ) -> Result<ChatReply, RunFailure> {
+        let reply = self.model.chat_watched(request, &Both(self.progress, waiting)).await;
         self.progress.touch();
         reply
     }

@@ -93,8 +93,7 @@ impl StreamSpec {
         Self::new(settings, subjects::ADVISORIES_STREAM, vec![subjects::GIVEN_UP.to_owned()], kind)
     }
 
-    pub(super) fn runs_bucket(settings: &Settings) -> Self {
-        let bucket = subjects::RUNS_BUCKET;
+    pub(super) fn bucket(settings: &Settings, bucket: &str) -> Self {
         let name = format!("{BUCKET_STREAM_PREFIX}{bucket}");
         Self::new(settings, &name, vec![format!("$KV.{bucket}.>")], Kind::Bucket)
     }

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use super::*;
 use crate::definitions::AgentDefinition;
 use crate::events::{MessageRole, ProjectId, RunId, RunKey, TargetType};
+use crate::execution::limits::Admission;
 use crate::execution::ports::RunSpan;
 use crate::execution::types::{Message, SpanEnd, SpanStart};
 
@@ -37,7 +38,7 @@ fn endpoint() -> Endpoint {
     });
     let Value::Object(config) = config else { panic!("no map") };
     let kind = TargetType::parse("http").unwrap();
-    Endpoint::read(&AgentDefinition { id: "shop".into(), kind, config }).unwrap()
+    Endpoint::read(&AgentDefinition { id: "shop".into(), kind, limits: None, config }).unwrap()
 }
 
 fn built(line: &str, parameter: &Value) -> Result<Outgoing, RunFailure> {
@@ -51,7 +52,7 @@ fn built(line: &str, parameter: &Value) -> Result<Outgoing, RunFailure> {
     };
     let run = RunKey { project: ProjectId::parse("acme").unwrap(), run: RunId::parse("r1").unwrap() };
     let transcript: Arc<[Message]> = Arc::new([message]);
-    let turn = TargetTurn { run: &run, turn: 1, transcript: &transcript, span: &NoSpan };
+    let turn = TargetTurn { run: &run, turn: 1, transcript: &transcript, span: &NoSpan, admission: Admission::default() };
     build(&endpoint(), &turn, &Map::from_iter([("p".to_owned(), parameter.clone())]))
 }
 

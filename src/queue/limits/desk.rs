@@ -1,0 +1,217 @@
+//! One worker's part in a scope: who waits here, what is in stock, and when to ask for more. It takes the time as an
+//! argument; times are microseconds of the shared clock.
+
+use std::collections::VecDeque;
+
+use tokio::sync::oneshot;
+
+use super::pace::{Refused, SECOND};
+use super::permit::Pass;
+use super::state::{Need, Share};
+use crate::definitions::CallLimits;
+
+/// How late a moment may be used; one that nobody was there for is gone, or calls would bunch.
+pub(super) const LATENESS: i64 = SECOND / 4;
+/// How long a place that nobody wants is kept for the next call here.
+const LINGER: i64 = SECOND / 10;
+/// How often a worker with a part in the places says so, and hears whether others wait.
+const PERIOD: i64 = SECOND;
+/// A part lasts for at least this many periods, so that one that is said late is not lost.
+const PERIODS_PER_LEASE: i64 = 4;
+
+/// A call that waits.
+pub(super) struct Asked {
+    /// Whether it needs a place; one that is made another time has it already.
+    pub(super) place: bool,
+    pub(super) reply: oneshot::Sender<Pass>,
+}
+
+/// What a worker has of a scope.
+pub(super) struct Desk {
+    limits: CallLimits,
+    /// For how long a part in the places lasts.
+    lease: i64,
+    waiting: VecDeque<Asked>,
+    in_use: u32,
+    share: Share,
+    moments: VecDeque<i64>,
+    refusals: Vec<Refused>,
+    lease_until: i64,
+    told_at: i64,
+    /// More is asked for then, not before.
+    ask_at: i64,
+    /// A place came free that others wait for.
+    owed: bool,
+    free_since: Option<i64>,
+}
+
+impl Desk {
+    pub(super) fn new(limits: CallLimits, lease: i64) -> Self {
+        Self {
+            limits,
+            lease,
+            waiting: VecDeque::new(),
+            in_use: 0,
+            share: Share::default(),
+            moments: VecDeque::new(),
+            refusals: Vec::new(),
+            lease_until: 0,
+            told_at: 0,
+            ask_at: 0,
+            owed: false,
+            free_since: None,
+        }
+    }
+
+    /// Definitions may have changed.
+    pub(super) fn limit(&mut self, limits: CallLimits) {
+        if limits != self.limits {
+            (self.limits, self.ask_at) = (limits, 0);
+        }
+    }
+
+    /// Who has its place already goes first: it holds others up.
+    pub(super) fn ask(&mut self, asked: Asked) {
+        if self.waiting.iter().all(|waiting| waiting.reply.is_closed()) {
+            self.ask_at = 0;
+        }
+        if asked.place { self.waiting.push_back(asked) } else { self.waiting.push_front(asked) }
+    }
+
+    pub(super) fn release(&mut self, now: i64) {
+        self.in_use = self.in_use.saturating_sub(1);
+        if self.share.keen {
+            self.share.held = self.share.held.saturating_sub(1).max(self.in_use);
+            self.owed = true;
+        }
+        self.free_since = Some(now);
+    }
+
+    pub(super) fn refuse(&mut self, refused: Refused) {
+        self.refusals.push(refused);
+        self.moments.clear();
+    }
+
+    /// Lets calls through for as long as there is something in stock.
+    pub(super) fn hand_out(&mut self, now: i64, pass: impl Fn(bool, i64) -> Pass) {
+        self.waiting.retain(|asked| !asked.reply.is_closed());
+        while self.moments.front().is_some_and(|moment| moment + LATENESS < now) {
+            self.moments.pop_front();
+        }
+        while let Some(place) = self.waiting.front().map(|asked| self.takes_place(asked)) {
+            if !self.may_begin(place, now) {
+                return;
+            }
+            let moment = if self.limits.requests_per_minute.is_some() { self.moments.pop_front() } else { None };
+            let Some(asked) = self.waiting.pop_front() else { return };
+            self.in_use += u32::from(place);
+            // A pass that is not taken comes back as a release.
+            drop(asked.reply.send(pass(place, moment.unwrap_or(now))));
+        }
+    }
+
+    fn takes_place(&self, asked: &Asked) -> bool {
+        asked.place && self.limits.max_in_flight.is_some()
+    }
+
+    fn may_begin(&self, place: bool, now: i64) -> bool {
+        let moment = self.limits.requests_per_minute.is_none()
+            || self.moments.front().is_some_and(|moment| *moment <= now);
+        // A refusal that the others do not know of yet stops this worker at least.
+        let paused = now < self.share.paused_until || !self.refusals.is_empty();
+        moment && !paused && (!place || self.free(now) > 0)
+    }
+
+    /// When there is something to do, if nobody says anything before.
+    pub(super) fn due(&self, now: i64) -> Option<i64> {
+        let ask = self.ask_due(now);
+        let place = self.waiting.front().map(|asked| self.takes_place(asked));
+        let ripe = place.filter(|place| !place || self.free(now) > 0).and_then(|_| {
+            match self.limits.requests_per_minute {
+                Some(_) => self.moments.front().map(|moment| (*moment).max(self.share.paused_until)),
+                None => Some(self.share.paused_until),
+            }
+        });
+        // What is ripe and was not handed out waits for a refusal to be told.
+        ripe.filter(|ripe| *ripe > now).into_iter().chain(ask).min()
+    }
+
+    /// When the others have to be asked, or told something.
+    pub(super) fn ask_due(&self, now: i64) -> Option<i64> {
+        let told = (!self.refusals.is_empty() || self.owed).then_some(now);
+        let lacking = (self.lacking_places(now) > 0 || self.lacking_moments(now) > 0).then_some(now);
+        let idle = self.waiting.is_empty() && self.share.held > self.in_use;
+        let surplus = self.free_since.filter(|_| idle).map(|since| since + LINGER);
+        let part = (self.share.held > 0).then_some(self.told_at + PERIOD.min(self.lease / PERIODS_PER_LEASE));
+        let due = [told, lacking, surplus, part].into_iter().flatten().min()?;
+        Some(due.max(self.ask_at))
+    }
+
+    fn places_wanted(&self) -> u32 {
+        let wanted = self.waiting.iter().filter(|asked| self.takes_place(asked)).count();
+        u32::try_from(wanted).unwrap_or(u32::MAX)
+    }
+
+    fn lacking_places(&self, now: i64) -> u32 {
+        self.places_wanted().saturating_sub(self.free(now))
+    }
+
+    /// Places that it has and no call is in.
+    fn free(&self, now: i64) -> u32 {
+        if now < self.lease_until { self.share.held.saturating_sub(self.in_use) } else { 0 }
+    }
+
+    /// Calls that lack nothing but a moment.
+    fn ready(&self) -> u32 {
+        let ready = self.waiting.iter().filter(|asked| !self.takes_place(asked)).count();
+        u32::try_from(ready).unwrap_or(u32::MAX)
+    }
+
+    fn lacking_moments(&self, now: i64) -> u32 {
+        let Some(_) = self.limits.requests_per_minute else { return 0 };
+        let in_stock = u32::try_from(self.moments.len()).unwrap_or(u32::MAX);
+        (self.ready() + self.places_wanted().min(self.free(now))).saturating_sub(in_stock)
+    }
+
+    /// What to ask for.
+    pub(super) fn need<'a>(&'a self, worker: &'a str) -> Need<'a> {
+        Need {
+            limits: self.limits,
+            worker,
+            in_use: self.in_use,
+            places: self.places_wanted(),
+            ready: self.ready(),
+            moments: u32::try_from(self.moments.len()).unwrap_or(u32::MAX),
+            lease: self.lease,
+            refusals: &self.refusals,
+        }
+    }
+
+    /// What came of it, `asked_at` some time before. What is lacking still is asked for after `pause`, or as soon as it
+    /// can be had.
+    pub(super) fn granted(&mut self, share: Share, asked_at: i64, now: i64, pause: i64) {
+        self.refusals.clear();
+        self.moments.extend(&share.moments);
+        // A part is said again when half of its time is over, so half is certain.
+        (self.told_at, self.lease_until, self.owed) = (now, asked_at + self.lease / 2, false);
+        let bookable = share.bookable_at;
+        self.share = share;
+        let places = (self.lacking_places(now) > 0).then_some(now + pause);
+        let moments = (self.lacking_moments(now) > 0).then_some(bookable + pause);
+        self.ask_at = places.into_iter().chain(moments).min().unwrap_or(0);
+        self.free_since = Some(now);
+    }
+
+    /// The others cannot be asked; they are again after `pause`.
+    pub(super) fn failed(&mut self, now: i64, pause: i64) {
+        self.ask_at = now + pause;
+    }
+
+    /// Whether nobody waits and nothing is kept.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.in_use == 0 && self.share.held == 0 && self.refusals.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests;
