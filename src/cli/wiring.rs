@@ -18,8 +18,8 @@ use crate::execution::planner::{PlanDefaults, Planner};
 use crate::execution::ports::{RunTracers, SystemClock};
 use crate::models::Factory;
 use crate::queue::{
-    Cancellations, Cassettes, Connection, Consumer, DeadLetters, EventPublisher, GivenUpRequests, KvLimiter, RunStates,
-    Scheduler, Topology, TopologyError, connect as connect_to,
+    Cancellations, Cassettes, Connection, Consumer, DeadLetters, EventPublisher, GivenUpRequests, KvLimiter,
+    RunStates, Scheduler, Topology, TopologyError, connect as connect_to,
 };
 use crate::settings::{EgressSettings, Settings};
 use crate::store::{AgentCheck, Store, StoreError};
@@ -205,12 +205,7 @@ pub(super) async fn service(
 }
 
 /// What a lost worker had in flight counts until its runs are delivered again.
-fn limiter(
-    settings: &Settings,
-    connection: &Connection,
-    store: &kv::Store,
-    metrics: &Metrics,
-) -> KvLimiter {
+fn limiter(settings: &Settings, connection: &Connection, store: &kv::Store, metrics: &Metrics) -> KvLimiter {
     let limiter = KvLimiter::new(connection, store, settings.consumer.ack_wait());
     let counting = limiter.clone();
     metrics.observe_limits(move || {

@@ -129,7 +129,14 @@ impl RunFailure {
         attributed_to: Attribution,
         message: impl Into<String>,
     ) -> Self {
-        Self { code: code.into(), message: message.into(), hint: None, attributed_to, refused: false, throttled: None }
+        Self {
+            code: code.into(),
+            message: message.into(),
+            hint: None,
+            attributed_to,
+            refused: false,
+            throttled: None,
+        }
     }
 
     /// Marks it as a refusal of the request's form.

@@ -46,7 +46,12 @@ impl Factory {
     }
 
     /// An address that may not be called is known before a word is said; where a name leads is seen with each call.
-    fn remote(&self, name: ModelName, upstream: Upstream, gate: Gate) -> Result<Arc<dyn ChatModel>, RunFailure> {
+    fn remote(
+        &self,
+        name: ModelName,
+        upstream: Upstream,
+        gate: Gate,
+    ) -> Result<Arc<dyn ChatModel>, RunFailure> {
         self.client.policy().check_url(&upstream.url).map_err(|refused| {
             let message = format!("Provider '{}' cannot be called: {refused}", name.provider);
             RunFailure::definition(code::EGRESS_REFUSED, message)

@@ -11,8 +11,8 @@
 //! request travels in an error.
 
 mod factory;
-mod gated;
 mod failure;
+mod gated;
 mod priced;
 mod remote;
 mod retry;

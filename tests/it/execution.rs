@@ -14,6 +14,7 @@ mod budgets;
 mod cassettes;
 mod endings;
 mod judging;
+mod limits;
 mod scripts;
 
 use crate::support::play::{Agent, Hangs, Lost, Stage, project, request, scenario, target};

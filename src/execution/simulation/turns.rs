@@ -189,8 +189,7 @@ impl Simulation<'_> {
         let (began, waited) = (self.clock.now(), TotalWait::default());
         let told = Both(self.progress, &waited);
         let (run, admission) = (&self.request.key, Admission::watched_by(&told));
-        let mut reply =
-            self.plan.target.reply(TargetTurn { run, turn, transcript, span, admission }).await?;
+        let mut reply = self.plan.target.reply(TargetTurn { run, turn, transcript, span, admission }).await?;
         let took: Duration = (self.clock.now() - began).try_into().unwrap_or_default();
         reply.latency.get_or_insert(took.saturating_sub(waited.get()));
         Ok(reply)

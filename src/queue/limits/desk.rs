@@ -102,7 +102,8 @@ impl Desk {
             if !self.may_begin(place, now) {
                 return;
             }
-            let moment = if self.limits.requests_per_minute.is_some() { self.moments.pop_front() } else { None };
+            let moment =
+                if self.limits.requests_per_minute.is_some() { self.moments.pop_front() } else { None };
             let Some(asked) = self.waiting.pop_front() else { return };
             self.in_use += u32::from(place);
             // A pass that is not taken comes back as a release.
@@ -138,7 +139,9 @@ impl Desk {
 
     /// When the others have to be asked, or told something.
     pub(super) fn ask_due(&self, now: i64) -> Option<i64> {
-        let told = (!self.refusals.is_empty() || self.owed).then_some(now);
+        // Others must not leave a place for somebody who has given up.
+        let gone = self.share.wanted > 0 && self.places_wanted() == 0;
+        let told = (!self.refusals.is_empty() || self.owed || gone).then_some(now);
         let lacking = (self.lacking_places(now) > 0 || self.lacking_moments(now) > 0).then_some(now);
         let idle = self.waiting.is_empty() && self.share.held > self.in_use;
         let surplus = self.free_since.filter(|_| idle).map(|since| since + LINGER);
@@ -209,7 +212,8 @@ impl Desk {
 
     /// Whether nobody waits and nothing is kept.
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.in_use == 0 && self.share.held == 0 && self.refusals.is_empty()
+        let Share { held, wanted, .. } = self.share;
+        self.waiting.is_empty() && self.in_use == 0 && held == 0 && wanted == 0 && self.refusals.is_empty()
     }
 }
 

@@ -48,7 +48,9 @@ impl KvPermit {
 impl Permit for KvPermit {
     /// A project is nobody who could be asked for too much.
     fn refused(&self, throttled: Throttled) {
-        let Some(scope) = self.scopes.first().filter(|scope| scope.kind != ScopeKind::Project) else { return };
+        let Some(scope) = self.scopes.first().filter(|scope| scope.kind != ScopeKind::Project) else {
+            return;
+        };
         self.limiter.count_refusal(scope.kind);
         let began = *self.began.lock().unwrap_or_else(PoisonError::into_inner);
         let asked = throttled.retry_after.unwrap_or_default().as_micros();

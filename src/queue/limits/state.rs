@@ -63,6 +63,8 @@ pub(super) struct Need<'a> {
 pub(super) struct Share {
     /// Places that it holds now, those in use included.
     pub(super) held: u32,
+    /// Places that it waits for, as the others know.
+    pub(super) wanted: u32,
     /// Whether others wait for places.
     pub(super) keen: bool,
     /// Moments at which it may begin a call.
@@ -80,12 +82,12 @@ impl ScopeState {
             self.pace.refused(*refused, now);
         }
         self.workers.retain(|_, holder| holder.until > now);
-        let (held, keen) = self.places(need, now);
+        let (held, wanted, keen) = self.places(need, now);
         // A moment without a place would be wasted.
         let ready = need.ready + (held - held.min(need.in_use));
         let moments = self.moments(need, ready.saturating_sub(need.moments), now);
         let paused_until = self.pace.paused_until();
-        Share { held, keen, moments, paused_until, bookable_at: self.next - HORIZON }
+        Share { held, wanted, keen, moments, paused_until, bookable_at: self.next - HORIZON }
     }
 
     /// Whether `before` would be written again for nothing but the time that a part in it lasts.
@@ -99,8 +101,8 @@ impl ScopeState {
         fresh && timeless(self) == timeless(before)
     }
 
-    fn places(&mut self, need: &Need<'_>, now: i64) -> (u32, bool) {
-        let Some(most) = need.limits.max_in_flight else { return (0, false) };
+    fn places(&mut self, need: &Need<'_>, now: i64) -> (u32, u32, bool) {
+        let Some(most) = need.limits.max_in_flight else { return (0, 0, false) };
         let before = self.workers.remove(need.worker).filter(|holder| holder.wanted > 0);
         let since = before.map_or(now, |holder| holder.since);
         let most = portion(most, self.pace.share(now));
@@ -108,21 +110,28 @@ impl ScopeState {
         let (held, wanted) = (need.in_use + granted, need.places - granted);
         if held + wanted > 0 {
             // Who got something waits anew, behind those who got nothing.
-            let since = if wanted == 0 { 0 } else if granted > 0 { now } else { since };
+            let since = if wanted == 0 {
+                0
+            } else if granted > 0 {
+                now
+            } else {
+                since
+            };
             let holder = Holder { held, wanted, since, until: now + need.lease };
             self.workers.insert(need.worker.to_owned(), holder);
         }
-        (held, self.keen(need.worker) > 0)
+        (held, wanted, self.keen(need.worker) > 0)
     }
 
     /// How many places more the worker may have. Nobody gets more than an even part while others wait, and one place
-    /// is left for each of those who have waited longer.
+    /// is left for each of those who have waited longer and have less than that.
     fn free_for(&self, need: &Need<'_>, most: u32, since: i64) -> u32 {
         let others = || self.workers.values();
         let taken: u32 = others().map(|holder| holder.held).sum();
-        let earlier = others().filter(|holder| holder.wanted > 0 && holder.since < since).count();
         let keen = self.keen(need.worker);
         let part = if keen == 0 { most } else { most.div_ceil(keen + 1) };
+        let is_next = |holder: &&Holder| holder.wanted > 0 && holder.held < part && holder.since < since;
+        let earlier = others().filter(is_next).count();
         let free = most.saturating_sub(taken).saturating_sub(need.in_use);
         let free = free.saturating_sub(u32::try_from(earlier).unwrap_or(u32::MAX));
         need.places.min(free).min(part.saturating_sub(need.in_use))

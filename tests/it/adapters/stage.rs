@@ -133,7 +133,9 @@ pub(super) async fn take_turn(
     let context = TraceContext::from_headers(&[TRACEPARENT], &[TRACESTATE]).unwrap().unwrap();
     let span = recorded.span(context);
     let run = RunKey { project: ProjectId::parse("acme").unwrap(), run: RunId::parse(THREAD).unwrap() };
-    adapter.reply(TargetTurn { run: &run, turn: 2, transcript, span: &span, admission: Admission::default() }).await
+    adapter
+        .reply(TargetTurn { run: &run, turn: 2, transcript, span: &span, admission: Admission::default() })
+        .await
 }
 
 /// A conversation whose last line is `line`.

@@ -52,7 +52,13 @@ fn built(line: &str, parameter: &Value) -> Result<Outgoing, RunFailure> {
     };
     let run = RunKey { project: ProjectId::parse("acme").unwrap(), run: RunId::parse("r1").unwrap() };
     let transcript: Arc<[Message]> = Arc::new([message]);
-    let turn = TargetTurn { run: &run, turn: 1, transcript: &transcript, span: &NoSpan, admission: Admission::default() };
+    let turn = TargetTurn {
+        run: &run,
+        turn: 1,
+        transcript: &transcript,
+        span: &NoSpan,
+        admission: Admission::default(),
+    };
     build(&endpoint(), &turn, &Map::from_iter([("p".to_owned(), parameter.clone())]))
 }
 

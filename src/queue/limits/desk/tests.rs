@@ -161,3 +161,15 @@ fn a_desk_is_empty_when_its_last_place_is_given_back() {
     assert!(room.desk.is_empty());
     assert_eq!(room.desk.due(NOW + LINGER), None);
 }
+
+#[test]
+fn the_others_are_told_when_nobody_waits_any_more() {
+    let mut room = Room::new(None, Some(1));
+    let call = room.ask();
+    room.granted(Share { wanted: 1, ..Share::default() }, NOW);
+    drop(call);
+    let later = NOW + PAUSE;
+    room.hand_out(later);
+    assert_eq!(room.desk.ask_due(later), Some(later));
+    assert_eq!(room.desk.need("a").places, 0);
+}

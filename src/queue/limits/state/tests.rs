@@ -1,5 +1,7 @@
 //! Sharing out, with the time as an argument.
 
+use proptest::prelude::*;
+
 use super::*;
 
 const NOW: i64 = 1_000_000 * SECOND;
@@ -143,7 +145,39 @@ fn what_says_nothing_new_is_not_written() {
 #[test]
 fn a_state_survives_its_writing() {
     let mut state = ScopeState::default();
-    state.share_out(&need(CallLimits { requests_per_minute: Some(7), max_in_flight: Some(2) }, "a", 0, 9), NOW);
+    state.share_out(
+        &need(CallLimits { requests_per_minute: Some(7), max_in_flight: Some(2) }, "a", 0, 9),
+        NOW,
+    );
     let read: ScopeState = serde_json::from_slice(&serde_json::to_vec(&state).unwrap()).unwrap();
     assert_eq!(read, state);
+}
+
+proptest! {
+    /// However calls begin and end: places are never more than the limit, and none is left empty while somebody waits.
+    #[test]
+    fn places_are_neither_overbooked_nor_forgotten(
+        limit in 1_u32..6,
+        steps in proptest::collection::vec((0_usize..3, 0_u32..4, any::<bool>()), 1..60),
+    ) {
+        let (mut state, mut now) = (ScopeState::default(), NOW);
+        let mut workers = [("a", 0, 0), ("b", 0, 0), ("c", 0, 0)];
+        let mut ask = |worker: &mut (&'static str, u32, u32)| {
+            let (name, in_use, waiting) = *worker;
+            now += 1;
+            let share = state.share_out(&need(places(limit), name, in_use, waiting), now);
+            *worker = (name, share.held, waiting - (share.held - in_use));
+        };
+        for (number, calls, ends) in steps {
+            let (_, in_use, waiting) = &mut workers[number];
+            if ends { *in_use = in_use.saturating_sub(calls) } else { *waiting += calls }
+            ask(&mut workers[number]);
+            prop_assert!(workers.iter().map(|worker| worker.1).sum::<u32>() <= limit);
+        }
+        for _ in 0..limit {
+            workers.iter_mut().for_each(&mut ask);
+        }
+        let taken: u32 = workers.iter().map(|worker| worker.1).sum();
+        prop_assert!(taken == limit || workers.iter().all(|worker| worker.2 == 0), "{workers:?}");
+    }
 }

@@ -60,7 +60,8 @@ fn limits_that_limit_nothing_or_everything_are_refused_where_they_stand() {
     ] {
         let project = format!("project: {{ id: acme, limits: {limits} }}\n");
         assert_found(&project, &[(&format!("project.limits{field}"), reason)]);
-        let agents = format!("project: {{ id: acme }}\nagents:\n  - {{ id: a, type: http, limits: {limits} }}\n");
+        let agents =
+            format!("project: {{ id: acme }}\nagents:\n  - {{ id: a, type: http, limits: {limits} }}\n");
         assert_found(&agents, &[(&format!("agents[0].limits{field}"), reason)]);
         let providers =
             format!("project: {{ id: acme }}\nproviders:\n  - {{ id: p, kind: openai, limits: {limits} }}\n");
