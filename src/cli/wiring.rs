@@ -12,11 +12,12 @@ use crate::adapters::{HttpAdapterFactory, PromptAdapterFactory, Registry, Scenar
 use crate::definitions::{AgentDefinition, TelemetryDestination, TelemetryProtocol};
 use crate::egress::{Client, EgressPolicy};
 use crate::events::SetId;
-use crate::execution::limits::Limiter;
+use crate::execution::limits::{Limiter, ScopeKind};
 use crate::execution::orchestrator::Orchestrator;
 use crate::execution::planner::{PlanDefaults, Planner};
 use crate::execution::ports::{RunTracers, SystemClock};
 use crate::models::Factory;
+use crate::queue::limits::LimitCounts;
 use crate::queue::{
     Cancellations, Cassettes, Connection, Consumer, DeadLetters, EventPublisher, GivenUpRequests, KvLimiter,
     RunStates, Scheduler, Topology, TopologyError, connect as connect_to,
@@ -24,7 +25,7 @@ use crate::queue::{
 use crate::settings::{EgressSettings, Settings};
 use crate::store::{AgentCheck, Store, StoreError};
 use crate::telemetry::export::OtlpSender;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{LimitsMetric, Metrics};
 use crate::telemetry::run::RunTracerFactory;
 use crate::worker::{Endpoints, GivenUp, Listening, Processor, ProcessorParts, Service};
 
@@ -210,7 +211,13 @@ fn limiter(settings: &Settings, connection: &Connection, store: &kv::Store, metr
     let counting = limiter.clone();
     metrics.observe_limits(move || {
         let counts = counting.counts().into_iter();
-        counts.map(|(kind, c)| (kind.as_str(), c.waits, c.waited, c.refusals)).collect()
+        let metric = |(kind, LimitCounts { waits, waited, refusals }): (ScopeKind, _)| LimitsMetric {
+            kind: kind.as_str(),
+            waits,
+            waited,
+            refusals,
+        };
+        counts.map(metric).collect()
     });
     limiter
 }

@@ -32,6 +32,7 @@ impl fmt::Debug for AgentDefinition {
         f.debug_struct("AgentDefinition")
             .field("id", &self.id)
             .field("kind", &self.kind)
+            .field("limits", &self.limits)
             .field("config", &self.config.keys().collect::<Vec<_>>())
             .finish()
     }

@@ -110,7 +110,7 @@ impl StopSignal {
 mod tests {
     use super::*;
 
-    const LIMIT: Duration = Duration::from_secs(60);
+    const LIMIT: Duration = Duration::from_mins(1);
 
     #[tokio::test(start_paused = true)]
     async fn a_run_that_waits_for_its_turn_does_not_stall_until_the_wait_is_over() {

@@ -7,7 +7,13 @@ use super::{Limiter, Permit, Scope, Throttled, Waiting};
 
 /// Where calls of one callee wait for their turn. An open gate lets all of them through at once.
 #[derive(Clone, Default)]
-pub struct Gate(Option<(Arc<dyn Limiter>, Arc<[Scope]>)>);
+pub struct Gate(Option<Guard>);
+
+#[derive(Clone)]
+struct Guard {
+    limiter: Arc<dyn Limiter>,
+    scopes: Arc<[Scope]>,
+}
 
 impl Gate {
     /// A gate that limits nothing.
@@ -19,7 +25,7 @@ impl Gate {
     /// The gate of calls in `scopes`, from the narrowest to the widest.
     pub fn new(limiter: &Arc<dyn Limiter>, scopes: impl IntoIterator<Item = Scope>) -> Self {
         let scopes: Arc<[Scope]> = scopes.into_iter().collect();
-        Self((!scopes.is_empty()).then(|| (Arc::clone(limiter), scopes)))
+        Self((!scopes.is_empty()).then(|| Guard { limiter: Arc::clone(limiter), scopes }))
     }
 
     /// Whether it limits nothing.
@@ -30,7 +36,7 @@ impl Gate {
 
     /// Waits until a call may be made; `waiting` is told of it. Whoever gives up drops the future.
     pub async fn enter(&self, waiting: &dyn Waiting) -> Passage {
-        let Some((limiter, scopes)) = &self.0 else { return Passage(None) };
+        let Some(Guard { limiter, scopes }) = &self.0 else { return Passage(None) };
         let _wait = Wait::begin(waiting);
         Passage(Some(limiter.admit(scopes).await))
     }
@@ -38,7 +44,7 @@ impl Gate {
 
 impl std::fmt::Debug for Gate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Gate").field(&self.0.as_ref().map(|(_, scopes)| scopes)).finish()
+        f.debug_tuple("Gate").field(&self.0.as_ref().map(|guard| &guard.scopes)).finish()
     }
 }
 

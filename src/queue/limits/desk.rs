@@ -14,6 +14,8 @@ use crate::definitions::CallLimits;
 pub(super) const LATENESS: i64 = SECOND / 4;
 /// How long a place that nobody wants is kept for the next call here.
 const LINGER: i64 = SECOND / 10;
+/// The least time between two requests to the others while calls wait, so that many calls are one request.
+const BREATH: i64 = SECOND / 50;
 /// How often a worker with a part in the places says so, and hears whether others wait.
 const PERIOD: i64 = SECOND;
 /// A part lasts for at least this many periods, so that one that is said late is not lost.
@@ -32,6 +34,8 @@ pub(super) struct Desk {
     /// For how long a part in the places lasts.
     lease: i64,
     waiting: VecDeque<Asked>,
+    /// Calls that are made another time and have their place.
+    again: VecDeque<Asked>,
     in_use: u32,
     share: Share,
     moments: VecDeque<i64>,
@@ -51,6 +55,7 @@ impl Desk {
             limits,
             lease,
             waiting: VecDeque::new(),
+            again: VecDeque::new(),
             in_use: 0,
             share: Share::default(),
             moments: VecDeque::new(),
@@ -70,12 +75,12 @@ impl Desk {
         }
     }
 
-    /// Who has its place already goes first: it holds others up.
+    /// Who has nobody before it is asked for at once, and others with those before them.
     pub(super) fn ask(&mut self, asked: Asked) {
-        if self.waiting.iter().all(|waiting| waiting.reply.is_closed()) {
+        if self.waiting.is_empty() && self.again.is_empty() {
             self.ask_at = 0;
         }
-        if asked.place { self.waiting.push_back(asked) } else { self.waiting.push_front(asked) }
+        if asked.place { self.waiting.push_back(asked) } else { self.again.push_back(asked) }
     }
 
     pub(super) fn release(&mut self, now: i64) {
@@ -92,49 +97,61 @@ impl Desk {
         self.moments.clear();
     }
 
-    /// Lets calls through for as long as there is something in stock.
+    /// Lets calls through for as long as there is something in stock. Who has its place already goes first: it holds
+    /// others up.
     pub(super) fn hand_out(&mut self, now: i64, pass: impl Fn(bool, i64) -> Pass) {
-        self.waiting.retain(|asked| !asked.reply.is_closed());
         while self.moments.front().is_some_and(|moment| moment + LATENESS < now) {
             self.moments.pop_front();
         }
-        while let Some(place) = self.waiting.front().map(|asked| self.takes_place(asked)) {
-            if !self.may_begin(place, now) {
-                return;
+        while self.may_begin(now) {
+            let Some((asked, place)) = self.next() else { return };
+            if asked.reply.is_closed() {
+                continue;
             }
-            let moment =
-                if self.limits.requests_per_minute.is_some() { self.moments.pop_front() } else { None };
-            let Some(asked) = self.waiting.pop_front() else { return };
+            let moment = if self.is_paced() { self.moments.pop_front() } else { None };
             self.in_use += u32::from(place);
             // A pass that is not taken comes back as a release.
             drop(asked.reply.send(pass(place, moment.unwrap_or(now))));
         }
     }
 
-    fn takes_place(&self, asked: &Asked) -> bool {
-        asked.place && self.limits.max_in_flight.is_some()
+    /// Forgets who has given up.
+    pub(super) fn prune(&mut self) {
+        for queue in [&mut self.waiting, &mut self.again] {
+            queue.retain(|asked| !asked.reply.is_closed());
+        }
     }
 
-    fn may_begin(&self, place: bool, now: i64) -> bool {
-        let moment = self.limits.requests_per_minute.is_none()
-            || self.moments.front().is_some_and(|moment| *moment <= now);
+    /// Who is next, and whether it takes a place.
+    fn next(&mut self) -> Option<(Asked, bool)> {
+        let again = self.again.pop_front().map(|asked| (asked, false));
+        again.or_else(|| self.waiting.pop_front().map(|asked| (asked, self.limits.max_in_flight.is_some())))
+    }
+
+    /// Whether the one who is next lacks a place.
+    fn lacks_place(&self, now: i64) -> bool {
+        self.again.is_empty() && self.limits.max_in_flight.is_some() && self.free(now) == 0
+    }
+
+    fn is_paced(&self) -> bool {
+        self.limits.requests_per_minute.is_some()
+    }
+
+    fn may_begin(&self, now: i64) -> bool {
+        let moment = !self.is_paced() || self.moments.front().is_some_and(|moment| *moment <= now);
         // A refusal that the others do not know of yet stops this worker at least.
         let paused = now < self.share.paused_until || !self.refusals.is_empty();
-        moment && !paused && (!place || self.free(now) > 0)
+        moment && !paused && !self.lacks_place(now)
     }
 
     /// When there is something to do, if nobody says anything before.
     pub(super) fn due(&self, now: i64) -> Option<i64> {
-        let ask = self.ask_due(now);
-        let place = self.waiting.front().map(|asked| self.takes_place(asked));
-        let ripe = place.filter(|place| !place || self.free(now) > 0).and_then(|_| {
-            match self.limits.requests_per_minute {
-                Some(_) => self.moments.front().map(|moment| (*moment).max(self.share.paused_until)),
-                None => Some(self.share.paused_until),
-            }
-        });
+        let somebody = !(self.waiting.is_empty() && self.again.is_empty());
+        let moment = if self.is_paced() { self.moments.front().copied() } else { Some(now) };
+        let ripe = moment.filter(|_| somebody && !self.lacks_place(now));
+        let ripe = ripe.map(|moment| moment.max(self.share.paused_until));
         // What is ripe and was not handed out waits for a refusal to be told.
-        ripe.filter(|ripe| *ripe > now).into_iter().chain(ask).min()
+        ripe.filter(|ripe| *ripe > now).into_iter().chain(self.ask_due(now)).min()
     }
 
     /// When the others have to be asked, or told something.
@@ -151,8 +168,7 @@ impl Desk {
     }
 
     fn places_wanted(&self) -> u32 {
-        let wanted = self.waiting.iter().filter(|asked| self.takes_place(asked)).count();
-        u32::try_from(wanted).unwrap_or(u32::MAX)
+        if self.limits.max_in_flight.is_some() { count(&self.waiting) } else { 0 }
     }
 
     fn lacking_places(&self, now: i64) -> u32 {
@@ -166,13 +182,15 @@ impl Desk {
 
     /// Calls that lack nothing but a moment.
     fn ready(&self) -> u32 {
-        let ready = self.waiting.iter().filter(|asked| !self.takes_place(asked)).count();
-        u32::try_from(ready).unwrap_or(u32::MAX)
+        let unplaced = if self.limits.max_in_flight.is_some() { 0 } else { count(&self.waiting) };
+        unplaced + count(&self.again)
     }
 
     fn lacking_moments(&self, now: i64) -> u32 {
-        let Some(_) = self.limits.requests_per_minute else { return 0 };
-        let in_stock = u32::try_from(self.moments.len()).unwrap_or(u32::MAX);
+        if !self.is_paced() {
+            return 0;
+        }
+        let in_stock = count(&self.moments);
         (self.ready() + self.places_wanted().min(self.free(now))).saturating_sub(in_stock)
     }
 
@@ -184,7 +202,7 @@ impl Desk {
             in_use: self.in_use,
             places: self.places_wanted(),
             ready: self.ready(),
-            moments: u32::try_from(self.moments.len()).unwrap_or(u32::MAX),
+            moments: count(&self.moments),
             lease: self.lease,
             refusals: &self.refusals,
         }
@@ -201,7 +219,9 @@ impl Desk {
         self.share = share;
         let places = (self.lacking_places(now) > 0).then_some(now + pause);
         let moments = (self.lacking_moments(now) > 0).then_some(bookable + pause);
-        self.ask_at = places.into_iter().chain(moments).min().unwrap_or(0);
+        let lacking = places.into_iter().chain(moments).min().unwrap_or(0);
+        // Calls that come in the meantime are asked for together.
+        self.ask_at = lacking.max(now + BREATH);
         self.free_since = Some(now);
     }
 
@@ -213,8 +233,13 @@ impl Desk {
     /// Whether nobody waits and nothing is kept.
     pub(super) fn is_empty(&self) -> bool {
         let Share { held, wanted, .. } = self.share;
-        self.waiting.is_empty() && self.in_use == 0 && held == 0 && wanted == 0 && self.refusals.is_empty()
+        let nobody = self.waiting.is_empty() && self.again.is_empty();
+        nobody && self.in_use == 0 && held == 0 && wanted == 0 && self.refusals.is_empty()
     }
+}
+
+fn count<T>(queue: &VecDeque<T>) -> u32 {
+    u32::try_from(queue.len()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

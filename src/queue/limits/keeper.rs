@@ -69,23 +69,7 @@ impl Keeper {
     }
 
     async fn run(mut self) {
-        loop {
-            self.hand_out();
-            let now = self.office.clock.now();
-            let due = self.desk.due(now);
-            let (clock, idle) = (self.office.clock.clone(), now + IDLE);
-            tokio::select! {
-                biased;
-                message = self.messages.recv() => match message {
-                    Some(message) => self.take(message),
-                    None => return,
-                },
-                () = clock.until(due.unwrap_or(idle)) => {
-                    if due.is_none() && self.desk.is_empty() && self.retires() {
-                        return;
-                    }
-                }
-            }
+        while self.turn().await {
             while let Ok(message) = self.messages.try_recv() {
                 self.take(message);
             }
@@ -93,8 +77,27 @@ impl Keeper {
             let now = self.office.clock.now();
             if self.desk.ask_due(now).is_some_and(|due| due <= now) {
                 self.ask().await;
+                self.hand_out();
             }
         }
+    }
+
+    /// Waits until there is something to do; false if there never is again.
+    async fn turn(&mut self) -> bool {
+        let now = self.office.clock.now();
+        let due = self.desk.due(now);
+        let clock = self.office.clock.clone();
+        tokio::select! {
+            biased;
+            message = self.messages.recv() => match message {
+                Some(message) => self.take(message),
+                None => return false,
+            },
+            () = clock.until(due.unwrap_or(now + IDLE)) => {
+                return due.is_some() || !self.desk.is_empty() || !self.retires();
+            }
+        }
+        true
     }
 
     fn take(&mut self, message: Message) {
@@ -121,6 +124,7 @@ impl Keeper {
     }
 
     async fn ask(&mut self) {
+        self.desk.prune();
         let asked_at = self.office.clock.now();
         let shared = self.share().await;
         let now = self.office.clock.now();
@@ -138,23 +142,13 @@ impl Keeper {
         }
     }
 
-    /// Reads, shares out and writes, until nobody wrote in between.
+    /// Reads, shares out and writes, again until nobody wrote in between.
     async fn share(&self) -> Result<Share, Unavailable> {
         self.office.clock.agree().await?;
-        let (worker, bucket) = (self.office.worker.as_str(), &self.office.bucket);
         let mut pause_ms = CONFLICT_PAUSE_MS;
         loop {
-            let stored = bucket.read(&self.key).await?;
-            let (before, now) = (self.known(&stored), self.office.clock.now());
-            let (mut state, need) = (before.clone(), self.desk.need(worker));
-            let share = state.share_out(&need, now);
-            if state.says_the_same(&before, worker, now, need.lease) {
-                return Ok(share);
-            }
-            let value = serde_json::to_vec(&state)
-                .map_err(|error| Unavailable::new(format!("writing down the limit {}", self.key), error))?;
-            match bucket.write(&self.key, value.into(), Some(stored.revision), Some(STATE_TTL)).await {
-                Ok(_) => return Ok(share),
+            match self.try_share().await {
+                Ok(share) => return Ok(share),
                 Err(WriteError::WrongRevision) => {}
                 Err(WriteError::Unavailable(error)) => return Err(error),
                 Err(error @ WriteError::TooLarge(_)) => {
@@ -164,6 +158,21 @@ impl Keeper {
             tokio::time::sleep(conflict_pause(pause_ms)).await;
             pause_ms = (pause_ms * 2).min(LONGEST_CONFLICT_PAUSE_MS);
         }
+    }
+
+    async fn try_share(&self) -> Result<Share, WriteError> {
+        let Office { bucket, clock, worker, .. } = &self.office;
+        let stored = bucket.read(&self.key).await.map_err(WriteError::Unavailable)?;
+        let (before, now) = (self.known(&stored), clock.now());
+        let (mut state, need) = (before.clone(), self.desk.need(worker));
+        let share = state.share_out(&need, now);
+        if state.says_the_same(&before, worker, now, need.lease) {
+            return Ok(share);
+        }
+        let unwritable = |error| Unavailable::new(format!("writing down the limit {}", self.key), error);
+        let value = serde_json::to_vec(&state).map_err(unwritable).map_err(WriteError::Unavailable)?;
+        bucket.write(&self.key, value.into(), Some(stored.revision), Some(STATE_TTL)).await?;
+        Ok(share)
     }
 
     /// What cannot be read is begun anew: the workers say again what they have.

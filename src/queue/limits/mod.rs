@@ -148,11 +148,7 @@ impl Limiter for KvLimiter {
             passes.push(self.pass(scope, true).await);
         }
         for _ in 0..RENEWALS {
-            let now = self.now();
-            let is_old = |(_, pass): &(&Scope, &mut Pass)| now - pass.moment > LATENESS;
-            let limited = scopes.iter().zip(&mut passes);
-            let limited = limited.filter(|(scope, _)| scope.limits.requests_per_minute.is_some());
-            let Some((scope, pass)) = limited.filter(is_old).next() else { break };
+            let Some((scope, pass)) = old(scopes, &mut passes, self.now()) else { break };
             pass.moment = self.pass(scope, false).await.moment;
         }
         Box::new(KvPermit::new(self.clone(), scopes, passes))
@@ -174,6 +170,14 @@ impl Inner {
         let mut keepers = self.keepers();
         messages.is_empty() && keepers.remove(key).is_some()
     }
+}
+
+/// A pass whose moment is old. The last one was not waited for in vain: nothing came after it.
+fn old<'a>(scopes: &'a [Scope], passes: &'a mut [Pass], now: i64) -> Option<(&'a Scope, &'a mut Pass)> {
+    let before_the_last = passes.len().saturating_sub(1);
+    let is_paced = |scope: &Scope| scope.limits.requests_per_minute.is_some();
+    let mut earlier = scopes.iter().zip(passes).take(before_the_last);
+    earlier.find(|(scope, pass)| is_paced(scope) && now - pass.moment > LATENESS)
 }
 
 fn micros(duration: Duration) -> i64 {

@@ -12,7 +12,7 @@ use super::pace::{Pace, Refused, SECOND};
 use crate::definitions::CallLimits;
 
 /// One minute, in microseconds.
-const MINUTE: f64 = 60.0 * SECOND as f64;
+const MINUTE: f64 = 60e6;
 /// How far ahead moments are booked: far enough to book many at once, near enough that a worker that is lost, or told
 /// of a refusal, wastes little.
 pub(super) const HORIZON: i64 = SECOND;

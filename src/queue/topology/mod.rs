@@ -101,6 +101,15 @@ impl TopologyError {
     }
 }
 
+/// Streams that are only brought about: nothing refers to them, or only by name.
+const UNREFERRED: [fn(&Settings) -> StreamSpec; 5] = [
+    StreamSpec::commands,
+    StreamSpec::dead_letters,
+    StreamSpec::advisories,
+    StreamSpec::transcripts,
+    StreamSpec::cassettes,
+];
+
 /// Brings the topology about, or only checks it if `nats.manage_topology` is false.
 ///
 /// # Errors
@@ -113,13 +122,12 @@ pub async fn ensure(connection: &Connection, settings: &Settings) -> Result<Topo
 async fn apply_all(connection: &Connection, settings: &Settings) -> Result<Topology, TopologyError> {
     let applier = Applier::new(connection, settings.nats.manage_topology);
     let requests_stream = applier.stream(&StreamSpec::requests(settings)).await?;
-    applier.stream(&StreamSpec::commands(settings)).await?;
-    applier.stream(&StreamSpec::dead_letters(settings)).await?;
-    applier.stream(&StreamSpec::advisories(settings)).await?;
-    applier.stream(&StreamSpec::bucket(settings, subjects::RUNS_BUCKET)).await?;
-    applier.stream(&StreamSpec::bucket(settings, subjects::LIMITS_BUCKET)).await?;
-    applier.stream(&StreamSpec::transcripts(settings)).await?;
-    applier.stream(&StreamSpec::cassettes(settings)).await?;
+    for spec in UNREFERRED {
+        applier.stream(&spec(settings)).await?;
+    }
+    for bucket in [subjects::RUNS_BUCKET, subjects::LIMITS_BUCKET] {
+        applier.stream(&StreamSpec::bucket(settings, bucket)).await?;
+    }
     Ok(Topology {
         events: applier.stream(&StreamSpec::events(settings)).await?,
         requests: applier.consumer(&ConsumerSpec::requests(settings)).await?,

@@ -32,7 +32,7 @@ async fn a_run_that_waits_for_its_turn_does_not_stall() {
 
 #[tokio::test(start_paused = true)]
 async fn waiting_counts_for_the_time_of_the_run() {
-    let doorkeeper = Doorkeeper::slow(Duration::from_secs(60));
+    let doorkeeper = Doorkeeper::slow(Duration::from_mins(1));
     let hasty = request(&json!({ "timeoutSeconds": 5 }));
     let outcome = outcome(behind(&doorkeeper).play(&hasty).await);
     assert_eq!(outcome.error.unwrap().code, "execution_timeout");

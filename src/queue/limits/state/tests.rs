@@ -25,9 +25,9 @@ fn need(limits: CallLimits, worker: &str, in_use: u32, wanted: u32) -> Need<'_> 
 fn no_minute_has_more_moments_than_the_limit_and_none_is_left_out() {
     const RATE: u32 = 30;
     let (mut state, mut booked) = (ScopeState::default(), Vec::new());
-    for step in 0..1_000 {
+    for (step, worker) in (0..1_000).zip(["a", "b", "c"].into_iter().cycle()) {
         // Three workers that look at times of their own, each with more calls than there are moments.
-        let (now, worker) = (NOW + step * SECOND / 4, ["a", "b", "c"][step as usize % 3]);
+        let now = NOW + step * SECOND / 4;
         booked.extend(state.share_out(&need(rate(RATE), worker, 0, 5), now).moments);
     }
     assert!(booked.is_sorted());
@@ -161,7 +161,7 @@ proptest! {
         steps in proptest::collection::vec((0_usize..3, 0_u32..4, any::<bool>()), 1..60),
     ) {
         let (mut state, mut now) = (ScopeState::default(), NOW);
-        let mut workers = [("a", 0, 0), ("b", 0, 0), ("c", 0, 0)];
+        let mut workers: [(&str, u32, u32); 3] = [("a", 0, 0), ("b", 0, 0), ("c", 0, 0)];
         let mut ask = |worker: &mut (&'static str, u32, u32)| {
             let (name, in_use, waiting) = *worker;
             now += 1;
