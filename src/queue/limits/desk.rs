@@ -148,10 +148,10 @@ impl Desk {
     pub(super) fn due(&self, now: i64) -> Option<i64> {
         let somebody = !(self.waiting.is_empty() && self.again.is_empty());
         let moment = if self.is_paced() { self.moments.front().copied() } else { Some(now) };
-        let ripe = moment.filter(|_| somebody && !self.lacks_place(now));
-        let ripe = ripe.map(|moment| moment.max(self.share.paused_until));
-        // What is ripe and was not handed out waits for a refusal to be told.
-        ripe.filter(|ripe| *ripe > now).into_iter().chain(self.ask_due(now)).min()
+        // A refusal has to be told first.
+        let goes = somebody && !self.lacks_place(now) && self.refusals.is_empty();
+        let ripe = moment.filter(|_| goes).map(|moment| moment.max(self.share.paused_until));
+        ripe.into_iter().chain(self.ask_due(now)).min()
     }
 
     /// When the others have to be asked, or told something.

@@ -173,3 +173,14 @@ fn the_others_are_told_when_nobody_waits_any_more() {
     assert_eq!(room.desk.ask_due(later), Some(later));
     assert_eq!(room.desk.need("a").places, 0);
 }
+
+#[test]
+fn a_moment_that_came_in_between_is_due_at_once() {
+    let mut room = Room::new(Some(60), None);
+    let mut call = room.ask();
+    room.granted(Share { moments: vec![NOW + 1], ..Share::default() }, NOW);
+    let later = NOW + 2;
+    assert!(room.desk.due(later).is_some_and(|due| due <= later));
+    room.hand_out(later);
+    assert!(call.try_recv().is_ok());
+}
