@@ -12,6 +12,8 @@ use crate::definitions::CallLimits;
 
 /// How late a moment may be used; one that nobody was there for is gone, or calls would bunch.
 pub(super) const LATENESS: i64 = SECOND / 4;
+/// How long a place is passed on here while somebody waits elsewhere who has none: handing it over takes a while.
+const TURN: i64 = SECOND / 2;
 /// How long a place that nobody wants is kept for the next call here.
 const LINGER: i64 = SECOND / 10;
 /// The least time between two requests to the others while calls wait, so that many calls are one request.
@@ -47,6 +49,8 @@ pub(super) struct Desk {
     /// A place came free that others wait for.
     owed: bool,
     free_since: Option<i64>,
+    /// Since when it has the places that it has.
+    turn_at: i64,
 }
 
 impl Desk {
@@ -65,6 +69,7 @@ impl Desk {
             ask_at: 0,
             owed: false,
             free_since: None,
+            turn_at: 0,
         }
     }
 
@@ -85,8 +90,10 @@ impl Desk {
 
     pub(super) fn release(&mut self, now: i64) {
         self.in_use = self.in_use.saturating_sub(1);
-        if self.share.keen {
+        let turn_is_over = self.waiting.is_empty() || now - self.turn_at >= TURN;
+        if self.share.over > 0 || (self.share.starving && turn_is_over) {
             self.share.held = self.share.held.saturating_sub(1).max(self.in_use);
+            self.share.over = self.share.over.saturating_sub(1);
             self.owed = true;
         }
         self.free_since = Some(now);
@@ -216,6 +223,9 @@ impl Desk {
         // A part is said again when half of its time is over, so half is certain.
         (self.told_at, self.lease_until, self.owed) = (now, asked_at + self.lease / 2, false);
         let bookable = share.bookable_at;
+        if share.held > self.share.held {
+            self.turn_at = now;
+        }
         self.share = share;
         let places = (self.lacking_places(now) > 0).then_some(now + pause);
         let moments = (self.lacking_moments(now) > 0).then_some(bookable + pause);

@@ -65,8 +65,10 @@ pub(super) struct Share {
     pub(super) held: u32,
     /// Places that it waits for, as the others know.
     pub(super) wanted: u32,
-    /// Whether others wait for places.
-    pub(super) keen: bool,
+    /// How many of them are more than its even part, while others wait.
+    pub(super) over: u32,
+    /// Whether somebody waits who has none.
+    pub(super) starving: bool,
     /// Moments at which it may begin a call.
     pub(super) moments: Vec<i64>,
     /// When the next moment can be booked, if more are wanted.
@@ -82,12 +84,20 @@ impl ScopeState {
             self.pace.refused(*refused, now);
         }
         self.workers.retain(|_, holder| holder.until > now);
-        let (held, wanted, keen) = self.places(need, now);
+        let (held, wanted) = self.places(need, now);
         // A moment without a place would be wasted.
         let ready = need.ready + (held - held.min(need.in_use));
         let moments = self.moments(need, ready.saturating_sub(need.moments), now);
         let paused_until = self.pace.paused_until();
-        Share { held, wanted, keen, moments, paused_until, bookable_at: self.next - HORIZON }
+        Share {
+            over: self.over(need, held, now),
+            starving: self.others(need.worker).any(|holder| holder.wanted > 0 && holder.held == 0),
+            held,
+            wanted,
+            moments,
+            paused_until,
+            bookable_at: self.next - HORIZON,
+        }
     }
 
     /// Whether `before` would be written again for nothing but the time that a part in it lasts.
@@ -101,8 +111,8 @@ impl ScopeState {
         fresh && timeless(self) == timeless(before)
     }
 
-    fn places(&mut self, need: &Need<'_>, now: i64) -> (u32, u32, bool) {
-        let Some(most) = need.limits.max_in_flight else { return (0, 0, false) };
+    fn places(&mut self, need: &Need<'_>, now: i64) -> (u32, u32) {
+        let Some(most) = need.limits.max_in_flight else { return (0, 0) };
         let before = self.workers.remove(need.worker).filter(|holder| holder.wanted > 0);
         let since = before.map_or(now, |holder| holder.since);
         let most = portion(most, self.pace.share(now));
@@ -120,27 +130,34 @@ impl ScopeState {
             let holder = Holder { held, wanted, since, until: now + need.lease };
             self.workers.insert(need.worker.to_owned(), holder);
         }
-        (held, wanted, self.keen(need.worker) > 0)
+        (held, wanted)
     }
 
     /// How many places more the worker may have. Nobody gets more than an even part while others wait, and one place
     /// is left for each of those who have waited longer and have less than that.
     fn free_for(&self, need: &Need<'_>, most: u32, since: i64) -> u32 {
-        let others = || self.workers.values();
-        let taken: u32 = others().map(|holder| holder.held).sum();
-        let keen = self.keen(need.worker);
-        let part = if keen == 0 { most } else { most.div_ceil(keen + 1) };
+        let taken: u32 = self.others(need.worker).map(|holder| holder.held).sum();
+        let part = self.part(need.worker, most);
         let is_next = |holder: &&Holder| holder.wanted > 0 && holder.held < part && holder.since < since;
-        let earlier = others().filter(is_next).count();
+        let earlier = self.others(need.worker).filter(is_next).count();
         let free = most.saturating_sub(taken).saturating_sub(need.in_use);
         let free = free.saturating_sub(u32::try_from(earlier).unwrap_or(u32::MAX));
         need.places.min(free).min(part.saturating_sub(need.in_use))
     }
 
-    /// How many other workers wait for places.
-    fn keen(&self, worker: &str) -> u32 {
-        let keen = self.workers.iter().filter(|(name, holder)| *name != worker && holder.wanted > 0).count();
-        u32::try_from(keen).unwrap_or(u32::MAX)
+    fn over(&self, need: &Need<'_>, held: u32, now: i64) -> u32 {
+        let most = need.limits.max_in_flight.map_or(held, |most| portion(most, self.pace.share(now)));
+        held.saturating_sub(self.part(need.worker, most))
+    }
+
+    /// The places that the worker may have while others wait; all of them if nobody does.
+    fn part(&self, worker: &str, most: u32) -> u32 {
+        let keen = self.others(worker).filter(|holder| holder.wanted > 0).count();
+        most.div_ceil(u32::try_from(keen).unwrap_or(u32::MAX).saturating_add(1))
+    }
+
+    fn others(&self, worker: &str) -> impl Iterator<Item = &Holder> {
+        self.workers.iter().filter(move |(name, _)| *name != worker).map(|(_, holder)| holder)
     }
 
     fn moments(&mut self, need: &Need<'_>, wanted: u32, now: i64) -> Vec<i64> {

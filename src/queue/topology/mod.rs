@@ -102,10 +102,12 @@ impl TopologyError {
 }
 
 /// Streams that are only brought about: nothing refers to them, or only by name.
-const UNREFERRED: [fn(&Settings) -> StreamSpec; 5] = [
+const UNREFERRED: [fn(&Settings) -> StreamSpec; 7] = [
     StreamSpec::commands,
     StreamSpec::dead_letters,
     StreamSpec::advisories,
+    StreamSpec::runs_bucket,
+    StreamSpec::limits_bucket,
     StreamSpec::transcripts,
     StreamSpec::cassettes,
 ];
@@ -124,9 +126,6 @@ async fn apply_all(connection: &Connection, settings: &Settings) -> Result<Topol
     let requests_stream = applier.stream(&StreamSpec::requests(settings)).await?;
     for spec in UNREFERRED {
         applier.stream(&spec(settings)).await?;
-    }
-    for bucket in [subjects::RUNS_BUCKET, subjects::LIMITS_BUCKET] {
-        applier.stream(&StreamSpec::bucket(settings, bucket)).await?;
     }
     Ok(Topology {
         events: applier.stream(&StreamSpec::events(settings)).await?,

@@ -93,7 +93,15 @@ impl StreamSpec {
         Self::new(settings, subjects::ADVISORIES_STREAM, vec![subjects::GIVEN_UP.to_owned()], kind)
     }
 
-    pub(super) fn bucket(settings: &Settings, bucket: &str) -> Self {
+    pub(super) fn runs_bucket(settings: &Settings) -> Self {
+        Self::bucket(settings, subjects::RUNS_BUCKET)
+    }
+
+    pub(super) fn limits_bucket(settings: &Settings) -> Self {
+        Self::bucket(settings, subjects::LIMITS_BUCKET)
+    }
+
+    fn bucket(settings: &Settings, bucket: &str) -> Self {
         let name = format!("{BUCKET_STREAM_PREFIX}{bucket}");
         Self::new(settings, &name, vec![format!("$KV.{bucket}.>")], Kind::Bucket)
     }

@@ -43,8 +43,8 @@ impl Room {
     }
 }
 
-fn held(held: u32, keen: bool) -> Share {
-    Share { held, keen, ..Share::default() }
+fn held(held: u32, starving: bool) -> Share {
+    Share { held, starving, ..Share::default() }
 }
 
 #[test]
@@ -60,16 +60,31 @@ fn calls_go_in_the_order_in_which_they_came() {
 }
 
 #[test]
-fn a_place_that_others_wait_for_is_not_passed_on() {
+fn a_place_that_others_wait_for_is_passed_on_for_a_turn_only() {
     let mut room = Room::new(None, Some(2));
     let (mut first, mut second) = (room.ask(), room.ask());
     room.granted(held(1, true), NOW);
     let _first = first.try_recv().unwrap();
+    room.desk.release(NOW + TURN - 1);
+    room.hand_out(NOW + TURN - 1);
+    let _second = second.try_recv().unwrap();
+    let (mut third, later) = (room.ask(), NOW + TURN);
+    room.desk.release(later);
+    room.hand_out(later);
+    assert!(third.try_recv().is_err());
+    assert_eq!(room.desk.need("a").in_use, 0);
+    assert!(room.desk.ask_due(later).is_some_and(|due| due <= later), "the others are told");
+}
+
+#[test]
+fn a_place_beyond_the_even_part_is_not_passed_on() {
+    let mut room = Room::new(None, Some(2));
+    let (mut first, mut second) = (room.ask(), room.ask());
+    room.granted(Share { over: 1, ..held(1, false) }, NOW);
+    let _first = first.try_recv().unwrap();
     room.desk.release(NOW);
     room.hand_out(NOW);
     assert!(second.try_recv().is_err());
-    assert_eq!(room.desk.need("a").in_use, 0);
-    assert!(room.desk.ask_due(NOW).is_some_and(|due| due <= NOW + PAUSE), "the others are told");
 }
 
 #[test]

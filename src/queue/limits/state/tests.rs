@@ -61,9 +61,9 @@ fn places_are_never_more_than_the_limit() {
     let mut state = ScopeState::default();
     let a = state.share_out(&need(places(3), "a", 0, 2), NOW);
     let b = state.share_out(&need(places(3), "b", 0, 5), NOW);
-    assert_eq!((a.held, b.held, b.keen), (2, 1, false));
+    assert_eq!((a.held, b.held), (2, 1));
     let a = state.share_out(&need(places(3), "a", 2, 0), NOW);
-    assert_eq!((a.held, a.keen), (2, true), "b waits for more");
+    assert_eq!((a.held, a.over, a.starving), (2, 0, false), "b waits for more, but has its part");
 }
 
 #[test]
@@ -79,6 +79,8 @@ fn nobody_gets_more_than_an_even_part_while_others_wait() {
     let mut state = ScopeState::default();
     state.share_out(&need(places(4), "a", 0, 10), NOW);
     assert_eq!(state.share_out(&need(places(4), "b", 0, 10), NOW).held, 0);
+    let told = state.share_out(&need(places(4), "a", 4, 6), NOW);
+    assert_eq!((told.over, told.starving), (2, true));
     // Two of a's calls end: it takes no third place, so that b gets two.
     assert_eq!(state.share_out(&need(places(4), "a", 2, 10), NOW + 1).held, 2);
     assert_eq!(state.share_out(&need(places(4), "b", 0, 10), NOW + 2).held, 2);
