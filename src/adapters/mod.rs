@@ -5,6 +5,7 @@
 
 pub mod codes;
 pub mod http;
+mod limited;
 pub mod prompt;
 mod registry;
 mod template;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::failure::RunFailure;
+use super::limits::SpanWaits;
 use super::ports::{ChatModel, RunSpan};
 use crate::events::{Attribution, RunError, TokenUsage};
 
@@ -19,7 +20,7 @@ pub async fn chat_in_span(
 ) -> Result<ChatReply, RunFailure> {
     let request = Arc::new(request);
     let span = parent.child(SpanStart::Chat { model: model.name().clone(), request: Arc::clone(&request) });
-    let result = model.chat(&request).await;
+    let result = model.chat_watched(&request, &SpanWaits(span.as_ref())).await;
     span.end(match &result {
         Ok(reply) => SpanEnd::Replied(reply.clone()),
         Err(failure) => failure.into(),

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use super::failure::{PlanError, RunFailure, Unavailable};
+use super::limits::{Admission, Waiting};
 use super::types::{
     ChatReply, ChatRequest, Conversation, Message, ModelName, Session, SpanCounts, SpanEnd, SpanNote,
     SpanStart, TraceSpec,
@@ -55,6 +56,18 @@ pub trait ChatModel: Send + Sync {
     /// # Errors
     /// [`RunFailure`] attributed to the model's provider.
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure>;
+
+    /// Asks it, and tells `waiting` while a call has to wait for its turn. A model that is not limited never waits.
+    ///
+    /// # Errors
+    /// As [`ChatModel::chat`].
+    async fn chat_watched(
+        &self,
+        request: &ChatRequest,
+        _waiting: &dyn Waiting,
+    ) -> Result<ChatReply, RunFailure> {
+        self.chat(request).await
+    }
 }
 
 /// Turns the name of a model into a client for it.
@@ -97,6 +110,8 @@ pub struct TargetTurn<'a> {
     pub span: &'a dyn RunSpan,
     /// The session that the adapter has begun, as it was left.
     pub session: Option<&'a Session>,
+    /// What the turn knows of the limits of its calls.
+    pub admission: Admission<'a>,
 }
 
 /// The beginning or the end of a session.

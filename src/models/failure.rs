@@ -39,10 +39,10 @@ pub(super) fn of_remote(
         return RunFailure::definition(code::EGRESS_REFUSED, message);
     }
     let hint = hint(&name.provider, upstream, &error);
-    let refused = refuses_form(&error, form);
+    let (refused, throttled) = (refuses_form(&error, form), error.throttled());
     let reason = reason(error, Some(&upstream.scrubber));
     let place = format!(" at {}", upstream.origin());
-    upstream.scrubber.clean(RunFailure { refused, ..failure(name, &place, tries, &reason, hint) })
+    upstream.scrubber.clean(RunFailure { refused, throttled, ..failure(name, &place, tries, &reason, hint) })
 }
 
 /// The failure that an offline model plays.
@@ -55,8 +55,8 @@ pub(super) fn of_offline(name: &ModelName, status: u16, message: &str, form: &An
         ),
         Err(_) => (CallError::ErrorInAnswer(words), None),
     };
-    let refused = refuses_form(&error, form);
-    RunFailure { refused, ..failure(name, " (scripted)", 1, &reason(error, None), hint) }
+    let (refused, throttled) = (refuses_form(&error, form), error.throttled());
+    RunFailure { refused, throttled, ..failure(name, " (scripted)", 1, &reason(error, None), hint) }
 }
 
 fn refuses_form(error: &CallError, form: &AnswerForm) -> bool {

@@ -6,6 +6,7 @@ mod http_reply;
 mod http_request;
 mod http_session;
 mod http_tls;
+mod limited;
 mod prompt;
 mod registry;
 mod stage;

@@ -6,6 +6,7 @@ mod commands;
 mod dead_letters;
 mod demo;
 mod keys;
+mod limits;
 mod lives;
 mod parameters;
 mod permissions;

@@ -19,6 +19,7 @@ use crate::adapters::template::{Variables, trace_context};
 use crate::definitions::Secret;
 use crate::egress::Client;
 use crate::execution::failure::RunFailure;
+use crate::execution::limits::Admission;
 use crate::execution::ports::{Clock, OnUnknown, SessionCall, TargetAdapter, TargetReply, TargetTurn};
 use crate::execution::types::Session;
 use crate::scrub::Scrubber;
@@ -92,7 +93,14 @@ impl HttpAdapter {
     ) -> Result<Received, RunFailure> {
         let nothing_said = Arc::from([]);
         let SessionCall { run, span } = call;
-        let turn = TargetTurn { run, turn: 0, transcript: &nothing_said, span, session: None };
+        let turn = TargetTurn {
+            run,
+            turn: 0,
+            transcript: &nothing_said,
+            span,
+            session: None,
+            admission: Admission::default(),
+        };
         let filling = self.filling(&turn, name, exchange);
         let received = self.call(templates, filling, exchange).await?;
         if received.status.is_success() {

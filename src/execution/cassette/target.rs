@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::Tape;
 use crate::execution::failure::RunFailure;
+use crate::execution::limits::{Admission, Both, TotalWait};
 use crate::execution::ports::{OnUnknown, SessionCall, TargetAdapter, TargetReply, TargetTurn};
 use crate::execution::types::Session;
 
@@ -62,11 +63,12 @@ impl TargetAdapter for TapedTarget {
     }
 }
 
-/// The time that the agent took is on the tape, too: checks may look at it.
+/// The time that the agent took is on the tape, too: checks may look at it. Waiting for the turn is no part of it.
 async fn timed(target: &dyn TargetAdapter, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
-    let began = Instant::now();
-    let mut reply = target.reply(turn).await?;
-    reply.latency.get_or_insert_with(|| began.elapsed());
+    let (began, waited) = (Instant::now(), TotalWait::default());
+    let told = Both(turn.admission.waiting(), &waited);
+    let mut reply = target.reply(TargetTurn { admission: Admission::watched_by(&told), ..turn }).await?;
+    reply.latency.get_or_insert_with(|| began.elapsed().saturating_sub(waited.get()));
     Ok(reply)
 }
 

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use super::budget::Purse;
 use crate::execution::failure::RunFailure;
+use crate::execution::limits::{Both, Unwatched, Waiting};
 use crate::execution::ports::ChatModel;
 use crate::execution::signals::Progress;
 use crate::execution::types::{ChatReply, ChatRequest, ModelName};
@@ -29,7 +30,16 @@ impl ChatModel for WatchedModel<'_> {
     }
 
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
-        let reply = self.purse.pay(self.model.chat(request)).await;
+        self.chat_watched(request, &Unwatched).await
+    }
+
+    async fn chat_watched(
+        &self,
+        request: &ChatRequest,
+        waiting: &dyn Waiting,
+    ) -> Result<ChatReply, RunFailure> {
+        let told = Both(self.progress, waiting);
+        let reply = self.purse.pay(self.model.chat_watched(request, &told)).await;
         self.progress.touch();
         reply
     }

@@ -1,6 +1,7 @@
 //! What a run's trace records, in the run's own terms. How it becomes spans is the telemetry room's business.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -87,6 +88,11 @@ pub enum SpanNote {
         code: String,
         /// What happened.
         message: String,
+    },
+    /// A call had to wait for its turn.
+    Waited {
+        /// For how long.
+        waited: Duration,
     },
 }
 

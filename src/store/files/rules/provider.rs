@@ -1,6 +1,6 @@
 //! Rules of a model provider.
 
-use super::{at_least_one, id, web_address};
+use super::{at_least_one, id, limits, web_address};
 use crate::definitions::Provider;
 use crate::store::files::field::Field;
 use crate::store::files::reader::Reader;
@@ -15,6 +15,7 @@ pub(in crate::store::files) fn provider(reader: &mut Reader<'_>, field: &Field<'
     }
     at_least_one(reader, &field.at("timeoutSeconds"), provider.timeout_seconds);
     prices(reader, &field.at("prices"), provider);
+    limits(reader, field, provider.limits.as_ref());
 }
 
 fn prices(reader: &mut Reader<'_>, field: &Field<'_>, provider: &Provider) {
