@@ -18,7 +18,8 @@ use crate::events::subjects;
 use crate::settings::Settings;
 use apply::Applier;
 pub use drift::{Difference, Differences};
-pub use spec::{ADVISORIES_DURABLE, COMMANDS_DURABLE, MAX_DELIVER};
+pub(super) use spec::SPOOL_GRACE;
+pub use spec::{ADVISORIES_DURABLE, COMMANDS_DURABLE, MAX_DELIVER, SPOOL_DURABLE};
 use spec::{ConsumerSpec, StreamSpec};
 
 /// What the program needs of JetStream, checked.
@@ -40,6 +41,12 @@ pub struct Topology {
     pub transcripts: ObjectStore,
     /// Cassettes.
     pub cassettes: ObjectStore,
+    /// Spans that their endpoints have not taken.
+    pub spans: ObjectStore,
+    /// The stream behind [`Topology::spans`].
+    pub spans_stream: stream::Stream,
+    /// The durable consumer on the notices of such spans.
+    pub spooled: PullConsumer,
 }
 
 impl fmt::Debug for Topology {
@@ -108,6 +115,7 @@ pub async fn ensure(connection: &Connection, settings: &Settings) -> Result<Topo
     Box::pin(apply_all(connection, settings)).await
 }
 
+#[expect(clippy::too_many_lines, reason = "one line a stream, consumer or bucket")]
 async fn apply_all(connection: &Connection, settings: &Settings) -> Result<Topology, TopologyError> {
     let applier = Applier::new(connection, settings.nats.manage_topology);
     let requests_stream = applier.stream(&StreamSpec::requests(settings)).await?;
@@ -117,6 +125,8 @@ async fn apply_all(connection: &Connection, settings: &Settings) -> Result<Topol
     applier.stream(&StreamSpec::runs_bucket(settings)).await?;
     applier.stream(&StreamSpec::transcripts(settings)).await?;
     applier.stream(&StreamSpec::cassettes(settings)).await?;
+    let spans_stream = applier.stream(&StreamSpec::spans(settings)).await?;
+    applier.stream(&StreamSpec::spool(settings)).await?;
     Ok(Topology {
         events: applier.stream(&StreamSpec::events(settings)).await?,
         requests: applier.consumer(&ConsumerSpec::requests(settings)).await?,
@@ -126,6 +136,9 @@ async fn apply_all(connection: &Connection, settings: &Settings) -> Result<Topol
         runs: bucket(connection).await?,
         transcripts: objects(connection, subjects::TRANSCRIPTS_BUCKET).await?,
         cassettes: objects(connection, subjects::CASSETTES_BUCKET).await?,
+        spans: objects(connection, subjects::SPANS_BUCKET).await?,
+        spans_stream,
+        spooled: applier.consumer(&ConsumerSpec::spool()).await?,
     })
 }
 

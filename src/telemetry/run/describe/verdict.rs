@@ -57,15 +57,22 @@ fn evaluation(judgement: &Judgement, run_id: &str) -> Value {
         Verdict::Failure => Some(false),
         Verdict::Inconclusive => None,
     };
-    json!({
+    let mut event = json!({
         "evaluation_id": format!("{EVALUATION}_{run_id}"),
         "name": EVALUATION,
+        "type": "custom",
         "status": "processed",
-        "passed": passed,
-        "score": if share.1 > 0.0 { Some(share.0 / share.1) } else { None },
         "label": verdict(judgement.verdict),
         "details": cut(&judgement.reasoning),
-    })
+    });
+    // Not every reader takes null for what is unknown.
+    if let Some(passed) = passed {
+        event["passed"] = passed.into();
+    }
+    if share.1 > 0.0 {
+        event["score"] = (share.0 / share.1).into();
+    }
+    event
 }
 
 fn criterion(criterion: &CriterionResult) -> Value {
