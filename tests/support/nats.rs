@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use scenario_worker::settings::NatsSettings;
 
 /// Accounts of the shared server: at least as many as the binary has tests that ask for one.
-const ACCOUNTS: usize = 192;
+const ACCOUNTS: usize = 224;
 /// What [`NatsAccount::narrow`] may neither publish on nor subscribe to.
 pub(crate) const FORBIDDEN: &str = "scenario.run.dead_lettered";
 /// How long a server may take to listen on a busy machine.

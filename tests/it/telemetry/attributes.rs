@@ -162,7 +162,7 @@ async fn the_target_says_what_it_was_told_and_what_it_said() {
             "gen_ai.agent.name": "shop-agent",
             "scenario.target.type": "http",
             "gen_ai.usage.input_tokens": 3,
-            "langwatch.input": { "type": "chat_messages", "value": [
+            "langwatch.input": { "type": "json", "value": [
                 { "role": "user", "content": "My mug is broken." }
             ] },
             "langwatch.output": { "type": "text", "value": "I am sorry." },
@@ -203,7 +203,7 @@ async fn a_judgement_is_on_judge_and_run_and_its_events_are_there_once() {
         serde_json::from_str(judge.events[2].attributes["json_encoded_event"].as_str().unwrap()).unwrap();
     assert_eq!(
         whole,
-        json!({ "evaluation_id": "scenario_r1", "name": "scenario", "status": "processed", "passed": false,
+        json!({ "evaluation_id": "scenario_r1", "name": "scenario", "type": "custom", "status": "processed", "passed": false,
                 "score": 0.5, "label": "failure", "details": "one is missing" })
     );
 }
