@@ -31,6 +31,24 @@ pub struct OtlpSender {
     posts: Arc<Semaphore>,
 }
 
+/// How often a request is posted that may go better next time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attempts {
+    /// Once.
+    One,
+    /// Until there is no time left, or it makes no sense any more.
+    Several,
+}
+
+impl Attempts {
+    fn most(self) -> u32 {
+        match self {
+            Self::One => 1,
+            Self::Several => retry::MAX_ATTEMPTS,
+        }
+    }
+}
+
 /// A failed attempt and what to do next.
 struct Failure {
     error: ExportError,
@@ -50,7 +68,7 @@ impl OtlpSender {
         Self { client, posts: Arc::new(Semaphore::new(MAX_CONCURRENT_POSTS)) }
     }
 
-    /// Posts an encoded request until it is taken, refused for good, or `deadline` has passed.
+    /// Posts an encoded request until it is taken, refused for good, `most` attempts were made, or `deadline` has passed.
     ///
     /// # Errors
     /// [`ExportError`] that says what the endpoint did.
@@ -59,9 +77,12 @@ impl OtlpSender {
         destination: &Destination,
         body: Vec<u8>,
         deadline: Duration,
+        most: Attempts,
     ) -> Result<(), ExportError> {
         let (mut last, end) = (None, Instant::now() + deadline);
-        let attempts = async { self.attempt_until(destination, &compress(body).await, end, &mut last).await };
+        let most = most.most();
+        let attempts =
+            async { self.attempt_until(destination, &compress(body).await, end, most, &mut last).await };
         let ended = timeout(deadline, attempts).await;
         ended.unwrap_or_else(|_| Err(out_of_time(destination, deadline, last)))
     }
@@ -77,7 +98,8 @@ impl OtlpSender {
         deadline: Duration,
     ) -> Result<(), ExportError> {
         let (mut last, end) = (None, Instant::now() + deadline);
-        let ended = timeout(deadline, self.attempt_until(destination, &packed, end, &mut last)).await;
+        let most = retry::MAX_ATTEMPTS;
+        let ended = timeout(deadline, self.attempt_until(destination, &packed, end, most, &mut last)).await;
         ended.unwrap_or_else(|_| Err(out_of_time(destination, deadline, last)))
     }
 
@@ -86,6 +108,7 @@ impl OtlpSender {
         destination: &Destination,
         packed: &Packed,
         end: Instant,
+        most: u32,
         last: &mut Option<ExportError>,
     ) -> Result<(), ExportError> {
         for attempt in 1.. {
@@ -93,7 +116,7 @@ impl OtlpSender {
                 return Ok(());
             };
             let Next::Retry(asked) = next else { return Err(error) };
-            if attempt == retry::MAX_ATTEMPTS {
+            if attempt == most {
                 return Err(error);
             }
             let pause = retry::pause(attempt, asked);

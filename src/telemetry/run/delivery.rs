@@ -13,7 +13,7 @@ use super::account::{Account, Delivered, failure, reason};
 use super::buffer::{SpanBuffer, Taken};
 use crate::events::{DeliveryFailureKind, RunIds, RunKey, TraceContext};
 use crate::telemetry::export::{
-    Destination, ExportError, MAX_REQUEST_BYTES, OtlpSender, STATUS_TOO_LARGE, SpanEnvelope,
+    Attempts, Destination, ExportError, MAX_REQUEST_BYTES, OtlpSender, STATUS_TOO_LARGE, SpanEnvelope,
 };
 use crate::telemetry::metrics::{Metrics, SpanLoss};
 use crate::telemetry::spool::SpanSpool;
@@ -22,20 +22,11 @@ use crate::telemetry::spool::SpanSpool;
 const FLUSH_DEADLINE: Duration = Duration::from_secs(10);
 /// Time for the last delivery of a run that goes on elsewhere, or whose worker may not go on any longer.
 pub const LAST_DELIVERY: Duration = Duration::from_secs(3);
-/// After a failed delivery a run goes on this long before it tries again, so that a dead endpoint is not knocked at
-/// after every step.
-const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(30);
+/// After a failed delivery a run goes on this long before it tries again, or longer if the endpoint asks for it, so that a
+/// dead endpoint is not knocked at after every step.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(10);
 /// An endpoint to which a request is too large gets smaller ones, down to this many bytes.
 const LEAST_SPLIT_BYTES: usize = 64 * 1024;
-
-/// What may go on after a batch that did not arrive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum OnFailure {
-    /// Keep the rest for later.
-    Stop,
-    /// Try the rest: there is no later.
-    GoOn,
-}
 
 /// Whose spans are delivered.
 #[derive(Debug)]
@@ -126,7 +117,7 @@ impl Delivery {
         let Ok(destination) = &self.destination else { return };
         while self.more.swap(false, Ordering::AcqRel) && !self.is_paused() {
             let (mut taken, until) = (buffer.take(), Instant::now() + FLUSH_DEADLINE);
-            self.deliver(&mut taken, destination, until, OnFailure::Stop).await;
+            self.deliver(&mut taken, destination, until, Attempts::One).await;
         }
     }
 
@@ -145,7 +136,7 @@ impl Delivery {
         let until = Instant::now() + deadline.saturating_sub(spool_time);
         self.end_flush(until).await;
         let sending = async {
-            self.deliver(&mut buffer.take(), destination, until, OnFailure::GoOn).await;
+            self.deliver(&mut buffer.take(), destination, until, Attempts::Several).await;
         };
         tokio::select! {
             () = sending => {}
@@ -218,7 +209,7 @@ impl Delivery {
         taken: &mut Taken<'_>,
         destination: &Destination,
         until: Instant,
-        on_failure: OnFailure,
+        attempts: Attempts,
     ) {
         let mut limit = self.room;
         while let Some(batch) = taken.next_batch(limit) {
@@ -231,12 +222,13 @@ impl Delivery {
             let result = if bytes > MAX_REQUEST_BYTES {
                 Err(ExportError::TooLarge { bytes, limit: MAX_REQUEST_BYTES })
             } else {
-                self.means.sender.send(destination, body, left).await
+                self.means.sender.send(destination, body, left, attempts).await
             };
             if spans > 1 && bytes > LEAST_SPLIT_BYTES && is_too_large(&result) {
                 limit = bytes / 2;
                 taken.unpack_batch();
-            } else if self.record(taken, result) == Arrival::Missing && on_failure == OnFailure::Stop {
+            } else if self.record(taken, result) == Arrival::Missing && attempts == Attempts::One {
+                // Another step comes, and with it another delivery.
                 return;
             }
         }
@@ -278,7 +270,8 @@ impl Delivery {
 
     fn miss(&self, error: &ExportError) {
         let mut account = self.account();
-        account.paused_until = Some(Instant::now() + PAUSE_AFTER_FAILURE);
+        let pause = error.retry_after().unwrap_or_default().max(PAUSE_AFTER_FAILURE);
+        account.paused_until = Some(Instant::now() + pause);
         if account.attempt_failed(error) {
             let (kind, status) = (error.kind().as_str(), error.status());
             tracing::warn!(
