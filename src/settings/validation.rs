@@ -34,6 +34,7 @@ pub(super) fn problems(settings: &Settings) -> Vec<String> {
     found
 }
 
+#[expect(clippy::too_many_lines, reason = "one line for each setting, as a table")]
 fn positive(settings: &Settings, found: &mut Vec<String>) {
     let (consumer, events) = (&settings.consumer, &settings.events);
     let values = [
@@ -58,6 +59,7 @@ fn positive(settings: &Settings, found: &mut Vec<String>) {
     found.extend(zero.map(|(name, _)| format!("`{name}` must be at least 1")));
 }
 
+#[expect(clippy::too_many_lines, reason = "one line for each setting, as a table")]
 fn too_large(settings: &Settings, found: &mut Vec<String>) {
     let (consumer, events, run) = (&settings.consumer, &settings.events, &settings.run);
     let values = [

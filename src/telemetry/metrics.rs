@@ -214,6 +214,7 @@ impl Metrics {
     }
 
     /// A counter that appears with its first event has no rate for it, so every known series begins at 0.
+    #[expect(clippy::too_many_lines, reason = "one line for each metric, as a table")]
     fn show_zeros(&self) {
         let all = &self.0;
         all.runs_in_flight.add(0, &[]);

@@ -185,22 +185,14 @@ impl SpoolSender {
     ) -> Result<Next, Unavailable> {
         // Whoever settles the last one tells.
         let Some((spooled, settled)) = ledger.total() else { return Ok(Next::Done) };
-        if settled.exported == 0 && settled.rejected == 0 {
+        if settled.exported == 0 {
             return Ok(Next::Done);
         }
         if self.publisher.outcome(&parcel.ids.key()).await?.is_none() {
             let is_over = OffsetDateTime::now_utc() - parcel.at > self.retention;
             return Ok(if is_over { Next::Done } else { Next::Later(self.pause(deliveries, LONGEST_LOOK)) });
         }
-        let event = RunTelemetryDelivered {
-            ids: parcel.ids.clone(),
-            trace_id: parcel.trace_id.clone(),
-            spooled,
-            exported: settled.exported,
-            rejected: settled.rejected,
-            undelivered: settled.undelivered,
-            at: OffsetDateTime::now_utc(),
-        };
+        let event = event(parcel, spooled, settled);
         let published = self.publisher.telemetry_delivered(&event, parcel.trace_context.as_ref()).await;
         if published.map_err(Unavailable::from)? == Published::Stored {
             report(&event);
@@ -213,6 +205,19 @@ impl SpoolSender {
         let doublings = u32::try_from(deliveries.saturating_sub(1)).unwrap_or(u32::MAX).min(u32::BITS - 1);
         let pause = self.retry.saturating_mul(2_u32.saturating_pow(doublings)).min(longest.max(self.retry));
         pause.mul_f64(rand::random_range(SHORTEST_PART..=1.0))
+    }
+}
+
+fn event(parcel: &Parcel, spooled: u64, settled: Settled) -> RunTelemetryDelivered {
+    let Settled { exported, rejected, undelivered } = settled;
+    RunTelemetryDelivered {
+        ids: parcel.ids.clone(),
+        trace_id: parcel.trace_id.clone(),
+        spooled,
+        exported,
+        rejected,
+        undelivered,
+        at: OffsetDateTime::now_utc(),
     }
 }
 

@@ -157,7 +157,10 @@ async fn misbehave(State((log, mode)): State<Shared>, request: Request, next: Ne
         (StatusCode::from_u16(status).unwrap(), body).into_response()
     };
     match mode {
-        Mode::Ok | Mode::Reset => next.run(Request::from_parts(parts, Body::from(body))).await,
+        Mode::AtMost(bytes) if unpacked(&body).len() > bytes => refusal(413),
+        Mode::Ok | Mode::Reset | Mode::AtMost(_) => {
+            next.run(Request::from_parts(parts, Body::from(body))).await
+        }
         Mode::Refuse(status) => refusal(status),
         Mode::RefuseAtFirst { status, retry_after, .. } => {
             let mut response = refusal(status);
@@ -176,8 +179,6 @@ async fn misbehave(State((log, mode)): State<Shared>, request: Request, next: Ne
             next.run(Request::from_parts(parts, Body::from(body))).await
         }
         Mode::HalfAnswer => half_answer(),
-        Mode::AtMost(bytes) if unpacked(&body).len() > bytes => refusal(413),
-        Mode::AtMost(_) => next.run(Request::from_parts(parts, Body::from(body))).await,
         Mode::Hang => std::future::pending().await,
     }
 }

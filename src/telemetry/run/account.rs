@@ -45,7 +45,7 @@ impl Account {
         match same {
             Some(same) => *same = DeliveryFailure { spans: same.spans + spans, ..failure },
             None if is_full => {
-                self.failures.iter_mut().last().into_iter().for_each(|last| last.spans += spans)
+                self.failures.iter_mut().last().into_iter().for_each(|last| last.spans += spans);
             }
             None => self.failures.push(DeliveryFailure { spans, ..failure }),
         }

@@ -219,11 +219,7 @@ impl Delivery {
             }
             let body = self.envelope.encode(batch);
             let bytes = body.len();
-            let result = if bytes > MAX_REQUEST_BYTES {
-                Err(ExportError::TooLarge { bytes, limit: MAX_REQUEST_BYTES })
-            } else {
-                self.means.sender.send(destination, body, left, attempts).await
-            };
+            let result = self.send(destination, body, left, attempts).await;
             if spans > 1 && bytes > LEAST_SPLIT_BYTES && is_too_large(&result) {
                 limit = bytes / 2;
                 taken.unpack_batch();
@@ -232,6 +228,20 @@ impl Delivery {
                 return;
             }
         }
+    }
+
+    async fn send(
+        &self,
+        destination: &Destination,
+        body: Vec<u8>,
+        left: Duration,
+        attempts: Attempts,
+    ) -> Result<(), ExportError> {
+        let (bytes, limit) = (body.len(), MAX_REQUEST_BYTES);
+        if bytes > limit {
+            return Err(ExportError::TooLarge { bytes, limit });
+        }
+        self.means.sender.send(destination, body, left, attempts).await
     }
 
     fn record(&self, taken: &mut Taken<'_>, result: Result<(), ExportError>) -> Arrival {

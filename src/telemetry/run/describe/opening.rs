@@ -19,6 +19,7 @@ use crate::execution::types::{ChatRequest, Criterion, Message, ModelName, SpanSt
 const LOCAL_TARGET: &str = "prompt";
 
 /// The root span of a run. It began when the run did, or now if the clock says otherwise.
+#[expect(clippy::too_many_lines, reason = "one line for each attribute, as a table")]
 pub(in super::super) fn root(spec: &TraceSpec) -> Opening {
     let target = &spec.request.target;
     Opening {
