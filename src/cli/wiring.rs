@@ -21,14 +21,17 @@ use crate::models::Factory;
 use crate::queue::limits::LimitCounts;
 use crate::queue::{
     Cancellations, Cassettes, Connection, Consumer, DeadLetters, EventPublisher, GivenUpRequests, KvLimiter,
-    RunStates, Scheduler, Topology, TopologyError, connect as connect_to,
+    RunStates, Scheduler, Spool, Topology, TopologyError, connect as connect_to,
 };
 use crate::settings::{EgressSettings, Settings};
 use crate::store::{AgentCheck, Store, StoreError};
 use crate::telemetry::export::OtlpSender;
 use crate::telemetry::metrics::{LimitsMetric, Metrics};
 use crate::telemetry::run::RunTracerFactory;
-use crate::worker::{Endpoints, GivenUp, Listening, Processor, ProcessorParts, Service};
+use crate::telemetry::spool::Courier;
+use crate::worker::{
+    Endpoints, GivenUp, Listening, Processor, ProcessorParts, Resting, Service, SpoolSender,
+};
 
 /// The store and everything that reads definitions from it.
 pub(super) struct Definitions {
@@ -173,12 +176,13 @@ pub(super) async fn service(
 ) -> Result<(Service, Listening), CliError> {
     let cancellations = Cancellations::new(connection, topology, &settings.consumer);
     let hand_back = CancellationToken::new();
+    let spool = Spool::new(connection, topology, settings);
     let parts = ProcessorParts {
         orchestrator: Orchestrator {
             planner: definitions
                 .limited_by(limiter(settings, connection, &topology.limits, metrics))
                 .planner(Cassettes::new(connection, topology)),
-            tracers: tracers(settings, metrics, &hand_back)?,
+            tracers: tracers(settings, metrics, &spool, &hand_back)?,
             clock: Arc::new(SystemClock),
         },
         states: RunStates::new(connection, topology),
@@ -198,6 +202,16 @@ pub(super) async fn service(
         default_set: parts.default_set.clone(),
         metrics: metrics.clone(),
     };
+    let telemetry = &settings.telemetry.spool;
+    let spooled = SpoolSender {
+        spool,
+        courier: courier(settings, definitions, metrics)?,
+        publisher: parts.publisher.clone(),
+        retention: telemetry.retention(),
+        retry: telemetry.retry(),
+        metrics: metrics.clone(),
+        resting: Resting::default(),
+    };
     let endpoints = Endpoints {
         connection: connection.clone(),
         scheduler: definitions.scheduler(connection, settings)?,
@@ -209,6 +223,7 @@ pub(super) async fn service(
         consumer: Consumer::new(connection, &topology.requests, settings.consumer.pull_expires()),
         cancellations,
         given_up,
+        spooled,
         processor: Arc::new(Processor::new(parts, hand_back.clone())),
         concurrency: settings.worker.concurrency,
         drain: settings.worker.drain(),
@@ -237,17 +252,36 @@ fn limiter(settings: &Settings, connection: &Connection, store: &kv::Store, metr
 fn tracers(
     settings: &Settings,
     metrics: &Metrics,
+    spool: &Spool,
     hurry: &CancellationToken,
 ) -> Result<Arc<dyn RunTracers>, CliError> {
     let sender = OtlpSender::new(way_out(settings)?);
     let run = &settings.telemetry.run;
-    let default = run.default_endpoint.clone().map(|endpoint| TelemetryDestination {
+    let factory = RunTracerFactory::new(sender, default_endpoint(settings), run.deadline(), metrics.clone())
+        .capturing(run.capture)
+        .hurried_by(hurry.clone());
+    let keeps = settings.telemetry.spool.enabled;
+    Ok(Arc::new(if keeps { factory.spooling_to(Arc::new(spool.clone())) } else { factory }))
+}
+
+/// Its own sender: what is late must not be in the way of what is new.
+fn courier(settings: &Settings, definitions: &Definitions, metrics: &Metrics) -> Result<Courier, CliError> {
+    Ok(Courier {
+        sender: OtlpSender::new(way_out(settings)?),
+        projects: Arc::new(definitions.store.clone()),
+        default_destination: default_endpoint(settings),
+        metrics: metrics.clone(),
+    })
+}
+
+/// Where the spans of runs go whose project names no endpoint.
+fn default_endpoint(settings: &Settings) -> Option<TelemetryDestination> {
+    settings.telemetry.run.default_endpoint.clone().map(|endpoint| TelemetryDestination {
         endpoint,
         api_key: None,
         protocol: TelemetryProtocol::Otlp,
-    });
-    let factory = RunTracerFactory::new(sender, default, run.deadline(), metrics.clone());
-    Ok(Arc::new(factory.hurried_by(hurry.clone())))
+        capture: None,
+    })
 }
 
 /// The client through which runs call out.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{Cost, MessageRole, RunIds, TargetRef, ToolCall};
+use super::{Cost, MessageRole, RunIds, TargetRef, TelemetryReceipt, ToolCall};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -245,20 +245,6 @@ impl UsageByRole {
         total.add(self.judge);
         total
     }
-}
-
-/// What became of a run's spans.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TelemetryReceipt {
-    /// The run's trace; null if it never came to run.
-    pub trace_id: Option<String>,
-    /// Spans made over the whole run.
-    pub spans: u64,
-    /// Spans that the endpoint accepted.
-    pub exported: u64,
-    /// Why not all were accepted, if so.
-    pub error: Option<String>,
 }
 
 /// One message of the transcript, as the outcome repeats it.

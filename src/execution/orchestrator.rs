@@ -14,7 +14,9 @@ use super::sessions;
 use super::signals::StopReason;
 use super::supervision::{Stage, Stopped, stopped};
 use super::types::{Conversation, Ending, Report, SpanCounts, SpanEnd, TraceSpec};
-use crate::events::{RunCompleted, RunRequest, TelemetryReceipt, TraceContext};
+use crate::events::{
+    DeliveryFailure, DeliveryFailureKind, RunCompleted, RunRequest, TelemetryReceipt, TraceContext,
+};
 
 pub use super::supervision::{Interruption, RunContext};
 
@@ -208,8 +210,16 @@ fn opened(context: &RunContext<'_>, plan: &RunPlan, began: OffsetDateTime) -> Co
 /// The receipt of a run that ends without a stage: what earlier workers made of it, if it was on one.
 fn receipt_of(said: &Conversation) -> TelemetryReceipt {
     let error = said.trace_id.as_ref().map(|_| UNFINISHED_TRACE.to_owned());
-    let SpanCounts { made: spans, exported } = said.spans;
-    TelemetryReceipt { trace_id: said.trace_id.clone(), spans, exported, error }
+    let unconfirmed = said.spans.unconfirmed();
+    let SpanCounts { made: spans, exported, rejected, spooled, undelivered } = said.spans;
+    let lost = (unconfirmed > 0).then(|| DeliveryFailure {
+        kind: DeliveryFailureKind::WorkerLost,
+        status: None,
+        message: UNFINISHED_TRACE.to_owned(),
+        spans: unconfirmed,
+    });
+    let (trace_id, errors) = (said.trace_id.clone(), lost.into_iter().collect());
+    TelemetryReceipt { trace_id, spans, exported, rejected, spooled, undelivered, unconfirmed, error, errors }
 }
 
 fn unplanned(error: PlanError) -> Stopped {

@@ -260,7 +260,8 @@ pub trait RunTrace: Send + Sync {
     /// The root span.
     fn root(&self) -> &dyn RunSpan;
 
-    /// Sends the spans that have ended, so that the trace can be watched. A failure is kept for [`RunTrace::finish`].
+    /// Begins to send the spans that have ended, so that the trace can be watched, and does not wait for the endpoint. A
+    /// failure is kept for [`RunTrace::finish`].
     async fn flush(&self);
 
     /// Spans of the run so far, earlier deliveries included.

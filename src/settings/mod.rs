@@ -10,8 +10,8 @@ mod validation;
 pub use load::{DEFAULT_CONFIG, ENVIRONMENT_PREFIX, SettingsError, load};
 pub use sections::{
     CassetteSettings, ConsumerSettings, EgressSettings, EventSettings, HttpSettings, Isolation, NatsSettings,
-    RequestSettings, RunSettings, RunTelemetrySettings, Settings, StoreSettings, TelemetrySettings,
-    TlsSettings, WorkerSettings, WorkerTelemetrySettings,
+    RequestSettings, RunSettings, RunTelemetrySettings, Settings, SpoolSettings, StoreSettings,
+    TelemetrySettings, TlsSettings, WorkerSettings, WorkerTelemetrySettings,
 };
 
 #[cfg(test)]
@@ -61,7 +61,7 @@ mod tests {
         assert!(!error.contains("hunter2"), "{error}");
     }
 
-    const LIMITS: [(&str, &str, u64); 14] = [
+    const LIMITS: [(&str, &str, u64); 17] = [
         ("NATS__REPLICAS", "nats.replicas", 5),
         ("WORKER__CONCURRENCY", "worker.concurrency", 1_000_000),
         ("WORKER__DRAIN_SECONDS", "worker.drain_seconds", 31_536_000),
@@ -76,6 +76,9 @@ mod tests {
         ("CASSETTES__RETENTION_SECONDS", "cassettes.retention_seconds", 31_536_000),
         ("REQUESTS__DEDUP_WINDOW_SECONDS", "requests.dedup_window_seconds", 31_536_000),
         ("TELEMETRY__RUN__DEADLINE_SECONDS", "telemetry.run.deadline_seconds", 31_536_000),
+        ("TELEMETRY__SPOOL__RETENTION_SECONDS", "telemetry.spool.retention_seconds", 31_536_000),
+        ("TELEMETRY__SPOOL__RETRY_SECONDS", "telemetry.spool.retry_seconds", 31_536_000),
+        ("TELEMETRY__SPOOL__MAX_BYTES", "telemetry.spool.max_bytes", 1 << 50),
     ];
 
     #[test]

@@ -13,6 +13,8 @@ const MOST_SECONDS: u64 = 365 * 24 * 60 * 60;
 /// Most runs in flight in one process: far more than one can hold, and less than a semaphore counts.
 const MOST_CONCURRENCY: u64 = 1_000_000;
 const _: () = assert!(MOST_CONCURRENCY <= tokio::sync::Semaphore::MAX_PERMITS as u64);
+/// Most bytes of spans that are kept: one pebibyte, more than a broker has.
+const MOST_SPOOLED_BYTES: u64 = 1 << 50;
 /// Most copies of a stream that JetStream keeps.
 const MOST_REPLICAS: u64 = 5;
 /// Shortest `ack_wait` in seconds that leaves room for a heartbeat a second.
@@ -34,6 +36,7 @@ pub(super) fn problems(settings: &Settings) -> Vec<String> {
     found
 }
 
+#[expect(clippy::too_many_lines, reason = "one line for each setting, as a table")]
 fn positive(settings: &Settings, found: &mut Vec<String>) {
     let (consumer, events) = (&settings.consumer, &settings.events);
     let values = [
@@ -50,11 +53,15 @@ fn positive(settings: &Settings, found: &mut Vec<String>) {
         ("cassettes.retention_seconds", settings.cassettes.retention_seconds),
         ("requests.dedup_window_seconds", settings.requests.dedup_window_seconds),
         ("telemetry.run.deadline_seconds", settings.telemetry.run.deadline_seconds),
+        ("telemetry.spool.retention_seconds", settings.telemetry.spool.retention_seconds),
+        ("telemetry.spool.max_bytes", settings.telemetry.spool.max_bytes),
+        ("telemetry.spool.retry_seconds", settings.telemetry.spool.retry_seconds),
     ];
     let zero = values.iter().filter(|(_, value)| *value == 0);
     found.extend(zero.map(|(name, _)| format!("`{name}` must be at least 1")));
 }
 
+#[expect(clippy::too_many_lines, reason = "one line for each setting, as a table")]
 fn too_large(settings: &Settings, found: &mut Vec<String>) {
     let (consumer, events, run) = (&settings.consumer, &settings.events, &settings.run);
     let values = [
@@ -72,6 +79,9 @@ fn too_large(settings: &Settings, found: &mut Vec<String>) {
         ("cassettes.retention_seconds", settings.cassettes.retention_seconds, MOST_SECONDS),
         ("requests.dedup_window_seconds", settings.requests.dedup_window_seconds, MOST_SECONDS),
         ("telemetry.run.deadline_seconds", settings.telemetry.run.deadline_seconds, MOST_SECONDS),
+        ("telemetry.spool.retention_seconds", settings.telemetry.spool.retention_seconds, MOST_SECONDS),
+        ("telemetry.spool.max_bytes", settings.telemetry.spool.max_bytes, MOST_SPOOLED_BYTES),
+        ("telemetry.spool.retry_seconds", settings.telemetry.spool.retry_seconds, MOST_SECONDS),
     ];
     let beyond = values.iter().filter(|(_, value, most)| value > most);
     found.extend(beyond.map(|(name, value, most)| format!("`{name}` is {value}; it must be at most {most}")));

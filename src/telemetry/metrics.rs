@@ -30,15 +30,21 @@ pub enum SpanLoss {
     Undelivered,
     /// The trace was dropped before it was finished.
     Unfinished,
+    /// They were kept for later and became too old.
+    Expired,
 }
 
 impl SpanLoss {
+    const ALL: [Self; 5] =
+        [Self::BufferFull, Self::Rejected, Self::Undelivered, Self::Unfinished, Self::Expired];
+
     fn as_str(self) -> &'static str {
         match self {
             Self::BufferFull => "buffer_full",
             Self::Rejected => "rejected",
             Self::Undelivered => "undelivered",
             Self::Unfinished => "unfinished",
+            Self::Expired => "expired",
         }
     }
 }
@@ -80,6 +86,7 @@ struct Instruments {
     invalid_trace_contexts: Counter<u64>,
     export_failures: Counter<u64>,
     spans_exported: Counter<u64>,
+    spans_spooled: Counter<u64>,
     spans_dropped: Counter<u64>,
 }
 
@@ -165,6 +172,11 @@ impl Metrics {
         self.0.spans_exported.add(count, &[]);
     }
 
+    /// This many spans of a run are kept to be sent later.
+    pub fn spans_spooled(&self, count: u64) {
+        self.0.spans_spooled.add(count, &[]);
+    }
+
     /// This many spans of a run reached no endpoint.
     pub fn spans_dropped(&self, reason: SpanLoss, count: u64) {
         self.0.spans_dropped.add(count, &[KeyValue::new("reason", reason.as_str())]);
@@ -236,6 +248,7 @@ impl Metrics {
     }
 
     /// A counter that appears with its first event has no rate for it, so every known series begins at 0.
+    #[expect(clippy::too_many_lines, reason = "one line for each metric, as a table")]
     fn show_zeros(&self) {
         let all = &self.0;
         all.runs_in_flight.add(0, &[]);
@@ -247,6 +260,7 @@ impl Metrics {
             &all.outcome_conflicts,
             &all.invalid_trace_contexts,
             &all.spans_exported,
+            &all.spans_spooled,
         ];
         for counter in plain {
             counter.add(0, &[]);
@@ -254,7 +268,7 @@ impl Metrics {
         for status in [RunStatus::Success, RunStatus::Failed, RunStatus::Error, RunStatus::Cancelled] {
             all.outcomes.add(0, &[KeyValue::new("status", status_label(status))]);
         }
-        for loss in [SpanLoss::BufferFull, SpanLoss::Rejected, SpanLoss::Undelivered, SpanLoss::Unfinished] {
+        for loss in SpanLoss::ALL {
             self.spans_dropped(loss, 0);
         }
     }
@@ -299,6 +313,10 @@ impl Instruments {
             spans_exported: counter(
                 "scenario_worker_spans_exported",
                 "Spans of runs that endpoints accepted",
+            ),
+            spans_spooled: counter(
+                "scenario_worker_spans_spooled",
+                "Spans of runs that are kept to be sent later",
             ),
             spans_dropped: counter(
                 "scenario_worker_spans_dropped",

@@ -15,6 +15,7 @@ mod refusals;
 mod replays;
 mod service;
 mod sessions;
+mod spooling;
 mod stops;
 mod strangers;
 mod takeovers;

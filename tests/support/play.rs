@@ -167,7 +167,12 @@ impl Default for Stage {
             hangs: None,
             verdict: json!({ "c1": { "requirement": "r", "reasoning": "it did", "status": "met" } }),
             judge: None,
-            receipt: TelemetryReceipt { trace_id: Some("t".into()), spans: 3, exported: 3, error: None },
+            receipt: TelemetryReceipt {
+                trace_id: Some("t".into()),
+                spans: 3,
+                exported: 3,
+                ..TelemetryReceipt::default()
+            },
             lost: None,
             cancelled_in_journal: false,
             resumed: None,

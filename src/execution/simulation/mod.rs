@@ -90,12 +90,13 @@ impl Simulation<'_> {
         Ok(judgement)
     }
 
-    /// Stores how far the run is, and publishes what is new.
+    /// Stores how far the run is, publishes what is new, and sends what there is of the trace.
     async fn record(&self, conversation: &mut Conversation) -> Result<(), JournalError> {
         conversation.spans = self.trace.counts();
         conversation.taped = self.plan.tape.as_ref().map(Tape::calls).unwrap_or_default();
         self.journal.advanced(conversation, self.note).await?;
         self.progress.touch();
+        self.trace.flush().await;
         Ok(())
     }
 

@@ -39,6 +39,7 @@ pub(super) fn destination(receiver: &OtlpReceiver, key: &str) -> TelemetryDestin
         endpoint: receiver.endpoint(),
         api_key: Some(Secret::new(key)),
         protocol: TelemetryProtocol::Langwatch,
+        capture: None,
     }
 }
 

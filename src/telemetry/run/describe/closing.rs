@@ -92,12 +92,16 @@ fn answer(reply: &ChatReply) -> Vec<KeyValue> {
 
 /// Nothing where nothing was reported: zero would say that it cost nothing.
 fn tokens(usage: TokenUsage) -> Vec<KeyValue> {
-    if usage.input_tokens == 0 && usage.output_tokens == 0 {
-        return Vec::new();
+    let mut attributes = Vec::new();
+    if usage.input_tokens != 0 || usage.output_tokens != 0 {
+        let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        attributes.extend([
+            KeyValue::new(key::GEN_AI_INPUT_TOKENS, count(usage.input_tokens)),
+            KeyValue::new(key::GEN_AI_OUTPUT_TOKENS, count(usage.output_tokens)),
+        ]);
     }
-    let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-    vec![
-        KeyValue::new(key::GEN_AI_INPUT_TOKENS, count(usage.input_tokens)),
-        KeyValue::new(key::GEN_AI_OUTPUT_TOKENS, count(usage.output_tokens)),
-    ]
+    if !usage.cost.is_zero() {
+        attributes.push(KeyValue::new(key::LANGWATCH_COST, f64::from(usage.cost)));
+    }
+    attributes
 }
