@@ -8,6 +8,7 @@ pub mod http;
 pub mod prompt;
 mod registry;
 mod scrub;
+pub mod stream;
 mod template;
 
 pub use http::HttpAdapterFactory;
