@@ -3,10 +3,12 @@
 use std::cmp::Reverse;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde_json::Value;
 
 use super::template::url_component;
 use crate::definitions::REDACTED;
 use crate::execution::failure::RunFailure;
+use crate::execution::ports::TargetReply;
 
 /// What a URL's path may not hold as it is (WHATWG URL, path percent-encode set).
 const PATH: &AsciiSet = &CONTROLS
@@ -53,6 +55,32 @@ impl Scrubber {
         telling.fold(text.to_owned(), |text, form| text.replace(form, REDACTED))
     }
 
+    /// An agent's answer and the tools that it called, without secrets.
+    pub(crate) fn clean_reply(&self, mut reply: TargetReply) -> TargetReply {
+        reply.content = self.scrub_answer(&reply.content);
+        for call in &mut reply.tool_calls {
+            call.id = self.scrub_answer(&call.id);
+            call.name = self.scrub_answer(&call.name);
+            self.clean_value(&mut call.arguments);
+        }
+        reply
+    }
+
+    fn clean_value(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => *text = self.scrub_answer(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.clean_value(item)),
+            Value::Object(fields) => {
+                for (mut name, mut field) in std::mem::take(fields) {
+                    name = self.scrub_answer(&name);
+                    self.clean_value(&mut field);
+                    fields.insert(name, field);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
     /// `text`, which broke off somewhere, without secrets and without what may be the beginning of one.
     pub(crate) fn scrub_broken_off(&self, text: &str) -> String {
         let mut scrubbed = self.scrub(text);
@@ -82,7 +110,10 @@ fn forms_of(secret: &str) -> [String; 4] {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::events::ToolCall;
 
     #[test]
     fn the_longest_secret_goes_first_so_nothing_of_it_is_left() {
@@ -96,6 +127,18 @@ mod tests {
         for text in ["a b\"/ü", "a%20b%22%2F%C3%BC", "a%20b%22/%C3%BC", "a b\\\"/ü"] {
             assert_eq!(scrubber.scrub(text), REDACTED, "{text}");
         }
+    }
+
+    #[test]
+    fn the_tools_that_an_agent_called_are_free_of_secrets_too() {
+        let call = |word: &str| ToolCall {
+            id: word.into(),
+            name: format!("look {word}"),
+            arguments: json!({ word: [{ "q": format!("is {word}") }, 5, null, "token"] }),
+        };
+        let reply = TargetReply { tool_calls: vec![call("secret-1")], ..TargetReply::default() };
+        let scrubber = Scrubber::new(["secret-1", "token"]);
+        assert_eq!(scrubber.clean_reply(reply).tool_calls, [call(REDACTED)], "short ones are words");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The client through which runs call out.
 
+use std::fmt;
 use std::sync::Arc;
 
 use reqwest::{Request, Response};
@@ -23,10 +24,18 @@ pub enum Redirects {
 }
 
 /// A client that calls only where it may. Clones share its connections.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
     policy: Arc<EgressPolicy>,
+    proxy: Option<Url>,
+}
+
+/// The proxy is left out: its URL may hold a credential.
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("policy", &self.policy).finish_non_exhaustive()
+    }
 }
 
 /// A call that brought no answer.
@@ -91,7 +100,15 @@ impl Client {
         if let Some(proxy) = proxy {
             builder = builder.proxy(reqwest::Proxy::all(proxy.clone())?);
         }
-        Ok(Self { http: builder.build()?, policy })
+        Ok(Self { http: builder.build()?, policy, proxy: proxy.cloned() })
+    }
+
+    /// The same way out, over connections that `builder` has settings of its own for.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn over(&self, builder: reqwest::ClientBuilder) -> Result<Self, reqwest::Error> {
+        Self::build((*self.policy).clone(), self.proxy.as_ref(), builder)
     }
 
     /// Where calls may go.

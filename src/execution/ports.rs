@@ -103,6 +103,9 @@ pub struct TargetReply {
     pub usage: TokenUsage,
     /// How long it took, where the adapter knows better than whoever calls.
     pub latency: Option<Duration>,
+    /// How long its first words took, where they came bit by bit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_chunk: Option<Duration>,
 }
 
 /// What to do about a call that was under way when its worker was lost: nobody knows whether it did its work.

@@ -1,21 +1,16 @@
 //! An HTTP agent whose definition was read and found to be usable.
 
-use std::time::Duration;
-
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderName, Method};
 
 use super::auth::Auth;
 use super::definition::{HeaderDefinition, HttpDefinition};
-use super::output::OutputPath;
 use super::request::parse_url;
+use super::rules::ReplyRules;
 use crate::adapters::template::{Escape, Place, Template, UnknownSecret, Variables};
 use crate::definitions::{AgentDefinition, FieldMappings, Secret, Secrets};
-use crate::events::MAX_TIMEOUT_SECONDS;
 use crate::execution::ports::OnUnknown;
 
-/// Time for one reply where the definition says nothing, in seconds.
-pub(super) const DEFAULT_TIMEOUT_SECONDS: u64 = 60;
 /// The methods that make sense for asking an agent.
 const METHODS: [Method; 5] = [Method::POST, Method::GET, Method::PUT, Method::PATCH, Method::DELETE];
 /// Headers that frame the message: a wrong one would let one request be read as two.
@@ -35,10 +30,8 @@ pub(super) struct Endpoint {
     pub(super) body: Option<Template>,
     /// Variables of its templates, and what each stands for.
     pub(super) mappings: FieldMappings,
-    /// Where its words are in a reply; `None` is everywhere.
-    pub(super) output: Option<OutputPath>,
-    /// Time for one reply.
-    pub(super) timeout: Duration,
+    /// What is made of its answers.
+    pub(super) reply: ReplyRules,
     /// What to do about a request whose end is unknown.
     pub(super) on_unknown: OnUnknown,
 }
@@ -61,8 +54,7 @@ impl Endpoint {
                 .map(|source| template(Place::Body, source, body_escape(&definition.headers)))
                 .transpose()?,
             mappings: definition.field_mappings.clone(),
-            output: written(definition.output_path.as_ref()).map(OutputPath::parse).transpose()?,
-            timeout: timeout(definition.timeout_seconds)?,
+            reply: ReplyRules::read(definition, &method(&definition.method)?)?,
             on_unknown: definition.on_unknown.into(),
         })
     }
@@ -71,6 +63,7 @@ impl Endpoint {
     pub(super) fn resolve_secrets(&mut self, secrets: &Secrets) -> Result<(), UnknownSecret> {
         self.url.resolve_secrets(secrets)?;
         self.headers.iter_mut().try_for_each(|(_, value)| value.resolve_secrets(secrets))?;
+        self.reply.resolve_secrets(secrets)?;
         self.auth.resolve_secrets(secrets)
     }
 
@@ -129,12 +122,4 @@ fn body_escape(headers: &[HeaderDefinition]) -> Escape {
         Some(other) if !other.contains("json") => Escape::Text,
         _ => Escape::Json,
     }
-}
-
-fn timeout(seconds: Option<u64>) -> Result<Duration, String> {
-    let seconds = seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS);
-    if (1..=MAX_TIMEOUT_SECONDS).contains(&seconds) {
-        return Ok(Duration::from_secs(seconds));
-    }
-    Err(format!("timeoutSeconds: {seconds} is not 1 to {MAX_TIMEOUT_SECONDS}"))
 }

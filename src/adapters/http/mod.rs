@@ -1,22 +1,41 @@
 //! Targets of type `http`: agents that answer one request per turn.
 
+mod assembly;
+mod attempt;
 mod auth;
+mod body;
+mod condition;
+mod connections;
+mod content_type;
 mod definition;
 mod endpoint;
-mod output;
+mod exchange;
+mod limits;
+mod no_reply;
+mod path;
+mod polling;
 mod request;
 mod response;
+mod retry;
+mod rules;
+mod status;
+mod streaming;
+mod tool_calls;
 mod transport;
+mod usage;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
+use self::connections::Connections;
 use self::endpoint::Endpoint;
+use self::exchange::Exchange;
 use super::codes;
 use super::registry::TargetAdapterFactory;
 use super::scrub::Scrubber;
+use super::template::Variables;
 use crate::definitions::{AgentDefinition, Secret};
 use crate::egress::Client;
 use crate::execution::failure::{PlanError, RunFailure, code};
@@ -31,14 +50,14 @@ pub const KIND: &str = "http";
 pub struct HttpAdapterFactory {
     agents: Arc<dyn AgentRepository>,
     secrets: Arc<dyn SecretRepository>,
-    client: Client,
+    connections: Connections,
 }
 
 impl HttpAdapterFactory {
     /// Agents are called through `client`.
     #[must_use]
     pub fn new(agents: Arc<dyn AgentRepository>, secrets: Arc<dyn SecretRepository>, client: Client) -> Self {
-        Self { agents, secrets, client }
+        Self { agents, secrets, connections: Connections::new(client) }
     }
 
     async fn definition(&self, spec: &TargetSpec) -> Result<AgentDefinition, PlanError> {
@@ -72,7 +91,7 @@ impl TargetAdapterFactory for HttpAdapterFactory {
         })?;
         let scrubber = scrubber(of_project.values().chain(secrets.values()), &endpoint);
         Ok(Box::new(HttpAdapter {
-            client: self.client.clone(),
+            client: self.connections.made_within(endpoint.reply.limits.connect)?,
             endpoint,
             parameters: spec.parameters,
             scrubber,
@@ -101,10 +120,20 @@ struct HttpAdapter {
 impl HttpAdapter {
     async fn exchange(&self, turn: &TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
         let request = request::build(&self.endpoint, turn, &self.parameters)?;
-        let received = transport::send(&self.client, request, self.endpoint.timeout).await?;
-        let content = response::read(&received, self.endpoint.output.as_ref(), &self.scrubber)?;
+        let exchange = Exchange {
+            client: &self.client,
+            rules: &self.endpoint.reply,
+            scrubber: &self.scrubber,
+            variables: &|| self.variables(turn),
+        };
         // An agent that echoes its credentials must not put them into events and spans.
-        Ok(TargetReply { content: self.scrubber.scrub_answer(&content), ..TargetReply::default() })
+        Ok(self.scrubber.clean_reply(exchange.run(request).await?))
+    }
+
+    fn variables(&self, turn: &TargetTurn<'_>) -> Variables {
+        let mut variables = Variables::of_turn(turn, &self.parameters);
+        variables.bind_mapped(&self.endpoint.mappings, turn);
+        variables
     }
 }
 

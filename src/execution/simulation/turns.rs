@@ -221,9 +221,12 @@ fn has_come(conversation: &Conversation, step: &ProceedStep) -> bool {
 
 fn said_end(said: &Result<TargetReply, RunFailure>) -> SpanEnd {
     match said {
-        Ok(TargetReply { content, tool_calls, usage, .. }) => {
-            SpanEnd::Said { content: content.clone(), tool_calls: tool_calls.clone(), usage: *usage }
-        }
+        Ok(TargetReply { content, tool_calls, usage, first_chunk, .. }) => SpanEnd::Said {
+            content: content.clone(),
+            tool_calls: tool_calls.clone(),
+            usage: *usage,
+            first_chunk: *first_chunk,
+        },
         Err(failure) => failure.into(),
     }
 }

@@ -26,8 +26,11 @@ pub(in super::super) struct Circumstances<'a> {
 pub(in super::super) fn closing(end: &SpanEnd, circumstances: Circumstances<'_>) -> Closing {
     match end {
         SpanEnd::Done => ok(Vec::new()),
-        SpanEnd::Said { content, tool_calls, usage } => {
-            ok(speech(content, tool_calls, *usage, circumstances.tokens_below))
+        SpanEnd::Said { content, tool_calls, usage, first_chunk } => {
+            let mut attributes = speech(content, tool_calls, *usage, circumstances.tokens_below);
+            let seconds = first_chunk.map(|after| after.as_secs_f64());
+            attributes.extend(seconds.map(|after| KeyValue::new(key::GEN_AI_FIRST_CHUNK, after)));
+            ok(attributes)
         }
         SpanEnd::Replied(reply) => ok(answer(reply)),
         SpanEnd::Continued { reasoning } => {

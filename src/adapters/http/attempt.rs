@@ -1,0 +1,113 @@
+//! Asking an agent once.
+
+use tokio::time::Instant;
+
+use super::assembly::{Assembly, StreamFault};
+use super::content_type::{essence, is_json, is_stream};
+use super::exchange::Exchange;
+use super::no_reply::NoReply;
+use super::request::Outgoing;
+use super::response::{invalid, reported};
+use super::streaming::StreamRules;
+use super::transport::{self, Arrived, Received};
+use crate::adapters::codes;
+use crate::execution::failure::RunFailure;
+use crate::execution::ports::TargetReply;
+
+const UNDESCRIBED_HINT: &str = "Say in the agent's definition where the words are, such as `stream: { format: sse, delta: $.text }`, or let the agent \
+     answer in one piece";
+
+/// An answer.
+pub(super) enum Answer {
+    /// In one piece.
+    Whole(Received),
+    /// Bit by bit, put together.
+    Told { place: String, reply: TargetReply },
+}
+
+/// Why there is none.
+pub(super) enum Failed {
+    NoReply(NoReply),
+    Status(Box<Received>),
+    Reply(RunFailure),
+}
+
+impl From<NoReply> for Failed {
+    fn from(error: NoReply) -> Self {
+        Self::NoReply(error)
+    }
+}
+
+impl From<RunFailure> for Failed {
+    fn from(failure: RunFailure) -> Self {
+        Self::Reply(failure)
+    }
+}
+
+impl Exchange<'_> {
+    /// Asks once.
+    pub(super) async fn attempt(&self, request: &Outgoing) -> Result<Answer, Failed> {
+        let (sent, limits) = (Instant::now(), &self.rules.limits);
+        let arrived = transport::send(self.client, request, limits).await?;
+        if !self.is_success(&arrived) {
+            return Err(Failed::Status(Box::new(arrived.take_shown(limits).await)));
+        }
+        let kind = essence(&arrived.headers);
+        match &self.rules.stream {
+            Some(stream) if !is_json(&kind) && !self.comes_later(&arrived) => {
+                self.listen(stream, arrived, sent).await
+            }
+            None if is_stream(&kind) => Err(undescribed(&arrived.place, &kind).into()),
+            _ => Ok(Answer::Whole(arrived.take(limits).await?)),
+        }
+    }
+
+    fn is_success(&self, arrived: &Arrived) -> bool {
+        self.rules.status.is_success(arrived.status) || self.comes_later(arrived)
+    }
+
+    fn comes_later(&self, arrived: &Arrived) -> bool {
+        self.rules.poll.is_some() && arrived.status == http::StatusCode::ACCEPTED
+    }
+
+    /// Puts the answer together as it comes. What comes behind its end is not waited for.
+    async fn listen(&self, stream: &StreamRules, arrived: Arrived, sent: Instant) -> Result<Answer, Failed> {
+        let (place, rules) = (arrived.place.clone(), self.rules);
+        let mut assembly = Assembly::new(stream, rules.tool_calls.as_ref(), &rules.usage, rules.limits.bytes);
+        let mut body = arrived.into_body(&rules.limits);
+        let mut first_chunk = None;
+        while let Some(piece) = body.next().await? {
+            assembly.push(&piece).map_err(|fault| self.faulty(&place, fault))?;
+            if assembly.has_begun() {
+                first_chunk.get_or_insert_with(|| sent.elapsed());
+            }
+            if assembly.is_done() {
+                break;
+            }
+        }
+        let told = assembly.finish().map_err(|fault| self.faulty(&place, fault))?;
+        let reply = TargetReply {
+            content: told.words,
+            tool_calls: told.calls,
+            usage: told.usage,
+            first_chunk,
+            ..TargetReply::default()
+        };
+        Ok(Answer::Told { place, reply })
+    }
+
+    fn faulty(&self, place: &str, fault: StreamFault) -> Failed {
+        match fault {
+            StreamFault::Reported(error) => Failed::Reply(reported(place, &error, self.scrubber)),
+            StreamFault::Unfinished => {
+                Failed::NoReply(NoReply::Interrupted { place: place.to_owned(), cause: fault.to_string() })
+            }
+            fault => Failed::Reply(invalid(place, &fault.to_string())),
+        }
+    }
+}
+
+fn undescribed(place: &str, kind: &str) -> RunFailure {
+    let message = format!("{place} answers bit by bit ({kind}), and its definition has no `stream`");
+    RunFailure::definition(codes::STREAM_NOT_DESCRIBED, message).with_hint(UNDESCRIBED_HINT)
+}
