@@ -1,8 +1,16 @@
 //! Tests of `adapters`.
 
+mod http_definitions;
 mod http_failures;
+mod http_hostile;
+mod http_polls;
 mod http_reply;
 mod http_request;
+mod http_retries;
+mod http_statuses;
+mod http_streams;
+mod http_tools;
 mod prompt;
 mod registry;
 mod stage;
+mod table;

@@ -1,8 +1,10 @@
 //! Asking an agent once.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
-use super::assembly::{Assembly, StreamFault};
+use super::assembly::{Assembled, Assembly, StreamFault};
 use super::content_type::{essence, is_json, is_stream};
 use super::exchange::Exchange;
 use super::no_reply::NoReply;
@@ -76,24 +78,15 @@ impl Exchange<'_> {
         let mut assembly = Assembly::new(stream, rules.tool_calls.as_ref(), &rules.usage, rules.limits.bytes);
         let mut body = arrived.into_body(&rules.limits);
         let mut first_chunk = None;
-        while let Some(piece) = body.next().await? {
+        while !assembly.is_done() {
+            let Some(piece) = body.next().await? else { break };
             assembly.push(&piece).map_err(|fault| self.faulty(&place, fault))?;
             if assembly.has_begun() {
                 first_chunk.get_or_insert_with(|| sent.elapsed());
             }
-            if assembly.is_done() {
-                break;
-            }
         }
         let told = assembly.finish().map_err(|fault| self.faulty(&place, fault))?;
-        let reply = TargetReply {
-            content: told.words,
-            tool_calls: told.calls,
-            usage: told.usage,
-            first_chunk,
-            ..TargetReply::default()
-        };
-        Ok(Answer::Told { place, reply })
+        Ok(Answer::Told { place, reply: reply(told, first_chunk) })
     }
 
     fn faulty(&self, place: &str, fault: StreamFault) -> Failed {
@@ -105,6 +98,11 @@ impl Exchange<'_> {
             fault => Failed::Reply(invalid(place, &fault.to_string())),
         }
     }
+}
+
+fn reply(told: Assembled, first_chunk: Option<Duration>) -> TargetReply {
+    let Assembled { words, calls, usage } = told;
+    TargetReply { content: words, tool_calls: calls, usage, first_chunk, ..TargetReply::default() }
 }
 
 fn undescribed(place: &str, kind: &str) -> RunFailure {

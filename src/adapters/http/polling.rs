@@ -58,7 +58,7 @@ pub(super) struct Poll {
 enum PollPlace {
     Location,
     Path(ReplyPath),
-    Template(Template),
+    Template(Box<Template>),
 }
 
 /// How an answer stands.
@@ -150,7 +150,7 @@ fn place(url: &str) -> Result<PollPlace, String> {
         PollPlace::Path(ReplyPath::parse("poll.url", url)?)
     } else {
         let template = Template::compile(Place::PollUrl, url, Escape::UrlComponent);
-        PollPlace::Template(template.map_err(|error| error.to_string())?)
+        PollPlace::Template(Box::new(template.map_err(|error| error.to_string())?))
     })
 }
 

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, StatusCode};
 use reqwest::{Request, Response};
-use url::Url;
+use url::{Origin, Url};
 
 use super::body::Body;
 use super::limits::Limits;
@@ -38,6 +38,8 @@ pub(super) struct Received {
 /// Sends `request` and waits for its answer to begin.
 pub(super) async fn send(client: &Client, request: &Outgoing, limits: &Limits) -> Result<Arrived, NoReply> {
     let place = origin_and_path(&request.url);
+    let forbidden = |refused| NoReply::Forbidden { place: place.clone(), refused };
+    client.policy().check_url(&request.url).map_err(forbidden)?;
     let built = build(client, request).map_err(|error| NoReply::broken(error, &place))?;
     let answer = client.execute(built, Redirects::Follow);
     let answer = match limits.first_byte {
@@ -84,5 +86,8 @@ impl Arrived {
 
 /// Where a request goes, as errors show it.
 pub(super) fn origin_and_path(url: &Url) -> String {
-    format!("{}{}", url.origin().ascii_serialization(), url.path())
+    match url.origin() {
+        origin @ Origin::Tuple(..) => format!("{}{}", origin.ascii_serialization(), url.path()),
+        Origin::Opaque(_) => format!("{}:{}", url.scheme(), url.path()),
+    }
 }

@@ -1,6 +1,8 @@
 //! What each kind of span says.
 #![expect(clippy::unwrap_used, reason = "what a helper cannot read must fail its test")]
 
+use std::time::Duration;
+
 use scenario_worker::execution::ports::RunTracers as _;
 use scenario_worker::execution::types::{SpanEnd, SpanNote, SpanStart};
 use scenario_worker::telemetry::receiver::ReceivedSpan;
@@ -146,6 +148,23 @@ async fn a_model_call_says_what_was_asked_and_answered() {
     );
     let tools = spans.iter().filter(|s| s.attributes.contains_key("gen_ai.tool.definitions")).count();
     assert_eq!(tools, 1, "only the judge has a tool");
+}
+
+#[tokio::test]
+async fn an_agent_that_answers_bit_by_bit_says_when_it_began() {
+    let receiver = OtlpReceiver::start(Mode::Ok).await;
+    let trace = factory().start(spec("acme", "r1", Some(destination(&receiver, "k"))));
+    for after in [Some(Duration::from_millis(1500)), None] {
+        let span = trace.root().child(SpanStart::Target { target: target(), transcript: transcript(&[]) });
+        let SpanEnd::Said { content, tool_calls, usage, .. } = said("Sure", 1) else {
+            panic!("nothing said")
+        };
+        span.end(SpanEnd::Said { content, tool_calls, usage, first_chunk: after });
+    }
+    trace.finish(SpanEnd::Done).await;
+    let spans = receiver.spans();
+    has(&spans[0], &json!({ "gen_ai.response.time_to_first_chunk": 1.5 }));
+    assert!(!spans[1].attributes.contains_key("gen_ai.response.time_to_first_chunk"));
 }
 
 #[tokio::test]

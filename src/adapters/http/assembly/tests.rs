@@ -26,6 +26,7 @@ fn said(definition: Value, stream: &str) -> Result<String, String> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is one table")]
 fn words_are_put_together_as_the_definition_says() {
     let sse = |more: Value| {
         let mut rules = json!({ "format": "sse", "delta": "$.t" });
@@ -106,6 +107,7 @@ fn a_stream_that_is_no_answer_says_why() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is one table")]
 fn a_definition_that_cannot_be_meant_is_refused() {
     for (definition, part) in [
         (json!({}), "missing field `format`"),

@@ -33,6 +33,7 @@ fn nothing_is_asked_again_unless_the_definition_says_so() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is one table")]
 fn what_is_asked_again_after_depends_on_the_harm_that_it_may_do() {
     let sure = vec!["connect", "429", "503"];
     let all = vec!["connect", "timeout", "interrupted", "429", "502", "503", "504"];
