@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_TYPE, LOCATION};
-use http::{HeaderMap, HeaderName, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
 use super::condition::{Condition, ConditionDefinition};
 use super::path::{ReplyPath, words};
-use super::request::{Outgoing, is_dots};
+use super::request::{IDEMPOTENCY_KEY, Outgoing, is_dots};
 use super::transport::Received;
 use crate::adapters::template::{Escape, Place, Template, UnknownSecret, Variables};
 use crate::definitions::Secrets;
@@ -25,9 +25,6 @@ const LONGEST_INTERVAL: f64 = 300.0;
 const PATH_SIGN: char = '$';
 /// What templates call the first answer.
 const REPLY: &str = "reply";
-/// Who is asked again, and not who asks once more, is what this one is about.
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-
 /// What a definition says of answers that come later.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -183,6 +180,7 @@ pub(super) fn look(first: &Outgoing, url: Url) -> Outgoing {
     look
 }
 
+/// Without what speaks of a body or of a repeated question: a look is neither.
 fn own(headers: &HeaderMap) -> HeaderMap {
     let mut headers = headers.clone();
     for name in [CONTENT_TYPE, IDEMPOTENCY_KEY] {

@@ -36,6 +36,14 @@ fn a_definition_that_says_everything_is_taken() {
 }
 
 #[test]
+fn what_the_readme_shows_can_be_written() {
+    let readme = include_str!("../../../README.md");
+    let section = readme.split_once("### What an HTTP agent answers").unwrap().1;
+    let example = section.split_once("```yaml\n").unwrap().1.split_once("```").unwrap().0;
+    check(serde_saphyr::from_str(example).unwrap()).unwrap();
+}
+
+#[test]
 fn what_cannot_be_meant_is_refused_with_its_place() {
     let wrong = [
         (json!({ "connectTimeoutSeconds": 0 }), "connectTimeoutSeconds: 0 is less than 1"),

@@ -111,7 +111,7 @@ proptest! {
         let mut stream = String::new();
         for (name, data) in &sent {
             let lines = data.replace('\n', &format!("{end}data: "));
-            stream += &format!("event: {name}{end}data: {lines}{end}{end}");
+            stream.extend(["event: ", name, end, "data: ", &lines, end, end]);
         }
         let (mut decoder, mut events) = (SseDecoder::new(1024), Vec::new());
         decoder.push(stream.as_bytes(), &mut events).unwrap();
