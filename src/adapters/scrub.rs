@@ -24,9 +24,10 @@ const PATH: &AsciiSet = &CONTROLS
     .add(b'}');
 
 /// The shortest secret that is taken out of answers, in bytes.
-const SHORTEST_TELLING_SECRET: usize = 6;
+pub(crate) const SHORTEST_TELLING_SECRET: usize = 6;
 
 /// Knows every form in which a secret may come back: plain, in a URL, in JSON.
+#[derive(Clone)]
 pub(crate) struct Scrubber {
     /// Longest first, so that a secret that contains another goes as a whole.
     forms: Vec<String>,
@@ -37,6 +38,15 @@ impl Scrubber {
     pub(crate) fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
         let mut forms: Vec<String> =
             secrets.into_iter().filter(|secret| !secret.is_empty()).flat_map(forms_of).collect();
+        forms.sort_by_key(|form| (Reverse(form.len()), form.clone()));
+        forms.dedup();
+        Self { forms }
+    }
+
+    /// Knows `secrets` beside those that it knows already.
+    pub(crate) fn with<'a>(&self, secrets: impl IntoIterator<Item = &'a str>) -> Self {
+        let Self { mut forms } = Self::new(secrets);
+        forms.extend(self.forms.iter().cloned());
         forms.sort_by_key(|form| (Reverse(form.len()), form.clone()));
         forms.dedup();
         Self { forms }

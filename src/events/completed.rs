@@ -70,6 +70,13 @@ pub struct CriterionResult {
 }
 
 impl CriterionResult {
+    /// The texts of those that are met, or of those that are not, in their order.
+    #[must_use]
+    pub fn texts(results: &[Self], met: bool) -> Vec<String> {
+        let wanted = results.iter().filter(|result| (result.status == CriterionStatus::Met) == met);
+        wanted.map(|result| result.text.clone()).collect()
+    }
+
     /// A result that rests on nothing but its reasoning.
     #[must_use]
     pub fn new(

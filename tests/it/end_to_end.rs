@@ -11,6 +11,7 @@ mod readiness;
 mod refusals;
 mod replays;
 mod service;
+mod sessions;
 mod stops;
 mod strangers;
 mod takeovers;

@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::assembly::{Assembled, Assembly, StreamFault};
 use super::content_type::{essence, is_json, is_stream};
 use super::exchange::Exchange;
 use super::no_reply::NoReply;
 use super::request::Outgoing;
-use super::response::{invalid, reported};
+use super::response::{invalid, reported, status_failure};
 use super::streaming::StreamRules;
-use super::transport::{self, Arrived, Received};
+use super::transport::{Arrived, Received};
 use crate::adapters::codes;
+use crate::adapters::scrub::Scrubber;
 use crate::execution::failure::RunFailure;
 use crate::execution::ports::TargetReply;
 
@@ -46,18 +45,29 @@ impl From<RunFailure> for Failed {
     }
 }
 
-impl Exchange<'_> {
+impl Failed {
+    /// As the run reports it.
+    pub(super) fn into_failure(self, scrubber: &Scrubber) -> RunFailure {
+        match self {
+            Self::NoReply(error) => error.into(),
+            Self::Status(received) => status_failure(&received, scrubber),
+            Self::Reply(failure) => failure,
+        }
+    }
+}
+
+impl Exchange<'_, '_> {
     /// Asks once.
-    pub(super) async fn attempt(&self, request: &Outgoing) -> Result<Answer, Failed> {
-        let (sent, limits) = (Instant::now(), &self.rules.limits);
-        let arrived = transport::send(self.client, request, limits).await?;
+    pub(super) async fn attempt(&mut self, request: &Outgoing) -> Result<Answer, Failed> {
+        let limits = &self.rules.limits;
+        let arrived = self.caller.send(request).await?;
         if !self.is_success(&arrived) {
             return Err(Failed::Status(Box::new(arrived.take_shown(limits).await)));
         }
         let kind = essence(&arrived.headers);
         match &self.rules.stream {
             Some(stream) if !is_json(&kind) && !self.comes_later(&arrived) => {
-                self.listen(stream, arrived, sent).await
+                self.listen(stream, arrived).await
             }
             None if is_stream(&kind) => Err(undescribed(&arrived.place, &kind).into()),
             _ => Ok(Answer::Whole(arrived.take(limits).await?)),
@@ -73,8 +83,8 @@ impl Exchange<'_> {
     }
 
     /// Puts the answer together as it comes. What comes behind its end is not waited for.
-    async fn listen(&self, stream: &StreamRules, arrived: Arrived, sent: Instant) -> Result<Answer, Failed> {
-        let (place, rules) = (arrived.place.clone(), self.rules);
+    async fn listen(&self, stream: &StreamRules, arrived: Arrived) -> Result<Answer, Failed> {
+        let (place, sent, rules) = (arrived.place.clone(), arrived.sent, self.rules);
         let mut assembly = Assembly::new(stream, rules.tool_calls.as_ref(), &rules.usage, rules.limits.bytes);
         let mut body = arrived.into_body(&rules.limits);
         let mut first_chunk = None;
@@ -91,7 +101,7 @@ impl Exchange<'_> {
 
     fn faulty(&self, place: &str, fault: StreamFault) -> Failed {
         match fault {
-            StreamFault::Reported(error) => Failed::Reply(reported(place, &error, self.scrubber)),
+            StreamFault::Reported(error) => Failed::Reply(reported(place, &error, self.caller.scrubber())),
             StreamFault::Unfinished => {
                 Failed::NoReply(NoReply::Interrupted { place: place.to_owned(), cause: fault.to_string() })
             }

@@ -8,42 +8,37 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::attempt::{Answer, Failed};
-use super::no_reply::NoReply;
+use super::caller::Caller;
 use super::polling::{Poll, Standing, look};
 use super::request::Outgoing;
 use super::response::{self, invalid, reported};
 use super::retry::{JITTER, Trouble};
 use super::rules::ReplyRules;
 use super::streaming::StreamFormat;
-use super::transport::{Received, origin_and_path};
+use super::transport::Received;
 use crate::adapters::codes;
-use crate::adapters::scrub::Scrubber;
 use crate::adapters::template::Variables;
-use crate::egress::Client;
 use crate::events::Attribution;
 use crate::execution::failure::RunFailure;
 use crate::execution::ports::TargetReply;
 use crate::http_client::retry_after;
 
 /// What is needed to ask an agent.
-pub(super) struct Exchange<'a> {
-    pub(super) client: &'a Client,
+pub(super) struct Exchange<'a, 'c> {
+    pub(super) caller: &'a mut Caller<'c>,
     pub(super) rules: &'a ReplyRules,
-    pub(super) scrubber: &'a Scrubber,
     /// What a template of where to look for the answer can read.
     pub(super) variables: &'a (dyn Fn() -> Variables + Sync),
 }
 
-impl Exchange<'_> {
+impl Exchange<'_, '_> {
     /// Sends `request` and brings back what the agent says.
-    pub(super) async fn run(&self, mut request: Outgoing) -> Result<TargetReply, RunFailure> {
-        let limit = self.rules.limits.total;
-        let deadline = Instant::now() + limit;
+    pub(super) async fn run(mut self, mut request: Outgoing) -> Result<TargetReply, RunFailure> {
         self.ask_for_a_stream(&mut request);
-        let answer = tokio::time::timeout_at(deadline, self.answer(&request, deadline)).await;
+        let answer = tokio::time::timeout_at(self.caller.deadline(), self.answer(&request)).await;
         let (place, reply) = match answer {
             Ok(answer) => self.read(answer?)?,
-            Err(_) => return Err(NoReply::Timeout { place: origin_and_path(&request.url), limit }.into()),
+            Err(_) => return Err(self.caller.late(&request)),
         };
         if reply.content.trim().is_empty() && reply.tool_calls.is_empty() {
             return Err(response::empty(&place));
@@ -65,34 +60,35 @@ impl Exchange<'_> {
         match answer {
             Answer::Told { place, reply } => Ok((place, reply)),
             Answer::Whole(received) => {
-                let reply = response::read(&received, self.rules, self.scrubber)?;
+                let reply = response::read(&received, self.rules, self.caller.scrubber())?;
                 Ok((received.place, reply))
             }
         }
     }
 
-    async fn answer(&self, request: &Outgoing, deadline: Instant) -> Result<Answer, RunFailure> {
-        let answer = self.ask(request, deadline).await?;
+    async fn answer(&mut self, request: &Outgoing) -> Result<Answer, RunFailure> {
+        let answer = self.ask(request).await?;
         match &self.rules.poll {
             None => Ok(answer),
-            Some(poll) => self.wait_for_answer(poll, request, answer, deadline).await,
+            Some(poll) => self.wait_for_answer(poll, request, answer).await,
         }
     }
 
     /// Looks for the answer until it is there. Only the limit of the whole turn ends that.
     async fn wait_for_answer(
-        &self,
+        &mut self,
         poll: &Poll,
         request: &Outgoing,
         mut answer: Answer,
-        deadline: Instant,
     ) -> Result<Answer, RunFailure> {
         let mut before = None;
         loop {
             let Answer::Whole(received) = &answer else { return Ok(answer) };
             match poll.standing(received) {
                 Standing::Final => return Ok(answer),
-                Standing::Failed(error) => return Err(reported(&received.place, &error, self.scrubber)),
+                Standing::Failed(error) => {
+                    return Err(reported(&received.place, &error, self.caller.scrubber()));
+                }
                 Standing::NotJson(error) => {
                     return Err(invalid(&received.place, &format!("it is not JSON: {error}")));
                 }
@@ -102,13 +98,13 @@ impl Exchange<'_> {
                 .url(received, before.as_ref(), self.variables)
                 .map_err(|problem| no_place(&received.place, &problem))?;
             tokio::time::sleep(poll.pause(asked(received))).await;
-            answer = self.ask(&look(request, url.clone()), deadline).await?;
+            answer = self.ask(&look(request, url.clone())).await?;
             before = Some(url);
         }
     }
 
     /// Asks as often as the definition allows.
-    async fn ask(&self, request: &Outgoing, deadline: Instant) -> Result<Answer, RunFailure> {
+    async fn ask(&mut self, request: &Outgoing) -> Result<Answer, RunFailure> {
         let mut attempts = 1;
         loop {
             let failed = match self.attempt(request).await {
@@ -118,7 +114,7 @@ impl Exchange<'_> {
             let Some(pause) = self.pause(attempts, &failed) else {
                 return Err(self.told(failed, attempts, None));
             };
-            if Instant::now() + pause >= deadline {
+            if Instant::now() + pause >= self.caller.deadline() {
                 return Err(self.told(failed, attempts, Some(pause)));
             }
             tokio::time::sleep(pause).await;
@@ -137,11 +133,7 @@ impl Exchange<'_> {
 
     /// The failure, with what was done about it.
     fn told(&self, failed: Failed, attempts: u32, too_long: Option<Duration>) -> RunFailure {
-        let failure = match failed {
-            Failed::NoReply(error) => error.into(),
-            Failed::Status(received) => response::status_failure(&received, self.scrubber),
-            Failed::Reply(failure) => failure,
-        };
+        let failure = failed.into_failure(self.caller.scrubber());
         let given_up = too_long.map(|pause| {
             let seconds = pause.as_secs_f64().ceil();
             format!(

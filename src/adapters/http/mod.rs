@@ -1,47 +1,61 @@
 //! Targets of type `http`: agents that answer one request per turn.
 
+mod adapter;
 mod assembly;
 mod attempt;
 mod auth;
 mod body;
+mod caller;
 mod condition;
-mod connections;
 mod content_type;
+mod cookies;
 mod definition;
 mod endpoint;
 mod exchange;
 mod limits;
 mod no_reply;
+mod oauth2;
 mod path;
 mod polling;
 mod request;
 mod response;
 mod retry;
 mod rules;
+mod session;
 mod status;
 mod streaming;
+mod templates;
+mod tls;
+mod tokens;
 mod tool_calls;
 mod transport;
 mod usage;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::{Map, Value};
+use url::Url;
 
-use self::connections::Connections;
+use self::adapter::HttpAdapter;
+use self::auth::Auth;
+use self::caller::Wired;
 use self::endpoint::Endpoint;
-use self::exchange::Exchange;
+use self::oauth2::Grant;
+use self::tls::Tls;
+use self::tokens::Tokens;
 use super::codes;
 use super::registry::TargetAdapterFactory;
 use super::scrub::Scrubber;
-use super::template::Variables;
+use super::template::Place;
 use crate::definitions::{AgentDefinition, Secret};
-use crate::egress::Client;
+use crate::egress::{Client, TlsMaterial};
+use crate::events::ProjectId;
 use crate::execution::failure::{PlanError, RunFailure, code};
 use crate::execution::ports::{
-    AgentRepository, OnUnknown, SecretRepository, TargetAdapter, TargetReply, TargetSpec, TargetTurn,
+    AgentRepository, Clock, SecretRepository, SystemClock, TargetAdapter, TargetSpec,
 };
+use crate::http_client::CONNECT_TIMEOUT;
 
 /// The type as requests and definitions name it.
 pub const KIND: &str = "http";
@@ -50,14 +64,63 @@ pub const KIND: &str = "http";
 pub struct HttpAdapterFactory {
     agents: Arc<dyn AgentRepository>,
     secrets: Arc<dyn SecretRepository>,
-    connections: Connections,
+    client: Client,
+    tokens: Arc<Tokens>,
+    clock: Arc<dyn Clock>,
 }
 
 impl HttpAdapterFactory {
     /// Agents are called through `client`.
     #[must_use]
     pub fn new(agents: Arc<dyn AgentRepository>, secrets: Arc<dyn SecretRepository>, client: Client) -> Self {
-        Self { agents, secrets, connections: Connections::new(client) }
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        Self { agents, secrets, client, tokens: Arc::new(Tokens::new(Arc::clone(&clock))), clock }
+    }
+
+    /// Tokens and cookies grow old by `clock`.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { tokens: Arc::new(Tokens::new(Arc::clone(&clock))), clock, ..self }
+    }
+
+    /// How the agent is reached. An address that may not be called is known before a word is said; where a name leads is
+    /// seen with each call.
+    fn wired(
+        &self,
+        project: &ProjectId,
+        endpoint: &Endpoint,
+        scrubber: &Scrubber,
+    ) -> Result<Wired, RunFailure> {
+        for (place, url) in endpoint.constant_urls() {
+            self.callable(place, &url)?;
+        }
+        let connect = endpoint.reply.limits.connect;
+        let client = self.client_for(connect, endpoint.tls.as_ref().map(Tls::material).as_ref())?;
+        let Auth::OAuth2(credentials) = &endpoint.auth else { return Ok(Wired { client, grant: None }) };
+        // The name is the agent's, and no other server's.
+        let tls = endpoint.tls.as_ref().map(|tls| TlsMaterial { server_name: None, ..tls.material() });
+        let digest = tls.clone().unwrap_or_default().digest();
+        let grant = Grant::new(
+            project,
+            credentials,
+            self.client_for(CONNECT_TIMEOUT, tls.as_ref())?,
+            digest,
+            scrubber.clone(),
+        )?;
+        self.callable(&credentials.token_url.place(), grant.url())?;
+        Ok(Wired { client, grant: Some(grant) })
+    }
+
+    fn callable(&self, place: &Place, url: &Url) -> Result<(), RunFailure> {
+        self.client.policy().check_url(url).map_err(|refused| {
+            RunFailure::definition(code::EGRESS_REFUSED, format!("{place} may not be called: {refused}"))
+        })
+    }
+
+    fn client_for(&self, connect: Duration, tls: Option<&TlsMaterial>) -> Result<Client, RunFailure> {
+        self.client
+            .connecting(connect, tls)
+            .map_err(|error| RunFailure::definition(code::INVALID_TARGET, format!("tls: {error}")))
     }
 
     async fn definition(&self, spec: &TargetSpec) -> Result<AgentDefinition, PlanError> {
@@ -90,12 +153,12 @@ impl TargetAdapterFactory for HttpAdapterFactory {
                 )
         })?;
         let scrubber = scrubber(of_project.values().chain(secrets.values()), &endpoint);
-        Ok(Box::new(HttpAdapter {
-            client: self.connections.made_within(endpoint.reply.limits.connect)?,
-            endpoint,
-            parameters: spec.parameters,
-            scrubber,
-        }))
+        let wired = self.wired(&spec.project.id, &endpoint, &scrubber).map_err(|mut failure| {
+            failure.message = format!("HTTP agent {}: {}", agent.id, failure.message);
+            scrubber.clean(failure)
+        })?;
+        let (tokens, clock) = (Arc::clone(&self.tokens), Arc::clone(&self.clock));
+        Ok(Box::new(HttpAdapter { wired, endpoint, parameters: spec.parameters, scrubber, tokens, clock }))
     }
 
     fn check(&self, agent: &AgentDefinition) -> Result<(), String> {
@@ -108,42 +171,4 @@ fn scrubber<'a>(secrets: impl Iterator<Item = &'a Secret>, endpoint: &Endpoint) 
     let mut values: Vec<&str> = secrets.map(Secret::expose).collect();
     values.extend(credentials.iter().map(Secret::expose));
     Scrubber::new(values)
-}
-
-struct HttpAdapter {
-    client: Client,
-    endpoint: Endpoint,
-    parameters: Map<String, Value>,
-    scrubber: Scrubber,
-}
-
-impl HttpAdapter {
-    async fn exchange(&self, turn: &TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
-        let request = request::build(&self.endpoint, turn, &self.parameters)?;
-        let exchange = Exchange {
-            client: &self.client,
-            rules: &self.endpoint.reply,
-            scrubber: &self.scrubber,
-            variables: &|| self.variables(turn),
-        };
-        // An agent that echoes its credentials must not put them into events and spans.
-        Ok(self.scrubber.clean_reply(exchange.run(request).await?))
-    }
-
-    fn variables(&self, turn: &TargetTurn<'_>) -> Variables {
-        let mut variables = Variables::of_turn(turn, &self.parameters);
-        variables.bind_mapped(&self.endpoint.mappings, turn);
-        variables
-    }
-}
-
-#[async_trait]
-impl TargetAdapter for HttpAdapter {
-    fn on_unknown(&self) -> OnUnknown {
-        self.endpoint.on_unknown
-    }
-
-    async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
-        self.exchange(&turn).await.map_err(|failure| self.scrubber.clean(failure))
-    }
 }

@@ -1,5 +1,7 @@
 //! Where something is in an agent's reply.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
@@ -11,15 +13,15 @@ const MAX_ALTERNATIVES: usize = 4;
 /// A `JSONPath` (RFC 9535) of a definition.
 #[derive(Debug)]
 pub(super) struct ReplyPath {
-    field: &'static str,
+    field: Cow<'static, str>,
     source: String,
     path: JsonPath,
 }
 
 impl ReplyPath {
     /// Reads a path that does not blow up. `field` is where it stands in the definition.
-    pub(super) fn parse(field: &'static str, source: &str) -> Result<Self, String> {
-        let source = source.trim().to_owned();
+    pub(super) fn parse(field: impl Into<Cow<'static, str>>, source: &str) -> Result<Self, String> {
+        let (field, source) = (field.into(), source.trim().to_owned());
         let path = JsonPath::parse(&source)
             .map_err(|error| format!("{field}: '{source}' is no JSONPath (RFC 9535): {error}"))?;
         if source.matches("..").count() > MAX_DESCENTS || source.matches(',').count() > MAX_ALTERNATIVES {
@@ -37,6 +39,11 @@ impl ReplyPath {
     ) -> Result<Option<Self>, String> {
         let written = source.filter(|source| !source.trim().is_empty());
         written.map(|source| Self::parse(field, source)).transpose()
+    }
+
+    /// The path as it is written.
+    pub(super) fn source(&self) -> &str {
+        &self.source
     }
 
     /// The first value that it matches.

@@ -14,6 +14,7 @@ use super::request::{IDEMPOTENCY_KEY, Outgoing, is_dots};
 use super::transport::Received;
 use crate::adapters::template::{Escape, Place, Template, UnknownSecret, Variables};
 use crate::definitions::Secrets;
+use crate::egress::Redirects;
 
 /// The pause before each look where the definition says nothing, in seconds.
 const DEFAULT_INTERVAL: f64 = 1.0;
@@ -25,6 +26,7 @@ const LONGEST_INTERVAL: f64 = 300.0;
 const PATH_SIGN: char = '$';
 /// What templates call the first answer.
 const REPLY: &str = "reply";
+
 /// What a definition says of answers that come later.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -96,6 +98,13 @@ impl Poll {
             PollPlace::Template(template) => template.resolve_secrets(secrets),
             PollPlace::Location | PollPlace::Path(_) => Ok(()),
         }
+    }
+
+    /// Where it is looked in every run, if that is a whole URL that is the same in all of them.
+    pub(super) fn constant_url(&self) -> Option<(&Place, Url)> {
+        let PollPlace::Template(template) = &self.place else { return None };
+        let text = template.reads_nothing().then(|| template.render(&Variables::none()).ok()).flatten()?;
+        Some((template.place(), Url::parse(&text).ok()?))
     }
 
     /// How `received` stands.
@@ -173,11 +182,16 @@ fn json(received: &Received) -> Result<Value, String> {
 
 /// The request that looks at `url` for the answer to `first`. What proves who asks stays with the origin that was asked.
 pub(super) fn look(first: &Outgoing, url: Url) -> Outgoing {
-    let mut look = first.clone();
-    look.headers =
-        if url.origin() == first.url.origin() { own(&first.headers) } else { foreign(&first.headers) };
-    (look.method, look.url, look.body) = (Method::GET, url, None);
-    look
+    let is_home = url.origin() == first.url.origin();
+    let headers = if is_home { own(&first.headers) } else { foreign(&first.headers) };
+    Outgoing {
+        method: Method::GET,
+        url,
+        headers,
+        body: None,
+        takes_token: is_home,
+        redirects: Redirects::Follow,
+    }
 }
 
 /// Without what speaks of a body or of a repeated question: a look is neither.

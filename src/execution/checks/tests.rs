@@ -63,7 +63,7 @@ fn what_has_to_be_said_may_be_said_in_any_reply() {
 #[test]
 fn what_must_not_be_said_must_be_said_in_no_reply() {
     let never = || json!({ "notContains": ["guarantee", "promise"] });
-    assert_eq!(standing(never(), &[]), Standing::Holds);
+    assert_eq!(standing(never(), &[]), Standing::Open, "nothing was heard that could show it");
     assert_eq!(standing(never(), &["Hello", "Bye"]), Standing::Holds);
     assert_eq!(standing(never(), &["I promise", "Bye"]), Standing::Broken);
     assert_eq!(standing(json!({ "notMatches": "(?i)as an ai" }), &["As an AI I cannot"]), Standing::Broken);
@@ -239,7 +239,9 @@ fn latencies_are_those_of_replies_that_somebody_was_asked_for() {
     assert_eq!(find(json!({ "totalLatencyMs": { "max": 2200 } }), &messages).standing, Standing::Holds);
     assert_eq!(find(json!({ "totalLatencyMs": { "max": 2199 } }), &messages).standing, Standing::Broken);
     let asked_nobody = conversation(&["from the script"]);
-    assert_eq!(find(json!({ "replyLatencyMs": { "max": 1 } }), &asked_nobody).standing, Standing::Holds);
+    for limit in ["replyLatencyMs", "totalLatencyMs"] {
+        assert_eq!(find(json!({ limit: { "max": 1 } }), &asked_nobody).standing, Standing::Open);
+    }
 }
 
 #[test]

@@ -82,6 +82,13 @@ pub enum SpanNote {
         /// Their names.
         names: Vec<String>,
     },
+    /// The agent's session could not be ended.
+    SessionNotEnded {
+        /// Stable code.
+        code: String,
+        /// What happened.
+        message: String,
+    },
 }
 
 /// How a piece of work ended.
