@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::stage::{LINE, ask_with, dialogue, secrets, with};
+use super::stage::{LINE, ask_with, dialogue, failure, http_adapter, secrets, with};
 use super::table::Expected::{Fails, Says};
 use super::table::{Row, answering, json_of, play, play_one, reply};
 use crate::support::http_agent::Answer;
@@ -137,6 +137,15 @@ async fn an_answer_that_never_comes_ends_with_the_time_of_the_turn() {
     assert_eq!(failure.code, "http_timeout");
     assert!(failure.message.ends_with("/chat did not answer within 1 seconds"), "{failure}");
     assert!(requests.len() > 1, "it was looked for");
+}
+
+#[tokio::test]
+async fn a_place_where_nobody_may_look_is_known_before_the_run() {
+    let config =
+        json!({ "url": "https://shop.example/chat", "poll": { "url": "http://169.254.169.254/jobs" } });
+    let failure = failure(http_adapter(config, secrets([]), json!({})).await.err().unwrap());
+    assert_eq!(failure.code, "egress_refused");
+    assert!(failure.message.starts_with("HTTP agent shop: poll.url may not be called: "), "{failure}");
 }
 
 #[tokio::test]

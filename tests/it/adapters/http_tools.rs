@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::stage::{LINE, ask_with, dialogue, secrets};
+use super::stage::{LINE, ask_with, dialogue, http_adapter, secrets, with};
 use super::table::{answering, json_of, ok, play_one};
 
 fn openai() -> Value {
@@ -152,4 +152,14 @@ async fn tool_calls_that_echo_a_secret_do_not_carry_it_on() {
     let known = secrets([("KEY", "token-123456")]);
     let reply = ask_with(config, known, json!({}), &dialogue(LINE)).await.unwrap();
     assert_eq!(reply.tool_calls[0].arguments, json!({ "headers": ["Bearer [redacted]"] }));
+}
+
+#[tokio::test]
+async fn an_agent_reports_its_tools_only_where_its_definition_says_how() {
+    let tools = json!({ "toolCalls": { "path": "$.calls[*]", "name": "$.name" } });
+    for (more, reports) in [(tools, true), (json!({}), false)] {
+        let config = with(json!({ "url": "https://shop.example/chat" }), more);
+        let adapter = http_adapter(config, secrets([]), json!({})).await.unwrap();
+        assert_eq!(adapter.reports_tool_calls(), reports);
+    }
 }
