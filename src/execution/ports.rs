@@ -112,6 +112,9 @@ pub struct TargetReply {
     pub tool_calls: Vec<ToolCall>,
     /// Tokens that it reports; `calls` is counted by whoever calls.
     pub usage: TokenUsage,
+    /// Whether it may have called tools of which nothing is known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tool_calls_unknown: bool,
     /// How long it took, where the adapter knows better than whoever calls.
     pub latency: Option<Duration>,
     /// How long its first words took, where they came bit by bit.
@@ -138,6 +141,11 @@ pub trait TargetAdapter: Send + Sync {
     /// What to do about a call whose end is unknown.
     fn on_unknown(&self) -> OnUnknown {
         OnUnknown::default()
+    }
+
+    /// Whether replies tell which tools the agent called. Where they do not, no check of its tools is ever met.
+    fn reports_tool_calls(&self) -> bool {
+        true
     }
 
     /// What of the target's definition must stay as it is for as long as the run lasts, free of credentials. Whoever goes on with the run

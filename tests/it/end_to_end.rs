@@ -4,6 +4,7 @@ mod cancelling;
 mod commands;
 mod dead_letters;
 mod demo;
+mod examples;
 mod lives;
 mod parameters;
 mod permissions;

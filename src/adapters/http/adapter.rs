@@ -115,6 +115,10 @@ impl TargetAdapter for HttpAdapter {
         self.endpoint.on_unknown
     }
 
+    fn reports_tool_calls(&self) -> bool {
+        self.endpoint.reply.tool_calls.is_some()
+    }
+
     async fn begin(&self, call: SessionCall<'_>) -> Result<Option<Session>, RunFailure> {
         let Some(plan) = &self.endpoint.session else { return Ok(None) };
         let mut caller = self.caller(None)?;

@@ -33,6 +33,11 @@ impl TargetAdapter for TapedTarget {
         self.behind.as_ref().map_or_else(OnUnknown::default, |target| target.on_unknown())
     }
 
+    /// Whoever replays a run has nobody to ask that; what each reply does not tell is on the tape with it.
+    fn reports_tool_calls(&self) -> bool {
+        self.behind.as_ref().is_none_or(|target| target.reports_tool_calls())
+    }
+
     fn kept(&self) -> Option<Value> {
         self.behind.as_ref().and_then(|target| target.kept())
     }
@@ -58,11 +63,12 @@ impl TargetAdapter for TapedTarget {
     }
 }
 
-/// The time that the agent took is on the tape, too: checks may look at it.
+/// The time that the agent took is on the tape, too, and whether it tells of its tools: checks may look at both.
 async fn timed(target: &dyn TargetAdapter, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
     let began = Instant::now();
     let mut reply = target.reply(turn).await?;
     reply.latency.get_or_insert_with(|| began.elapsed());
+    reply.tool_calls_unknown |= !target.reports_tool_calls();
     Ok(reply)
 }
 

@@ -161,6 +161,7 @@ impl Simulation<'_> {
         if let Some(session) = reply.as_mut().ok().and_then(|reply| reply.session.take()) {
             conversation.session = Some(session);
         }
+        conversation.tool_calls_unknown |= reply.as_ref().is_ok_and(|reply| reply.tool_calls_unknown);
         let tokens = reply.as_ref().map(|reply| reply.usage).unwrap_or_default();
         conversation.usage.target.add(TokenUsage { calls: 1, ..tokens });
         conversation.target_call_open = false;
@@ -193,6 +194,7 @@ impl Simulation<'_> {
         let mut reply = self.plan.target.reply(turn).await?;
         let took = (self.clock.now() - began).try_into().unwrap_or_default();
         reply.latency.get_or_insert(took);
+        reply.tool_calls_unknown |= !self.plan.target.reports_tool_calls();
         Ok(reply)
     }
 
