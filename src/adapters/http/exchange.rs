@@ -84,15 +84,8 @@ impl Exchange<'_, '_> {
         let mut before = None;
         loop {
             let Answer::Whole(received) = &answer else { return Ok(answer) };
-            match poll.standing(received) {
-                Standing::Final => return Ok(answer),
-                Standing::Failed(error) => {
-                    return Err(reported(&received.place, &error, self.caller.scrubber()));
-                }
-                Standing::NotJson(error) => {
-                    return Err(invalid(&received.place, &format!("it is not JSON: {error}")));
-                }
-                Standing::Pending => {}
+            if self.is_final(poll, received)? {
+                return Ok(answer);
             }
             let url = poll
                 .url(received, before.as_ref(), self.variables)
@@ -100,6 +93,15 @@ impl Exchange<'_, '_> {
             tokio::time::sleep(poll.pause(asked(received))).await;
             answer = self.ask(&look(request, url.clone())).await?;
             before = Some(url);
+        }
+    }
+
+    fn is_final(&self, poll: &Poll, received: &Received) -> Result<bool, RunFailure> {
+        match poll.standing(received) {
+            Standing::Final => Ok(true),
+            Standing::Pending => Ok(false),
+            Standing::Failed(error) => Err(reported(&received.place, &error, self.caller.scrubber())),
+            Standing::NotJson(error) => Err(invalid(&received.place, &format!("it is not JSON: {error}"))),
         }
     }
 
