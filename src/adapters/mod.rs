@@ -5,9 +5,9 @@
 
 pub mod codes;
 pub mod http;
+mod limited;
 pub mod prompt;
 mod registry;
-mod scrub;
 pub mod stream;
 mod template;
 

@@ -46,7 +46,6 @@ use self::tls::Tls;
 use self::tokens::Tokens;
 use super::codes;
 use super::registry::TargetAdapterFactory;
-use super::scrub::Scrubber;
 use super::template::Place;
 use crate::definitions::{AgentDefinition, Secret};
 use crate::egress::{Client, TlsMaterial};
@@ -56,6 +55,7 @@ use crate::execution::ports::{
     AgentRepository, Clock, SecretRepository, SystemClock, TargetAdapter, TargetSpec,
 };
 use crate::http_client::CONNECT_TIMEOUT;
+use crate::scrub::{Scrubber, credentials_in, parts_of_url};
 
 /// The type as requests and definitions name it.
 pub const KIND: &str = "http";
@@ -152,7 +152,7 @@ impl TargetAdapterFactory for HttpAdapterFactory {
                      name in the agent's definition",
                 )
         })?;
-        let scrubber = scrubber(of_project.values().chain(secrets.values()), &endpoint);
+        let scrubber = scrubber(of_project.values().chain(secrets.values()), &endpoint, &agent);
         let wired = self.wired(&spec.project.id, &endpoint, &scrubber).map_err(|mut failure| {
             failure.message = format!("HTTP agent {}: {}", agent.id, failure.message);
             scrubber.clean(failure)
@@ -166,9 +166,16 @@ impl TargetAdapterFactory for HttpAdapterFactory {
     }
 }
 
-fn scrubber<'a>(secrets: impl Iterator<Item = &'a Secret>, endpoint: &Endpoint) -> Scrubber {
-    let credentials = endpoint.credentials();
+fn scrubber<'a>(
+    secrets: impl Iterator<Item = &'a Secret>,
+    endpoint: &Endpoint,
+    agent: &AgentDefinition,
+) -> Scrubber {
+    let (credentials, written) = (endpoint.credentials(), credentials_in(&agent.config));
     let mut values: Vec<&str> = secrets.map(Secret::expose).collect();
     values.extend(credentials.iter().map(Secret::expose));
+    values.extend(written.iter().map(String::as_str));
+    let pieces: Vec<String> = values.iter().flat_map(|value| parts_of_url(value)).collect();
+    values.extend(pieces.iter().map(String::as_str));
     Scrubber::new(values)
 }
