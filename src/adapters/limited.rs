@@ -32,6 +32,10 @@ impl TargetAdapter for LimitedTarget {
         self.target.kept()
     }
 
+    fn reports_tool_calls(&self) -> bool {
+        self.target.reports_tool_calls()
+    }
+
     fn knows_its_price(&self) -> bool {
         self.target.knows_its_price()
     }

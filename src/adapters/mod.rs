@@ -8,6 +8,7 @@ pub mod http;
 mod limited;
 pub mod prompt;
 mod registry;
+pub mod stream;
 mod template;
 
 pub use http::HttpAdapterFactory;

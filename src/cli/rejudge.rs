@@ -78,8 +78,8 @@ async fn conversation(connection: &Connection, outcome: &RunCompleted) -> Result
     let said = archive::transcript(connection, outcome).await.map_err(CliError::refused)?;
     let messages = said.into_iter().map(Message::from).collect();
     let passed = outcome.criteria.iter().filter(|result| by_script(result)).cloned().collect();
-    let (turn, usage) = (outcome.turns, outcome.usage);
-    Ok(Conversation { messages, turn, passed, usage, ..Conversation::default() })
+    let RunCompleted { turns: turn, usage, tool_calls_unknown, .. } = *outcome;
+    Ok(Conversation { messages, tool_calls_unknown, turn, passed, usage, ..Conversation::default() })
 }
 
 /// A check of the script was looked at in the middle of the conversation, which nobody can do again.

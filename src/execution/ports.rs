@@ -132,8 +132,14 @@ pub struct TargetReply {
     pub tool_calls: Vec<ToolCall>,
     /// Tokens that it reports; `calls` is counted by whoever calls.
     pub usage: TokenUsage,
+    /// Whether it may have called tools of which nothing is known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tool_calls_unknown: bool,
     /// How long it took, where the adapter knows better than whoever calls.
     pub latency: Option<Duration>,
+    /// How long its first words took, where they came bit by bit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_chunk: Option<Duration>,
     /// The session as this turn has left it, if that is another than it was. It goes into the checkpoint and nowhere else.
     #[serde(skip)]
     pub session: Option<Session>,
@@ -155,6 +161,11 @@ pub trait TargetAdapter: Send + Sync {
     /// What to do about a call whose end is unknown.
     fn on_unknown(&self) -> OnUnknown {
         OnUnknown::default()
+    }
+
+    /// Whether replies tell which tools the agent called. Where they do not, no check of its tools is ever met.
+    fn reports_tool_calls(&self) -> bool {
+        true
     }
 
     /// Whether its replies say what the models behind it cost, as far as they are this run's to pay.

@@ -5,6 +5,7 @@ mod cancelling;
 mod commands;
 mod dead_letters;
 mod demo;
+mod examples;
 mod keys;
 mod limits;
 mod lives;

@@ -1,22 +1,17 @@
 //! An HTTP agent whose definition was read and found to be usable.
 
-use std::time::Duration;
-
 use url::Url;
 
 use super::auth::Auth;
 use super::definition::HttpDefinition;
-use super::output::OutputPath;
+use super::polling::Poll;
+use super::rules::ReplyRules;
 use super::session::SessionPlan;
 use super::templates::RequestTemplates;
 use super::tls::Tls;
 use crate::adapters::template::{Place, UnknownSecret};
 use crate::definitions::{AgentDefinition, FieldMappings, Secret, Secrets};
-use crate::events::MAX_TIMEOUT_SECONDS;
 use crate::execution::ports::OnUnknown;
-
-/// Time for one reply where the definition says nothing, in seconds.
-pub(super) const DEFAULT_TIMEOUT_SECONDS: u64 = 60;
 
 /// An HTTP agent, ready to be asked.
 pub(super) struct Endpoint {
@@ -30,10 +25,8 @@ pub(super) struct Endpoint {
     pub(super) session: Option<SessionPlan>,
     /// Variables of its templates, and what each stands for.
     pub(super) mappings: FieldMappings,
-    /// Where its words are in a reply; `None` is everywhere.
-    pub(super) output: Option<OutputPath>,
-    /// Time for one reply.
-    pub(super) timeout: Duration,
+    /// What is made of its answers.
+    pub(super) reply: ReplyRules,
     /// What to do about a request whose end is unknown.
     pub(super) on_unknown: OnUnknown,
 }
@@ -47,14 +40,14 @@ impl Endpoint {
     }
 
     fn from_definition(definition: &HttpDefinition) -> Result<Self, String> {
+        let request = RequestTemplates::read(&definition.request(), None)?;
         Ok(Self {
-            request: RequestTemplates::read(&definition.request(), None)?,
             auth: Auth::read(&definition.auth)?,
             tls: definition.tls.as_ref().map(Tls::read).transpose()?,
             session: session(definition)?,
             mappings: definition.field_mappings.clone(),
-            output: written(definition.output_path.as_ref()).map(OutputPath::parse).transpose()?,
-            timeout: timeout(definition.timeout_seconds)?,
+            reply: ReplyRules::read(definition, &request.method)?,
+            request,
             on_unknown: definition.on_unknown.into(),
         })
     }
@@ -62,6 +55,7 @@ impl Endpoint {
     /// Makes every `{{ secrets.NAME }}` that may be one stand for its value.
     pub(super) fn resolve_secrets(&mut self, secrets: &Secrets) -> Result<(), UnknownSecret> {
         self.request.resolve_secrets(secrets)?;
+        self.reply.resolve_secrets(secrets)?;
         self.auth.resolve_secrets(secrets)?;
         self.tls.iter_mut().try_for_each(|tls| tls.resolve_secrets(secrets))?;
         self.session.iter_mut().try_for_each(|session| session.resolve_secrets(secrets))
@@ -71,7 +65,8 @@ impl Endpoint {
     pub(super) fn constant_urls(&self) -> impl Iterator<Item = (&Place, Url)> {
         let steps = self.session.iter().flat_map(|session| session.start.iter().chain(&session.end));
         let requests = std::iter::once(&self.request).chain(steps);
-        requests.filter_map(|request| Some((request.url.place(), request.constant_url()?)))
+        let asked = requests.filter_map(|request| Some((request.url.place(), request.constant_url()?)));
+        asked.chain(self.reply.poll.as_ref().and_then(Poll::constant_url))
     }
 
     /// What no error may show, beside the project's secrets.
@@ -89,12 +84,4 @@ fn session(definition: &HttpDefinition) -> Result<Option<SessionPlan>, String> {
 /// A blank text is none.
 pub(super) fn written(text: Option<&String>) -> Option<&str> {
     text.map(String::as_str).filter(|text| !text.trim().is_empty())
-}
-
-fn timeout(seconds: Option<u64>) -> Result<Duration, String> {
-    let seconds = seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS);
-    if (1..=MAX_TIMEOUT_SECONDS).contains(&seconds) {
-        return Ok(Duration::from_secs(seconds));
-    }
-    Err(format!("timeoutSeconds: {seconds} is not 1 to {MAX_TIMEOUT_SECONDS}"))
 }

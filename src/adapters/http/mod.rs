@@ -1,27 +1,45 @@
 //! Targets of type `http`: agents that answer one request per turn.
 
 mod adapter;
+mod assembly;
+mod attempt;
 mod auth;
+mod body;
+mod caller;
+mod condition;
+mod content_type;
 mod cookies;
 mod definition;
 mod endpoint;
+mod exchange;
+mod limits;
+mod no_reply;
 mod oauth2;
-mod output;
+mod path;
+mod polling;
 mod request;
 mod response;
+mod retry;
+mod rules;
 mod session;
+mod status;
+mod streaming;
 mod templates;
 mod tls;
 mod tokens;
+mod tool_calls;
 mod transport;
+mod usage;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use url::Url;
 
-use self::adapter::{HttpAdapter, Wired};
+use self::adapter::HttpAdapter;
 use self::auth::Auth;
+use self::caller::Wired;
 use self::endpoint::Endpoint;
 use self::oauth2::Grant;
 use self::tls::Tls;
@@ -36,6 +54,7 @@ use crate::execution::failure::{PlanError, RunFailure, code};
 use crate::execution::ports::{
     AgentRepository, Clock, SecretRepository, SystemClock, TargetAdapter, TargetSpec,
 };
+use crate::http_client::CONNECT_TIMEOUT;
 use crate::scrub::{Scrubber, credentials_in, parts_of_url};
 
 /// The type as requests and definitions name it.
@@ -75,12 +94,19 @@ impl HttpAdapterFactory {
         for (place, url) in endpoint.constant_urls() {
             self.callable(place, &url)?;
         }
-        let client = self.client_for(endpoint.tls.as_ref().map(Tls::material))?;
+        let connect = endpoint.reply.limits.connect;
+        let client = self.client_for(connect, endpoint.tls.as_ref().map(Tls::material).as_ref())?;
         let Auth::OAuth2(credentials) = &endpoint.auth else { return Ok(Wired { client, grant: None }) };
         // The name is the agent's, and no other server's.
         let tls = endpoint.tls.as_ref().map(|tls| TlsMaterial { server_name: None, ..tls.material() });
         let digest = tls.clone().unwrap_or_default().digest();
-        let grant = Grant::new(project, credentials, self.client_for(tls)?, digest, scrubber.clone())?;
+        let grant = Grant::new(
+            project,
+            credentials,
+            self.client_for(CONNECT_TIMEOUT, tls.as_ref())?,
+            digest,
+            scrubber.clone(),
+        )?;
         self.callable(&credentials.token_url.place(), grant.url())?;
         Ok(Wired { client, grant: Some(grant) })
     }
@@ -91,10 +117,9 @@ impl HttpAdapterFactory {
         })
     }
 
-    fn client_for(&self, tls: Option<TlsMaterial>) -> Result<Client, RunFailure> {
-        let Some(tls) = tls else { return Ok(self.client.clone()) };
+    fn client_for(&self, connect: Duration, tls: Option<&TlsMaterial>) -> Result<Client, RunFailure> {
         self.client
-            .with_tls(&tls)
+            .connecting(connect, tls)
             .map_err(|error| RunFailure::definition(code::INVALID_TARGET, format!("tls: {error}")))
     }
 

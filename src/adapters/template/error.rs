@@ -21,6 +21,8 @@ pub(crate) enum Place {
     Tls(&'static str),
     /// An agent's body.
     Body,
+    /// Where an agent's answer is looked for that comes later.
+    PollUrl,
     /// A prompt's instructions.
     SystemPrompt,
     /// A prompt's own message, from 0.
@@ -31,7 +33,7 @@ impl Place {
     /// Whether it is a URL, of whichever request.
     pub(super) fn is_url(&self) -> bool {
         match self {
-            Self::Url => true,
+            Self::Url | Self::PollUrl => true,
             Self::In(_, place) => place.is_url(),
             _ => false,
         }
@@ -48,6 +50,7 @@ impl fmt::Display for Place {
             Self::Auth(field) => write!(f, "auth.{field}"),
             Self::Tls(field) => write!(f, "tls.{field}"),
             Self::Body => f.write_str("bodyTemplate"),
+            Self::PollUrl => f.write_str("poll.url"),
             Self::SystemPrompt => f.write_str("systemPrompt"),
             Self::PromptMessage(index) => write!(f, "messages[{index}]"),
         }

@@ -34,6 +34,11 @@ impl TargetAdapter for TapedTarget {
         self.behind.as_ref().map_or_else(OnUnknown::default, |target| target.on_unknown())
     }
 
+    /// Whoever replays a run has nobody to ask that; what each reply does not tell is on the tape with it.
+    fn reports_tool_calls(&self) -> bool {
+        self.behind.as_ref().is_none_or(|target| target.reports_tool_calls())
+    }
+
     fn knows_its_price(&self) -> bool {
         self.behind.as_ref().is_none_or(|target| target.knows_its_price())
     }
@@ -63,12 +68,14 @@ impl TargetAdapter for TapedTarget {
     }
 }
 
-/// The time that the agent took is on the tape, too: checks may look at it. Waiting for the turn is no part of it.
+/// The time that the agent took is on the tape, too, and whether it tells of its tools: checks may look at both. Waiting for
+/// the turn is no part of it.
 async fn timed(target: &dyn TargetAdapter, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
     let (began, waited) = (Instant::now(), TotalWait::default());
     let told = Both(turn.admission.waiting(), &waited);
     let mut reply = target.reply(TargetTurn { admission: Admission::watched_by(&told), ..turn }).await?;
     reply.latency.get_or_insert_with(|| began.elapsed().saturating_sub(waited.get()));
+    reply.tool_calls_unknown |= !target.reports_tool_calls();
     Ok(reply)
 }
 

@@ -107,5 +107,6 @@ impl Simulation<'_> {
 
 /// What checks see of `conversation`.
 fn observed(conversation: &Conversation) -> Observed<'_> {
-    Observed { messages: &conversation.messages, turns: conversation.turn, usage: &conversation.usage }
+    let Conversation { messages, tool_calls_unknown, turn, usage, .. } = conversation;
+    Observed { messages, tool_calls_unknown: *tool_calls_unknown, turns: *turn, usage }
 }

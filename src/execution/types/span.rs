@@ -138,6 +138,8 @@ pub enum SpanEnd {
         tool_calls: Vec<ToolCall>,
         /// Tokens that the speaker reports.
         usage: TokenUsage,
+        /// How long the first words took, where they came bit by bit.
+        first_chunk: Option<Duration>,
     },
     /// A model answered.
     Replied(ChatReply),

@@ -64,6 +64,8 @@ pub(super) const GEN_AI_TOOLS: &str = "gen_ai.tool.definitions";
 pub(super) const GEN_AI_RESPONSE_ID: &str = "gen_ai.response.id";
 pub(super) const GEN_AI_RESPONSE_MODEL: &str = "gen_ai.response.model";
 pub(super) const GEN_AI_FINISH_REASONS: &str = "gen_ai.response.finish_reasons";
+/// In seconds.
+pub(super) const GEN_AI_FIRST_CHUNK: &str = "gen_ai.response.time_to_first_chunk";
 pub(super) const GEN_AI_INPUT_TOKENS: &str = "gen_ai.usage.input_tokens";
 pub(super) const GEN_AI_OUTPUT_TOKENS: &str = "gen_ai.usage.output_tokens";
 

@@ -1,6 +1,8 @@
 //! What each kind of span says.
 #![expect(clippy::unwrap_used, reason = "what a helper cannot read must fail its test")]
 
+use std::time::Duration;
+
 use scenario_worker::events::{Cost, TokenUsage};
 use scenario_worker::execution::ports::RunTracers as _;
 use scenario_worker::execution::types::{ChatReply, Judgement, SpanEnd, SpanNote, SpanStart};
@@ -162,6 +164,23 @@ async fn a_model_call_says_what_was_asked_and_answered() {
 }
 
 #[tokio::test]
+async fn an_agent_that_answers_bit_by_bit_says_when_it_began() {
+    let receiver = OtlpReceiver::start(Mode::Ok).await;
+    let trace = factory().start(spec("acme", "r1", Some(destination(&receiver, "k"))));
+    for after in [Some(Duration::from_millis(1500)), None] {
+        let span = trace.root().child(SpanStart::Target { target: target(), transcript: transcript(&[]) });
+        let SpanEnd::Said { content, tool_calls, usage, .. } = said("Sure", 1) else {
+            panic!("nothing said")
+        };
+        span.end(SpanEnd::Said { content, tool_calls, usage, first_chunk: after });
+    }
+    trace.finish(SpanEnd::Done).await;
+    let spans = receiver.spans();
+    has(&spans[0], &json!({ "gen_ai.response.time_to_first_chunk": 1.5 }));
+    assert!(!spans[1].attributes.contains_key("gen_ai.response.time_to_first_chunk"));
+}
+
+#[tokio::test]
 async fn the_target_says_what_it_was_told_and_what_it_said() {
     let spans = played().await;
     let span = named(&spans, "invoke_agent shop-agent");
@@ -270,7 +289,7 @@ async fn a_call_that_cost_something_says_how_much_once() {
     let prompt = trace.root().child(SpanStart::Target { target: target(), transcript: transcript(&[]) });
     let replied = SpanEnd::Replied(ChatReply { usage, ..answer });
     prompt.child(chat(scenario_worker::execution::types::SceneRole::Target)).end(replied);
-    prompt.end(SpanEnd::Said { content: "Sure.".into(), tool_calls: Vec::new(), usage });
+    prompt.end(SpanEnd::Said { content: "Sure.".into(), tool_calls: Vec::new(), usage, first_chunk: None });
     trace.finish(SpanEnd::Done).await;
     let spans = receiver.spans();
     has(named(&spans, "chat gpt-5-mini"), &json!({ "langwatch.span.cost": 0.25 }));
