@@ -146,7 +146,10 @@ mod tests {
         assert_eq!(unquoted("\"all of it\""), "\"all of it\"");
         assert_eq!(unquoted("5\" wide"), "5\" wide");
         assert_eq!(unquoted("I don't, it's"), "I don't, it's");
-        assert_eq!(words(&unquoted("I don't say 'how can I help', it's odd")), ["i", "don't", "say", "it's", "odd"]);
+        assert_eq!(
+            words(&unquoted("I don't say 'how can I help', it's odd")),
+            ["i", "don't", "say", "it's", "odd"]
+        );
         assert_eq!(unquoted("the boys' bikes"), "the boys' bikes");
     }
 }
