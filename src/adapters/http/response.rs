@@ -10,10 +10,8 @@ use crate::adapters::codes;
 use crate::adapters::scrub::Scrubber;
 use crate::events::Attribution;
 use crate::execution::failure::RunFailure;
-use crate::text::{TRUNCATED, cut};
+use crate::text::{MAX_WORDS_BYTES, TRUNCATED, cut};
 
-/// The most of an error's body that is shown, in bytes.
-const SHOWN_BODY: usize = 2048;
 /// Headers in which servers and gateways put the id of a request, the usual one first.
 const REQUEST_ID: [&str; 3] = ["x-request-id", "x-amzn-requestid", "x-n8n-execution-id"];
 /// Some servers begin JSON and text with it.
@@ -105,8 +103,8 @@ fn request_id(headers: &HeaderMap) -> &str {
 fn shown_body(received: &Received, scrubber: &Scrubber) -> String {
     let text = String::from_utf8_lossy(&received.body);
     let text = if received.broken_off { scrubber.scrub_broken_off(&text) } else { scrubber.scrub(&text) };
-    if received.broken_off && text.len() <= SHOWN_BODY {
+    if received.broken_off && text.len() <= MAX_WORDS_BYTES {
         return format!("{text}{TRUNCATED}");
     }
-    cut(&text, SHOWN_BODY)
+    cut(&text, MAX_WORDS_BYTES)
 }

@@ -22,12 +22,24 @@ impl Simulation<'_> {
 
 fn exhausted(limit: &str, spent: &TokenUsage) -> RunFailure {
     let TokenUsage { input_tokens, output_tokens, calls, cost } = spent;
+    let counted = if *calls == 1 { "call" } else { "calls" };
     let mut message = format!(
-        "The run's budget of {limit} is spent: {calls} calls used {input_tokens} tokens in and {output_tokens} out"
+        "The run's budget of {limit} is spent: {calls} {counted} used {input_tokens} tokens in and {output_tokens} out"
     );
     if *cost != Cost::ZERO {
         message = format!("{message}, for {cost}");
     }
     RunFailure::new(code::BUDGET_EXCEEDED, Attribution::Budget, message)
         .with_hint("Raise `maxCostUsd` or `maxTokens` of the request or the project, or lower `maxTurns`.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_call_is_not_calls() {
+        let said = |calls| exhausted("5 tokens", &TokenUsage { calls, ..TokenUsage::default() }).message;
+        assert!(said(1).contains("1 call used") && said(2).contains("2 calls used"));
+    }
 }
