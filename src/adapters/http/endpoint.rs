@@ -11,7 +11,7 @@ use super::session::SessionPlan;
 use super::templates::RequestTemplates;
 use super::tls::Tls;
 use crate::adapters::template::{Place, UnknownSecret};
-use crate::definitions::{AgentDefinition, FieldMappings, Secret, Secrets};
+use crate::definitions::{AgentDefinition, FieldMappings, Secret, Secrets, variable_name_problem};
 use crate::events::MAX_TIMEOUT_SECONDS;
 use crate::execution::ports::OnUnknown;
 
@@ -52,7 +52,7 @@ impl Endpoint {
             auth: Auth::read(&definition.auth)?,
             tls: definition.tls.as_ref().map(Tls::read).transpose()?,
             session: session(definition)?,
-            mappings: definition.field_mappings.clone(),
+            mappings: readable(&definition.field_mappings)?,
             output: written(definition.output_path.as_ref()).map(OutputPath::parse).transpose()?,
             timeout: timeout(definition.timeout_seconds)?,
             on_unknown: definition.on_unknown.into(),
@@ -78,6 +78,15 @@ impl Endpoint {
     pub(super) fn credentials(&self) -> Vec<Secret> {
         let key = self.tls.as_ref().and_then(|tls| tls.material().identity).map(|(_, key)| key);
         self.auth.credentials().into_iter().chain(key).collect()
+    }
+}
+
+/// Variables that no template could read are a mistake.
+fn readable(mappings: &FieldMappings) -> Result<FieldMappings, String> {
+    let wrong = mappings.keys().find_map(|name| Some((name, variable_name_problem(name)?)));
+    match wrong {
+        Some((name, problem)) => Err(format!("the variable '{name}' in fieldMappings {problem}")),
+        None => Ok(mappings.clone()),
     }
 }
 

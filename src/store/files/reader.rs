@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Segment;
 
+use super::Surroundings;
 use super::field::Field;
 use super::node::{Content, Node};
 use super::parsed::Origins;
@@ -23,13 +24,20 @@ pub(super) const NOT_A_TEXT: &str = "must be a text; put it in quotes if it look
 /// Reads one document.
 pub(super) struct Reader<'a> {
     file: &'a str,
+    /// What definitions are checked with beyond their own words.
+    pub(super) surroundings: Surroundings<'a>,
     problems: Vec<Problem>,
     origins: Origins,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(file: &'a str) -> Self {
-        Self { file, problems: Vec::new(), origins: Origins::new() }
+    pub(super) fn new(file: &'a str, surroundings: Surroundings<'a>) -> Self {
+        Self { file, surroundings, problems: Vec::new(), origins: Origins::new() }
+    }
+
+    /// The file that the document is from.
+    pub(super) fn file(&self) -> &str {
+        self.file
     }
 
     /// Everything that was wrong, in the order of the file.

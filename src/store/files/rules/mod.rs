@@ -7,6 +7,7 @@ mod provider;
 mod scenario;
 mod script;
 mod settings;
+mod text;
 
 pub(super) use self::project::project;
 pub(super) use self::provider::provider;
