@@ -107,3 +107,29 @@ fn timeout(seconds: Option<u64>) -> Result<Duration, String> {
     }
     Err(format!("timeoutSeconds: {seconds} is not 1 to {MAX_TIMEOUT_SECONDS}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::events::TargetType;
+
+    #[test]
+    fn a_variable_that_no_template_can_read_is_refused() {
+        let read = |name: &str| {
+            let config = json!({ "url": "http://127.0.0.1/", "fieldMappings": { name: { "type": "value", "value": 1 } } });
+            let config = config.as_object().unwrap().clone();
+            let kind = TargetType::parse("http").unwrap();
+            Endpoint::read(&AgentDefinition { id: "shop".into(), kind, config }).map(drop)
+        };
+        assert_eq!(read("mood"), Ok(()));
+        for name in ["a b", "secrets", "2a"] {
+            let problem = read(name).unwrap_err();
+            assert!(
+                problem.contains(&format!("the variable '{name}' in fieldMappings cannot be read")),
+                "{problem}"
+            );
+        }
+    }
+}

@@ -36,10 +36,14 @@ fn texts(reader: &mut Reader<'_>, field: &Field<'_>, values: TextValues<'_>) {
         }
         Content::Scalar(_) => {}
         Content::List(items) => {
-            (0..items.len()).for_each(|index| texts(reader, &field.item(index), values));
+            for index in 0..items.len() {
+                texts(reader, &field.item(index), values);
+            }
         }
         Content::Mapping(entries) => {
-            entries.iter().for_each(|(key, _)| texts(reader, &field.at(&key.name), values));
+            for (key, _) in entries {
+                texts(reader, &field.at(&key.name), values);
+            }
         }
     }
 }
