@@ -298,6 +298,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn paths_of_every_sort_are_hidden() {
         for (path, place) in [
             ("/run/secrets/db_password", "no password in §"),
@@ -380,6 +381,7 @@ mod tests {
     }
 
     /// What texts of errors are made of.
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn pieces() -> impl proptest::strategy::Strategy<Value = String> {
         use proptest::prelude::*;
         let odd: Vec<&str> = vec![
