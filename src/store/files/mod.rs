@@ -7,6 +7,7 @@ mod parsed;
 mod problem;
 mod reader;
 mod rules;
+mod spelling;
 mod variables;
 
 use std::io;

@@ -1,5 +1,7 @@
 //! Reads typed values out of a document and remembers what is wrong.
 
+use std::collections::BTreeSet;
+
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Segment;
@@ -9,12 +11,15 @@ use super::field::Field;
 use super::node::{Content, Node};
 use super::parsed::Origins;
 use super::problem::{Place, Problem};
+use super::spelling;
 use crate::definitions::Document;
 use crate::store::Kind;
 
 /// The field of every definition that holds a credential.
 const API_KEY: &str = "apiKey";
 
+/// How serde begins to say that a key is missing.
+const MISSING_FIELD: &str = "missing field `";
 /// How serde begins to say that a key is not known.
 const UNKNOWN_FIELD: &str = "unknown field `";
 
@@ -92,7 +97,7 @@ impl<'a> Reader<'a> {
     /// The value of `field` if it has the shape of `T`. Keys that `T` does not know are reported, each of them, and
     /// the rest is read without them.
     pub(super) fn value<T: DeserializeOwned>(&mut self, field: &Field<'_>) -> Option<T> {
-        let mut json = field.node.to_json();
+        let (mut json, mut mistaken) = (field.node.to_json(), BTreeSet::new());
         loop {
             let error = match serde_path_to_error::deserialize(&json) {
                 Ok(value) => return Some(value),
@@ -101,10 +106,16 @@ impl<'a> Reader<'a> {
             let (path, reason) = (Vec::from_iter(error.path()), error.inner().to_string());
             let unknown = path.split_last().filter(|_| reason.starts_with(UNKNOWN_FIELD));
             let Some((key, parent)) = unknown.and_then(|(last, parent)| Some((key(last)?, parent))) else {
-                self.misfit(&field.follow(&path), &reason);
+                let place = field.follow(&path);
+                // What a mapping lacks may be what one of its keys was meant to be.
+                if !mistaken.contains(&place.path) || reason.starts_with(MISSING_FIELD) {
+                    self.misfit(&place, &reason);
+                }
                 return None;
             };
-            self.report(&field.follow(parent).key(key), reason.as_str());
+            let place = field.follow(parent);
+            self.report(&place.key(key), spelling::with_the_nearest(key, &reason));
+            mistaken.insert(place.path);
             remove(&mut json, parent, key)?;
         }
     }

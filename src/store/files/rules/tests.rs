@@ -331,6 +331,7 @@ fn criteria_that_the_script_leaves_unjudged_are_refused() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn a_text_that_no_request_could_fill_in_is_refused_where_it_stands() {
     let parameters = "parameters: [ { name: region, default: eu }, { name: token, secret: true } ]";
     for (text, field, reason) in [
@@ -386,4 +387,24 @@ fn a_prompt_has_templates_that_compile_and_variables_that_they_can_read() {
             ("prompts[0].fieldMappings.a b", "cannot be read by a template"),
         ],
     );
+}
+
+#[test]
+fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
+    for (check, field, reason) in [
+        ("{ §contians: a }", ".contians", "unknown field `contians`; is `contains` meant? Known are `name`"),
+        ("{ §costUSD: { max: 1 } }", ".costUSD", "unknown field `costUSD`; is `costUsd` meant?"),
+        ("{ contains: a, §zzzzzz: 1 }", ".zzzzzz", "unknown field `zzzzzz`, expected one of"),
+        (
+            "{ §tool_called: { name: a } }",
+            ".tool_called",
+            "unknown field `tool_called`; is `toolCalled` meant?",
+        ),
+    ] {
+        assert_check(check, field, reason);
+    }
+    for amount in ["1e300", "-1e300"] {
+        let found = problems(&scenario(&format!("checks: [ {{ costUsd: {{ max: {amount} }} }} ]")));
+        assert!(found[0].contains("is no amount of US dollars") && found[0].len() < 200, "{found:?}");
+    }
 }
