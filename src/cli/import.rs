@@ -4,7 +4,8 @@ use super::arguments::{ImportOptions, Layers};
 use super::error::{CliError, Finished, chain};
 use super::terminal::say;
 use super::wiring::{self, Definitions};
-use crate::store::files::{SourceFile, parse};
+use crate::adapters::ScenarioTexts;
+use crate::store::files::{SourceFile, Surroundings, parse_in};
 use crate::store::{Changes, ImportError, ImportMode};
 
 /// What is said where credentials were imported without a key.
@@ -16,7 +17,9 @@ pub(super) async fn run(layers: &Layers, options: ImportOptions) -> Result<Finis
     let settings = layers.settings()?;
     let files: Result<Vec<SourceFile>, _> = options.files.iter().map(|path| SourceFile::read(path)).collect();
     let files = files.map_err(|error| CliError::refused(chain(&error)))?;
-    let documents = parse(&files, &|name| std::env::var(name).ok()).map_err(CliError::refused)?;
+    let surroundings = Surroundings { texts: Some(&ScenarioTexts), max_turns: Some(settings.run.max_turns) };
+    let documents =
+        parse_in(&files, &|name| std::env::var(name).ok(), surroundings).map_err(CliError::refused)?;
     let definitions = Definitions::open(&settings).await?;
     let mode = ImportMode { prune: options.prune };
     let imported = definitions.store.import(&documents, mode, definitions.targets.as_ref()).await;

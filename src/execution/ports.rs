@@ -245,6 +245,19 @@ pub trait TextTemplates: Send + Sync {
     /// # Errors
     /// [`TextProblem`], which never holds a secret's value.
     fn fill_in(&self, text: &str, values: TextValues<'_>) -> Result<String, TextProblem>;
+
+    /// Whether `text` can be filled in at all: with `values` or with others for the same names, which is why a value may
+    /// be null.
+    ///
+    /// # Errors
+    /// [`TextProblem`]; its missing names are those that `values` does not have.
+    fn check(&self, text: &str, values: TextValues<'_>) -> Result<(), TextProblem>;
+
+    /// Whether `text` can be a template of a prompt.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn check_prompt(&self, text: &str) -> Result<(), String>;
 }
 
 /// A span of a run. Dropped without [`RunSpan::end`], it ends as abandoned.

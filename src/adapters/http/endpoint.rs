@@ -10,7 +10,7 @@ use super::session::SessionPlan;
 use super::templates::RequestTemplates;
 use super::tls::Tls;
 use crate::adapters::template::{Place, UnknownSecret};
-use crate::definitions::{AgentDefinition, FieldMappings, Secret, Secrets};
+use crate::definitions::{AgentDefinition, FieldMappings, Secret, Secrets, variable_name_problem};
 use crate::execution::ports::OnUnknown;
 
 /// An HTTP agent, ready to be asked.
@@ -45,7 +45,7 @@ impl Endpoint {
             auth: Auth::read(&definition.auth)?,
             tls: definition.tls.as_ref().map(Tls::read).transpose()?,
             session: session(definition)?,
-            mappings: definition.field_mappings.clone(),
+            mappings: readable(&definition.field_mappings)?,
             reply: ReplyRules::read(definition, &request.method)?,
             request,
             on_unknown: definition.on_unknown.into(),
@@ -76,6 +76,15 @@ impl Endpoint {
     }
 }
 
+/// Variables that no template could read are a mistake.
+fn readable(mappings: &FieldMappings) -> Result<FieldMappings, String> {
+    let wrong = mappings.keys().find_map(|name| Some((name, variable_name_problem(name)?)));
+    match wrong {
+        Some((name, problem)) => Err(format!("the variable '{name}' in fieldMappings {problem}")),
+        None => Ok(mappings.clone()),
+    }
+}
+
 fn session(definition: &HttpDefinition) -> Result<Option<SessionPlan>, String> {
     let session = definition.session.as_ref();
     session.map(|session| SessionPlan::read(session, definition.secrets_in_body)).transpose()
@@ -84,4 +93,30 @@ fn session(definition: &HttpDefinition) -> Result<Option<SessionPlan>, String> {
 /// A blank text is none.
 pub(super) fn written(text: Option<&String>) -> Option<&str> {
     text.map(String::as_str).filter(|text| !text.trim().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::events::TargetType;
+
+    #[test]
+    fn a_variable_that_no_template_can_read_is_refused() {
+        let read = |name: &str| {
+            let config = json!({ "url": "http://127.0.0.1/", "fieldMappings": { name: { "type": "value", "value": 1 } } });
+            let config = config.as_object().unwrap().clone();
+            let kind = TargetType::parse("http").unwrap();
+            Endpoint::read(&AgentDefinition { id: "shop".into(), kind, limits: None, config }).map(drop)
+        };
+        assert_eq!(read("mood"), Ok(()));
+        for name in ["a b", "secrets", "2a"] {
+            let problem = read(name).unwrap_err();
+            assert!(
+                problem.contains(&format!("the variable '{name}' in fieldMappings cannot be read")),
+                "{problem}"
+            );
+        }
+    }
 }

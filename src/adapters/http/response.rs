@@ -19,10 +19,8 @@ use crate::execution::failure::RunFailure;
 use crate::execution::limits::Throttled;
 use crate::execution::ports::TargetReply;
 use crate::scrub::Scrubber;
-use crate::text::{TRUNCATED, cut};
+use crate::text::{MAX_WORDS_BYTES, TRUNCATED, cut};
 
-/// The most of an error's body that is shown, in bytes.
-const SHOWN_BODY: usize = 2048;
 /// Headers in which servers and gateways put the id of a request, the usual one first.
 const REQUEST_ID: [&str; 3] = ["x-request-id", "x-amzn-requestid", "x-n8n-execution-id"];
 /// Some servers begin JSON and text with it.
@@ -97,7 +95,7 @@ pub(super) fn invalid(place: &str, problem: &str) -> RunFailure {
 
 /// A reply in which the agent says that it failed.
 pub(super) fn reported(place: &str, error: &str, scrubber: &Scrubber) -> RunFailure {
-    let message = format!("{place} reports an error: {}", cut(&scrubber.scrub(error), SHOWN_BODY));
+    let message = format!("{place} reports an error: {}", cut(&scrubber.scrub(error), MAX_WORDS_BYTES));
     RunFailure::new(codes::AGENT_ERROR, Attribution::Target, message)
 }
 
@@ -147,8 +145,8 @@ fn request_id(headers: &HeaderMap) -> &str {
 fn shown_body(received: &Received, scrubber: &Scrubber) -> String {
     let text = String::from_utf8_lossy(&received.body);
     let text = if received.broken_off { scrubber.scrub_broken_off(&text) } else { scrubber.scrub(&text) };
-    if received.broken_off && text.len() <= SHOWN_BODY {
+    if received.broken_off && text.len() <= MAX_WORDS_BYTES {
         return format!("{text}{TRUNCATED}");
     }
-    cut(&text, SHOWN_BODY)
+    cut(&text, MAX_WORDS_BYTES)
 }

@@ -76,6 +76,11 @@ impl TemplateError {
         Self { place: place.clone(), line: None, cause: cause.into() }
     }
 
+    /// What is wrong, without the place.
+    pub(super) fn cause(&self) -> String {
+        format!("{}{}", self.line.map(|line| format!("line {line}: ")).unwrap_or_default(), self.cause)
+    }
+
     /// What the template engine reports.
     pub(super) fn engine(place: &Place, error: &minijinja::Error) -> Self {
         Self { place: place.clone(), line: error.line(), cause: cause_of(error) }
