@@ -13,4 +13,5 @@ mod template;
 pub use http::HttpAdapterFactory;
 pub use prompt::PromptAdapterFactory;
 pub use registry::{Registry, TargetAdapterFactory};
+pub(crate) use scrub::Scrubber;
 pub use template::ScenarioTexts;

@@ -12,15 +12,19 @@ use crate::adapters::{HttpAdapterFactory, PromptAdapterFactory, Registry, Scenar
 use crate::definitions::{AgentDefinition, TelemetryDestination, TelemetryProtocol};
 use crate::egress::{Client, EgressPolicy};
 use crate::events::SetId;
-use crate::execution::orchestrator::Orchestrator;
+use crate::execution::orchestrator::{Orchestrator, Player};
 use crate::execution::planner::{PlanDefaults, Planner};
-use crate::execution::ports::{RunTracers, SystemClock};
+use crate::execution::ports::{
+    AgentRepository, PromptRepository, ProviderRepository, RunTracers, SecretRepository, SystemClock,
+};
+use crate::isolation::child::{Line, PipeCassettes};
+use crate::isolation::{Launcher, Plan, PlanSettings, Processes, Shelf};
 use crate::models::Factory;
 use crate::queue::{
     Cancellations, Cassettes, Connection, Consumer, DeadLetters, EventPublisher, GivenUpRequests, RunStates,
     Scheduler, Topology, TopologyError, connect as connect_to,
 };
-use crate::settings::{EgressSettings, Settings};
+use crate::settings::{EgressSettings, Isolation, Settings, TelemetrySettings};
 use crate::store::{AgentCheck, Store, StoreError};
 use crate::telemetry::export::OtlpSender;
 use crate::telemetry::metrics::Metrics;
@@ -60,10 +64,7 @@ impl Definitions {
     }
 
     fn of(store: Store, settings: &Settings) -> Result<Self, CliError> {
-        let shared = Arc::new(store.clone());
-        let client = way_out(settings)?;
-        let models = Arc::new(Factory::new(shared.clone(), client.clone()));
-        let targets = Arc::new(targets(&shared, &models, client));
+        let (models, targets) = cast(&Arc::new(store.clone()), settings)?;
         Ok(Self { store, targets, models, defaults: plan_defaults(settings) })
     }
 
@@ -81,6 +82,20 @@ impl Definitions {
         }
     }
 
+    /// Where processes of runs get theirs from.
+    fn shelf(&self) -> Shelf {
+        let shared = Arc::new(self.store.clone());
+        Shelf {
+            scenarios: shared.clone(),
+            projects: shared.clone(),
+            providers: shared.clone(),
+            prompts: shared.clone(),
+            agents: shared.clone(),
+            secrets: shared,
+            default_model: self.defaults.model.clone(),
+        }
+    }
+
     /// Schedules runs of these definitions.
     pub(super) fn scheduler(
         &self,
@@ -92,11 +107,74 @@ impl Definitions {
     }
 }
 
+/// Makes models and targets from `definitions`, which a worker has in its store and the process of a run in its plan.
+fn cast<D>(definitions: &Arc<D>, settings: &Settings) -> Result<(Arc<Factory>, Arc<Registry>), CliError>
+where
+    D: ProviderRepository + PromptRepository + AgentRepository + SecretRepository + 'static,
+{
+    let client = way_out(settings)?;
+    let models = Arc::new(Factory::new(definitions.clone(), client.clone()));
+    let targets = Arc::new(targets(definitions, &models, client));
+    Ok((models, targets))
+}
+
 /// Every target type: a new one is a line here.
-fn targets(store: &Arc<Store>, models: &Arc<Factory>, client: Client) -> Registry {
+fn targets<D>(store: &Arc<D>, models: &Arc<Factory>, client: Client) -> Registry
+where
+    D: PromptRepository + AgentRepository + SecretRepository + 'static,
+{
     Registry::new()
         .with(PromptAdapterFactory::new(store.clone(), models.clone()))
         .with(HttpAdapterFactory::new(store.clone(), store.clone(), client))
+}
+
+/// What plays the one run of a process that was started for it.
+pub(super) fn alone(plan: &Plan, line: &Line, metrics: &Metrics) -> Result<Orchestrator, CliError> {
+    let PlanSettings { run, egress, telemetry } = plan.settings().clone();
+    let telemetry = TelemetrySettings { run: telemetry, ..TelemetrySettings::default() };
+    let settings = Settings { run, egress, telemetry, ..Settings::default() };
+    let definitions = Arc::new(plan.definitions());
+    let (models, targets) = cast(&definitions, &settings)?;
+    let planner = Planner {
+        scenarios: definitions.clone(),
+        projects: definitions,
+        models,
+        targets,
+        cassettes: Arc::new(PipeCassettes(line.clone())),
+        texts: Arc::new(ScenarioTexts),
+        defaults: plan_defaults(&settings),
+    };
+    Ok(Orchestrator {
+        planner,
+        tracers: tracers(&settings, metrics, &line.hurry())?,
+        clock: Arc::new(SystemClock),
+    })
+}
+
+/// What plays the runs of a worker.
+fn player(
+    settings: &Settings,
+    definitions: &Definitions,
+    orchestrator: &Orchestrator,
+    metrics: &Metrics,
+    hurry: &CancellationToken,
+) -> Arc<dyn Player> {
+    if settings.run.isolation == Isolation::Task {
+        return Arc::new(orchestrator.clone());
+    }
+    Arc::new(Processes {
+        launcher: Launcher::of_this_program(settings.run.process.memory_bytes),
+        shelf: definitions.shelf(),
+        library: orchestrator.planner.cassettes.clone(),
+        orchestrator: orchestrator.clone(),
+        settings: PlanSettings {
+            run: settings.run.clone(),
+            egress: settings.egress.clone(),
+            telemetry: settings.telemetry.run.clone(),
+        },
+        metrics: metrics.clone(),
+        hurry: hurry.clone(),
+    })
 }
 
 fn plan_defaults(settings: &Settings) -> PlanDefaults {
@@ -148,12 +226,14 @@ pub(super) async fn service(
 ) -> Result<(Service, Listening), CliError> {
     let cancellations = Cancellations::new(connection, topology, &settings.consumer);
     let hand_back = CancellationToken::new();
+    let orchestrator = Orchestrator {
+        planner: definitions.planner(Cassettes::new(connection, topology)),
+        tracers: tracers(settings, metrics, &hand_back)?,
+        clock: Arc::new(SystemClock),
+    };
     let parts = ProcessorParts {
-        orchestrator: Orchestrator {
-            planner: definitions.planner(Cassettes::new(connection, topology)),
-            tracers: tracers(settings, metrics, &hand_back)?,
-            clock: Arc::new(SystemClock),
-        },
+        player: player(settings, definitions, &orchestrator, metrics, &hand_back),
+        orchestrator,
         states: RunStates::new(connection, topology),
         publisher: EventPublisher::new(connection, topology, &settings.events),
         dead_letters: DeadLetters::new(connection),

@@ -38,6 +38,14 @@ impl Secret {
             None => serializer.serialize_none(),
         }
     }
+
+    /// Writes all of `secrets` with their values, as [`Secret::serialize_exposed`]. For a run's own process only.
+    ///
+    /// # Errors
+    /// Whatever the serializer reports.
+    pub fn serialize_all_exposed<S: Serializer>(secrets: &Secrets, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(secrets.iter().map(|(name, secret)| (name, &secret.0)))
+    }
 }
 
 impl fmt::Debug for Secret {

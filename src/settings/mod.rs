@@ -10,8 +10,8 @@ mod validation;
 pub use load::{DEFAULT_CONFIG, ENVIRONMENT_PREFIX, SettingsError, load};
 pub use sections::{
     CassetteSettings, ConsumerSettings, EgressSettings, EventSettings, HttpSettings, Isolation, NatsSettings,
-    RequestSettings, RunSettings, RunTelemetrySettings, Settings, StoreSettings, TelemetrySettings,
-    TlsSettings, WorkerSettings, WorkerTelemetrySettings,
+    ProcessSettings, RequestSettings, RunSettings, RunTelemetrySettings, Settings, StoreSettings,
+    TelemetrySettings, TlsSettings, WorkerSettings, WorkerTelemetrySettings,
 };
 
 #[cfg(test)]
@@ -61,7 +61,7 @@ mod tests {
         assert!(!error.contains("hunter2"), "{error}");
     }
 
-    const LIMITS: [(&str, &str, u64); 14] = [
+    const LIMITS: [(&str, &str, u64); 15] = [
         ("NATS__REPLICAS", "nats.replicas", 5),
         ("WORKER__CONCURRENCY", "worker.concurrency", 1_000_000),
         ("WORKER__DRAIN_SECONDS", "worker.drain_seconds", 31_536_000),
@@ -70,6 +70,7 @@ mod tests {
         ("RUN__TIMEOUT_SECONDS", "run.timeout_seconds", crate::events::MAX_TIMEOUT_SECONDS),
         ("RUN__STALL_TIMEOUT_SECONDS", "run.stall_timeout_seconds", 31_536_000),
         ("RUN__MAX_TURNS", "run.max_turns", 100),
+        ("RUN__PROCESS__KILL_GRACE_SECONDS", "run.process.kill_grace_seconds", 31_536_000),
         ("EVENTS__FAILED_RETENTION_SECONDS", "events.failed_retention_seconds", 31_536_000),
         ("EVENTS__COMPLETED_RETENTION_SECONDS", "events.completed_retention_seconds", 31_536_000),
         ("EVENTS__PROGRESS_RETENTION_SECONDS", "events.progress_retention_seconds", 31_536_000),

@@ -1,0 +1,56 @@
+//! What processes say for the worker's log: bounded, without credentials, with the run that it is about.
+
+use crate::adapters::Scrubber;
+use crate::events::RunKey;
+use crate::isolation::Snapshot;
+use crate::isolation::frames::LogLevel;
+use crate::text::cut;
+
+/// The most lines of one process.
+const MOST_LINES: u32 = 100;
+/// The most bytes of one line.
+const MOST_LINE: usize = 2 * 1024;
+
+/// The log of one run's process.
+pub(super) struct Log {
+    run: RunKey,
+    scrubber: Scrubber,
+    lines: u32,
+}
+
+impl Log {
+    pub(super) fn new(run: RunKey, definitions: &Snapshot, secrets: Vec<String>) -> Self {
+        let credentials = definitions.credentials();
+        let scrubber = Scrubber::new(credentials.iter().chain(&secrets).map(String::as_str));
+        Self { run, scrubber, lines: 0 }
+    }
+
+    /// Says `text` in the worker's log.
+    pub(super) fn say(&mut self, level: LogLevel, text: &str) {
+        self.lines += 1;
+        if self.lines > MOST_LINES {
+            if self.lines == MOST_LINES + 1 {
+                tracing::warn!(run = %self.run, "the process of a run says too much; the rest is left out");
+            }
+            return;
+        }
+        let text = self.shown(text);
+        match level {
+            LogLevel::Error => tracing::error!(run = %self.run, "in its process: {text}"),
+            LogLevel::Warn => tracing::warn!(run = %self.run, "in its process: {text}"),
+        }
+    }
+
+    /// What a process that is gone wrote to its standard error.
+    pub(super) fn output(&self, output: &str) {
+        if !output.is_empty() {
+            tracing::debug!(run = %self.run, output = %self.shown(output), "a run's process wrote");
+        }
+    }
+
+    /// What is cut off might leave half a credential that nobody recognises, so it is cut last. It stays one line.
+    fn shown(&self, text: &str) -> String {
+        let text = cut(&self.scrubber.scrub(text), MOST_LINE);
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    }
+}
