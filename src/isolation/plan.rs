@@ -97,3 +97,77 @@ struct WrittenKey {
     project: ProjectId,
     run: RunId,
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::events::{RequestIdentity, RequestPayload};
+    use crate::isolation::frames::{ToChild, VERSION, decode, encode};
+    use crate::settings::Settings;
+
+    const CANARIES: [&str; 6] =
+        ["canary-secret", "canary-key", "canary-traces", "canary-agent", "canary-parameter", "canary-proxy"];
+
+    fn request() -> RunRequest {
+        let payload = json!({
+            "projectId": "acme", "scenarioId": "refund", "target": { "type": "http", "referenceId": "shop" },
+            "parameters": { "token": "canary-parameter" }, "timeoutSeconds": 7, "cassette": "record",
+        });
+        let identity = RequestIdentity {
+            subject: "scenario.run.requested",
+            message_id: Some("acme:1"),
+            stored_as: "1",
+            trace_context: None,
+        };
+        let payload = RequestPayload::decode(payload.to_string().as_bytes()).unwrap();
+        payload.resolve(identity, &SetId::parse("default").unwrap()).unwrap()
+    }
+
+    fn plan() -> Plan {
+        let definitions = json!({
+            "project": { "id": "acme", "telemetry": { "endpoint": "http://t", "apiKey": "canary-traces" } },
+            "scenario": null,
+            "providers": [{ "id": "openai", "kind": "openai", "apiKey": "canary-key" }],
+            "prompt": null,
+            "agent": { "id": "shop", "type": "http", "auth": { "type": "bearer", "token": "canary-agent" } },
+            "secrets": { "SHOP": "canary-secret" },
+        });
+        let Settings { run, mut egress, telemetry, .. } = Settings::default();
+        egress.proxy = Some("http://user:canary-proxy@proxy.example".to_owned());
+        Plan {
+            version: VERSION,
+            request: request(),
+            attempt: 2,
+            resumed: Some(Conversation::default()),
+            definitions: serde_json::from_value(definitions).unwrap(),
+            settings: PlanSettings { run, egress, telemetry: telemetry.run },
+        }
+    }
+
+    #[test]
+    fn a_plan_arrives_as_it_was_written_credentials_included() {
+        let written = encode(&ToChild::Plan(Box::new(plan()))).unwrap();
+        let text = String::from_utf8(written.clone()).unwrap();
+        assert!(CANARIES.iter().all(|canary| text.contains(canary)), "{text}");
+        let Ok(ToChild::Plan(read)) = decode(&written) else { panic!("no plan: {text}") };
+        assert_eq!((&read.request, read.attempt), (&request(), 2));
+        assert_eq!(encode(&ToChild::Plan(read)).unwrap(), written);
+    }
+
+    #[test]
+    fn a_plan_prints_no_credential() {
+        let plan = plan();
+        let printed = format!("{plan:?} {:?} {:?}", plan.definitions, plan.settings);
+        assert!(printed.contains("acme") && !printed.contains("canary"), "{printed}");
+    }
+
+    #[test]
+    fn what_the_log_must_not_show_is_everything_that_may_be_a_credential() {
+        let known = plan().definitions.credentials();
+        for canary in &CANARIES[..4] {
+            assert!(known.iter().any(|value| value == canary), "{canary} is missing in {known:?}");
+        }
+    }
+}

@@ -7,6 +7,7 @@ mod demo;
 mod lives;
 mod parameters;
 mod permissions;
+mod processes;
 mod readiness;
 mod refusals;
 mod replays;

@@ -14,7 +14,7 @@ use scenario_worker::events::{
 };
 use scenario_worker::execution::cassette::{CassetteKey, CassetteLibrary, Exchange, Place, Recording};
 use scenario_worker::execution::failure::{PlanError, RunFailure, Unavailable};
-use scenario_worker::execution::orchestrator::{Orchestrator, RunContext, RunEnd};
+use scenario_worker::execution::orchestrator::{Orchestrator, Player, RunContext, RunEnd};
 use scenario_worker::execution::planner::{PlanDefaults, Planner};
 use scenario_worker::execution::ports::{
     ChatModel, ChatModelFactory, JournalError, OnUnknown, ProjectRepository, RunJournal, RunSpan, RunTrace,
@@ -194,6 +194,15 @@ pub(crate) fn request(more: &Value) -> Arc<RunRequest> {
 impl Stage {
     /// Plays a run of `request`.
     pub(crate) async fn play(self, request: &Arc<RunRequest>) -> RunEnd {
+        self.play_by(request, |orchestrator| Arc::new(orchestrator)).await
+    }
+
+    /// Lets another player play it, who has an orchestrator of this stage.
+    pub(crate) async fn play_by(
+        self,
+        request: &Arc<RunRequest>,
+        player: impl FnOnce(Orchestrator) -> Arc<dyn Player>,
+    ) -> RunEnd {
         let (stop, resumed, record) = (self.stop.clone(), self.resumed.clone(), Arc::clone(&self.record));
         let cancels = self.cancelled_in_journal.then(|| stop.clone());
         let journal = Journal { lost: self.lost, cancels, record };
@@ -214,8 +223,8 @@ impl Stage {
             },
         };
         let orchestrator = Orchestrator { planner, tracers: stage, clock: Arc::new(SystemClock) };
-        orchestrator
-            .run(
+        player(orchestrator)
+            .perform(
                 request,
                 RunContext {
                     attempt: 1,
@@ -343,6 +352,14 @@ impl TargetAdapter for Target {
             Agent::Hangs | Agent::SaysOnce(_) => std::future::pending().await,
             Agent::Panics => panic!("the agent's adapter has a bug"),
         }
+    }
+}
+
+impl Shelf {
+    /// Every cassette with the run that it is of.
+    pub(crate) fn recorded(&self) -> Vec<(String, RunId)> {
+        let recordings = self.recordings.lock().unwrap();
+        recordings.iter().map(|(name, recording)| (name.clone(), recording.run.clone())).collect()
     }
 }
 

@@ -141,6 +141,11 @@ impl Worker {
         signal(&self.child, "TERM");
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("the worker runs")
+    }
+
     /// Where its health server listens.
     pub(crate) fn health(&self) -> &str {
         &self.health

@@ -54,14 +54,9 @@ pub async fn play(
     // says over the pipe when that is over, or closes it.
     let _ignored = signal(SignalKind::terminate())?;
     let (request, journal) = (Arc::new(plan.request), PipeJournal(line.clone()));
-    let (stop, progress) = (line.stop().clone(), Progress::default());
-    let context = RunContext {
-        attempt: plan.attempt,
-        resumed: plan.resumed,
-        journal: &journal,
-        stop: &stop,
-        progress: progress.clone(),
-    };
+    let (stop, progress) = (line.stop(), Progress::default());
+    let (attempt, resumed) = (plan.attempt, plan.resumed);
+    let context = RunContext { attempt, resumed, journal: &journal, stop, progress: progress.clone() };
     let end = tokio::select! {
         end = orchestrator.run(&request, context) => end,
         never = tell_of(&progress, &line) => match never {},

@@ -26,8 +26,9 @@ pub(super) fn of(finish: &Finish, death: &Death, limit: u64) -> RunFailure {
         Finish::Silent => worker(code::EXECUTION_STALLED, "The run's process said nothing any more")
             .with_hint("It was killed. Raise `run.stall_timeout_seconds` if a step may take that long."),
         Finish::Interrupted(_) => nonsense("it gave the run up without a reason"),
-        Finish::Gone | Finish::Outcome if is_out_of_memory(death) => out_of_memory(limit),
-        Finish::Gone | Finish::Outcome => crashed(death.status),
+        Finish::Outcome => nonsense("it said that the run has an outcome, and stored none"),
+        Finish::Gone if is_out_of_memory(death) => out_of_memory(limit),
+        Finish::Gone => crashed(death.status),
     }
 }
 

@@ -19,9 +19,9 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn new(run: RunKey, definitions: &Snapshot, secrets: Vec<String>) -> Self {
+    pub(super) fn new(run: RunKey, definitions: &Snapshot, secrets: &[String]) -> Self {
         let credentials = definitions.credentials();
-        let scrubber = Scrubber::new(credentials.iter().chain(&secrets).map(String::as_str));
+        let scrubber = Scrubber::new(credentials.iter().chain(secrets).map(String::as_str));
         Self { run, scrubber, lines: 0 }
     }
 

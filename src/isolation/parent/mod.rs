@@ -17,6 +17,7 @@ use self::desk::Desk;
 use self::log::Log;
 use self::process::{Death, Process};
 use self::relay::{Finish, Relay, Times};
+use super::Snapshot;
 use super::frames::{ToChild, VERSION};
 use super::plan::{Plan, PlanSettings};
 use crate::definitions::Secret;
@@ -76,13 +77,31 @@ impl Player for Processes {
 }
 
 impl Processes {
-    /// Resolves the run, unless it is told to stop first. As in the worker itself, a cancelled run that began before waits
-    /// a little, so that its trace gets its root.
     async fn plan(
         &self,
         request: &RunRequest,
         context: &RunContext<'_>,
     ) -> Result<Result<Plan, Unavailable>, StopReason> {
+        let definitions = self.definitions(request, context).await?;
+        let (request, attempt) = (request.clone(), context.attempt);
+        let (resumed, settings) = (context.resumed.clone(), self.settings.clone());
+        Ok(definitions.map(|definitions| Plan {
+            version: VERSION,
+            request,
+            attempt,
+            resumed,
+            definitions,
+            settings,
+        }))
+    }
+
+    /// Finds what the run needs, unless it is told to stop first. As in the worker itself, a cancelled run that began before
+    /// waits a little, so that its trace gets its root.
+    async fn definitions(
+        &self,
+        request: &RunRequest,
+        context: &RunContext<'_>,
+    ) -> Result<Result<Snapshot, Unavailable>, StopReason> {
         let told_to_stop = async {
             let reason = context.stop.stopped().await;
             if reason == StopReason::Cancelled && context.resumed.is_some() {
@@ -90,21 +109,11 @@ impl Processes {
             }
             reason
         };
-        let resumed = context.resumed.as_ref();
-        let definitions = tokio::select! {
+        tokio::select! {
             biased;
-            reason = told_to_stop => return Err(reason),
-            found = self.shelf.snapshot(request, resumed) => found,
-        };
-        let (attempt, settings) = (context.attempt, self.settings.clone());
-        Ok(definitions.map(|definitions| Plan {
-            version: VERSION,
-            request: request.clone(),
-            attempt,
-            resumed: resumed.cloned(),
-            definitions,
-            settings,
-        }))
+            reason = told_to_stop => Err(reason),
+            found = self.shelf.snapshot(request, context.resumed.as_ref()) => Ok(found),
+        }
     }
 
     async fn play(&self, request: &Arc<RunRequest>, plan: Plan, context: RunContext<'_>) -> RunEnd {
@@ -112,7 +121,7 @@ impl Processes {
             Ok(process) => process,
             Err(error) => return self.unstarted(request, error, context).await,
         };
-        let log = Log::new(request.key.clone(), &plan.definitions, secret_parameters(&plan));
+        let log = Log::new(request.key.clone(), &plan.definitions, &secret_parameters(&plan));
         let desk = Desk::new(request, &context, self.library.as_ref());
         let mut relay = Relay::new(desk, process, self.times(&plan), log);
         let finish = match relay.process.tell(&ToChild::Plan(Box::new(plan))) {
@@ -168,31 +177,20 @@ impl Processes {
 
     async fn conclude(&self, request: &RunRequest, remains: Remains, context: RunContext<'_>) -> RunEnd {
         let Remains { finish, death, said, refused } = remains;
-        let (attempt, reason) = (context.attempt, context.stop.reason());
+        let reason = context.stop.reason();
         let context = RunContext { resumed: said, ..context };
+        let outcome = || told(request, context.attempt, context.resumed.as_ref()?);
         match (finish, refused, reason) {
-            (Finish::Outcome, None, _) => {
-                match context.resumed.as_ref().and_then(|said| told(request, attempt, said)) {
-                    Some(end) => end,
-                    None => {
-                        self.fail(request, failures::nonsense("it ended without an outcome"), context).await
-                    }
-                }
-            }
+            (Finish::Outcome, None, _) if let Some(end) = outcome() => end,
             (Finish::Interrupted(spans), Some(why), _) => RunEnd::Interrupted { why, spans },
-            (Finish::Interrupted(spans), None, Some(StopReason::LeaseLost)) => {
-                RunEnd::Interrupted { why: Interruption::LeaseLost, spans }
+            (Finish::Interrupted(spans), None, Some(reason)) if let Some(why) = interruption(reason) => {
+                RunEnd::Interrupted { why, spans }
             }
-            (Finish::Interrupted(spans), None, Some(StopReason::HandBack)) => {
-                RunEnd::Interrupted { why: Interruption::HandBack, spans }
-            }
-            (Finish::Gone | Finish::Outcome, Some(why), _) => {
-                self.orchestrator.interrupt(request, why, context).await
-            }
+            (Finish::Gone, Some(why), _) => self.orchestrator.interrupt(request, why, context).await,
             (Finish::Gone | Finish::Overdue, _, Some(reason)) => self.stop(request, reason, context).await,
             (finish, ..) => {
-                let limit = self.settings.run.process.memory_bytes;
-                self.fail(request, failures::of(&finish, &death, limit), context).await
+                let failure = failures::of(&finish, &death, self.settings.run.process.memory_bytes);
+                self.fail(request, failure, context).await
             }
         }
     }
@@ -213,6 +211,14 @@ async fn end(process: Process, finish: &Finish, times: Times) -> Death {
     match finish {
         Finish::Outcome | Finish::Interrupted(_) | Finish::Gone => process.ended(times.grace).await,
         _ => process.end(times.grace).await,
+    }
+}
+
+fn interruption(reason: StopReason) -> Option<Interruption> {
+    match reason {
+        StopReason::Cancelled => None,
+        StopReason::LeaseLost => Some(Interruption::LeaseLost),
+        StopReason::HandBack => Some(Interruption::HandBack),
     }
 }
 

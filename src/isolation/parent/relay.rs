@@ -101,7 +101,6 @@ impl<'a> Relay<'a> {
         }
     }
 
-    #[expect(clippy::too_many_lines, reason = "one arm for each thing that may happen")]
     async fn next(
         &mut self,
         context: &RunContext<'_>,
@@ -216,8 +215,8 @@ impl<'a> Relay<'a> {
 }
 
 /// Waits for what is being stored, for ever where nothing is.
-async fn stored<'a>(
-    storing: &mut Option<(u64, BoxFuture<'a, Result<(), JournalError>>)>,
+async fn stored(
+    storing: &mut Option<(u64, BoxFuture<'_, Result<(), JournalError>>)>,
 ) -> (u64, Result<(), JournalError>) {
     match storing {
         Some((call, work)) => (*call, work.await),

@@ -98,3 +98,33 @@ fn known_providers(mut providers: Vec<Provider>, models: &[String]) -> Vec<Provi
 fn written(agent: &AgentDefinition) -> String {
     serde_json::Value::from(agent.config.clone()).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::definitions::Secret;
+
+    #[test]
+    fn only_secrets_that_the_agent_speaks_of_are_passed_on() {
+        let agent: AgentDefinition = serde_json::from_value(json!({
+            "id": "shop", "type": "http", "headers": [{ "key": "X", "value": "{{ secrets.SHOP }}" }],
+        }))
+        .unwrap();
+        let all =
+            || ["SHOP", "BANK"].map(|name| (name.to_owned(), Secret::new("value"))).into_iter().collect();
+        assert_eq!(named_secrets(all(), Some(&agent)).into_keys().collect::<Vec<_>>(), ["SHOP"]);
+        assert!(named_secrets(all(), None).is_empty());
+    }
+
+    #[test]
+    fn only_providers_whose_models_are_named_keep_their_keys() {
+        let provider =
+            |id| serde_json::from_value(json!({ "id": id, "kind": "openai", "apiKey": "key" })).unwrap();
+        let models = ["openai/gpt".to_owned(), r#"{"model":"router/gpt"}"#.to_owned()];
+        let known = known_providers(["openai", "router", "other", "open"].map(provider).into(), &models);
+        let with_key: Vec<&str> = known.iter().filter(|p| p.api_key.is_some()).map(|p| &*p.id).collect();
+        assert_eq!((known.len(), with_key), (4, vec!["openai", "router"]));
+    }
+}
