@@ -50,12 +50,17 @@ mod tests {
             ("SCENARIO_WORKER__WORKER__CONCURRENCY", "many"),
             ("SCENARIO_WORKER__WORKER__CONCURENCY", "4"),
             ("SCENARIO_WORKER__CONSUMER__ACK_WAIT_SECONDS", "1"),
+            ("SCENARIO_WORKER__RUN__PROCESS__MEMORY_BYTES", "1024"),
             ("SCENARIO_WORKER__STORE__URL", "mysql://u:hunter2@h/d"),
         ]);
         let error = load(None, environment, &[]).unwrap_err().to_string();
-        for part in
-            ["`worker.concurrency` is \"many\"", "concurency", "`consumer.ack_wait_seconds` is 1", "'mysql:'"]
-        {
+        for part in [
+            "`worker.concurrency` is \"many\"",
+            "concurency",
+            "`consumer.ack_wait_seconds` is 1",
+            "`run.process.memory_bytes` is 1024; it must be at least 67108864",
+            "'mysql:'",
+        ] {
             assert!(error.contains(part), "{part} is missing in:\n{error}");
         }
         assert!(!error.contains("hunter2"), "{error}");

@@ -14,7 +14,7 @@ const MOST_CONCURRENCY: u64 = 1_000_000;
 const _: () = assert!(MOST_CONCURRENCY <= tokio::sync::Semaphore::MAX_PERMITS as u64);
 /// Most copies of a stream that JetStream keeps.
 const MOST_REPLICAS: u64 = 5;
-/// Least memory of the process of a run, in bytes (64 MiB): an ordinary run needs a third of it.
+/// Least memory of the process of a run, in bytes (64 MiB): an ordinary run asks for less than 10 MiB.
 const LEAST_PROCESS_MEMORY: u64 = 64 * 1024 * 1024;
 /// Shortest `ack_wait` in seconds that leaves room for a heartbeat a second.
 const LEAST_ACK_WAIT_SECONDS: u64 = 2;

@@ -54,3 +54,25 @@ impl Log {
         text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::events::{ProjectId, RunId};
+
+    #[test]
+    fn a_line_is_one_line_and_holds_no_credential() {
+        let definitions: Snapshot = serde_json::from_value(json!({
+            "project": null, "scenario": null, "providers": [], "prompt": null, "secrets": { "A": "pass\"word" },
+            "agent": { "id": "shop", "type": "http", "auth": { "token": "hunter2" } },
+        }))
+        .unwrap();
+        let run = RunKey { project: ProjectId::parse("acme").unwrap(), run: RunId::parse("run").unwrap() };
+        let log = Log::new(run, &definitions, &["parameter".to_owned()]);
+        let shown = log.shown("hunter2 failed:\n{\"is\": \"pass\\\"word\"}, parameter");
+        assert_eq!(shown, "[redacted] failed: {\"is\": \"[redacted]\"}, [redacted]");
+        assert!(log.shown(&"x".repeat(10 * MOST_LINE)).len() < 2 * MOST_LINE);
+    }
+}

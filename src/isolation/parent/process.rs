@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{SinkExt as _, StreamExt as _};
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc;
@@ -139,17 +140,22 @@ impl Process {
     /// Makes it end: its input is closed and it gets SIGTERM; after `grace` it gets SIGKILL.
     pub(super) async fn end(mut self, grace: Duration) -> Death {
         self.writer.abort();
-        if let Some(id) = self.child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())) {
-            // It may have ended by itself just now.
-            let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
-        }
+        self.signal(Signal::TERM);
         if tokio::time::timeout(grace, self.child.wait()).await.is_err() {
             tracing::debug!(process = self.child.id(), "a process that does not end is killed");
-            if let Err(error) = self.child.kill().await {
-                tracing::warn!(%error, "a process of a run cannot be killed");
+            self.signal(Signal::KILL);
+            if let Err(error) = self.child.wait().await {
+                tracing::warn!(%error, "a process of a run cannot be waited for");
             }
         }
         self.death().await
+    }
+
+    /// Signals it and whatever it started: they are a group. It may have ended by itself just now.
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
+            let _ = kill_process_group(group, signal);
+        }
     }
 
     async fn death(mut self) -> Death {

@@ -8,13 +8,13 @@ use super::programs::{advanced, error, played, played_as, says, shell};
 use crate::support::play::{self, Stage};
 
 /// What a process does that has said all it has to say.
-const WAITS: &str = "sleep 1000";
+const WAITS: &str = "exec sleep 1000";
 
 fn message(content: &str) -> Value {
     json!({ "turn": 1, "role": "user", "content": content, "at": "2026-01-01T00:00:00Z" })
 }
 
-fn call(call: Value) -> Value {
+fn call(call: &Value) -> Value {
     json!({ "call": { "id": 0, "call": call } })
 }
 
@@ -48,12 +48,12 @@ async fn messages_that_may_not_be_sent_are_an_outcome() {
             advanced(1, json!({ "messages": [message("two")] })),
         ],
         vec![advanced(0, json!({ "messages": [message("one")] })), advanced(1, json!({}))],
-        vec![call(json!("recording"))],
-        vec![call(json!({ "publish": {} }))],
-        vec![call(json!({ "recall": place }))],
-        vec![call(json!({ "keep": [place, { "asked": null, "answered": { "reply": null } }] }))],
+        vec![call(&json!("recording"))],
+        vec![call(&json!({ "publish": {} }))],
+        vec![call(&json!({ "recall": place }))],
+        vec![call(&json!({ "keep": [place, { "asked": null, "answered": { "reply": null } }] }))],
         vec![call(
-            json!({ "started": { "conversation": super::programs::conversation(json!({})), "trace_id": "0af7651916cd43dd8448eb211c80319c" } }),
+            &json!({ "started": { "conversation": super::programs::conversation(&json!({})), "trace_id": "0af7651916cd43dd8448eb211c80319c" } }),
         )],
     ] {
         let (_file, launcher) = says(&frames, WAITS);
@@ -66,7 +66,7 @@ async fn messages_that_may_not_be_sent_are_an_outcome() {
 async fn a_process_that_asks_and_never_listens_is_given_up() {
     let request = play::request(&json!({ "cassette": "record" }));
     let keep = json!({ "keep": [{ "lane": "judge 1", "number": 0 }, { "asked": null, "answered": { "reply": null } }] });
-    let (_file, launcher) = says(&vec![call(keep); 10_000], WAITS);
+    let (_file, launcher) = says(&vec![call(&keep); 10_000], WAITS);
     assert_eq!(error(played_as(Stage::default(), &request, launcher).await).0, "child_protocol");
 }
 
@@ -85,8 +85,8 @@ async fn a_process_keeps_what_it_says_in_its_own_recording_and_events_only() {
     ] }),
     );
     let entry = begin["call"]["call"]["advanced"].take();
-    let begin = call(json!({ "started": entry }));
-    let (_file, launcher) = says(&[begin, call(json!({ "publish": { "judge 1": 7 } }))], "exit 3");
+    let begin = call(&json!({ "started": entry }));
+    let (_file, launcher) = says(&[begin, call(&json!({ "publish": { "judge 1": 7 } }))], "exit 3");
     let request = play::request(&json!({ "cassette": { "mode": "record", "name": "mine" } }));
     played_as(stage, &request, launcher).await;
     let started = record.started.lock().unwrap().clone();

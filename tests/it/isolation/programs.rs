@@ -46,7 +46,7 @@ fn shown(path: &Path) -> String {
 }
 
 /// A conversation as processes send it, with these entries too.
-pub(super) fn conversation(more: Value) -> Value {
+pub(super) fn conversation(more: &Value) -> Value {
     let none = json!({ "inputTokens": 0, "outputTokens": 0, "calls": 0 });
     let usage = json!({ "userSimulator": none, "target": none, "judge": none });
     let mut all = json!({ "messages": [], "turn": 0, "next": "user_simulator", "usage": usage });
@@ -56,7 +56,8 @@ pub(super) fn conversation(more: Value) -> Value {
 
 /// The call that stores a conversation.
 pub(super) fn advanced(id: u64, more: Value) -> Value {
-    let entry = json!({ "conversation": conversation(more), "trace_id": "0af7651916cd43dd8448eb211c80319c" });
+    let entry =
+        json!({ "conversation": conversation(&more), "trace_id": "0af7651916cd43dd8448eb211c80319c" });
     json!({ "call": { "id": id, "call": { "advanced": entry } } })
 }
 

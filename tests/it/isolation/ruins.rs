@@ -55,14 +55,13 @@ async fn a_program_that_is_not_there_is_an_outcome() {
 
 // The clock of these tests goes on by itself while everybody waits: the process never does anything.
 #[tokio::test(start_paused = true)]
-async fn a_process_that_does_not_see_to_the_time_of_its_run_is_killed() {
+async fn a_process_that_says_nothing_any_more_is_killed() {
     let (code, message) = error(played(Stage::default(), shell(STUBBORN)).await);
-    // The run may stall for shorter than it may last.
     assert_eq!(code, "execution_stalled", "{message}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_process_that_talks_for_ever_is_killed_when_the_time_of_its_run_is_up() {
+async fn a_process_that_outlasts_the_time_of_its_run_is_killed() {
     let request = crate::support::play::request(&json!({ "timeoutSeconds": 1 }));
     let end = super::programs::played_as(Stage::default(), &request, shell(STUBBORN)).await;
     assert_eq!(error(end), ("execution_timeout".to_owned(), "Scenario execution timed out".to_owned()));
