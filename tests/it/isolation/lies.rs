@@ -36,7 +36,7 @@ async fn garbage_on_the_pipe_is_an_outcome() {
 async fn messages_that_may_not_be_sent_are_an_outcome() {
     let tally = json!({ "exported": 0, "failures": {}, "dropped": {} });
     let place = json!({ "lane": "judge 1", "number": 0 });
-    let mut no_trace = advanced(0, json!({}));
+    let mut no_trace = advanced(0, &json!({}));
     no_trace["call"]["call"]["advanced"]["trace_id"] = json!("../../etc/passwd");
     for frames in [
         vec![json!({ "call": { "id": 0, "call": "format_the_disk" } })],
@@ -44,10 +44,10 @@ async fn messages_that_may_not_be_sent_are_an_outcome() {
         vec![json!({ "end": { "end": { "interrupted": null }, "tally": tally } })],
         vec![no_trace],
         vec![
-            advanced(0, json!({ "messages": [message("one")] })),
-            advanced(1, json!({ "messages": [message("two")] })),
+            advanced(0, &json!({ "messages": [message("one")] })),
+            advanced(1, &json!({ "messages": [message("two")] })),
         ],
-        vec![advanced(0, json!({ "messages": [message("one")] })), advanced(1, json!({}))],
+        vec![advanced(0, &json!({ "messages": [message("one")] })), advanced(1, &json!({}))],
         vec![call(&json!("recording"))],
         vec![call(&json!({ "publish": {} }))],
         vec![call(&json!({ "recall": place }))],
@@ -80,7 +80,7 @@ async fn a_process_keeps_what_it_says_in_its_own_recording_and_events_only() {
     });
     let mut begin = advanced(
         0,
-        json!({ "brief": brief, "trace_context": [
+        &json!({ "brief": brief, "trace_context": [
         "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", ""
     ] }),
     );

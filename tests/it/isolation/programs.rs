@@ -55,9 +55,8 @@ pub(super) fn conversation(more: &Value) -> Value {
 }
 
 /// The call that stores a conversation.
-pub(super) fn advanced(id: u64, more: Value) -> Value {
-    let entry =
-        json!({ "conversation": conversation(&more), "trace_id": "0af7651916cd43dd8448eb211c80319c" });
+pub(super) fn advanced(id: u64, more: &Value) -> Value {
+    let entry = json!({ "conversation": conversation(more), "trace_id": "0af7651916cd43dd8448eb211c80319c" });
     json!({ "call": { "id": id, "call": { "advanced": entry } } })
 }
 
@@ -81,7 +80,8 @@ pub(super) async fn played_as(stage: Stage, request: &Arc<RunRequest>, launcher:
             secrets: definitions,
             default_model: None,
         };
-        let Settings { run, egress, telemetry, .. } = Settings::default();
+        let Settings { mut run, egress, telemetry, .. } = Settings::default();
+        run.process.kill_grace_seconds = 1;
         let settings = PlanSettings { run, egress, telemetry: telemetry.run };
         let (metrics, hurry) = (Metrics::new().unwrap(), CancellationToken::new());
         Arc::new(Processes { launcher, shelf, library, orchestrator, settings, metrics, hurry }) as Arc<_>

@@ -102,7 +102,7 @@ async fn a_run_that_is_cancelled_before_its_process_is_there_needs_none() {
 async fn what_a_process_stored_before_it_crashed_stays_said() {
     let message =
         json!({ "turn": 1, "role": "user", "content": "my mug broke", "at": "2026-01-01T00:00:00Z" });
-    let (_file, launcher) = says(&[advanced(0, json!({ "messages": [message], "turn": 1 }))], "exit 3");
+    let (_file, launcher) = says(&[advanced(0, &json!({ "messages": [message], "turn": 1 }))], "exit 3");
     let completed = outcome(played(Stage::default(), launcher).await);
     assert_eq!(completed.error.unwrap().code, "child_crashed");
     assert_eq!(completed.messages.unwrap()[0].content, "my mug broke");
@@ -116,7 +116,7 @@ async fn an_ending_that_was_stored_counts_whatever_becomes_of_the_process() {
         "ending": { "judged": { "verdict": "success", "reasoning": "it did", "criteria": [] } },
         "report": { "telemetry": receipt, "finished_at": "2026-01-01T00:00:00Z" },
     });
-    let (_file, launcher) = says(&[advanced(0, ending)], "kill -9 $$");
+    let (_file, launcher) = says(&[advanced(0, &ending)], "kill -9 $$");
     let completed = outcome(played(Stage::default(), launcher).await);
     assert_eq!((completed.status, completed.telemetry.exported), (RunStatus::Success, 2));
 }
