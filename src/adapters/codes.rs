@@ -20,3 +20,11 @@ pub const EMPTY_REPLY: &str = "empty_reply";
 pub const TEMPLATE_FAILED: &str = "template_failed";
 /// The definition names a secret that the project does not have.
 pub const SECRET_NOT_FOUND: &str = "secret_not_found";
+/// The token server refuses the definition's credentials.
+pub const OAUTH2_REFUSED: &str = "oauth2_refused";
+/// No token came from the token server.
+pub const OAUTH2_FAILED: &str = "oauth2_failed";
+/// What a session's start is to be read for is not in the reply.
+pub const SESSION_CAPTURE_FAILED: &str = "session_capture_failed";
+/// The stored session cannot be read.
+pub const SESSION_UNREADABLE: &str = "session_unreadable";

@@ -5,13 +5,12 @@
 
 pub mod codes;
 pub mod http;
+mod limited;
 pub mod prompt;
 mod registry;
-mod scrub;
 mod template;
 
 pub use http::HttpAdapterFactory;
 pub use prompt::PromptAdapterFactory;
 pub use registry::{Registry, TargetAdapterFactory};
-pub(crate) use scrub::Scrubber;
 pub use template::ScenarioTexts;

@@ -8,6 +8,7 @@ mod demo;
 mod error;
 mod execute_run;
 mod import;
+mod keys;
 mod listening;
 mod redaction;
 mod rejudge;
@@ -56,6 +57,7 @@ async fn run(arguments: Arguments) -> Result<Finished, CliError> {
         Command::Rejudge(options) => rejudge::run(&layers, options).await,
         Command::Import(options) => import::run(&layers, options).await,
         Command::Migrate => import::migrate(&layers).await,
+        Command::Keys(options) => keys::run(&options),
         Command::DeadLetters(options) => dead_letters::run(&layers, options).await,
         Command::Config(options) => config::run(&layers, &options),
         Command::ExecuteRun(_) => Err(CliError::refused("`execute-run` brings its own runtime")),

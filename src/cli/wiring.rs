@@ -2,32 +2,36 @@
 
 use std::sync::Arc;
 
-use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::{ErrorCode, kv};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::error::{CliError, chain};
+use super::keys::keyring;
 use crate::adapters::{HttpAdapterFactory, PromptAdapterFactory, Registry, ScenarioTexts};
 use crate::definitions::{AgentDefinition, TelemetryDestination, TelemetryProtocol};
 use crate::egress::{Client, EgressPolicy};
 use crate::events::SetId;
+use crate::execution::limits::{Limiter, ScopeKind};
 use crate::execution::orchestrator::{Orchestrator, Player};
 use crate::execution::planner::{PlanDefaults, Planner};
 use crate::execution::ports::{
-    AgentRepository, PromptRepository, ProviderRepository, RunTracers, SecretRepository, SystemClock,
+    AgentRepository, ProjectRepository, PromptRepository, ProviderRepository, RunTracers, SecretRepository,
+    SystemClock,
 };
-use crate::isolation::child::{Line, PipeCassettes};
+use crate::isolation::child::{Line, PipeCassettes, PipeLimiter};
 use crate::isolation::{Launcher, Plan, PlanSettings, Processes, Shelf};
 use crate::models::Factory;
+use crate::queue::limits::LimitCounts;
 use crate::queue::{
-    Cancellations, Cassettes, Connection, Consumer, DeadLetters, EventPublisher, GivenUpRequests, RunStates,
-    Scheduler, Topology, TopologyError, connect as connect_to,
+    Cancellations, Cassettes, Connection, Consumer, DeadLetters, EventPublisher, GivenUpRequests, KvLimiter,
+    RunStates, Scheduler, Topology, TopologyError, connect as connect_to,
 };
 use crate::settings::{EgressSettings, Isolation, Settings, TelemetrySettings};
 use crate::store::{AgentCheck, Store, StoreError};
 use crate::telemetry::export::OtlpSender;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{LimitsMetric, Metrics};
 use crate::telemetry::run::RunTracerFactory;
 use crate::worker::{Endpoints, GivenUp, Listening, Processor, ProcessorParts, Service};
 
@@ -39,33 +43,45 @@ pub(super) struct Definitions {
     pub(super) targets: Arc<Registry>,
     models: Arc<Factory>,
     defaults: PlanDefaults,
+    client: Client,
 }
 
 impl Definitions {
     /// Opens the store, which is created where it is missing, brings its tables up to date, and wires what reads from it.
     pub(super) async fn open(settings: &Settings) -> Result<Self, CliError> {
-        let store = Store::open(&settings.store.url).await.map_err(|error| CliError::out_of_reach(&error))?;
-        store.migrate().await.map_err(|error| CliError::out_of_reach(&error))?;
-        Self::of(store, settings)
+        let keys = keyring(&settings.store)?;
+        let store = Store::open(&settings.store.url).await.map_err(|error| unusable(&error))?;
+        store.migrate().await.map_err(|error| unusable(&error))?;
+        Self::of(store.with_keys(keys), settings).await
     }
 
     /// As [`Definitions::open`], for who only reads: no database is created.
     pub(super) async fn open_existing(settings: &Settings) -> Result<Self, CliError> {
-        let store = Store::open_existing(&settings.store.url).await;
-        Self::of(store.map_err(|error| CliError::out_of_reach(&error))?, settings)
+        let keys = keyring(&settings.store)?;
+        let store = Store::open_existing(&settings.store.url).await.map_err(|error| unusable(&error))?;
+        Self::of(store.with_keys(keys), settings).await
     }
 
     /// Refuses at once what would have to wait for an import.
     pub(super) async fn require_some(&self) -> Result<(), CliError> {
         self.store.check().await.map_err(|error| match error {
             StoreError::NoFile { .. } | StoreError::Empty { .. } => CliError::refused(error),
-            error => CliError::out_of_reach(&error),
+            error => unusable(&error),
         })
     }
 
-    fn of(store: Store, settings: &Settings) -> Result<Self, CliError> {
-        let (models, targets) = cast(&Arc::new(store.clone()), settings)?;
-        Ok(Self { store, targets, models, defaults: plan_defaults(settings) })
+    async fn of(store: Store, settings: &Settings) -> Result<Self, CliError> {
+        store.check_keys().await.map_err(|error| unusable(&error))?;
+        let client = way_out(settings)?;
+        let (models, targets) = cast(&Arc::new(store.clone()), &client, None);
+        Ok(Self { store, targets, models, defaults: plan_defaults(settings), client })
+    }
+
+    /// The same definitions, whose calls keep to their limits by way of `limiter`.
+    pub(super) fn limited_by(&self, limiter: &Arc<dyn Limiter>) -> Self {
+        let (models, targets) = cast(&Arc::new(self.store.clone()), &self.client, Some(limiter));
+        let (store, defaults, client) = (self.store.clone(), self.defaults.clone(), self.client.clone());
+        Self { store, targets, models, defaults, client }
     }
 
     /// Resolves requests by these definitions.
@@ -108,14 +124,38 @@ impl Definitions {
 }
 
 /// Makes models and targets from `definitions`, which a worker has in its store and the process of a run in its plan.
-fn cast<D>(definitions: &Arc<D>, settings: &Settings) -> Result<(Arc<Factory>, Arc<Registry>), CliError>
+/// Their calls keep to their limits by way of `limiter`.
+fn cast<D>(
+    definitions: &Arc<D>,
+    client: &Client,
+    limiter: Option<&Arc<dyn Limiter>>,
+) -> (Arc<Factory>, Arc<Registry>)
 where
-    D: ProviderRepository + PromptRepository + AgentRepository + SecretRepository + 'static,
+    D: ProjectRepository
+        + ProviderRepository
+        + PromptRepository
+        + AgentRepository
+        + SecretRepository
+        + 'static,
 {
-    let client = way_out(settings)?;
-    let models = Arc::new(Factory::new(definitions.clone(), client.clone()));
-    let targets = Arc::new(targets(definitions, &models, client));
-    Ok((models, targets))
+    let mut models = Factory::new(definitions.clone(), client.clone());
+    if let Some(limiter) = limiter {
+        models = models.limited_by(Arc::clone(limiter), definitions.clone());
+    }
+    let models = Arc::new(models);
+    let mut targets = targets(definitions, &models, client.clone());
+    if let Some(limiter) = limiter {
+        targets = targets.limited_by(Arc::clone(limiter), definitions.clone());
+    }
+    (models, Arc::new(targets))
+}
+
+/// A wrong key is a setting to be corrected; everything else may be the database's fault.
+pub(super) fn unusable(error: &StoreError) -> CliError {
+    match error {
+        StoreError::Sealed { .. } => CliError::refused(chain(error)),
+        _ => CliError::out_of_reach(error),
+    }
 }
 
 /// Every target type: a new one is a line here.
@@ -134,7 +174,8 @@ pub(super) fn alone(plan: &Plan, line: &Line, metrics: &Metrics) -> Result<Orche
     let telemetry = TelemetrySettings { run: telemetry, ..TelemetrySettings::default() };
     let settings = Settings { run, egress, telemetry, ..Settings::default() };
     let definitions = Arc::new(plan.definitions());
-    let (models, targets) = cast(&definitions, &settings)?;
+    let limiter: Arc<dyn Limiter> = Arc::new(PipeLimiter(line.clone()));
+    let (models, targets) = cast(&definitions, &way_out(&settings)?, Some(&limiter));
     let planner = Planner {
         scenarios: definitions.clone(),
         projects: definitions,
@@ -156,6 +197,7 @@ fn player(
     settings: &Settings,
     definitions: &Definitions,
     orchestrator: &Orchestrator,
+    limiter: &Arc<dyn Limiter>,
     metrics: &Metrics,
     hurry: &CancellationToken,
 ) -> Arc<dyn Player> {
@@ -166,6 +208,7 @@ fn player(
         launcher: Launcher::of_this_program(settings.run.process.memory_bytes),
         shelf: definitions.shelf(),
         library: orchestrator.planner.cassettes.clone(),
+        limiter: Arc::clone(limiter),
         orchestrator: orchestrator.clone(),
         settings: PlanSettings {
             run: settings.run.clone(),
@@ -226,13 +269,14 @@ pub(super) async fn service(
 ) -> Result<(Service, Listening), CliError> {
     let cancellations = Cancellations::new(connection, topology, &settings.consumer);
     let hand_back = CancellationToken::new();
+    let limiter = limiter(settings, connection, &topology.limits, metrics);
     let orchestrator = Orchestrator {
-        planner: definitions.planner(Cassettes::new(connection, topology)),
+        planner: definitions.limited_by(&limiter).planner(Cassettes::new(connection, topology)),
         tracers: tracers(settings, metrics, &hand_back)?,
         clock: Arc::new(SystemClock),
     };
     let parts = ProcessorParts {
-        player: player(settings, definitions, &orchestrator, metrics, &hand_back),
+        player: player(settings, definitions, &orchestrator, &limiter, metrics, &hand_back),
         orchestrator,
         states: RunStates::new(connection, topology),
         publisher: EventPublisher::new(connection, topology, &settings.events),
@@ -268,6 +312,28 @@ pub(super) async fn service(
         hand_back,
     };
     Ok((service, endpoints))
+}
+
+/// What a lost worker had in flight counts until its runs are delivered again.
+fn limiter(
+    settings: &Settings,
+    connection: &Connection,
+    store: &kv::Store,
+    metrics: &Metrics,
+) -> Arc<dyn Limiter> {
+    let limiter = KvLimiter::new(connection, store, settings.consumer.ack_wait());
+    let counting = limiter.clone();
+    metrics.observe_limits(move || {
+        let counts = counting.counts().into_iter();
+        let metric = |(kind, LimitCounts { waits, waited, refusals }): (ScopeKind, _)| LimitsMetric {
+            kind: kind.as_str(),
+            waits,
+            waited,
+            refusals,
+        };
+        counts.map(metric).collect()
+    });
+    Arc::new(limiter)
 }
 
 fn tracers(

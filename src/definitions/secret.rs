@@ -46,6 +46,20 @@ impl Secret {
     pub fn serialize_all_exposed<S: Serializer>(secrets: &Secrets, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(secrets.iter().map(|(name, secret)| (name, &secret.0)))
     }
+
+    /// Writes that there is a value, and not which, as `#[serde(serialize_with = …)]`.
+    ///
+    /// # Errors
+    /// Whatever the serializer reports.
+    pub fn serialize_redacted<S: Serializer>(
+        secret: &Option<Self>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match secret {
+            Some(_) => serializer.serialize_some(REDACTED),
+            None => serializer.serialize_none(),
+        }
+    }
 }
 
 impl fmt::Debug for Secret {

@@ -1,6 +1,6 @@
 //! The client through which runs call out.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::{Request, Response};
 use url::Url;
@@ -8,8 +8,12 @@ use url::Url;
 use super::policy::{EgressPolicy, Refused};
 use super::redirect;
 use super::resolver::Resolver;
+use super::tls::{TlsError, TlsMaterial};
 use crate::http_client;
+use crate::recent::Recent;
 
+/// Clients with certificates of their own that are kept, each with its connections. More only cost handshakes.
+const MOST_TLS_CLIENTS: usize = 64;
 /// Redirects that one call follows at most.
 const MOST_REDIRECTS: usize = 10;
 
@@ -20,13 +24,20 @@ pub enum Redirects {
     Answer,
     /// It is followed, each hop checked, credentials left behind where the origin changes.
     Follow,
+    /// It is followed while it stays with the origin; one that leads elsewhere is the answer, for there is a credential in
+    /// the body.
+    FollowWithinOrigin,
 }
 
 /// A client that calls only where it may. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
+    /// For other origins, where `http` has certificates that are for one.
+    elsewhere: Option<reqwest::Client>,
     policy: Arc<EgressPolicy>,
+    proxy: Option<Url>,
+    with_tls: Arc<Mutex<Recent<[u8; 32], reqwest::Client>>>,
 }
 
 /// A call that brought no answer.
@@ -85,13 +96,26 @@ impl Client {
         builder: reqwest::ClientBuilder,
     ) -> Result<Self, reqwest::Error> {
         let policy = Arc::new(policy);
-        let host = proxy.and_then(Url::host_str).map(str::to_owned);
-        let mut builder =
-            builder.dns_resolver(Arc::new(Resolver { policy: Arc::clone(&policy), proxy: host }));
-        if let Some(proxy) = proxy {
-            builder = builder.proxy(reqwest::Proxy::all(proxy.clone())?);
-        }
-        Ok(Self { http: builder.build()?, policy })
+        let http = connected(&policy, proxy, builder)?;
+        let with_tls = Arc::new(Mutex::new(Recent::new(MOST_TLS_CLIENTS)));
+        Ok(Self { http, elsewhere: None, policy, proxy: proxy.cloned(), with_tls })
+    }
+
+    /// A client under the same policy that uses these certificates for the origin that it is asked to call; where it is
+    /// sent elsewhere it uses none. The same certificates share their connections.
+    ///
+    /// # Errors
+    /// [`TlsError`] if the certificates cannot be used.
+    pub fn with_tls(&self, material: &TlsMaterial) -> Result<Self, TlsError> {
+        let make = || {
+            let builder = http_client::builder().tls_backend_preconfigured(material.config()?);
+            let client = connected(&self.policy, self.proxy.as_ref(), builder);
+            client.map_err(|error| TlsError::Unusable(error.to_string()))
+        };
+        let mut kept = self.with_tls.lock().unwrap_or_else(PoisonError::into_inner);
+        let http = kept.get_or_make(material.digest(), make)?;
+        let elsewhere = Some(self.elsewhere.clone().unwrap_or_else(|| self.http.clone()));
+        Ok(Self { http, elsewhere, ..self.clone() })
     }
 
     /// Where calls may go.
@@ -110,11 +134,16 @@ impl Client {
     /// # Errors
     /// [`ClientError`] if the call may not be made or brings no answer.
     pub async fn execute(&self, mut request: Request, redirects: Redirects) -> Result<Response, ClientError> {
+        let home = request.url().origin();
         for _ in 0..=MOST_REDIRECTS {
             self.policy.check_url(request.url())?;
-            let again = if redirects == Redirects::Follow { request.try_clone() } else { None };
-            let response = self.http.execute(request).await?;
-            let hop = again.zip(redirect::next_hop(&response));
+            let again = if redirects == Redirects::Answer { None } else { request.try_clone() };
+            let is_home = request.url().origin() == home;
+            let http = self.elsewhere.as_ref().filter(|_| !is_home).unwrap_or(&self.http);
+            let response = http.execute(request).await?;
+            let hop = again.zip(redirect::next_hop(&response)).filter(|(again, url)| {
+                redirects == Redirects::Follow || again.url().origin() == url.origin()
+            });
             let next = hop.and_then(|(again, url)| redirect::follow(&again, response.status(), url));
             match next {
                 Some(next) => request = next,
@@ -123,4 +152,19 @@ impl Client {
         }
         Err(ClientError::TooManyRedirects)
     }
+}
+
+/// A client that connects to checked addresses only.
+fn connected(
+    policy: &Arc<EgressPolicy>,
+    proxy: Option<&Url>,
+    builder: reqwest::ClientBuilder,
+) -> Result<reqwest::Client, reqwest::Error> {
+    let host = proxy.and_then(Url::host_str).map(str::to_owned);
+    let resolver = Resolver { policy: Arc::clone(policy), proxy: host };
+    let mut builder = builder.dns_resolver(Arc::new(resolver));
+    if let Some(proxy) = proxy {
+        builder = builder.proxy(reqwest::Proxy::all(proxy.clone())?);
+    }
+    builder.build()
 }

@@ -9,9 +9,10 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use super::failure::{PlanError, RunFailure, Unavailable};
+use super::limits::{Admission, Waiting};
 use super::types::{
-    ChatReply, ChatRequest, Conversation, Message, ModelName, SpanCounts, SpanEnd, SpanNote, SpanStart,
-    TraceSpec,
+    ChatReply, ChatRequest, Conversation, Message, ModelName, Session, SpanCounts, SpanEnd, SpanNote,
+    SpanStart, TraceSpec,
 };
 use crate::definitions::{AgentDefinition, Project, Prompt, Provider, Scenario, Secrets};
 use crate::events::{
@@ -45,11 +46,28 @@ pub trait ChatModel: Send + Sync {
     /// Its full name.
     fn name(&self) -> &ModelName;
 
+    /// Whether its replies say what they cost.
+    fn knows_its_price(&self) -> bool {
+        false
+    }
+
     /// Asks it. Retries and time limits are its own business.
     ///
     /// # Errors
     /// [`RunFailure`] attributed to the model's provider.
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure>;
+
+    /// Asks it, and tells `waiting` while a call has to wait for its turn. A model that is not limited never waits.
+    ///
+    /// # Errors
+    /// As [`ChatModel::chat`].
+    async fn chat_watched(
+        &self,
+        request: &ChatRequest,
+        _waiting: &dyn Waiting,
+    ) -> Result<ChatReply, RunFailure> {
+        self.chat(request).await
+    }
 }
 
 /// Turns the name of a model into a client for it.
@@ -90,6 +108,19 @@ pub struct TargetTurn<'a> {
     pub transcript: &'a Arc<[Message]>,
     /// The call's span: its context travels to the agent, its children are the adapter's own calls.
     pub span: &'a dyn RunSpan,
+    /// The session that the adapter has begun, as it was left.
+    pub session: Option<&'a Session>,
+    /// What the turn knows of the limits of its calls.
+    pub admission: Admission<'a>,
+}
+
+/// The beginning or the end of a session.
+#[derive(Clone, Copy)]
+pub struct SessionCall<'a> {
+    /// The run; its id is the thread id.
+    pub run: &'a RunKey,
+    /// The span that it belongs to: its context travels to the agent.
+    pub span: &'a dyn RunSpan,
 }
 
 /// What the agent under test answered.
@@ -103,6 +134,9 @@ pub struct TargetReply {
     pub usage: TokenUsage,
     /// How long it took, where the adapter knows better than whoever calls.
     pub latency: Option<Duration>,
+    /// The session as this turn has left it, if that is another than it was. It goes into the checkpoint and nowhere else.
+    #[serde(skip)]
+    pub session: Option<Session>,
 }
 
 /// What to do about a call that was under way when its worker was lost: nobody knows whether it did its work.
@@ -123,10 +157,33 @@ pub trait TargetAdapter: Send + Sync {
         OnUnknown::default()
     }
 
+    /// Whether its replies say what the models behind it cost, as far as they are this run's to pay.
+    fn knows_its_price(&self) -> bool {
+        true
+    }
+
     /// What of the target's definition must stay as it is for as long as the run lasts, free of credentials. Whoever goes on with the run
     /// gets it back as [`TargetSpec::kept`].
     fn kept(&self) -> Option<Value> {
         None
+    }
+
+    /// Begins a session before the first turn, if the target has any. It is stored with the run, so that whoever goes on
+    /// with the run goes on with it; one whose begin was under way when its worker was lost is begun again.
+    ///
+    /// # Errors
+    /// [`RunFailure`], as [`TargetAdapter::reply`].
+    async fn begin(&self, _call: SessionCall<'_>) -> Result<Option<Session>, RunFailure> {
+        Ok(None)
+    }
+
+    /// Ends a session that was begun, whatever the run came to. It may be ended twice where a worker is lost right behind
+    /// the end.
+    ///
+    /// # Errors
+    /// [`RunFailure`], as [`TargetAdapter::reply`]. It does not change what the run came to.
+    async fn end(&self, _call: SessionCall<'_>, _session: Session) -> Result<(), RunFailure> {
+        Ok(())
     }
 
     /// Lets the agent answer the customer's last line.

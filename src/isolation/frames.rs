@@ -7,6 +7,7 @@ use super::plan::Plan;
 use crate::events::TraceContext;
 use crate::execution::cassette::{CallCounts, Exchange, Place, Recording};
 use crate::execution::failure::Unavailable;
+use crate::execution::limits::{Scope, Throttled};
 use crate::execution::ports::{JournalError, TraceNote};
 use crate::execution::signals::StopReason;
 use crate::execution::types::{Conversation, SpanCounts};
@@ -47,6 +48,18 @@ pub(super) enum FromChild {
         /// What is asked for.
         call: Call,
     },
+    /// Whoever was called says that there are too many calls: see [`crate::execution::limits::Permit::refused`].
+    Throttled {
+        /// The number with which the call asked for its turn.
+        call: u64,
+        /// What they say.
+        throttled: Throttled,
+    },
+    /// A call that asked for its turn is over, or waits for it no more.
+    Over {
+        /// Its number.
+        call: u64,
+    },
     /// The run got on.
     Moved,
     /// Something for the log.
@@ -86,6 +99,18 @@ pub(super) enum Call {
     Keep(Place, Box<Exchange>),
     /// One call of the recording that is replayed.
     Recall(Place),
+    /// The turn of a call that is limited.
+    Permit(PermitCall),
+}
+
+/// Which turn it is.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum PermitCall {
+    /// A call in these scopes: see [`crate::execution::limits::Limiter::admit`].
+    First(Vec<Scope>),
+    /// The call with this number once more: see [`crate::execution::limits::Permit::again`].
+    Again(u64),
 }
 
 /// What is stored of the run.

@@ -3,7 +3,7 @@
 //! The worker ([`Processes`]) resolves what the run needs, starts a process of this program with nothing in its environment,
 //! and tells it the [`Plan`] over the pipe; that is the only way in which a credential gets there. The process ([`child`]) is a
 //! whole run plane over that plan: planner, adapters, models, telemetry, simulation. What it cannot do itself it asks the
-//! worker for: to store a step, to publish it, to keep a call on a cassette.
+//! worker for: to store a step, to publish it, to keep a call on a cassette, to say when a call may be made that is limited.
 //!
 //! The worker believes nothing: it stamps ids itself, bounds every message, and makes an outcome of whatever goes wrong.
 

@@ -37,9 +37,7 @@ impl Snapshot {
         let keys = self.providers.iter().filter_map(|provider| provider.api_key.as_ref());
         let secrets = self.secrets.values().chain(telemetry).chain(keys);
         let mut values: Vec<String> = secrets.map(|secret| secret.expose().to_owned()).collect();
-        for value in self.agent.iter().flat_map(|agent| agent.config.values()) {
-            texts(value, &mut values);
-        }
+        values.extend(self.agent.iter().flat_map(|agent| agent.config.values()).flat_map(credentials_of));
         values
     }
 
@@ -48,7 +46,13 @@ impl Snapshot {
     }
 }
 
-/// Nobody here knows which texts of an agent's definition are credentials.
+/// Every text of what an adapter alone understands: nobody else knows which of them are credentials.
+pub(super) fn credentials_of(value: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    texts(value, &mut found);
+    found
+}
+
 fn texts(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::String(text) if text.len() >= SHORTEST_CREDENTIAL => found.push(text.clone()),

@@ -1,9 +1,12 @@
 //! The built program as a stranger meets it: real nats-server, SQLite, sockets; plain NATS in, plain NATS out.
 
+mod canaries;
 mod cancelling;
 mod commands;
 mod dead_letters;
 mod demo;
+mod keys;
+mod limits;
 mod lives;
 mod parameters;
 mod permissions;
@@ -12,6 +15,7 @@ mod readiness;
 mod refusals;
 mod replays;
 mod service;
+mod sessions;
 mod stops;
 mod strangers;
 mod takeovers;

@@ -14,7 +14,9 @@ mod budgets;
 mod cassettes;
 mod endings;
 mod judging;
+mod limits;
 mod scripts;
+mod sessions;
 
 use crate::support::play::{Agent, Hangs, Lost, Stage, project, request, scenario, target};
 

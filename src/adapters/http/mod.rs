@@ -1,28 +1,42 @@
 //! Targets of type `http`: agents that answer one request per turn.
 
+mod adapter;
 mod auth;
+mod cookies;
 mod definition;
 mod endpoint;
+mod oauth2;
 mod output;
 mod request;
 mod response;
+mod session;
+mod templates;
+mod tls;
+mod tokens;
 mod transport;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde_json::{Map, Value};
+use url::Url;
 
+use self::adapter::{HttpAdapter, Wired};
+use self::auth::Auth;
 use self::endpoint::Endpoint;
+use self::oauth2::Grant;
+use self::tls::Tls;
+use self::tokens::Tokens;
 use super::codes;
 use super::registry::TargetAdapterFactory;
-use super::scrub::Scrubber;
+use super::template::Place;
 use crate::definitions::{AgentDefinition, Secret};
-use crate::egress::Client;
+use crate::egress::{Client, TlsMaterial};
+use crate::events::ProjectId;
 use crate::execution::failure::{PlanError, RunFailure, code};
 use crate::execution::ports::{
-    AgentRepository, OnUnknown, SecretRepository, TargetAdapter, TargetReply, TargetSpec, TargetTurn,
+    AgentRepository, Clock, SecretRepository, SystemClock, TargetAdapter, TargetSpec,
 };
+use crate::scrub::{Scrubber, credentials_in, parts_of_url};
 
 /// The type as requests and definitions name it.
 pub const KIND: &str = "http";
@@ -32,13 +46,56 @@ pub struct HttpAdapterFactory {
     agents: Arc<dyn AgentRepository>,
     secrets: Arc<dyn SecretRepository>,
     client: Client,
+    tokens: Arc<Tokens>,
+    clock: Arc<dyn Clock>,
 }
 
 impl HttpAdapterFactory {
     /// Agents are called through `client`.
     #[must_use]
     pub fn new(agents: Arc<dyn AgentRepository>, secrets: Arc<dyn SecretRepository>, client: Client) -> Self {
-        Self { agents, secrets, client }
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        Self { agents, secrets, client, tokens: Arc::new(Tokens::new(Arc::clone(&clock))), clock }
+    }
+
+    /// Tokens and cookies grow old by `clock`.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { tokens: Arc::new(Tokens::new(Arc::clone(&clock))), clock, ..self }
+    }
+
+    /// How the agent is reached. An address that may not be called is known before a word is said; where a name leads is
+    /// seen with each call.
+    fn wired(
+        &self,
+        project: &ProjectId,
+        endpoint: &Endpoint,
+        scrubber: &Scrubber,
+    ) -> Result<Wired, RunFailure> {
+        for (place, url) in endpoint.constant_urls() {
+            self.callable(place, &url)?;
+        }
+        let client = self.client_for(endpoint.tls.as_ref().map(Tls::material))?;
+        let Auth::OAuth2(credentials) = &endpoint.auth else { return Ok(Wired { client, grant: None }) };
+        // The name is the agent's, and no other server's.
+        let tls = endpoint.tls.as_ref().map(|tls| TlsMaterial { server_name: None, ..tls.material() });
+        let digest = tls.clone().unwrap_or_default().digest();
+        let grant = Grant::new(project, credentials, self.client_for(tls)?, digest, scrubber.clone())?;
+        self.callable(&credentials.token_url.place(), grant.url())?;
+        Ok(Wired { client, grant: Some(grant) })
+    }
+
+    fn callable(&self, place: &Place, url: &Url) -> Result<(), RunFailure> {
+        self.client.policy().check_url(url).map_err(|refused| {
+            RunFailure::definition(code::EGRESS_REFUSED, format!("{place} may not be called: {refused}"))
+        })
+    }
+
+    fn client_for(&self, tls: Option<TlsMaterial>) -> Result<Client, RunFailure> {
+        let Some(tls) = tls else { return Ok(self.client.clone()) };
+        self.client
+            .with_tls(&tls)
+            .map_err(|error| RunFailure::definition(code::INVALID_TARGET, format!("tls: {error}")))
     }
 
     async fn definition(&self, spec: &TargetSpec) -> Result<AgentDefinition, PlanError> {
@@ -70,13 +127,13 @@ impl TargetAdapterFactory for HttpAdapterFactory {
                      name in the agent's definition",
                 )
         })?;
-        let scrubber = scrubber(of_project.values().chain(secrets.values()), &endpoint);
-        Ok(Box::new(HttpAdapter {
-            client: self.client.clone(),
-            endpoint,
-            parameters: spec.parameters,
-            scrubber,
-        }))
+        let scrubber = scrubber(of_project.values().chain(secrets.values()), &endpoint, &agent);
+        let wired = self.wired(&spec.project.id, &endpoint, &scrubber).map_err(|mut failure| {
+            failure.message = format!("HTTP agent {}: {}", agent.id, failure.message);
+            scrubber.clean(failure)
+        })?;
+        let (tokens, clock) = (Arc::clone(&self.tokens), Arc::clone(&self.clock));
+        Ok(Box::new(HttpAdapter { wired, endpoint, parameters: spec.parameters, scrubber, tokens, clock }))
     }
 
     fn check(&self, agent: &AgentDefinition) -> Result<(), String> {
@@ -84,37 +141,16 @@ impl TargetAdapterFactory for HttpAdapterFactory {
     }
 }
 
-fn scrubber<'a>(secrets: impl Iterator<Item = &'a Secret>, endpoint: &Endpoint) -> Scrubber {
-    let credentials = endpoint.credentials();
+fn scrubber<'a>(
+    secrets: impl Iterator<Item = &'a Secret>,
+    endpoint: &Endpoint,
+    agent: &AgentDefinition,
+) -> Scrubber {
+    let (credentials, written) = (endpoint.credentials(), credentials_in(&agent.config));
     let mut values: Vec<&str> = secrets.map(Secret::expose).collect();
     values.extend(credentials.iter().map(Secret::expose));
+    values.extend(written.iter().map(String::as_str));
+    let pieces: Vec<String> = values.iter().flat_map(|value| parts_of_url(value)).collect();
+    values.extend(pieces.iter().map(String::as_str));
     Scrubber::new(values)
-}
-
-struct HttpAdapter {
-    client: Client,
-    endpoint: Endpoint,
-    parameters: Map<String, Value>,
-    scrubber: Scrubber,
-}
-
-impl HttpAdapter {
-    async fn exchange(&self, turn: &TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
-        let request = request::build(&self.endpoint, turn, &self.parameters)?;
-        let received = transport::send(&self.client, request, self.endpoint.timeout).await?;
-        let content = response::read(&received, self.endpoint.output.as_ref(), &self.scrubber)?;
-        // An agent that echoes its credentials must not put them into events and spans.
-        Ok(TargetReply { content: self.scrubber.scrub_answer(&content), ..TargetReply::default() })
-    }
-}
-
-#[async_trait]
-impl TargetAdapter for HttpAdapter {
-    fn on_unknown(&self) -> OnUnknown {
-        self.endpoint.on_unknown
-    }
-
-    async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
-        self.exchange(&turn).await.map_err(|failure| self.scrubber.clean(failure))
-    }
 }

@@ -1,15 +1,18 @@
 //! What an agent's reply says.
 
-use http::HeaderMap;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, StatusCode};
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use super::output::OutputPath;
 use super::transport::Received;
 use crate::adapters::codes;
-use crate::adapters::scrub::Scrubber;
+use crate::egress::retry_after;
 use crate::events::Attribution;
 use crate::execution::failure::RunFailure;
+use crate::execution::limits::Throttled;
+use crate::scrub::Scrubber;
 use crate::text::{TRUNCATED, cut};
 
 /// The most of an error's body that is shown, in bytes.
@@ -77,7 +80,8 @@ fn invalid(message: String) -> RunFailure {
     RunFailure::new(codes::HTTP_INVALID_RESPONSE, Attribution::Target, message)
 }
 
-fn status_failure(received: &Received, scrubber: &Scrubber) -> RunFailure {
+/// What a status says that is not 2xx.
+pub(super) fn status_failure(received: &Received, scrubber: &Scrubber) -> RunFailure {
     let status = received.status;
     let message = format!(
         "HTTP {} {} from {} (request-id: {}): {}",
@@ -87,12 +91,18 @@ fn status_failure(received: &Received, scrubber: &Scrubber) -> RunFailure {
         request_id(&received.headers),
         shown_body(received, scrubber),
     );
-    let failure = RunFailure::new(codes::HTTP_STATUS, Attribution::Target, message);
+    let failure = RunFailure::new(codes::HTTP_STATUS, Attribution::Target, message)
+        .throttling(throttled(status, &received.headers));
     if status.is_redirection() {
         return failure
             .with_hint("Its answer names no place to go to; put the final URL into the agent's definition");
     }
     failure
+}
+
+fn throttled(status: StatusCode, headers: &HeaderMap) -> Option<Throttled> {
+    let retry_after = || retry_after(headers.get(RETRY_AFTER), OffsetDateTime::now_utc());
+    (status == StatusCode::TOO_MANY_REQUESTS).then(|| Throttled { retry_after: retry_after() })
 }
 
 fn request_id(headers: &HeaderMap) -> &str {

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::request::Outgoing;
 use crate::adapters::codes;
-use crate::egress::{Client, ClientError, Redirects, Refused};
+use crate::egress::{Client, ClientError, Refused};
 use crate::events::Attribution;
 use crate::execution::failure::{RunFailure, code};
 
@@ -27,6 +27,8 @@ const UNREACHABLE_HINT: &str =
 pub(super) struct Received {
     /// The origin and path that was asked, without the query and without credentials.
     pub(super) place: String,
+    /// Who answered, behind all redirects.
+    pub(super) url: Url,
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
@@ -80,16 +82,17 @@ async fn exchange(client: &Client, request: Outgoing, place: &str) -> Result<Rec
     if let Some(body) = request.body {
         builder = builder.body(body);
     }
+    let redirects = request.redirects;
     let request = builder.build().map_err(|error| no_reply(error, place))?;
-    let answer = client.execute(request, Redirects::Follow).await;
+    let answer = client.execute(request, redirects).await;
     let mut response = answer.map_err(|error| no_answer(error, place))?;
-    let (status, headers) = (response.status(), response.headers().clone());
+    let (url, status, headers) = (response.url().clone(), response.status(), response.headers().clone());
     let limit = if status.is_success() { RESPONSE_LIMIT } else { ERROR_BODY_LIMIT };
     let (body, broken_off) = take(&mut response, limit, place).await?;
     if broken_off && status.is_success() {
         return Err(NoReply::TooLarge { place: place.to_owned() });
     }
-    Ok(Received { place: place.to_owned(), status, headers, body, broken_off })
+    Ok(Received { place: place.to_owned(), url, status, headers, body, broken_off })
 }
 
 /// The body up to `limit`, and whether there was more.

@@ -11,8 +11,14 @@ pub(crate) enum Place {
     Url,
     /// The value of an agent's header.
     Header(String),
+    /// The value of a parameter of an agent's query.
+    Query(String),
+    /// A place in a request that is not the agent's usual one.
+    In(&'static str, Box<Place>),
     /// A field of an agent's authentication.
     Auth(&'static str),
+    /// A field of an agent's certificates.
+    Tls(&'static str),
     /// An agent's body.
     Body,
     /// A prompt's instructions.
@@ -21,12 +27,26 @@ pub(crate) enum Place {
     PromptMessage(usize),
 }
 
+impl Place {
+    /// Whether it is a URL, of whichever request.
+    pub(super) fn is_url(&self) -> bool {
+        match self {
+            Self::Url => true,
+            Self::In(_, place) => place.is_url(),
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url => f.write_str("url"),
             Self::Header(key) => write!(f, "headers \"{key}\""),
+            Self::Query(key) => write!(f, "query \"{key}\""),
+            Self::In(request, place) => write!(f, "{request}.{place}"),
             Self::Auth(field) => write!(f, "auth.{field}"),
+            Self::Tls(field) => write!(f, "tls.{field}"),
             Self::Body => f.write_str("bodyTemplate"),
             Self::SystemPrompt => f.write_str("systemPrompt"),
             Self::PromptMessage(index) => write!(f, "messages[{index}]"),

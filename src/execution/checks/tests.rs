@@ -63,7 +63,7 @@ fn what_has_to_be_said_may_be_said_in_any_reply() {
 #[test]
 fn what_must_not_be_said_must_be_said_in_no_reply() {
     let never = || json!({ "notContains": ["guarantee", "promise"] });
-    assert_eq!(standing(never(), &[]), Standing::Holds);
+    assert_eq!(standing(never(), &[]), Standing::Open, "nothing was heard that could show it");
     assert_eq!(standing(never(), &["Hello", "Bye"]), Standing::Holds);
     assert_eq!(standing(never(), &["I promise", "Bye"]), Standing::Broken);
     assert_eq!(standing(json!({ "notMatches": "(?i)as an ai" }), &["As an AI I cannot"]), Standing::Broken);
@@ -239,7 +239,9 @@ fn latencies_are_those_of_replies_that_somebody_was_asked_for() {
     assert_eq!(find(json!({ "totalLatencyMs": { "max": 2200 } }), &messages).standing, Standing::Holds);
     assert_eq!(find(json!({ "totalLatencyMs": { "max": 2199 } }), &messages).standing, Standing::Broken);
     let asked_nobody = conversation(&["from the script"]);
-    assert_eq!(find(json!({ "replyLatencyMs": { "max": 1 } }), &asked_nobody).standing, Standing::Holds);
+    for limit in ["replyLatencyMs", "totalLatencyMs"] {
+        assert_eq!(find(json!({ limit: { "max": 1 } }), &asked_nobody).standing, Standing::Open);
+    }
 }
 
 #[test]
@@ -258,13 +260,14 @@ fn turns_have_bounds() {
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn tokens_and_cost_have_limits_and_what_is_not_known_is_not_within_them() {
     let cost = Cost::try_from(0.02).unwrap();
-    let judge = TokenUsage { input_tokens: 90, output_tokens: 10, calls: 1, cost };
+    let judge = TokenUsage { input_tokens: 90, output_tokens: 10, calls: 1, cost, ..TokenUsage::default() };
     let usage = UsageByRole {
         judge,
         target: TokenUsage { calls: 1, ..TokenUsage::default() },
         ..UsageByRole::default()
     };
-    let unpriced = UsageByRole { judge: TokenUsage { cost: Cost::ZERO, ..judge }, ..usage };
+    let unpriced = UsageByRole { judge: TokenUsage { cost: Cost::ZERO, unpriced: 1, ..judge }, ..usage };
+    let partly = UsageByRole { user_simulator: TokenUsage { unreported: 1, calls: 2, ..judge }, ..usage };
     for (written, usage, expected) in [
         (json!({ "tokens": { "max": 100 } }), usage, Standing::Holds),
         (json!({ "tokens": { "max": 99 } }), usage, Standing::Broken),
@@ -275,6 +278,10 @@ fn tokens_and_cost_have_limits_and_what_is_not_known_is_not_within_them() {
         (json!({ "costUsd": { "max": 0.019 } }), usage, Standing::Broken),
         (json!({ "costUsd": { "max": 0.019 } }), unpriced, Standing::Open),
         (json!({ "costUsd": { "max": 0 } }), UsageByRole::default(), Standing::Holds),
+        (json!({ "costUsd": { "max": 1 } }), partly, Standing::Open),
+        (json!({ "costUsd": { "max": 0.03 } }), partly, Standing::Broken),
+        (json!({ "tokens": { "max": 1000 } }), partly, Standing::Open),
+        (json!({ "tokens": { "max": 199 } }), partly, Standing::Broken),
     ] {
         let check = serde_json::from_value(written.clone()).unwrap();
         let found = examine(&check, &Observed { messages: &[], turns: 1, usage: &usage });

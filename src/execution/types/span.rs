@@ -1,6 +1,7 @@
 //! What a run's trace records, in the run's own terms. How it becomes spans is the telemetry room's business.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -80,6 +81,18 @@ pub enum SpanNote {
     UnboundInputs {
         /// Their names.
         names: Vec<String>,
+    },
+    /// The agent's session could not be ended.
+    SessionNotEnded {
+        /// Stable code.
+        code: String,
+        /// What happened.
+        message: String,
+    },
+    /// A call had to wait for its turn.
+    Waited {
+        /// For how long.
+        waited: Duration,
     },
 }
 

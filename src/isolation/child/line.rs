@@ -96,15 +96,29 @@ impl Line {
 
     /// Asks the worker for something, and waits for its answer.
     pub(super) async fn ask(&self, call: Call) -> Answer {
-        let id = self.0.last.fetch_add(1, Ordering::Relaxed);
-        let (answered, answer) = oneshot::channel();
-        self.waiting().insert(id, answered);
-        match encode(&FromChild::Call { id, call }) {
-            Ok(bytes) => self.write(Some(bytes)),
-            Err(error) => return Answer::Refused(unsendable(&error)),
-        }
+        let (_, answer) = self.begin(call);
         // Nobody drops the other end unanswered: a worker that is gone ends the process.
         answer.await.unwrap_or_else(|_| Answer::Refused(Refusal::LeaseLost("the worker is gone".to_owned())))
+    }
+
+    /// Asks the worker for something: the number of the call, and where its answer comes.
+    pub(super) fn begin(&self, call: Call) -> (u64, oneshot::Receiver<Answer>) {
+        let id = self.0.last.fetch_add(1, Ordering::Relaxed);
+        let (answered, answer) = oneshot::channel();
+        match encode(&FromChild::Call { id, call }) {
+            Ok(bytes) => {
+                self.waiting().insert(id, answered);
+                self.write(Some(bytes));
+            }
+            // Whoever asks holds the other end.
+            Err(error) => drop(answered.send(Answer::Refused(unsendable(&error)))),
+        }
+        (id, answer)
+    }
+
+    /// Nobody waits for the answer of a call any more.
+    pub(super) fn forget(&self, call: u64) {
+        self.waiting().remove(&call);
     }
 
     /// Says something that nobody answers.

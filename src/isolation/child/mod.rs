@@ -2,6 +2,7 @@
 
 mod cassettes;
 mod journal;
+mod limiter;
 mod limits;
 mod line;
 mod log;
@@ -19,6 +20,7 @@ use crate::execution::signals::Progress;
 use crate::telemetry::metrics::Metrics;
 
 pub use cassettes::PipeCassettes;
+pub use limiter::PipeLimiter;
 pub use limits::{LimitError, confine};
 pub use line::{Line, OpenError};
 pub use log::PipeLog;

@@ -11,8 +11,8 @@ use crate::execution::cassette::{CallCounts, CassetteKey, CassetteLibrary, Excha
 use crate::execution::failure::Unavailable;
 use crate::execution::orchestrator::RunContext;
 use crate::execution::ports::{JournalError, RunJournal, TraceNote};
-use crate::execution::types::Conversation;
-use crate::isolation::frames::{Answer, Call, Entry};
+use crate::execution::types::{Conversation, Session};
+use crate::isolation::frames::{Answer, Call, Entry, PermitCall};
 
 /// Digits of a trace id.
 const TRACE_ID_DIGITS: usize = 32;
@@ -28,6 +28,8 @@ pub(super) enum Work<'a> {
     Journal(BoxFuture<'a, Result<(), JournalError>>),
     /// Its cassette.
     Cassette(BoxFuture<'a, Result<Answer, Unavailable>>),
+    /// The turn of one of its calls.
+    Permit(PermitCall),
 }
 
 /// The worker's desk for one run.
@@ -61,6 +63,11 @@ impl<'a> Desk<'a> {
         self.said.as_deref()
     }
 
+    /// The session of its target that was begun and not ended, as far as the process has said.
+    pub(super) fn session(&self) -> Option<&Session> {
+        self.said()?.session.as_ref()
+    }
+
     /// Takes a call, if it may be made.
     pub(super) fn take(&mut self, call: Call) -> Result<Work<'a>, Violation> {
         match call {
@@ -70,6 +77,7 @@ impl<'a> Desk<'a> {
             Call::Publish(calls) => self.publish(calls),
             Call::Keep(place, exchange) => self.keep(place, exchange),
             Call::Recall(place) => self.recall(place),
+            Call::Permit(call) => Ok(Work::Permit(call)),
         }
     }
 

@@ -3,6 +3,7 @@
 mod desk;
 mod failures;
 mod log;
+mod permits;
 mod process;
 mod relay;
 mod shelf;
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::desk::Desk;
 use self::log::Log;
+use self::permits::Permits;
 use self::process::{Death, Process};
 use self::relay::{Finish, Relay, Times};
 use super::Snapshot;
@@ -24,8 +26,10 @@ use crate::definitions::Secret;
 use crate::events::RunRequest;
 use crate::execution::cassette::CassetteLibrary;
 use crate::execution::failure::{RunFailure, Unavailable};
+use crate::execution::limits::Limiter;
 use crate::execution::orchestrator::{
-    CANCEL_GRACE, Interruption, LAST_JUDGEMENT, Orchestrator, Player, RunContext, RunEnd, told,
+    CANCEL_GRACE, Interruption, LAST_JUDGEMENT, Orchestrator, Player, RunContext, RunEnd, SESSION_END_LIMIT,
+    told,
 };
 use crate::execution::parameters;
 use crate::execution::signals::StopReason;
@@ -43,7 +47,9 @@ pub struct Processes {
     pub shelf: Shelf,
     /// Where cassettes are kept.
     pub library: Arc<dyn CassetteLibrary>,
-    /// Ends runs that no process ends.
+    /// Keeps the limits of calls.
+    pub limiter: Arc<dyn Limiter>,
+    /// Ends runs that no process ends, and the sessions of their targets.
     pub orchestrator: Orchestrator,
     /// What the runs are played with.
     pub settings: PlanSettings,
@@ -123,7 +129,9 @@ impl Processes {
         };
         let log = Log::new(request.key.clone(), &plan.definitions, &secret_parameters(&plan));
         let desk = Desk::new(request, &context, self.library.as_ref());
-        let mut relay = Relay::new(desk, process, self.times(&plan), log);
+        let scopes = permits::scopes_of(request, &plan.definitions);
+        let permits = Permits::new(self.limiter.as_ref(), scopes);
+        let mut relay = Relay::new(desk, permits, process, self.times(&plan), log);
         let finish = match relay.process.tell(&ToChild::Plan(Box::new(plan))) {
             Ok(()) => relay.talk(&context, &self.hurry).await,
             Err(error) => Finish::Nonsense(error.to_string()),
@@ -137,14 +145,14 @@ impl Processes {
         let Relay { desk, process, times, log, refused, tally, .. } = relay;
         self.metrics.add_span_tally(&tally);
         let death = end(process, &finish, times).await;
-        log.output(&death.output);
+        log.output(&death.output, desk.session());
         Remains { finish, death, said: desk.said().cloned(), refused }
     }
 
     fn times(&self, plan: &Plan) -> Times {
         let run = &self.settings.run;
         let (delivery, grace) = (self.settings.telemetry.deadline(), run.process.kill_grace());
-        let overtime = LAST_JUDGEMENT + delivery + grace;
+        let overtime = LAST_JUDGEMENT + SESSION_END_LIMIT + delivery + grace;
         let began = plan.resumed.as_ref().and_then(|said| said.started_at);
         let spent = began.map_or(time::Duration::ZERO, |began| self.orchestrator.clock.now() - began);
         let timeout = plan.request.timeout.unwrap_or(run.timeout());

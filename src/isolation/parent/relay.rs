@@ -9,9 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::desk::{Desk, Violation, Work};
 use super::log::Log;
+use super::permits::Permits;
 use super::process::{Process, ProcessError};
 use crate::execution::failure::Unavailable;
-use crate::execution::orchestrator::{CANCEL_GRACE, Interruption, RunContext};
+use crate::execution::orchestrator::{CANCEL_GRACE, Interruption, RunContext, SESSION_END_LIMIT};
 use crate::execution::ports::JournalError;
 use crate::execution::signals::StopReason;
 use crate::execution::types::SpanCounts;
@@ -63,6 +64,8 @@ pub(super) struct Relay<'a> {
     pub(super) process: Process,
     pub(super) times: Times,
     pub(super) log: Log,
+    /// Its calls that are limited.
+    permits: Permits<'a>,
     /// What the process was refused, if that keeps the run from going on.
     pub(super) refused: Option<Interruption>,
     /// What it counted.
@@ -74,13 +77,20 @@ pub(super) struct Relay<'a> {
 }
 
 impl<'a> Relay<'a> {
-    pub(super) fn new(desk: Desk<'a>, process: Process, times: Times, log: Log) -> Self {
+    pub(super) fn new(
+        desk: Desk<'a>,
+        permits: Permits<'a>,
+        process: Process,
+        times: Times,
+        log: Log,
+    ) -> Self {
         let (calls, tally) = Default::default();
         Self {
             desk,
             process,
             times,
             log,
+            permits,
             refused: None,
             tally,
             told: None,
@@ -115,9 +125,8 @@ impl<'a> Relay<'a> {
             () = hurry.cancelled(), if !self.hurried => self.hurry()?,
             (call, stored) = stored(&mut self.storing) => self.answer_stored(call, stored)?,
             Some((call, answer)) = self.calls.next() => self.answer(call, answer)?,
-            () = tokio::time::sleep_until(self.times.until), if told || idle => {
-                return Ok(Some(if told { Finish::Overdue } else { Finish::OutOfTime }));
-            }
+            call = self.permits.next() => self.answer(call, Ok(Answer::Done))?,
+            () = tokio::time::sleep_until(self.times.until), if told || idle => return Ok(Some(self.overdue())),
             heard = self.process.hear(), if listens => match heard {
                 None => return Ok(Some(Finish::Gone)),
                 Some(frame) => return Ok(self.heard(frame?, context)),
@@ -127,10 +136,16 @@ impl<'a> Relay<'a> {
         Ok(None)
     }
 
+    fn overdue(&self) -> Finish {
+        if self.told.is_some() { Finish::Overdue } else { Finish::OutOfTime }
+    }
+
     fn stop(&mut self, reason: StopReason) -> Result<(), ProcessError> {
         self.told = Some(reason);
         let patience = match reason {
-            StopReason::Cancelled => CANCEL_GRACE + self.times.delivery + self.times.grace,
+            StopReason::Cancelled => {
+                CANCEL_GRACE + SESSION_END_LIMIT + self.times.delivery + self.times.grace
+            }
             StopReason::LeaseLost | StopReason::HandBack => LAST_DELIVERY + HAND_BACK_MARGIN,
         };
         self.end_within(patience);
@@ -185,7 +200,9 @@ impl<'a> Relay<'a> {
 
     fn heard(&mut self, frame: FromChild, context: &RunContext<'_>) -> Option<Finish> {
         match frame {
-            FromChild::Log { level, text } => self.log.say(level, &text),
+            FromChild::Log { level, text } => self.log.say(level, &text, self.desk.session()),
+            FromChild::Throttled { call, throttled } => self.permits.refused(call, throttled),
+            FromChild::Over { call } => self.permits.over(call),
             FromChild::Moved => context.progress.touch(),
             FromChild::Refused { reason } => return Some(Finish::Nonsense(reason)),
             FromChild::End { end, tally } => {
@@ -197,9 +214,7 @@ impl<'a> Relay<'a> {
             }
             FromChild::Call { id, call } => {
                 context.progress.touch();
-                if let Err(violation) = self.begin(id, call) {
-                    return Some(Finish::Nonsense(violation.to_string()));
-                }
+                return self.begin(id, call).err().map(|violation| Finish::Nonsense(violation.to_string()));
             }
         }
         None
@@ -209,6 +224,7 @@ impl<'a> Relay<'a> {
         match self.desk.take(call)? {
             Work::Journal(storing) => self.storing = Some((id, storing)),
             Work::Cassette(work) => self.calls.push(work.map(move |answer| (id, answer)).boxed()),
+            Work::Permit(call) => self.permits.take(id, call)?,
         }
         Ok(())
     }

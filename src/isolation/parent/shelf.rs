@@ -70,6 +70,7 @@ impl Shelf {
         if let Some(brief) = brief {
             names.push(brief.user_simulator.clone());
             names.extend(brief.judges.names().to_vec());
+            names.extend(brief.target.iter().map(ToString::to_string));
         }
         names.extend(found.agent.as_ref().map(written));
         names

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use scenario_worker::execution::limits::ScopeKind;
 use serde_json::{Value, json};
 
 use super::programs::{advanced, error, played, played_as, says, shell};
+use crate::support::limits::scope;
 use crate::support::play::{self, Stage};
 
 /// What a process does that has said all it has to say.
@@ -51,6 +53,8 @@ async fn messages_that_may_not_be_sent_are_an_outcome() {
         vec![call(&json!("recording"))],
         vec![call(&json!({ "publish": {} }))],
         vec![call(&json!({ "recall": place }))],
+        vec![call(&json!({ "permit": { "again": 7 } }))],
+        vec![call(&json!({ "permit": { "first": [scope(ScopeKind::Provider)] } }))],
         vec![call(&json!({ "keep": [place, { "asked": null, "answered": { "reply": null } }] }))],
         vec![call(
             &json!({ "started": { "conversation": super::programs::conversation(&json!({})), "trace_id": "0af7651916cd43dd8448eb211c80319c" } }),

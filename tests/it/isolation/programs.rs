@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use tokio_util::sync::CancellationToken;
 
+use crate::support::limits::Doorkeeper;
 use crate::support::play::{self, Stage};
 
 /// The shell with a script.
@@ -66,7 +67,22 @@ pub(super) async fn played(stage: Stage, launcher: Launcher) -> RunEnd {
     played_as(stage, &request, launcher).await
 }
 
+/// As [`played`]; its limits are kept by `doorkeeper`.
+pub(super) async fn played_behind(doorkeeper: &Doorkeeper, stage: Stage, launcher: Launcher) -> RunEnd {
+    let request = play::request(&json!({}));
+    played_by(stage, &request, launcher, Arc::new(doorkeeper.clone())).await
+}
+
 pub(super) async fn played_as(stage: Stage, request: &Arc<RunRequest>, launcher: Launcher) -> RunEnd {
+    played_by(stage, request, launcher, Arc::new(Doorkeeper::default())).await
+}
+
+async fn played_by(
+    stage: Stage,
+    request: &Arc<RunRequest>,
+    launcher: Launcher,
+    limiter: Arc<Doorkeeper>,
+) -> RunEnd {
     let definitions =
         Arc::new(Definitions { scenario: stage.scenario.clone(), project: stage.project.clone() });
     let player = |orchestrator: scenario_worker::execution::orchestrator::Orchestrator| {
@@ -84,7 +100,8 @@ pub(super) async fn played_as(stage: Stage, request: &Arc<RunRequest>, launcher:
         run.process.kill_grace_seconds = 1;
         let settings = PlanSettings { run, egress, telemetry: telemetry.run };
         let (metrics, hurry) = (Metrics::new().unwrap(), CancellationToken::new());
-        Arc::new(Processes { launcher, shelf, library, orchestrator, settings, metrics, hurry }) as Arc<_>
+        Arc::new(Processes { launcher, shelf, library, limiter, orchestrator, settings, metrics, hurry })
+            as Arc<_>
     };
     stage.play_by(request, player).await
 }

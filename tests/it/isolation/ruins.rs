@@ -1,13 +1,16 @@
 //! Processes that crash, are killed, ask for too much, hang, or are not there.
 
+use std::sync::Arc;
+
 use scenario_worker::events::RunStatus;
 use scenario_worker::execution::orchestrator::{Interruption, RunEnd};
 use scenario_worker::execution::signals::StopReason;
+use scenario_worker::execution::types::{Conversation, Session};
 use scenario_worker::isolation::Launcher;
 use serde_json::json;
 
-use super::programs::{advanced, error, outcome, played, says, shell};
-use crate::support::play::Stage;
+use super::programs::{advanced, error, outcome, played, played_as, says, shell};
+use crate::support::play::{Record, Sessions, Stage, request};
 
 /// A process that lets nobody stop it: only SIGKILL does.
 const STUBBORN: &str = "trap '' TERM; while :; do sleep 1000; done";
@@ -84,6 +87,66 @@ async fn a_process_that_is_told_to_stop_and_does_not_is_killed_and_the_reason_co
             | (StopReason::LeaseLost, RunEnd::Interrupted { why: Interruption::LeaseLost, .. }) => {}
             (reason, end) => panic!("{reason:?} came to {end:?}"),
         }
+    }
+}
+
+/// A run whose target has a session.
+fn in_session() -> Stage {
+    let session = Some(Session::new(json!("s1")));
+    let resumed = Some(Conversation { session, ..Conversation::default() });
+    Stage { session: Sessions::Kept, resumed, ..Stage::default() }
+}
+
+fn sessions(record: &Record) -> Vec<String> {
+    record.sessions.lock().unwrap().clone()
+}
+
+#[tokio::test]
+async fn a_session_that_a_process_stored_is_ended_when_the_process_crashes() {
+    for (said, script) in
+        [(json!({ "session": "s2" }), "exit 3"), (json!({ "session": "s2" }), "echo nonsense")]
+    {
+        let stage = Stage { session: Sessions::Kept, ..Stage::default() };
+        let record = Arc::clone(&stage.record);
+        let (_file, launcher) = says(&[advanced(0, &said)], script);
+        assert!(error(played(stage, launcher).await).0.starts_with("child_"));
+        assert_eq!(sessions(&record), ["end s2"]);
+        assert_eq!(record.conversation.lock().unwrap().as_ref().unwrap().session, None);
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_a_process_ended_is_not_ended_again() {
+    let stage = in_session();
+    let record = Arc::clone(&stage.record);
+    let (_file, launcher) = says(&[advanced(0, &json!({}))], "exit 3");
+    assert_eq!(error(played(stage, launcher).await).0, "child_crashed");
+    assert!(sessions(&record).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_is_ended_when_its_process_hangs() {
+    for (more, code) in
+        [(json!({}), "execution_stalled"), (json!({ "timeoutSeconds": 1 }), "execution_timeout")]
+    {
+        let stage = in_session();
+        let record = Arc::clone(&stage.record);
+        let end = played_as(stage, &request(&more), shell(STUBBORN)).await;
+        assert_eq!((error(end).0.as_str(), sessions(&record)), (code, vec!["end s1".to_owned()]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_is_ended_when_its_process_does_not_hear_of_a_cancel_and_goes_on_otherwise() {
+    for (reason, ends) in [(StopReason::Cancelled, 1), (StopReason::HandBack, 0), (StopReason::LeaseLost, 0)]
+    {
+        let stage = in_session();
+        let (stop, record) = (stage.stop.clone(), Arc::clone(&stage.record));
+        let (end, ()) = tokio::join!(played(stage, shell(STUBBORN)), async {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            stop.stop(reason);
+        });
+        assert_eq!(sessions(&record).len(), ends, "{reason:?} came to {end:?}");
     }
 }
 

@@ -72,6 +72,18 @@ async fn inputs_that_nothing_was_found_for_are_an_event_on_the_agent_s_span() {
 }
 
 #[tokio::test]
+async fn a_session_that_could_not_be_ended_is_an_event_on_the_run_s_root() {
+    let receiver = OtlpReceiver::start(Mode::Ok).await;
+    let trace = factory().start(spec("acme", "r1", Some(destination(&receiver, "k"))));
+    trace.root().note(SpanNote::SessionNotEnded { code: "http_status".into(), message: "HTTP 500".into() });
+    trace.finish(SpanEnd::Done).await;
+    let spans = receiver.spans();
+    let [event] = named(&spans, "langwatch.scenario.run").events.as_slice() else { panic!("not one event") };
+    assert_eq!(event.name, "langwatch.session.not_ended");
+    assert_eq!(json!(event.attributes), json!({ "error.type": "http_status", "error.message": "HTTP 500" }));
+}
+
+#[tokio::test]
 async fn the_tree_is_run_turn_role_model() {
     let spans = played().await;
     let parent = |span: &ReceivedSpan| {

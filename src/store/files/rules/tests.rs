@@ -51,6 +51,25 @@ fn assert_check(check: &str, field: &str, reason: &str) {
 }
 
 #[test]
+fn limits_that_limit_nothing_or_everything_are_refused_where_they_stand() {
+    for (limits, field, reason) in [
+        ("§{ }", "", "must have `requestsPerMinute`, `maxInFlight` or both"),
+        ("{ requestsPerMinute: §0 }", ".requestsPerMinute", "is 0; it must be 1 to 1000000"),
+        ("{ maxInFlight: §1000001 }", ".maxInFlight", "is 1000001; it must be 1 to 1000000"),
+        ("{ maxInFlight: 1, §perSecond: 1 }", ".perSecond", "unknown field `perSecond`"),
+    ] {
+        let project = format!("project: {{ id: acme, limits: {limits} }}\n");
+        assert_found(&project, &[(&format!("project.limits{field}"), reason)]);
+        let agents =
+            format!("project: {{ id: acme }}\nagents:\n  - {{ id: a, type: http, limits: {limits} }}\n");
+        assert_found(&agents, &[(&format!("agents[0].limits{field}"), reason)]);
+        let providers =
+            format!("project: {{ id: acme }}\nproviders:\n  - {{ id: p, kind: openai, limits: {limits} }}\n");
+        assert_found(&providers, &[(&format!("providers[0].limits{field}"), reason)]);
+    }
+}
+
+#[test]
 fn a_check_that_is_none_is_refused_where_it_stands() {
     for (check, field, reason) in [
         ("§{ }", "", "a check must have a rule: one of contains, notContains"),
@@ -174,8 +193,8 @@ fn a_step_that_says_nothing_or_cannot_be_played_is_refused_where_it_stands() {
         ("§{ check: { contain: a } }", "", "the step `check`: unknown field `contain`"),
         ("§{ usr: a }", "", "unknown step `usr`, expected one of user, agent"),
     ] {
-        let field = format!("scenarios[0].script[0]{field}");
-        let more = format!("criteria: [It is polite]\n    script: [ {step} ]");
+        let field = format!("scenarios[0].script[1]{field}");
+        let more = format!("criteria: [It is polite]\n    script: [ {{ proceed: 1 }}, {step} ]");
         assert_found(&scenario(&more), &[(&field, reason)]);
     }
     let long = format!("criteria: [a]\n    script: §[ {} ]", "user, ".repeat(501));
@@ -186,7 +205,7 @@ fn a_step_that_says_nothing_or_cannot_be_played_is_refused_where_it_stands() {
 fn a_step_behind_the_end_of_the_run_is_never_played() {
     for (steps, index, end) in [
         ("[ user, agent, judge, §user ]", 3, "`judge` (step 2), which has no `criteria` of its own"),
-        ("[ { succeed: Done }, §agent, agent ]", 1, "`succeed` (step 0)"),
+        ("[ { proceed: 1 }, { succeed: Done }, §agent, agent ]", 2, "`succeed` (step 1)"),
         ("[ fail, §judge ]", 1, "`fail` (step 0)"),
         ("[ proceed, §judge ]", 1, "`proceed` (step 0), which has neither `turns` nor `until`"),
     ] {
@@ -287,9 +306,10 @@ fn prices_and_budgets_are_refused_where_they_stand() {
     let price = "providers[0].prices.m";
     assert_found(&provider("{ inputPerMillion: 0, outputPerMillion: 1.5 }"), &[]);
     for (text, field, reason) in [
-        (provider("§{}"), price, "must have `inputPerMillion` or `outputPerMillion`"),
+        (provider("§{ outputPerMillion: 1 }"), price, "missing field `inputPerMillion`"),
+        (provider("§{ inputPerMillion: 1 }"), price, "missing field `outputPerMillion`"),
         (
-            provider("{ inputPerMillion: §-1 }"),
+            provider("{ inputPerMillion: §-1, outputPerMillion: 1 }"),
             &format!("{price}.inputPerMillion"),
             "-1 is no amount of US dollars",
         ),
@@ -314,4 +334,16 @@ fn the_example_of_scripts_and_checks_can_be_imported_and_is_what_the_manual_show
     let (_, shown) = section.split_once("```yaml\n").unwrap();
     let (shown, _) = shown.split_once("```").unwrap();
     assert!(example.contains(shown), "the manual shows a part of config/scripts.yaml");
+}
+
+#[test]
+fn criteria_that_the_script_leaves_unjudged_are_refused() {
+    let never = [("scenarios[0].criteria", "are never judged: the script ends the run before")];
+    assert_found(&scenario("criteria: §[a]\n    script: [ user, agent, succeed ]"), &never);
+    for judged in ["[ user, agent, judge ]", "[ { proceed: 2 }, fail ]", "[ user, agent ]"] {
+        assert_eq!(
+            problems(&scenario(&format!("criteria: [a]\n    script: {judged}"))),
+            Vec::<String>::new()
+        );
+    }
 }
