@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::HeaderMap;
 use serde_json::json;
 
+use super::sessions;
 use super::strangers::{definitions, next, offline, outcome, publish, request};
 use crate::support::openai::ModelServer;
 use crate::support::otlp_receiver::{Mode, OtlpReceiver};
@@ -113,6 +116,33 @@ async fn a_process_that_is_killed_ends_its_run_and_no_other() {
     let spared = outcome(&mut outcomes).await;
     assert_eq!((&spared["scenarioRunId"], &spared["status"]), (&json!("spared"), &json!("SUCCESS")));
     assert_eq!(spared["attempts"], 1);
+}
+
+#[tokio::test]
+async fn a_session_whose_process_is_killed_is_ended_and_its_call_is_under_way_no_more() {
+    let doors = Arc::new(AtomicBool::new(false));
+    let agent = sessions::agent(Arc::clone(&doors)).await;
+    let one_at_once =
+        sessions::definitions(agent.url()).replace("id: shop,", "id: shop, limits: { maxInFlight: 1 },");
+    let place = place();
+    place.import(&one_at_once).await;
+    let (worker, client) = (place.serve().await, place.nats.client().await);
+    let mut outcomes = client.subscribe("scenario.run.completed").await.unwrap();
+    publish(&client, "scenario.run.requested", HeaderMap::new(), request(&json!({ "scenarioRunId": "one" })))
+        .await;
+    within(async || sessions::targets(&agent) == ["/start", "/chat"]).await;
+    children(worker.id()).into_iter().for_each(kill);
+    assert_eq!(outcome(&mut outcomes).await["error"]["code"], "child_crashed");
+    assert_eq!(sessions::targets(&agent), ["/start", "/chat", "/end"]);
+    doors.store(true, Ordering::SeqCst);
+    publish(&client, "scenario.run.requested", HeaderMap::new(), request(&json!({ "scenarioRunId": "two" })))
+        .await;
+    assert_eq!(outcome(&mut outcomes).await["status"], "SUCCESS", "the place of the first call is free");
+    let (status, log) = {
+        worker.terminate();
+        worker.ended().await
+    };
+    assert!(status.success() && !log.join("\n").contains(sessions::CAPTURED), "{log:?}");
 }
 
 #[tokio::test]
