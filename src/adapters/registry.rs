@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::definitions::AgentDefinition;
 use crate::execution::failure::{PlanError, RunFailure, code};
-use crate::execution::limits::{Gate, Limiter, Scope, ScopeKind};
+use crate::execution::limits::{Gate, Limiter, Scope};
 use crate::execution::ports::{AgentRepository, TargetAdapter, TargetAdapters, TargetSpec};
 
 use super::limited::LimitedTarget;
@@ -70,9 +70,8 @@ impl Registry {
         };
         let agent = agents.agent(&project.id, &target.reference_id).await?;
         let limits = agent.filter(|agent| agent.kind == target.kind).and_then(|agent| agent.limits);
-        let parts = [project.id.as_str(), target.reference_id.as_str()];
-        let scopes =
-            [Scope::of(ScopeKind::Target, &parts, limits), Scope::project(&project.id, project.limits)];
+        let of_target = Scope::target(&project.id, &target.reference_id, limits);
+        let scopes = [of_target, Scope::project(&project.id, project.limits)];
         Ok(Gate::new(limiter, scopes.into_iter().flatten()))
     }
 

@@ -21,6 +21,8 @@ const RUN_TIMEOUT_SECONDS: u64 = 900;
 const RUN_STALL_TIMEOUT_SECONDS: u64 = 600;
 const RUN_MAX_TURNS: u32 = 10;
 const RUN_DEFAULT_SET_ID: &str = "default";
+const RUN_PROCESS_MEMORY_BYTES: u64 = 512 * 1024 * 1024;
+const RUN_PROCESS_KILL_GRACE_SECONDS: u64 = 5;
 const EVENTS_COMPLETED_RETENTION_SECONDS: u64 = 259_200;
 const EVENTS_FAILED_RETENTION_SECONDS: u64 = 604_800;
 const EVENTS_PROGRESS_RETENTION_SECONDS: u64 = 86_400;
@@ -149,6 +151,18 @@ pub struct RunSettings {
     pub default_model: Option<String>,
     /// Where a run executes.
     pub isolation: Isolation,
+    /// The process of a run that has one.
+    pub process: ProcessSettings,
+}
+
+/// The process of a run that has one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProcessSettings {
+    /// Memory that it may ask for.
+    pub memory_bytes: u64,
+    /// How long it may take to end when it is told to, before it is killed.
+    pub kill_grace_seconds: u64,
 }
 
 /// What runs report.
@@ -300,7 +314,22 @@ impl Default for RunSettings {
             default_set_id: RUN_DEFAULT_SET_ID.to_owned(),
             default_model: None,
             isolation: Isolation::Task,
+            process: ProcessSettings::default(),
         }
+    }
+}
+
+impl Default for ProcessSettings {
+    fn default() -> Self {
+        Self { memory_bytes: RUN_PROCESS_MEMORY_BYTES, kill_grace_seconds: RUN_PROCESS_KILL_GRACE_SECONDS }
+    }
+}
+
+impl ProcessSettings {
+    /// How long it may take to end when it is told to, before it is killed.
+    #[must_use]
+    pub fn kill_grace(&self) -> Duration {
+        Duration::from_secs(self.kill_grace_seconds)
     }
 }
 

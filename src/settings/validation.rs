@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{EgressSettings, Isolation, Settings, StoreSettings};
+use super::{EgressSettings, Settings, StoreSettings};
 use crate::egress::EgressPolicy;
 use crate::events::{MAX_TIMEOUT_SECONDS, MAX_TURNS_LIMIT, SetId};
 use crate::store::Keyring;
@@ -17,6 +17,8 @@ const _: () = assert!(MOST_CONCURRENCY <= tokio::sync::Semaphore::MAX_PERMITS as
 const MOST_SPOOLED_BYTES: u64 = 1 << 50;
 /// Most copies of a stream that JetStream keeps.
 const MOST_REPLICAS: u64 = 5;
+/// Least memory of the process of a run, in bytes (64 MiB): an ordinary run asks for less than 10 MiB.
+const LEAST_PROCESS_MEMORY: u64 = 64 * 1024 * 1024;
 /// Shortest `ack_wait` in seconds that leaves room for a heartbeat a second.
 const LEAST_ACK_WAIT_SECONDS: u64 = 2;
 
@@ -28,8 +30,8 @@ pub(super) fn problems(settings: &Settings) -> Vec<String> {
     relations(settings, &mut found);
     addresses(settings, &mut found);
     egress(settings, &mut found);
+    process(settings, &mut found);
     encryption_keys(settings, &mut found);
-    unavailable(settings, &mut found);
     if let Err(error) = SetId::parse(settings.run.default_set_id.clone()) {
         found.push(format!("`run.default_set_id`: {error}"));
     }
@@ -73,6 +75,7 @@ fn too_large(settings: &Settings, found: &mut Vec<String>) {
         ("run.timeout_seconds", run.timeout_seconds, MAX_TIMEOUT_SECONDS),
         ("run.stall_timeout_seconds", run.stall_timeout_seconds, MOST_SECONDS),
         ("run.max_turns", u64::from(run.max_turns), u64::from(MAX_TURNS_LIMIT)),
+        ("run.process.kill_grace_seconds", run.process.kill_grace_seconds, MOST_SECONDS),
         ("events.completed_retention_seconds", events.completed_retention_seconds, MOST_SECONDS),
         ("events.failed_retention_seconds", events.failed_retention_seconds, MOST_SECONDS),
         ("events.progress_retention_seconds", events.progress_retention_seconds, MOST_SECONDS),
@@ -127,12 +130,13 @@ fn addresses(settings: &Settings, found: &mut Vec<String>) {
     }
 }
 
-/// What the contract names but this version does not do: a setting that is ignored would be a lie.
-fn unavailable(settings: &Settings, found: &mut Vec<String>) {
-    if settings.run.isolation == Isolation::Process {
-        found.push(
-            "`run.isolation` is \"process\", which this version cannot do; leave it at \"task\"".to_owned(),
-        );
+/// A process of a run that could not even start would end every run.
+fn process(settings: &Settings, found: &mut Vec<String>) {
+    let (bytes, least) = (settings.run.process.memory_bytes, LEAST_PROCESS_MEMORY);
+    if bytes < least {
+        found.push(format!(
+            "`run.process.memory_bytes` is {bytes}; it must be at least {least}, or no run can be played"
+        ));
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the worker counts. No id is ever a label: runs and tenants are unbounded.
 
+mod tally;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +14,19 @@ use prometheus::{Registry, TextEncoder};
 
 use crate::events::{DeadLetterCode, RunStatus};
 
+pub use tally::SpanTally;
+
 /// Who counts, as metrics name it.
 const METER: &str = "scenario-worker";
 
 /// Upper bounds of the run duration's buckets in seconds: from a smoke test to the longest run that is allowed.
 const DURATION_BOUNDS_SECONDS: [f64; 13] =
     [1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14_400.0, 86_400.0];
+
+/// The label of failed exports: what failed.
+const KIND: &str = "kind";
+/// The label of dropped spans: why they were.
+const REASON: &str = "reason";
 
 /// Why spans were dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,7 +173,7 @@ impl Metrics {
 
     /// An export of a run's spans failed, for a kind of reason from a closed set.
     pub fn export_failed(&self, kind: &'static str) {
-        self.0.export_failures.add(1, &[KeyValue::new("kind", kind)]);
+        self.0.export_failures.add(1, &[KeyValue::new(KIND, kind)]);
     }
 
     /// An endpoint accepted this many spans of a run.
@@ -179,7 +188,7 @@ impl Metrics {
 
     /// This many spans of a run reached no endpoint.
     pub fn spans_dropped(&self, reason: SpanLoss, count: u64) {
-        self.0.spans_dropped.add(count, &[KeyValue::new("reason", reason.as_str())]);
+        self.0.spans_dropped.add(count, &[KeyValue::new(REASON, reason.as_str())]);
     }
 
     /// From now on, `count` is asked how often the broker denied something.

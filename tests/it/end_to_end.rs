@@ -11,6 +11,7 @@ mod limits;
 mod lives;
 mod parameters;
 mod permissions;
+mod processes;
 mod readiness;
 mod refusals;
 mod replays;

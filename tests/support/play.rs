@@ -15,7 +15,7 @@ use scenario_worker::events::{
 use scenario_worker::execution::cassette::{CassetteKey, CassetteLibrary, Exchange, Place, Recording};
 use scenario_worker::execution::failure::{PlanError, RunFailure, Unavailable};
 use scenario_worker::execution::limits::Gate;
-use scenario_worker::execution::orchestrator::{Orchestrator, RunContext, RunEnd};
+use scenario_worker::execution::orchestrator::{Orchestrator, Player, RunContext, RunEnd};
 use scenario_worker::execution::planner::{PlanDefaults, Planner};
 use scenario_worker::execution::ports::{
     ChatModel, ChatModelFactory, JournalError, OnUnknown, ProjectRepository, RunJournal, RunSpan, RunTrace,
@@ -229,15 +229,20 @@ pub(crate) fn request(more: &Value) -> Arc<RunRequest> {
 impl Stage {
     /// Plays a run of `request`.
     pub(crate) async fn play(self, request: &Arc<RunRequest>) -> RunEnd {
-        self.with_orchestrator(request, None).await
+        self.play_by(request, |orchestrator| Arc::new(orchestrator)).await
     }
 
     /// Gives a run of `request` up.
     pub(crate) async fn give_up(self, request: &Arc<RunRequest>, failure: RunFailure) -> RunEnd {
-        self.with_orchestrator(request, Some(failure)).await
+        self.play_by(request, |orchestrator| Arc::new(GivesUp(orchestrator, failure))).await
     }
 
-    async fn with_orchestrator(self, request: &Arc<RunRequest>, failure: Option<RunFailure>) -> RunEnd {
+    /// Lets another player play it, who has an orchestrator of this stage.
+    pub(crate) async fn play_by(
+        self,
+        request: &Arc<RunRequest>,
+        player: impl FnOnce(Orchestrator) -> Arc<dyn Player>,
+    ) -> RunEnd {
         let (stop, resumed, record) = (self.stop.clone(), self.resumed.clone(), Arc::clone(&self.record));
         let cancels = self.cancelled_in_journal.then(|| stop.clone());
         let journal = Journal { lost: self.lost, cancels, record };
@@ -260,10 +265,17 @@ impl Stage {
         let orchestrator = Orchestrator { planner, tracers: stage, clock: Arc::new(SystemClock) };
         let context =
             RunContext { attempt: 1, resumed, journal: &journal, stop: &stop, progress: Progress::default() };
-        match failure {
-            None => Box::pin(orchestrator.run(request, context)).await,
-            Some(failure) => Box::pin(orchestrator.give_up(request, failure, context)).await,
-        }
+        player(orchestrator).perform(request, context).await
+    }
+}
+
+/// Gives every run up.
+struct GivesUp(Orchestrator, RunFailure);
+
+#[async_trait]
+impl Player for GivesUp {
+    async fn perform(&self, request: &Arc<RunRequest>, context: RunContext<'_>) -> RunEnd {
+        self.0.give_up(request, self.1.clone(), context).await
     }
 }
 
@@ -431,6 +443,12 @@ impl TargetAdapter for Target {
 }
 
 impl Shelf {
+    /// Every cassette with the run that it is of.
+    pub(crate) fn recorded(&self) -> Vec<(String, RunId)> {
+        let recordings = self.recordings.lock().unwrap();
+        recordings.iter().map(|(name, recording)| (name.clone(), recording.run.clone())).collect()
+    }
+
     /// Everything that is on it.
     pub(crate) fn to_text(&self) -> String {
         format!("{:?} {:?}", self.recordings.lock().unwrap(), self.calls.lock().unwrap())

@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::failure::{PlanError, RunFailure, Unavailable, code};
 use super::ports::{ChatModel, TargetAdapter};
 use super::types::ModelName;
-use crate::events::{Attribution, CassetteMode, ProjectId, RunError, RunId, RunRequest};
+use crate::events::{Attribution, CassetteMode, CassetteRequest, ProjectId, RunError, RunId, RunRequest};
 use crate::text::chain;
 use difference::difference;
 use model::TapedModel;
@@ -39,8 +39,17 @@ pub struct CassetteKey {
     pub name: String,
 }
 
+impl CassetteKey {
+    /// The cassette that `request` asks for with `asked`.
+    #[must_use]
+    pub fn of(request: &RunRequest, asked: &CassetteRequest) -> Self {
+        let name = asked.name.as_ref().map_or_else(|| default_name(request), ToString::to_string);
+        Self { project: request.key.project.clone(), name }
+    }
+}
+
 /// One call of a recording: who called, and the how many-th time that was, from 0.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// Who called.
     pub lane: String,
@@ -142,8 +151,7 @@ impl Tape {
         calls: CallCounts,
     ) -> Result<Option<Self>, PlanError> {
         let Some(asked) = &request.cassette else { return Ok(None) };
-        let name = asked.name.as_ref().map_or_else(|| default_name(request), ToString::to_string);
-        let cassette = CassetteKey { project: request.key.project.clone(), name };
+        let cassette = CassetteKey::of(request, asked);
         let run = match asked.mode {
             CassetteMode::Record => request.key.run.clone(),
             CassetteMode::Replay => recorded_run(library.as_ref(), &cassette).await?,
