@@ -20,3 +20,5 @@ pub const EMPTY_REPLY: &str = "empty_reply";
 pub const TEMPLATE_FAILED: &str = "template_failed";
 /// The definition names a secret that the project does not have.
 pub const SECRET_NOT_FOUND: &str = "secret_not_found";
+/// The agent answered, in its protocol's words, that it failed.
+pub const AGENT_ERROR: &str = "agent_error";

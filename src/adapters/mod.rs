@@ -5,6 +5,7 @@
 
 pub mod codes;
 pub mod http;
+pub mod presets;
 pub mod prompt;
 mod registry;
 mod scrub;

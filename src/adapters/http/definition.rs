@@ -1,7 +1,8 @@
 //! What people write about an HTTP agent.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use crate::definitions::{AgentDefinition, FieldMappings, Secret};
 use crate::execution::ports::OnUnknown;
@@ -12,7 +13,7 @@ const DEFAULT_METHOD: &str = "POST";
 /// An HTTP agent's part of its definition. It has no `Debug`: any text of it may be a credential.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct HttpDefinition {
+pub(in crate::adapters) struct HttpDefinition {
     /// Where the agent answers: a template.
     pub(super) url: String,
     /// The method of its requests.
@@ -111,12 +112,17 @@ fn no_password() -> Secret {
 impl HttpDefinition {
     /// Reads an agent's untyped part.
     pub(super) fn read(agent: &AgentDefinition) -> Result<Self, String> {
-        serde_path_to_error::deserialize(Value::Object(agent.config.clone())).map_err(|error| {
-            let place = error.path().to_string();
-            let place = if place == "." { String::new() } else { format!("{place}: ") };
-            format!("{place}{}", without_value(&error.inner().to_string()))
-        })
+        read(agent.config.clone())
     }
+}
+
+/// Reads what people wrote. An error names the place, and no value.
+pub(in crate::adapters) fn read<T: DeserializeOwned>(config: Map<String, Value>) -> Result<T, String> {
+    serde_path_to_error::deserialize(Value::Object(config)).map_err(|error| {
+        let place = error.path().to_string();
+        let place = if place == "." { String::new() } else { format!("{place}: ") };
+        format!("{place}{}", without_value(&error.inner().to_string()))
+    })
 }
 
 /// A value of the wrong type may be a credential that was not quoted, so it is not repeated.

@@ -22,36 +22,37 @@ const METHODS: [Method; 5] = [Method::POST, Method::GET, Method::PUT, Method::PA
 const FRAMING: [HeaderName; 6] = [CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
 
 /// An HTTP agent, ready to be asked.
-pub(super) struct Endpoint {
+pub(in crate::adapters) struct Endpoint {
     /// The method of its requests.
-    pub(super) method: Method,
+    pub(in crate::adapters) method: Method,
     /// Where it answers.
-    pub(super) url: Template,
+    pub(in crate::adapters) url: Template,
     /// The definition's headers, in order.
-    pub(super) headers: Vec<(HeaderName, Template)>,
+    pub(in crate::adapters) headers: Vec<(HeaderName, Template)>,
     /// How a request proves where it comes from.
     pub(super) auth: Auth,
     /// The body; `None` is the usual one.
-    pub(super) body: Option<Template>,
+    pub(in crate::adapters) body: Option<Template>,
     /// Variables of its templates, and what each stands for.
-    pub(super) mappings: FieldMappings,
+    pub(in crate::adapters) mappings: FieldMappings,
     /// Where its words are in a reply; `None` is everywhere.
-    pub(super) output: Option<OutputPath>,
+    pub(in crate::adapters) output: Option<OutputPath>,
     /// Time for one reply.
-    pub(super) timeout: Duration,
+    pub(in crate::adapters) timeout: Duration,
     /// What to do about a request whose end is unknown.
-    pub(super) on_unknown: OnUnknown,
+    pub(in crate::adapters) on_unknown: OnUnknown,
 }
 
 impl Endpoint {
     /// Reads a definition. An error names the agent and the place in it.
-    pub(super) fn read(agent: &AgentDefinition) -> Result<Self, String> {
+    pub(in crate::adapters) fn read(agent: &AgentDefinition) -> Result<Self, String> {
         HttpDefinition::read(agent)
             .and_then(|definition| Self::from_definition(&definition))
             .map_err(|problem| format!("HTTP agent {}: {problem}", agent.id))
     }
 
-    fn from_definition(definition: &HttpDefinition) -> Result<Self, String> {
+    /// Checks what was read.
+    pub(in crate::adapters) fn from_definition(definition: &HttpDefinition) -> Result<Self, String> {
         Ok(Self {
             method: method(&definition.method)?,
             url: url(&definition.url)?,
@@ -68,14 +69,14 @@ impl Endpoint {
     }
 
     /// Makes every `{{ secrets.NAME }}` of URL, headers and authentication stand for its value.
-    pub(super) fn resolve_secrets(&mut self, secrets: &Secrets) -> Result<(), UnknownSecret> {
+    pub(in crate::adapters) fn resolve_secrets(&mut self, secrets: &Secrets) -> Result<(), UnknownSecret> {
         self.url.resolve_secrets(secrets)?;
         self.headers.iter_mut().try_for_each(|(_, value)| value.resolve_secrets(secrets))?;
         self.auth.resolve_secrets(secrets)
     }
 
     /// What no error may show, beside the project's secrets.
-    pub(super) fn credentials(&self) -> Vec<Secret> {
+    pub(in crate::adapters) fn credentials(&self) -> Vec<Secret> {
         self.auth.credentials()
     }
 }

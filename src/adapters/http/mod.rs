@@ -1,12 +1,12 @@
 //! Targets of type `http`: agents that answer one request per turn.
 
 mod auth;
-mod definition;
-mod endpoint;
-mod output;
-mod request;
-mod response;
-mod transport;
+pub(super) mod definition;
+pub(super) mod endpoint;
+pub(super) mod output;
+pub(super) mod request;
+pub(super) mod response;
+pub(super) mod transport;
 
 use std::sync::Arc;
 

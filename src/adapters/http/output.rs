@@ -9,14 +9,14 @@ const MAX_DESCENTS: usize = 1;
 const MAX_ALTERNATIVES: usize = 4;
 
 /// A `JSONPath` (RFC 9535).
-pub(super) struct OutputPath {
+pub(in crate::adapters) struct OutputPath {
     source: String,
     path: JsonPath,
 }
 
 impl OutputPath {
     /// Reads a path that does not blow up.
-    pub(super) fn parse(source: &str) -> Result<Self, String> {
+    pub(in crate::adapters) fn parse(source: &str) -> Result<Self, String> {
         let source = source.trim().to_owned();
         let path = JsonPath::parse(&source)
             .map_err(|error| format!("outputPath: '{source}' is no JSONPath (RFC 9535): {error}"))?;
@@ -29,12 +29,12 @@ impl OutputPath {
     }
 
     /// The first value that it matches.
-    pub(super) fn first<'a>(&self, reply: &'a Value) -> Option<&'a Value> {
+    pub(in crate::adapters) fn first<'a>(&self, reply: &'a Value) -> Option<&'a Value> {
         self.path.query(reply).first()
     }
 
     /// The path as it is written.
-    pub(super) fn source(&self) -> &str {
+    pub(in crate::adapters) fn source(&self) -> &str {
         &self.source
     }
 }

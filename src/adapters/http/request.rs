@@ -15,18 +15,19 @@ use crate::execution::ports::TargetTurn;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Names the header that tells a repetition from a second question.
+pub(in crate::adapters) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A request that only has to be sent.
-pub(super) struct Outgoing {
-    pub(super) method: Method,
-    pub(super) url: Url,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Option<String>,
+pub(in crate::adapters) struct Outgoing {
+    pub(in crate::adapters) method: Method,
+    pub(in crate::adapters) url: Url,
+    pub(in crate::adapters) headers: HeaderMap,
+    pub(in crate::adapters) body: Option<String>,
 }
 
 /// Fills the endpoint's templates in.
-pub(super) fn build(
+pub(in crate::adapters) fn build(
     endpoint: &Endpoint,
     turn: &TargetTurn<'_>,
     parameters: &Map<String, Value>,
@@ -64,7 +65,7 @@ fn is_dots(segment: &str) -> bool {
 }
 
 /// A URL that can be requested.
-pub(super) fn parse_url(text: &str) -> Result<Url, String> {
+pub(in crate::adapters) fn parse_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("url: it is not valid: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("url: its scheme is '{}'; only http and https are called", url.scheme()));
@@ -124,7 +125,8 @@ fn render(template: &Template, variables: &Variables) -> Result<String, RunFailu
     template.render(variables).map_err(|error: TemplateError| unusable(error.to_string()))
 }
 
-fn unusable(message: String) -> RunFailure {
+/// A definition whose template comes to nothing that can be sent.
+pub(in crate::adapters) fn unusable(message: String) -> RunFailure {
     RunFailure::new(codes::TEMPLATE_FAILED, Attribution::Definition, message)
 }
 

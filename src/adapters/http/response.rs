@@ -13,7 +13,7 @@ use crate::execution::failure::RunFailure;
 use crate::text::{TRUNCATED, cut};
 
 /// The most of an error's body that is shown, in bytes.
-const SHOWN_BODY: usize = 2048;
+pub(in crate::adapters) const SHOWN_BODY: usize = 2048;
 /// Headers in which servers and gateways put the id of a request, the usual one first.
 const REQUEST_ID: [&str; 3] = ["x-request-id", "x-amzn-requestid", "x-n8n-execution-id"];
 /// Some servers begin JSON and text with it.
@@ -59,7 +59,7 @@ fn json(text: &str, received: &Received) -> Result<Value, RunFailure> {
 }
 
 /// A text as it is; nothing for `null`; anything else as JSON.
-fn words(value: &Value) -> String {
+pub(in crate::adapters) fn words(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
@@ -77,7 +77,8 @@ fn invalid(message: String) -> RunFailure {
     RunFailure::new(codes::HTTP_INVALID_RESPONSE, Attribution::Target, message)
 }
 
-fn status_failure(received: &Received, scrubber: &Scrubber) -> RunFailure {
+/// A status that is no success, in the agreed words.
+pub(in crate::adapters) fn status_failure(received: &Received, scrubber: &Scrubber) -> RunFailure {
     let status = received.status;
     let message = format!(
         "HTTP {} {} from {} (request-id: {}): {}",

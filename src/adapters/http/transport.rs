@@ -15,28 +15,28 @@ use crate::events::Attribution;
 use crate::execution::failure::{RunFailure, code};
 
 /// The most of a reply that is taken in, in bytes after decompression: far more than anybody says in one turn.
-pub(super) const RESPONSE_LIMIT: usize = 4 * 1024 * 1024;
+pub(in crate::adapters) const RESPONSE_LIMIT: usize = 4 * 1024 * 1024;
 /// The most of an error's body that is taken in, in bytes: enough to show the part of it that is shown.
-const ERROR_BODY_LIMIT: usize = 64 * 1024;
+pub(in crate::adapters) const ERROR_BODY_LIMIT: usize = 64 * 1024;
 
 const SLOW_HINT: &str = "If the agent needs longer, raise timeoutSeconds in its definition";
 const UNREACHABLE_HINT: &str =
     "Check that the agent runs at the URL of its definition, and that the worker can reach it";
 
 /// A reply that was taken in.
-pub(super) struct Received {
+pub(in crate::adapters) struct Received {
     /// The origin and path that was asked, without the query and without credentials.
-    pub(super) place: String,
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
+    pub(in crate::adapters) place: String,
+    pub(in crate::adapters) status: StatusCode,
+    pub(in crate::adapters) headers: HeaderMap,
+    pub(in crate::adapters) body: Vec<u8>,
     /// Whether there was more of the body; only an error's body is taken in in part.
-    pub(super) broken_off: bool,
+    pub(in crate::adapters) broken_off: bool,
 }
 
 /// Why there is no reply.
 #[derive(Debug, thiserror::Error)]
-enum NoReply {
+pub(in crate::adapters) enum NoReply {
     #[error("{place} did not answer within {seconds} seconds")]
     Timeout { place: String, seconds: u64 },
     #[error("{place} may not be called: {refused}")]
@@ -93,7 +93,11 @@ async fn exchange(client: &Client, request: Outgoing, place: &str) -> Result<Rec
 }
 
 /// The body up to `limit`, and whether there was more.
-async fn take(response: &mut Response, limit: usize, place: &str) -> Result<(Vec<u8>, bool), NoReply> {
+pub(in crate::adapters) async fn take(
+    response: &mut Response,
+    limit: usize,
+    place: &str,
+) -> Result<(Vec<u8>, bool), NoReply> {
     let failed = !response.status().is_success();
     let mut body = Vec::new();
     loop {
@@ -111,7 +115,8 @@ async fn take(response: &mut Response, limit: usize, place: &str) -> Result<(Vec
     }
 }
 
-fn no_answer(error: ClientError, place: &str) -> NoReply {
+/// Why nobody answered.
+pub(in crate::adapters) fn no_answer(error: ClientError, place: &str) -> NoReply {
     match error {
         ClientError::Refused(refused) => NoReply::Forbidden { place: place.to_owned(), refused },
         ClientError::TooManyRedirects => {
@@ -121,7 +126,8 @@ fn no_answer(error: ClientError, place: &str) -> NoReply {
     }
 }
 
-fn no_reply(error: reqwest::Error, place: &str) -> NoReply {
+/// Why an answer is not whole.
+pub(in crate::adapters) fn no_reply(error: reqwest::Error, place: &str) -> NoReply {
     let (unreachable, place) = (error.is_connect() || error.is_builder(), place.to_owned());
     let cause = cause(&error.without_url());
     if unreachable { NoReply::Unreachable { place, cause } } else { NoReply::Interrupted { place, cause } }
@@ -148,6 +154,7 @@ fn is_tls(reason: &(dyn Error + 'static)) -> bool {
     reason.is::<rustls::Error>() || wrapped.is_some_and(|wrapped| is_tls(wrapped))
 }
 
-fn origin_and_path(url: &Url) -> String {
+/// A URL without what may be a credential in it.
+pub(in crate::adapters) fn origin_and_path(url: &Url) -> String {
     format!("{}{}", url.origin().ascii_serialization(), url.path())
 }

@@ -15,6 +15,8 @@ pub(crate) enum Place {
     Auth(&'static str),
     /// An agent's body.
     Body,
+    /// Another field of an agent's definition.
+    Field(String),
     /// A prompt's instructions.
     SystemPrompt,
     /// A prompt's own message, from 0.
@@ -28,6 +30,7 @@ impl fmt::Display for Place {
             Self::Header(key) => write!(f, "headers \"{key}\""),
             Self::Auth(field) => write!(f, "auth.{field}"),
             Self::Body => f.write_str("bodyTemplate"),
+            Self::Field(path) => f.write_str(path),
             Self::SystemPrompt => f.write_str("systemPrompt"),
             Self::PromptMessage(index) => write!(f, "messages[{index}]"),
         }

@@ -1,0 +1,108 @@
+//! Which of the messages that arrive are the answer, and which ends it.
+
+use serde_json::Value;
+
+use super::{DoneDefinition, Format, WebSocketDefinition};
+use crate::adapters::http::output::OutputPath;
+use crate::adapters::http::response;
+use crate::adapters::http::transport::{NoReply, RESPONSE_LIMIT};
+use crate::adapters::presets::call::Call;
+use crate::execution::failure::RunFailure;
+
+/// What is made of messages.
+pub(super) struct Rules {
+    format: Format,
+    output: Option<OutputPath>,
+    error: Option<OutputPath>,
+    done: Done,
+}
+
+/// What ends an answer.
+enum Done {
+    /// The first message with words in it.
+    FirstWords,
+    Path(OutputPath, Option<Value>),
+    Text(String),
+    Closed,
+}
+
+/// What was heard so far.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    pub(super) words: String,
+    /// Bytes of all messages.
+    taken: usize,
+}
+
+impl Rules {
+    pub(super) fn read(definition: WebSocketDefinition) -> Result<Self, String> {
+        let path = |name: &str, source: Option<String>| {
+            let read = source.as_deref().map(OutputPath::parse).transpose();
+            read.map_err(|error| error.replacen("outputPath", name, 1))
+        };
+        let done = match definition.done {
+            None => Done::FirstWords,
+            Some(DoneDefinition { path: Some(source), equals, text: None, closed: false }) => {
+                let path =
+                    OutputPath::parse(&source).map_err(|error| error.replacen("outputPath", "done.path", 1));
+                Done::Path(path?, equals)
+            }
+            Some(DoneDefinition { path: None, equals: None, text: Some(text), closed: false }) => {
+                Done::Text(text)
+            }
+            Some(DoneDefinition { path: None, equals: None, text: None, closed: true }) => Done::Closed,
+            Some(_) => {
+                return Err(
+                    "done: it is exactly one of path (with equals or not), text, closed: true".to_owned()
+                );
+            }
+        };
+        let output = path("outputPath", definition.output_path)?;
+        let error = path("errorPath", definition.error_path)?;
+        Ok(Self { format: definition.format, output, error, done })
+    }
+
+    /// Whether the answer ends where the connection does.
+    pub(super) fn end_is_closing(&self) -> bool {
+        matches!(self.done, Done::Closed)
+    }
+
+    /// Takes in a message, and says whether it ends the answer.
+    pub(super) fn take(&self, call: &Call<'_>, message: &str, heard: &mut Heard) -> Result<bool, RunFailure> {
+        heard.taken += message.len();
+        if heard.taken > RESPONSE_LIMIT {
+            return Err(NoReply::TooLarge { place: call.place() }.into());
+        }
+        if matches!(&self.done, Done::Text(text) if text == message) {
+            return Ok(true);
+        }
+        let value = self.value(call, message)?;
+        if let Some(error) = self.error.as_ref().and_then(|path| path.first(&value)).filter(|e| !e.is_null())
+        {
+            return Err(call.agent_error(&response::words(error)));
+        }
+        let ends = matches!(&self.done, Done::Path(path, wanted) if is_at(path, wanted.as_ref(), &value));
+        let words = match &self.output {
+            Some(path) => path.first(&value).map(response::words),
+            // Whatever ends an answer is no part of it, unless it is said where its words are.
+            None if ends => None,
+            None => Some(response::words(&value)),
+        };
+        let said = words.as_deref().is_some_and(|words| !words.trim().is_empty());
+        heard.words.push_str(&words.unwrap_or_default());
+        Ok(ends || (said && matches!(self.done, Done::FirstWords)))
+    }
+
+    fn value(&self, call: &Call<'_>, message: &str) -> Result<Value, RunFailure> {
+        let has_paths = self.output.is_some() || self.error.is_some() || matches!(self.done, Done::Path(..));
+        if self.format == Format::Text && !has_paths {
+            return Ok(Value::String(message.to_owned()));
+        }
+        serde_json::from_str(message)
+            .map_err(|error| call.invalid(&format!("a message is not JSON ({error}): {message}")))
+    }
+}
+
+fn is_at(path: &OutputPath, wanted: Option<&Value>, value: &Value) -> bool {
+    path.first(value).is_some_and(|found| wanted.is_none_or(|wanted| wanted == found))
+}

@@ -1,0 +1,109 @@
+//! A WebSocket over the way out: names, addresses, proxies and certificates are handled as for every other call.
+
+use futures::{FutureExt as _, SinkExt as _, StreamExt as _};
+use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::{HeaderValue, StatusCode};
+use reqwest::Upgraded;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use crate::adapters::http::transport::{NoReply, RESPONSE_LIMIT};
+use crate::adapters::presets::call::Call;
+use crate::execution::failure::RunFailure;
+
+/// The version of the protocol (RFC 6455, section 4.1).
+const VERSION: HeaderValue = HeaderValue::from_static("13");
+/// Messages between turns that are passed over at most: nobody asked for them.
+const MOST_UNASKED: usize = 1000;
+
+/// A connection.
+pub(super) struct Socket(WebSocketStream<Upgraded>);
+
+/// Connects to the definition's URL.
+pub(super) async fn connect(call: &Call<'_>) -> Result<Socket, RunFailure> {
+    let key = generate_key();
+    let mut request = call.reading()?;
+    let headers = &mut request.headers;
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(SEC_WEBSOCKET_VERSION, VERSION);
+    let value = HeaderValue::from_str(&key).map_err(|_| call.invalid("the handshake has no key"))?;
+    headers.insert(SEC_WEBSOCKET_KEY, value);
+    let answer = call.send(request).await?;
+    if answer.response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        answer.accepted().await?;
+        return Err(call.invalid("it answers, but does not speak WebSocket"));
+    }
+    let accepted = answer.headers().get(SEC_WEBSOCKET_ACCEPT).map(HeaderValue::as_bytes);
+    if accepted != Some(derive_accept_key(key.as_bytes()).as_bytes()) {
+        return Err(call.invalid("its handshake does not answer ours"));
+    }
+    let upgraded = answer.response.upgrade().await;
+    let upgraded = upgraded.map_err(|error| interrupted(call, &error.without_url().to_string()))?;
+    let limits = WebSocketConfig::default()
+        .max_message_size(Some(RESPONSE_LIMIT))
+        .max_frame_size(Some(RESPONSE_LIMIT));
+    Ok(Socket(WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(limits)).await))
+}
+
+impl Socket {
+    /// The connection, if the other side has not closed it. What was said between turns answers nobody.
+    pub(super) fn still_open(mut self) -> Option<Self> {
+        for _ in 0..MOST_UNASKED {
+            match self.0.next().now_or_never() {
+                None => return Some(self),
+                Some(Some(Ok(message))) if !message.is_close() => {}
+                Some(_) => return None,
+            }
+        }
+        None
+    }
+
+    /// Sends `message`.
+    pub(super) async fn say(&mut self, call: &Call<'_>, message: String) -> Result<(), RunFailure> {
+        self.0.send(Message::text(message)).await.map_err(|error| failed(call, &error))
+    }
+
+    /// The next message; `None` is the end of the connection.
+    pub(super) async fn hear(&mut self, call: &Call<'_>) -> Result<Option<String>, RunFailure> {
+        loop {
+            match self.0.next().await {
+                None | Some(Ok(Message::Close(_)) | Err(Error::ConnectionClosed | Error::AlreadyClosed)) => {
+                    return Ok(None);
+                }
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+                Some(Ok(message)) => {
+                    let text = message.into_text().map_err(|_| call.invalid("a message is not UTF-8"))?;
+                    return Ok(Some(text.to_string()));
+                }
+                Some(Err(error)) => return Err(failed(call, &error)),
+            }
+        }
+    }
+
+    /// Says goodbye. Whoever does not hear it notices the end of the connection.
+    pub(super) async fn close(mut self) {
+        if let Err(error) = self.0.close(None).await {
+            tracing::debug!(%error, "a WebSocket was not closed in order");
+        }
+    }
+}
+
+/// The connection ended before the answer did.
+pub(super) fn closed_early(call: &Call<'_>) -> RunFailure {
+    interrupted(call, "the connection was closed before the answer was complete")
+}
+
+fn failed(call: &Call<'_>, error: &Error) -> RunFailure {
+    match error {
+        Error::Capacity(_) => NoReply::TooLarge { place: call.place() }.into(),
+        other => interrupted(call, &other.to_string()),
+    }
+}
+
+fn interrupted(call: &Call<'_>, cause: &str) -> RunFailure {
+    NoReply::Interrupted { place: call.place(), cause: cause.to_owned() }.into()
+}
