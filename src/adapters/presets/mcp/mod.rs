@@ -22,7 +22,6 @@ use super::unseen::Memory;
 use super::{ids, json_rpc};
 use crate::adapters::http::output::OutputPath;
 use crate::adapters::http::request::unusable;
-use crate::events::ToolCall;
 use crate::execution::failure::RunFailure;
 use crate::execution::ports::TargetReply;
 
@@ -70,9 +69,7 @@ impl Preset for McpTool {
         let arguments = self.arguments.render(&call.variables());
         let arguments = arguments.map_err(|error| unusable(error.to_string()))?;
         let result = self.call_tool(call, &arguments).await?;
-        let content = result::words(call, result, self.output.as_ref())?;
-        let called = ToolCall { id: String::new(), name: self.tool.clone(), arguments };
-        Ok(TargetReply { tool_calls: vec![called], ..words(content) })
+        result::words(call, result, self.output.as_ref()).map(words)
     }
 }
 

@@ -45,6 +45,9 @@ pub(super) fn words(
     if read.result_type.as_deref() == Some("input_required") {
         return Err(call.agent_error("the tool asks for input that only its user could give"));
     }
+    if read.content.is_none() && read.structured_content.is_none() {
+        return Err(call.invalid("the tool's result has no content"));
+    }
     let Some(path) = output else { return Ok(said) };
     path.first(&result).map(response::words).ok_or_else(|| {
         let message = format!(
