@@ -11,14 +11,12 @@ use super::http_agent::Answer;
 
 /// A stream of events, each with a name or without.
 pub(crate) fn events<'a>(events: impl IntoIterator<Item = (&'a str, Value)>) -> Answer {
-    let mut body = String::from(": hello\n\n");
-    for (name, data) in events {
-        if !name.is_empty() {
-            body.push_str(&format!("event: {name}\n"));
-        }
-        body.push_str(&format!("data: {data}\n\n"));
-    }
-    Answer::typed("text/event-stream", body)
+    let event = |(name, data): (&str, Value)| {
+        let named = if name.is_empty() { String::new() } else { format!("event: {name}\n") };
+        format!("{named}data: {data}\n\n")
+    };
+    let body: Vec<String> = events.into_iter().map(event).collect();
+    Answer::typed("text/event-stream", format!(": hello\n\n{}", body.concat()))
 }
 
 /// What a JSON-RPC server does about a request.

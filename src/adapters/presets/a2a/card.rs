@@ -131,7 +131,7 @@ async fn fetch(call: &Call<'_>) -> Result<(String, Value), RunFailure> {
     let mut refusal = None;
     for path in CARD_PATHS {
         let mut request = call.reading()?;
-        if request.url.path().ends_with(".json") {
+        if request.url.path().rsplit_once('.').is_some_and(|(_, form)| form == "json") {
             let place = origin_and_path(&request.url);
             return Ok((place, call.send(request).await?.accepted().await?.json().await?));
         }

@@ -82,17 +82,22 @@ const WRAPPERS: [&str; 6] =
 impl Progress {
     /// Takes in one result.
     pub(super) fn take(&mut self, result: Value) -> Result<(), String> {
-        let told = Told::deserialize(unwrapped(result)).map_err(|error| error.to_string())?;
-        self.context = told.context_id.or(self.context.take());
-        if let Some(parts) = told.parts {
+        let mut told = Told::deserialize(unwrapped(result)).map_err(|error| error.to_string())?;
+        self.context = told.context_id.take().or(self.context.take());
+        if let Some(parts) = told.parts.take() {
             self.message = Some(text(&parts));
             return Ok(());
         }
-        if let Some(artifact) = told.artifact {
+        if let Some(artifact) = told.artifact.take() {
             self.task = told.task_id.or(self.task.take());
             self.add(artifact, told.append.unwrap_or_default());
             return Ok(());
         }
+        self.take_task(told)
+    }
+
+    /// A task, or news of its status.
+    fn take_task(&mut self, told: Told) -> Result<(), String> {
         let status = told.status.ok_or("it is neither a message nor a task")?;
         self.task = told.task_id.or(told.id).or(self.task.take());
         self.state = Some(plain(&status.state));

@@ -69,7 +69,7 @@ impl Preset for McpTool {
         let arguments = self.arguments.render(&call.variables());
         let arguments = arguments.map_err(|error| unusable(error.to_string()))?;
         let result = self.call_tool(call, &arguments).await?;
-        result::words(call, result, self.output.as_ref()).map(words)
+        result::words(call, &result, self.output.as_ref()).map(words)
     }
 }
 

@@ -34,22 +34,16 @@ struct Resource {
 /// The words of `result`.
 pub(super) fn words(
     call: &Call<'_>,
-    result: Value,
+    result: &Value,
     output: Option<&OutputPath>,
 ) -> Result<String, RunFailure> {
-    let read = ToolResult::deserialize(&result).map_err(|error| call.invalid(&error.to_string()))?;
+    let read = ToolResult::deserialize(result).map_err(|error| call.invalid(&error.to_string()))?;
     let said = read.said();
-    if read.is_error.unwrap_or_default() {
-        return Err(call.agent_error(&said));
-    }
-    if read.result_type.as_deref() == Some("input_required") {
-        return Err(call.agent_error("the tool asks for input that only its user could give"));
-    }
-    if read.content.is_none() && read.structured_content.is_none() {
-        return Err(call.invalid("the tool's result has no content"));
+    if let Some(failure) = read.failure(call, &said) {
+        return Err(failure);
     }
     let Some(path) = output else { return Ok(said) };
-    path.first(&result).map(response::words).ok_or_else(|| {
+    path.first(result).map(response::words).ok_or_else(|| {
         let message = format!(
             "outputPath '{}' matches nothing in the tool's result from {}",
             path.source(),
@@ -61,6 +55,18 @@ pub(super) fn words(
 }
 
 impl ToolResult {
+    /// Why it is no answer, if it is none.
+    fn failure(&self, call: &Call<'_>, said: &str) -> Option<RunFailure> {
+        if self.is_error.unwrap_or_default() {
+            return Some(call.agent_error(said));
+        }
+        if self.result_type.as_deref() == Some("input_required") {
+            return Some(call.agent_error("the tool asks for input that only its user could give"));
+        }
+        let is_empty = self.content.is_none() && self.structured_content.is_none();
+        is_empty.then(|| call.invalid("the tool's result has no content"))
+    }
+
     /// Its texts; its structure where it has none. Pictures and sounds say nothing to a conversation.
     fn said(&self) -> String {
         let texts: Vec<&str> = self.content.iter().flatten().filter_map(Block::text).collect();

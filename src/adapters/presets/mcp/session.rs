@@ -33,6 +33,16 @@ pub(super) enum Session {
 
 /// Greets the server.
 pub(super) async fn begin(call: &Call<'_>) -> Result<Session, RunFailure> {
+    let session = greet(call).await?;
+    if matches!(session, Session::Greeted { .. }) {
+        let mut request = call.aside(&json_rpc::notification("notifications/initialized"))?;
+        session.mark(&mut request, "notifications/initialized", None);
+        call.send(request).await?.accepted().await?;
+    }
+    Ok(session)
+}
+
+async fn greet(call: &Call<'_>) -> Result<Session, RunFailure> {
     let params = json!({ "protocolVersion": GREETED_IN, "capabilities": {}, "clientInfo": client_info() });
     let request = call.aside(&json_rpc::request(GREETING, "initialize", &params))?;
     let answer = match call.send(request).await?.accepted().await {
@@ -45,25 +55,23 @@ pub(super) async fn begin(call: &Call<'_>) -> Result<Session, RunFailure> {
         Err(refusal) => return Err(refusal.into()),
     };
     let id = answer.headers().get(SESSION_ID).cloned();
-    let result = match json_rpc::settle(call, answer, GREETING).await? {
-        Ok(result) => result,
-        Err(error) if wants_none(&error) => return Ok(Session::Stateless),
-        Err(error) => return Err(call.agent_error(&error.to_string())),
-    };
+    match json_rpc::settle(call, answer, GREETING).await? {
+        Ok(result) => greeted(call, &result, id),
+        Err(error) if wants_none(&error) => Ok(Session::Stateless),
+        Err(error) => Err(call.agent_error(&error.to_string())),
+    }
+}
+
+/// The server says which revision it speaks; a session's id is none of everybody's business, for whoever knows it can speak there.
+fn greeted(call: &Call<'_>, result: &Value, id: Option<HeaderValue>) -> Result<Session, RunFailure> {
     let version = result.get("protocolVersion").and_then(Value::as_str).unwrap_or(GREETED_IN);
     let version = HeaderValue::from_str(version);
     let version = version.map_err(|_| call.invalid("its protocolVersion is no version"))?;
-    let session = Session::Greeted { id: id.map(sensitive), version };
-    let mut request = call.aside(&json_rpc::notification("notifications/initialized"))?;
-    session.mark(&mut request, "notifications/initialized", None);
-    call.send(request).await?.accepted().await?;
-    Ok(session)
-}
-
-/// Who knows the id can speak in the session.
-fn sensitive(mut id: HeaderValue) -> HeaderValue {
-    id.set_sensitive(true);
-    id
+    let id = id.map(|mut id| {
+        id.set_sensitive(true);
+        id
+    });
+    Ok(Session::Greeted { id, version })
 }
 
 fn wants_none(error: &RpcError) -> bool {

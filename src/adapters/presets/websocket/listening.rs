@@ -26,6 +26,22 @@ enum Done {
     Closed,
 }
 
+impl Done {
+    fn read(definition: DoneDefinition) -> Result<Self, String> {
+        let DoneDefinition { path: source, equals, text, closed } = definition;
+        match (source, equals, text, closed) {
+            (Some(source), equals, None, false) => Ok(Self::Path(path("done.path", &source)?, equals)),
+            (None, None, Some(text), false) => Ok(Self::Text(text)),
+            (None, None, None, true) => Ok(Self::Closed),
+            _ => Err("done: it is exactly one of path (with equals or not), text, closed: true".to_owned()),
+        }
+    }
+}
+
+fn path(field: &str, source: &str) -> Result<OutputPath, String> {
+    OutputPath::parse(source).map_err(|error| error.replacen("outputPath", field, 1))
+}
+
 /// What was heard so far.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
@@ -36,29 +52,10 @@ pub(super) struct Heard {
 
 impl Rules {
     pub(super) fn read(definition: WebSocketDefinition) -> Result<Self, String> {
-        let path = |name: &str, source: Option<String>| {
-            let read = source.as_deref().map(OutputPath::parse).transpose();
-            read.map_err(|error| error.replacen("outputPath", name, 1))
-        };
-        let done = match definition.done {
-            None => Done::FirstWords,
-            Some(DoneDefinition { path: Some(source), equals, text: None, closed: false }) => {
-                let path =
-                    OutputPath::parse(&source).map_err(|error| error.replacen("outputPath", "done.path", 1));
-                Done::Path(path?, equals)
-            }
-            Some(DoneDefinition { path: None, equals: None, text: Some(text), closed: false }) => {
-                Done::Text(text)
-            }
-            Some(DoneDefinition { path: None, equals: None, text: None, closed: true }) => Done::Closed,
-            Some(_) => {
-                return Err(
-                    "done: it is exactly one of path (with equals or not), text, closed: true".to_owned()
-                );
-            }
-        };
-        let output = path("outputPath", definition.output_path)?;
-        let error = path("errorPath", definition.error_path)?;
+        let done = definition.done.map(Done::read).transpose()?.unwrap_or(Done::FirstWords);
+        let optional = |name, source: Option<String>| source.map(|source| path(name, &source)).transpose();
+        let output = optional("outputPath", definition.output_path)?;
+        let error = optional("errorPath", definition.error_path)?;
         Ok(Self { format: definition.format, output, error, done })
     }
 
@@ -82,15 +79,18 @@ impl Rules {
             return Err(call.agent_error(&response::words(error)));
         }
         let ends = matches!(&self.done, Done::Path(path, wanted) if is_at(path, wanted.as_ref(), &value));
-        let words = match &self.output {
-            Some(path) => path.first(&value).map(response::words),
-            // Whatever ends an answer is no part of it, unless it is said where its words are.
-            None if ends => None,
-            None => Some(response::words(&value)),
+        let words = self.words_of(&value, ends);
+        heard.words.push_str(&words);
+        Ok(ends || (matches!(self.done, Done::FirstWords) && !words.trim().is_empty()))
+    }
+
+    /// Whatever ends an answer is no part of it, unless it is said where its words are.
+    fn words_of(&self, value: &Value, ends: bool) -> String {
+        let found = match &self.output {
+            Some(path) => path.first(value),
+            None => Some(value).filter(|_| !ends),
         };
-        let said = words.as_deref().is_some_and(|words| !words.trim().is_empty());
-        heard.words.push_str(&words.unwrap_or_default());
-        Ok(ends || (said && matches!(self.done, Done::FirstWords)))
+        found.map(response::words).unwrap_or_default()
     }
 
     fn value(&self, call: &Call<'_>, message: &str) -> Result<Value, RunFailure> {

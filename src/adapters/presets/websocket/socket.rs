@@ -10,6 +10,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use crate::adapters::http::request::Outgoing;
 use crate::adapters::http::transport::{NoReply, RESPONSE_LIMIT};
 use crate::adapters::presets::call::Call;
 use crate::execution::failure::RunFailure;
@@ -25,14 +26,7 @@ pub(super) struct Socket(WebSocketStream<Upgraded>);
 /// Connects to the definition's URL.
 pub(super) async fn connect(call: &Call<'_>) -> Result<Socket, RunFailure> {
     let key = generate_key();
-    let mut request = call.reading()?;
-    let headers = &mut request.headers;
-    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(SEC_WEBSOCKET_VERSION, VERSION);
-    let value = HeaderValue::from_str(&key).map_err(|_| call.invalid("the handshake has no key"))?;
-    headers.insert(SEC_WEBSOCKET_KEY, value);
-    let answer = call.send(request).await?;
+    let answer = call.send(handshake(call, &key)?).await?;
     if answer.response.status() != StatusCode::SWITCHING_PROTOCOLS {
         answer.accepted().await?;
         return Err(call.invalid("it answers, but does not speak WebSocket"));
@@ -43,10 +37,21 @@ pub(super) async fn connect(call: &Call<'_>) -> Result<Socket, RunFailure> {
     }
     let upgraded = answer.response.upgrade().await;
     let upgraded = upgraded.map_err(|error| interrupted(call, &error.without_url().to_string()))?;
-    let limits = WebSocketConfig::default()
-        .max_message_size(Some(RESPONSE_LIMIT))
-        .max_frame_size(Some(RESPONSE_LIMIT));
+    let limit = Some(RESPONSE_LIMIT);
+    let limits = WebSocketConfig::default().max_message_size(limit).max_frame_size(limit);
     Ok(Socket(WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(limits)).await))
+}
+
+/// The request that asks for another protocol (RFC 6455, section 4.1).
+fn handshake(call: &Call<'_>, key: &str) -> Result<Outgoing, RunFailure> {
+    let mut request = call.reading()?;
+    let headers = &mut request.headers;
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(SEC_WEBSOCKET_VERSION, VERSION);
+    let key = HeaderValue::from_str(key).map_err(|_| call.invalid("the handshake has no key"))?;
+    headers.insert(SEC_WEBSOCKET_KEY, key);
+    Ok(request)
 }
 
 impl Socket {
