@@ -11,8 +11,8 @@ fn chat(server: &ModelServer) -> Value {
 }
 
 fn stream(events: &[&str]) -> Answer {
-    let body: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
-    Answer::text(200, "text/event-stream; charset=utf-8", &body)
+    let body: Vec<String> = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+    Answer::text(200, "text/event-stream; charset=utf-8", &body.concat())
 }
 
 fn response(id: &str, output: &Value) -> Value {
