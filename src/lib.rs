@@ -14,6 +14,7 @@ pub mod execution;
 pub mod http_client;
 pub mod models;
 pub mod queue;
+mod recent;
 pub mod settings;
 pub mod store;
 pub mod telemetry;

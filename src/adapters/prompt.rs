@@ -136,6 +136,6 @@ impl TargetAdapter for PromptAdapter {
             return Err(self.empty(&reply));
         }
         let ChatReply { content, tool_calls, usage, .. } = reply;
-        Ok(TargetReply { content, tool_calls, usage, latency: None })
+        Ok(TargetReply { content, tool_calls, usage, ..TargetReply::default() })
     }
 }

@@ -3,10 +3,12 @@
 use std::cmp::Reverse;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde_json::Value;
 
 use super::template::url_component;
 use crate::definitions::REDACTED;
 use crate::execution::failure::RunFailure;
+use crate::execution::ports::TargetReply;
 
 /// What a URL's path may not hold as it is (WHATWG URL, path percent-encode set).
 const PATH: &AsciiSet = &CONTROLS
@@ -22,9 +24,10 @@ const PATH: &AsciiSet = &CONTROLS
     .add(b'}');
 
 /// The shortest secret that is taken out of answers, in bytes.
-const SHORTEST_TELLING_SECRET: usize = 6;
+pub(crate) const SHORTEST_TELLING_SECRET: usize = 6;
 
 /// Knows every form in which a secret may come back: plain, in a URL, in JSON.
+#[derive(Clone)]
 pub(crate) struct Scrubber {
     /// Longest first, so that a secret that contains another goes as a whole.
     forms: Vec<String>,
@@ -35,6 +38,15 @@ impl Scrubber {
     pub(crate) fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
         let mut forms: Vec<String> =
             secrets.into_iter().filter(|secret| !secret.is_empty()).flat_map(forms_of).collect();
+        forms.sort_by_key(|form| (Reverse(form.len()), form.clone()));
+        forms.dedup();
+        Self { forms }
+    }
+
+    /// Knows `secrets` beside those that it knows already.
+    pub(crate) fn with<'a>(&self, secrets: impl IntoIterator<Item = &'a str>) -> Self {
+        let Self { mut forms } = Self::new(secrets);
+        forms.extend(self.forms.iter().cloned());
         forms.sort_by_key(|form| (Reverse(form.len()), form.clone()));
         forms.dedup();
         Self { forms }
@@ -51,6 +63,32 @@ impl Scrubber {
     pub(crate) fn scrub_answer(&self, text: &str) -> String {
         let telling = self.forms.iter().filter(|form| form.len() >= SHORTEST_TELLING_SECRET);
         telling.fold(text.to_owned(), |text, form| text.replace(form, REDACTED))
+    }
+
+    /// An agent's answer and the tools that it called, without secrets.
+    pub(crate) fn clean_reply(&self, mut reply: TargetReply) -> TargetReply {
+        reply.content = self.scrub_answer(&reply.content);
+        for call in &mut reply.tool_calls {
+            call.id = self.scrub_answer(&call.id);
+            call.name = self.scrub_answer(&call.name);
+            self.clean_value(&mut call.arguments);
+        }
+        reply
+    }
+
+    fn clean_value(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => *text = self.scrub_answer(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.clean_value(item)),
+            Value::Object(fields) => {
+                for (mut name, mut field) in std::mem::take(fields) {
+                    name = self.scrub_answer(&name);
+                    self.clean_value(&mut field);
+                    fields.insert(name, field);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
     }
 
     /// `text`, which broke off somewhere, without secrets and without what may be the beginning of one.
@@ -82,7 +120,10 @@ fn forms_of(secret: &str) -> [String; 4] {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::events::ToolCall;
 
     #[test]
     fn the_longest_secret_goes_first_so_nothing_of_it_is_left() {
@@ -96,6 +137,18 @@ mod tests {
         for text in ["a b\"/ü", "a%20b%22%2F%C3%BC", "a%20b%22/%C3%BC", "a b\\\"/ü"] {
             assert_eq!(scrubber.scrub(text), REDACTED, "{text}");
         }
+    }
+
+    #[test]
+    fn the_tools_that_an_agent_called_are_free_of_secrets_too() {
+        let call = |word: &str| ToolCall {
+            id: word.into(),
+            name: format!("look {word}"),
+            arguments: json!({ word: [{ "q": format!("is {word}") }, 5, null, "token"] }),
+        };
+        let reply = TargetReply { tool_calls: vec![call("secret-1")], ..TargetReply::default() };
+        let scrubber = Scrubber::new(["secret-1", "token"]);
+        assert_eq!(scrubber.clean_reply(reply).tool_calls, [call(REDACTED)], "short ones are words");
     }
 
     #[test]

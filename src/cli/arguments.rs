@@ -203,7 +203,7 @@ pub(super) struct RejudgeOptions {
     #[arg(value_parser = parse_run, value_name = "RUN_ID")]
     pub(super) run: RunId,
     /// A criterion; given at all, these replace the scenario's.
-    #[arg(long = "criterion", value_name = "TEXT")]
+    #[arg(long = "criterion", value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(super) criteria: Vec<String>,
     /// The judge's model; several are a panel that decides by majority.
     #[arg(long = "judge-model", value_name = "PROVIDER/MODEL")]

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::error::{CliError, chain};
-use crate::adapters::presets::{PresetParts, with_presets};
+use crate::adapters::presets::with_presets;
 use crate::adapters::{HttpAdapterFactory, PromptAdapterFactory, Registry, ScenarioTexts};
 use crate::definitions::{AgentDefinition, TelemetryDestination, TelemetryProtocol};
 use crate::egress::{Client, EgressPolicy};
@@ -16,7 +16,6 @@ use crate::events::SetId;
 use crate::execution::orchestrator::Orchestrator;
 use crate::execution::planner::{PlanDefaults, Planner};
 use crate::execution::ports::{RunTracers, SystemClock};
-use crate::http_client;
 use crate::models::Factory;
 use crate::queue::{
     Cancellations, Cassettes, Connection, Consumer, DeadLetters, EventPublisher, GivenUpRequests, RunStates,
@@ -65,7 +64,7 @@ impl Definitions {
         let shared = Arc::new(store.clone());
         let client = way_out(settings)?;
         let models = Arc::new(Factory::new(shared.clone(), client.clone()));
-        let targets = Arc::new(targets(&shared, &models, client, upgrading_way_out(settings)?));
+        let targets = Arc::new(targets(&shared, &models, client));
         Ok(Self { store, targets, models, defaults: plan_defaults(settings) })
     }
 
@@ -95,12 +94,11 @@ impl Definitions {
 }
 
 /// Every target type: a new one is a line here.
-fn targets(store: &Arc<Store>, models: &Arc<Factory>, client: Client, upgrading: Client) -> Registry {
-    let registry = Registry::new()
-        .with(PromptAdapterFactory::new(store.clone(), models.clone()))
-        .with(HttpAdapterFactory::new(store.clone(), store.clone(), client.clone()));
-    let (agents, secrets) = (store.clone(), store.clone());
-    with_presets(registry, &PresetParts { agents, secrets, client, upgrading_client: upgrading })
+fn targets(store: &Arc<Store>, models: &Arc<Factory>, client: Client) -> Registry {
+    let http = HttpAdapterFactory::new(store.clone(), store.clone(), client);
+    let registry =
+        Registry::new().with(PromptAdapterFactory::new(store.clone(), models.clone())).with(http.clone());
+    with_presets(registry, &http)
 }
 
 fn plan_defaults(settings: &Settings) -> PlanDefaults {
@@ -212,19 +210,10 @@ fn tracers(
 
 /// The client through which runs call out.
 fn way_out(settings: &Settings) -> Result<Client, CliError> {
-    way_out_by(settings, http_client::builder())
-}
-
-/// The client for connections that become another protocol's, which only HTTP/1.1 can do.
-fn upgrading_way_out(settings: &Settings) -> Result<Client, CliError> {
-    way_out_by(settings, http_client::builder().http1_only())
-}
-
-fn way_out_by(settings: &Settings, builder: reqwest::ClientBuilder) -> Result<Client, CliError> {
     let EgressSettings { allow_private_networks, allowed_hosts, proxy } = &settings.egress;
     let policy = EgressPolicy::new(*allow_private_networks, allowed_hosts).map_err(CliError::refused)?;
     let proxy = proxy.as_deref().map(Url::parse).transpose().map_err(CliError::refused)?;
-    Client::build(policy, proxy.as_ref(), builder).map_err(CliError::refused)
+    Client::new(policy, proxy.as_ref()).map_err(CliError::refused)
 }
 
 fn default_set(settings: &Settings) -> Result<SetId, CliError> {

@@ -1,6 +1,8 @@
 //! The client through which runs call out.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use reqwest::{Request, Response};
 use url::Url;
@@ -8,8 +10,14 @@ use url::Url;
 use super::policy::{EgressPolicy, Refused};
 use super::redirect;
 use super::resolver::Resolver;
-use crate::http_client;
+use super::tls::{TlsError, TlsMaterial};
+use crate::http_client::{self, CONNECT_TIMEOUT};
+use crate::recent::Recent;
 
+/// Clients with certificates or limits of their own that are kept, each with its connections. More only cost handshakes.
+const MOST_OTHERS: usize = 64;
+/// The name of HTTP/1.1 where protocols are negotiated (RFC 7301).
+const HTTP_1: &[u8] = b"http/1.1";
 /// Redirects that one call follows at most.
 const MOST_REDIRECTS: usize = 10;
 
@@ -20,13 +28,35 @@ pub enum Redirects {
     Answer,
     /// It is followed, each hop checked, credentials left behind where the origin changes.
     Follow,
+    /// It is followed while it stays with the origin; one that leads elsewhere is the answer, for there is a credential in
+    /// the body.
+    FollowWithinOrigin,
 }
 
 /// A client that calls only where it may. Clones share its connections.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
+    /// Made as the client was built.
+    usual: reqwest::Client,
+    /// For other origins, where `http` has certificates that are for one.
+    elsewhere: Option<reqwest::Client>,
     policy: Arc<EgressPolicy>,
+    proxy: Option<Url>,
+    /// Whether connections may become another protocol's.
+    upgrades: bool,
+    /// Clients with settings of their own.
+    others: Arc<Mutex<Recent<Connecting, reqwest::Client>>>,
+}
+
+/// How connections are made: how long that may take, with which certificates, and whether they may become another protocol's.
+type Connecting = (Duration, Option<[u8; 32]>, bool);
+
+/// The proxy is left out: its URL may hold a credential.
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("policy", &self.policy).finish_non_exhaustive()
+    }
 }
 
 /// A call that brought no answer.
@@ -85,13 +115,52 @@ impl Client {
         builder: reqwest::ClientBuilder,
     ) -> Result<Self, reqwest::Error> {
         let policy = Arc::new(policy);
-        let host = proxy.and_then(Url::host_str).map(str::to_owned);
-        let mut builder =
-            builder.dns_resolver(Arc::new(Resolver { policy: Arc::clone(&policy), proxy: host }));
-        if let Some(proxy) = proxy {
-            builder = builder.proxy(reqwest::Proxy::all(proxy.clone())?);
+        let http = connected(&policy, proxy, builder)?;
+        let others = Arc::new(Mutex::new(Recent::new(MOST_OTHERS)));
+        let (usual, proxy) = (http.clone(), proxy.cloned());
+        Ok(Self { usual, http, elsewhere: None, policy, proxy, upgrades: false, others })
+    }
+
+    /// A client under the same policy that makes each connection within `limit`, and that uses the certificates of `tls`
+    /// for the origin that it is asked to call; where it is sent elsewhere it uses none. What is called the same way
+    /// shares its connections.
+    ///
+    /// # Errors
+    /// [`TlsError`] if the certificates cannot be used.
+    pub fn connecting(&self, limit: Duration, tls: Option<&TlsMaterial>) -> Result<Self, TlsError> {
+        let plain = self.http_for(limit, None)?;
+        let Some(tls) = tls else { return Ok(Self { http: plain, elsewhere: None, ..self.clone() }) };
+        Ok(Self { http: self.http_for(limit, Some(tls))?, elsewhere: Some(plain), ..self.clone() })
+    }
+
+    /// A client under the same policy whose connections can become another protocol's: it speaks HTTP/1.1 alone, which
+    /// is where that can be asked for.
+    ///
+    /// # Errors
+    /// As [`Client::connecting`].
+    pub fn upgrading(&self) -> Result<Self, TlsError> {
+        Self { upgrades: true, ..self.clone() }.connecting(CONNECT_TIMEOUT, None)
+    }
+
+    fn http_for(&self, limit: Duration, tls: Option<&TlsMaterial>) -> Result<reqwest::Client, TlsError> {
+        if tls.is_none() && limit == CONNECT_TIMEOUT && !self.upgrades {
+            return Ok(self.usual.clone());
         }
-        Ok(Self { http: builder.build()?, policy })
+        let make = || {
+            let mut builder = http_client::builder().connect_timeout(limit);
+            if self.upgrades {
+                builder = builder.http1_only();
+            }
+            if let Some(tls) = tls {
+                let mut config = tls.config()?;
+                config.alpn_protocols.retain(|protocol| !self.upgrades || protocol == HTTP_1);
+                builder = builder.tls_backend_preconfigured(config);
+            }
+            let client = connected(&self.policy, self.proxy.as_ref(), builder);
+            client.map_err(|error| TlsError::Unusable(error.to_string()))
+        };
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        others.get_or_make((limit, tls.map(TlsMaterial::digest), self.upgrades), make)
     }
 
     /// Where calls may go.
@@ -110,11 +179,16 @@ impl Client {
     /// # Errors
     /// [`ClientError`] if the call may not be made or brings no answer.
     pub async fn execute(&self, mut request: Request, redirects: Redirects) -> Result<Response, ClientError> {
+        let home = request.url().origin();
         for _ in 0..=MOST_REDIRECTS {
             self.policy.check_url(request.url())?;
-            let again = if redirects == Redirects::Follow { request.try_clone() } else { None };
-            let response = self.http.execute(request).await?;
-            let hop = again.zip(redirect::next_hop(&response));
+            let again = if redirects == Redirects::Answer { None } else { request.try_clone() };
+            let is_home = request.url().origin() == home;
+            let http = self.elsewhere.as_ref().filter(|_| !is_home).unwrap_or(&self.http);
+            let response = http.execute(request).await?;
+            let hop = again.zip(redirect::next_hop(&response)).filter(|(again, url)| {
+                redirects == Redirects::Follow || again.url().origin() == url.origin()
+            });
             let next = hop.and_then(|(again, url)| redirect::follow(&again, response.status(), url));
             match next {
                 Some(next) => request = next,
@@ -123,4 +197,19 @@ impl Client {
         }
         Err(ClientError::TooManyRedirects)
     }
+}
+
+/// A client that connects to checked addresses only.
+fn connected(
+    policy: &Arc<EgressPolicy>,
+    proxy: Option<&Url>,
+    builder: reqwest::ClientBuilder,
+) -> Result<reqwest::Client, reqwest::Error> {
+    let host = proxy.and_then(Url::host_str).map(str::to_owned);
+    let resolver = Resolver { policy: Arc::clone(policy), proxy: host };
+    let mut builder = builder.dns_resolver(Arc::new(resolver));
+    if let Some(proxy) = proxy {
+        builder = builder.proxy(reqwest::Proxy::all(proxy.clone())?);
+    }
+    builder.build()
 }

@@ -9,7 +9,9 @@ mod client;
 mod policy;
 mod redirect;
 mod resolver;
+mod tls;
 
 pub use address::{Refusal, Region};
 pub use client::{Client, ClientError, Redirects};
 pub use policy::{EgressPolicy, InvalidHost, Refused};
+pub use tls::{TlsError, TlsMaterial};

@@ -70,6 +70,13 @@ pub struct CriterionResult {
 }
 
 impl CriterionResult {
+    /// The texts of those that are met, or of those that are not, in their order.
+    #[must_use]
+    pub fn texts(results: &[Self], met: bool) -> Vec<String> {
+        let wanted = results.iter().filter(|result| (result.status == CriterionStatus::Met) == met);
+        wanted.map(|result| result.text.clone()).collect()
+    }
+
     /// A result that rests on nothing but its reasoning.
     #[must_use]
     pub fn new(
@@ -290,6 +297,9 @@ pub struct RunCompleted {
     /// True where the transcript was left out for its size.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub messages_truncated: bool,
+    /// True where the agent may have called tools that are not in the transcript, because it does not report them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tool_calls_unknown: bool,
     /// Tokens and calls by role.
     pub usage: UsageByRole,
     /// Tokens and calls of all roles together.

@@ -15,6 +15,7 @@ pub mod parameters;
 pub mod planner;
 pub mod ports;
 pub mod rejudging;
+mod sessions;
 pub mod signals;
 mod simulation;
 mod supervision;

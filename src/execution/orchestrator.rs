@@ -8,7 +8,9 @@ use time::OffsetDateTime;
 use super::failure::{PlanError, RunFailure};
 use super::outcome::{CANCELLED_BEFORE_START, CANCELLED_BY_USER, Circumstances, assemble};
 use super::planner::{Planner, RunPlan};
-use super::ports::{Clock, JournalError, RunTrace, RunTracers, TraceNote};
+use super::ports::{Clock, JournalError, RunTrace, RunTracers, SessionCall, TraceNote};
+use super::rejudging::Nobody;
+use super::sessions;
 use super::signals::StopReason;
 use super::supervision::{Stage, Stopped, stopped};
 use super::types::{Conversation, Ending, Report, SpanCounts, SpanEnd, TraceSpec};
@@ -20,6 +22,8 @@ pub use super::supervision::{Interruption, RunContext};
 const UNFINISHED_TRACE: &str = "the run could not go on, so its trace has no root";
 /// How long a cancelled run that began before waits for what its trace needs to get its root.
 const CANCEL_GRACE: Duration = Duration::from_secs(3);
+/// Why a target cannot be made whose definitions do not come in time.
+const STORE_SILENT: &str = "the store does not answer";
 /// Code of a cancelled run's root span.
 const CANCELLED: &str = "cancelled";
 
@@ -111,8 +115,23 @@ impl Orchestrator {
             (None, Stopped::Ended(ending)) => ending,
             (_, Stopped::Interrupted(why)) => return RunEnd::Interrupted { why, spans: None },
         };
+        Box::pin(self.end_session(request, &mut said)).await;
         let report = Report { telemetry: receipt_of(&said), finished_at: self.clock.now() };
         conclude(request, context, note_of(&said), said, (ending, report)).await
+    }
+
+    /// A session of a run that does not come to the stage any more is ended by a target that is made for just that.
+    async fn end_session(&self, request: &RunRequest, said: &mut Conversation) {
+        let Some(session) = said.session.take() else { return };
+        let why = match tokio::time::timeout(CANCEL_GRACE, self.planner.plan(request, Some(said))).await {
+            Ok(Ok(plan)) => {
+                let call = SessionCall { run: &request.key, span: &Nobody::default() };
+                return sessions::end(plan.target.as_ref(), call, session).await;
+            }
+            Ok(Err(PlanError::Failure(failure))) => failure.code,
+            Ok(Err(PlanError::Unavailable(_))) | Err(_) => STORE_SILENT.into(),
+        };
+        tracing::warn!(run = %request.key, %why, "the session of a run is left open: its target cannot be made any more");
     }
 
     async fn play(

@@ -10,8 +10,8 @@ use time::OffsetDateTime;
 
 use super::failure::{PlanError, RunFailure, Unavailable};
 use super::types::{
-    ChatReply, ChatRequest, Conversation, Message, ModelName, SpanCounts, SpanEnd, SpanNote, SpanStart,
-    TraceSpec,
+    ChatReply, ChatRequest, Conversation, Message, ModelName, Session, SpanCounts, SpanEnd, SpanNote,
+    SpanStart, TraceSpec,
 };
 use crate::definitions::{AgentDefinition, Project, Prompt, Provider, Scenario, Secrets};
 use crate::events::{
@@ -90,6 +90,17 @@ pub struct TargetTurn<'a> {
     pub transcript: &'a Arc<[Message]>,
     /// The call's span: its context travels to the agent, its children are the adapter's own calls.
     pub span: &'a dyn RunSpan,
+    /// The session that the adapter has begun, as it was left.
+    pub session: Option<&'a Session>,
+}
+
+/// The beginning or the end of a session.
+#[derive(Clone, Copy)]
+pub struct SessionCall<'a> {
+    /// The run; its id is the thread id.
+    pub run: &'a RunKey,
+    /// The span that it belongs to: its context travels to the agent.
+    pub span: &'a dyn RunSpan,
 }
 
 /// What the agent under test answered.
@@ -101,8 +112,17 @@ pub struct TargetReply {
     pub tool_calls: Vec<ToolCall>,
     /// Tokens that it reports; `calls` is counted by whoever calls.
     pub usage: TokenUsage,
+    /// Whether it may have called tools of which nothing is known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tool_calls_unknown: bool,
     /// How long it took, where the adapter knows better than whoever calls.
     pub latency: Option<Duration>,
+    /// How long its first words took, where they came bit by bit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_chunk: Option<Duration>,
+    /// The session as this turn has left it, if that is another than it was. It goes into the checkpoint and nowhere else.
+    #[serde(skip)]
+    pub session: Option<Session>,
 }
 
 /// What to do about a call that was under way when its worker was lost: nobody knows whether it did its work.
@@ -123,10 +143,33 @@ pub trait TargetAdapter: Send + Sync {
         OnUnknown::default()
     }
 
+    /// Whether replies tell which tools the agent called. Where they do not, no check of its tools is ever met.
+    fn reports_tool_calls(&self) -> bool {
+        true
+    }
+
     /// What of the target's definition must stay as it is for as long as the run lasts, free of credentials. Whoever goes on with the run
     /// gets it back as [`TargetSpec::kept`].
     fn kept(&self) -> Option<Value> {
         None
+    }
+
+    /// Begins a session before the first turn, if the target has any. It is stored with the run, so that whoever goes on
+    /// with the run goes on with it; one whose begin was under way when its worker was lost is begun again.
+    ///
+    /// # Errors
+    /// [`RunFailure`], as [`TargetAdapter::reply`].
+    async fn begin(&self, _call: SessionCall<'_>) -> Result<Option<Session>, RunFailure> {
+        Ok(None)
+    }
+
+    /// Ends a session that was begun, whatever the run came to. It may be ended twice where a worker is lost right behind
+    /// the end.
+    ///
+    /// # Errors
+    /// [`RunFailure`], as [`TargetAdapter::reply`]. It does not change what the run came to.
+    async fn end(&self, _call: SessionCall<'_>, _session: Session) -> Result<(), RunFailure> {
+        Ok(())
     }
 
     /// Lets the agent answer the customer's last line.

@@ -15,6 +15,7 @@ mod cassettes;
 mod endings;
 mod judging;
 mod scripts;
+mod sessions;
 
 use crate::support::play::{Agent, Hangs, Lost, Stage, project, request, scenario, target};
 

@@ -1,52 +1,171 @@
 //! Targets of type `http`: agents that answer one request per turn.
 
+mod adapter;
+mod assembly;
+mod attempt;
 mod auth;
-pub(super) mod definition;
-pub(super) mod endpoint;
-pub(super) mod output;
+mod body;
+mod caller;
+mod condition;
+mod content_type;
+mod cookies;
+mod definition;
+mod endpoint;
+mod exchange;
+mod limits;
+pub(super) mod line;
+mod no_reply;
+mod oauth2;
+pub(super) mod path;
+mod polling;
 pub(super) mod request;
-pub(super) mod response;
+mod response;
+mod retry;
+mod rules;
+mod session;
+mod status;
+mod streaming;
+mod templates;
+mod tls;
+mod tokens;
+mod tool_calls;
 pub(super) mod transport;
+mod usage;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::{Map, Value};
+use url::Url;
 
+use self::adapter::HttpAdapter;
+use self::auth::Auth;
+use self::caller::Wired;
 use self::endpoint::Endpoint;
+use self::oauth2::Grant;
+use self::tls::Tls;
+use self::tokens::Tokens;
 use super::codes;
 use super::registry::TargetAdapterFactory;
 use super::scrub::Scrubber;
+use super::template::Place;
 use crate::definitions::{AgentDefinition, Secret};
-use crate::egress::Client;
+use crate::egress::{Client, TlsMaterial};
+use crate::events::ProjectId;
 use crate::execution::failure::{PlanError, RunFailure, code};
 use crate::execution::ports::{
-    AgentRepository, OnUnknown, SecretRepository, TargetAdapter, TargetReply, TargetSpec, TargetTurn,
+    AgentRepository, Clock, SecretRepository, SystemClock, TargetAdapter, TargetSpec,
 };
+use crate::http_client::CONNECT_TIMEOUT;
 
 /// The type as requests and definitions name it.
 pub const KIND: &str = "http";
 
+const SECRET_HINT: &str = "Import the secret into the project, declare it as a secret parameter of the scenario, or correct its name in the \
+     agent's definition";
+/// What messages call such an agent.
+const NAME: &str = "HTTP agent";
+
 /// Makes adapters for HTTP agents. All of them share one client and its connections.
+#[derive(Clone)]
 pub struct HttpAdapterFactory {
     agents: Arc<dyn AgentRepository>,
     secrets: Arc<dyn SecretRepository>,
     client: Client,
+    tokens: Arc<Tokens>,
+    clock: Arc<dyn Clock>,
 }
 
 impl HttpAdapterFactory {
     /// Agents are called through `client`.
     #[must_use]
     pub fn new(agents: Arc<dyn AgentRepository>, secrets: Arc<dyn SecretRepository>, client: Client) -> Self {
-        Self { agents, secrets, client }
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        Self { agents, secrets, client, tokens: Arc::new(Tokens::new(Arc::clone(&clock))), clock }
     }
 
-    async fn definition(&self, spec: &TargetSpec) -> Result<AgentDefinition, PlanError> {
+    /// Tokens and cookies grow old by `clock`.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { tokens: Arc::new(Tokens::new(Arc::clone(&clock))), clock, ..self }
+    }
+
+    /// How the agent is reached. An address that may not be called is known before a word is said; where a name leads is
+    /// seen with each call.
+    fn wired(
+        &self,
+        project: &ProjectId,
+        endpoint: &Endpoint,
+        scrubber: &Scrubber,
+    ) -> Result<Wired, RunFailure> {
+        for (place, url) in endpoint.constant_urls() {
+            self.callable(place, &url)?;
+        }
+        let connect = endpoint.reply.limits.connect;
+        let client = self.client_for(connect, endpoint.tls.as_ref().map(Tls::material).as_ref())?;
+        let Auth::OAuth2(credentials) = &endpoint.auth else { return Ok(Wired { client, grant: None }) };
+        // The name is the agent's, and no other server's.
+        let tls = endpoint.tls.as_ref().map(|tls| TlsMaterial { server_name: None, ..tls.material() });
+        let digest = tls.clone().unwrap_or_default().digest();
+        let grant = Grant::new(
+            project,
+            credentials,
+            self.client_for(CONNECT_TIMEOUT, tls.as_ref())?,
+            digest,
+            scrubber.clone(),
+        )?;
+        self.callable(&credentials.token_url.place(), grant.url())?;
+        Ok(Wired { client, grant: Some(grant) })
+    }
+
+    fn callable(&self, place: &Place, url: &Url) -> Result<(), RunFailure> {
+        self.client.policy().check_url(url).map_err(|refused| {
+            RunFailure::definition(code::EGRESS_REFUSED, format!("{place} may not be called: {refused}"))
+        })
+    }
+
+    fn client_for(&self, connect: Duration, tls: Option<&TlsMaterial>) -> Result<Client, RunFailure> {
+        self.client
+            .connecting(connect, tls)
+            .map_err(|error| RunFailure::definition(code::INVALID_TARGET, format!("tls: {error}")))
+    }
+
+    /// The agent of `kind` that `spec` names; messages call such an agent `name`.
+    pub(super) async fn definition(
+        &self,
+        spec: &TargetSpec,
+        kind: &str,
+        name: &str,
+    ) -> Result<AgentDefinition, PlanError> {
         let id = &spec.target.reference_id;
         let found = self.agents.agent(&spec.project.id, id).await?;
-        found.filter(|agent| agent.kind.as_str() == KIND).ok_or_else(|| {
-            RunFailure::definition(code::TARGET_NOT_FOUND, format!("HTTP agent {id} not found")).into()
+        found.filter(|agent| agent.kind.as_str() == kind).ok_or_else(|| {
+            RunFailure::definition(code::TARGET_NOT_FOUND, format!("{name} {id} not found")).into()
         })
+    }
+
+    /// The adapter for one run of the agent that is at `endpoint`; messages call such an agent `name`.
+    async fn adapter(
+        &self,
+        name: &str,
+        mut endpoint: Endpoint,
+        spec: TargetSpec,
+    ) -> Result<HttpAdapter, PlanError> {
+        let agent = format!("{name} {}", spec.target.reference_id);
+        let of_project = self.secrets.secrets(&spec.project.id).await?;
+        let mut secrets = of_project.clone();
+        secrets.extend(spec.secrets);
+        endpoint.resolve_secrets(&secrets).map_err(|unknown| {
+            RunFailure::definition(codes::SECRET_NOT_FOUND, format!("{agent}: {unknown}"))
+                .with_hint(SECRET_HINT)
+        })?;
+        let scrubber = scrubber(of_project.values().chain(secrets.values()), &endpoint);
+        let wired = self.wired(&spec.project.id, &endpoint, &scrubber).map_err(|mut failure| {
+            failure.message = format!("{agent}: {}", failure.message);
+            scrubber.clean(failure)
+        })?;
+        let (tokens, clock) = (Arc::clone(&self.tokens), Arc::clone(&self.clock));
+        Ok(HttpAdapter { wired, endpoint, parameters: spec.parameters, scrubber, tokens, clock })
     }
 }
 
@@ -57,26 +176,10 @@ impl TargetAdapterFactory for HttpAdapterFactory {
     }
 
     async fn create(&self, spec: TargetSpec) -> Result<Box<dyn TargetAdapter>, PlanError> {
-        let agent = self.definition(&spec).await?;
-        let mut endpoint = Endpoint::read(&agent)
+        let agent = self.definition(&spec, KIND, NAME).await?;
+        let endpoint = Endpoint::read(&agent)
             .map_err(|message| RunFailure::definition(code::INVALID_TARGET, message))?;
-        let of_project = self.secrets.secrets(&spec.project.id).await?;
-        let mut secrets = of_project.clone();
-        secrets.extend(spec.secrets);
-        endpoint.resolve_secrets(&secrets).map_err(|unknown| {
-            RunFailure::definition(codes::SECRET_NOT_FOUND, format!("HTTP agent {}: {unknown}", agent.id))
-                .with_hint(
-                    "Import the secret into the project, declare it as a secret parameter of the scenario, or correct its \
-                     name in the agent's definition",
-                )
-        })?;
-        let scrubber = scrubber(of_project.values().chain(secrets.values()), &endpoint);
-        Ok(Box::new(HttpAdapter {
-            client: self.client.clone(),
-            endpoint,
-            parameters: spec.parameters,
-            scrubber,
-        }))
+        Ok(Box::new(self.adapter(NAME, endpoint, spec).await?))
     }
 
     fn check(&self, agent: &AgentDefinition) -> Result<(), String> {
@@ -89,32 +192,4 @@ fn scrubber<'a>(secrets: impl Iterator<Item = &'a Secret>, endpoint: &Endpoint) 
     let mut values: Vec<&str> = secrets.map(Secret::expose).collect();
     values.extend(credentials.iter().map(Secret::expose));
     Scrubber::new(values)
-}
-
-struct HttpAdapter {
-    client: Client,
-    endpoint: Endpoint,
-    parameters: Map<String, Value>,
-    scrubber: Scrubber,
-}
-
-impl HttpAdapter {
-    async fn exchange(&self, turn: &TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
-        let request = request::build(&self.endpoint, turn, &self.parameters)?;
-        let received = transport::send(&self.client, request, self.endpoint.timeout).await?;
-        let content = response::read(&received, self.endpoint.output.as_ref(), &self.scrubber)?;
-        // An agent that echoes its credentials must not put them into events and spans.
-        Ok(TargetReply { content: self.scrubber.scrub_answer(&content), ..TargetReply::default() })
-    }
-}
-
-#[async_trait]
-impl TargetAdapter for HttpAdapter {
-    fn on_unknown(&self) -> OnUnknown {
-        self.endpoint.on_unknown
-    }
-
-    async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
-        self.exchange(&turn).await.map_err(|failure| self.scrubber.clean(failure))
-    }
 }

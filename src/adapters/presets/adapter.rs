@@ -2,32 +2,21 @@
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::call::Call;
-use super::{PresetParts, exposed};
-use crate::adapters::codes;
-use crate::adapters::http::definition::{self, HttpDefinition};
-use crate::adapters::http::endpoint::Endpoint;
+use crate::adapters::http::HttpAdapterFactory;
+use crate::adapters::http::line::{self, Call, FIELDS, Line, Reach};
 use crate::adapters::registry::TargetAdapterFactory;
-use crate::adapters::scrub::Scrubber;
-use crate::adapters::template::UnknownSecret;
-use crate::definitions::{AgentDefinition, Secrets};
-use crate::egress::Client;
-use crate::events::{Attribution, ToolCall};
+use crate::definitions::AgentDefinition;
 use crate::execution::failure::{PlanError, RunFailure, code};
-use crate::execution::ports::{OnUnknown, TargetAdapter, TargetReply, TargetSpec, TargetTurn};
+use crate::execution::ports::{OnUnknown, SessionCall, TargetAdapter, TargetReply, TargetSpec, TargetTurn};
+use crate::execution::types::Session;
 
-/// Fields that every preset has, as agents of type `http` have them.
-const COMMON: [&str; 6] = ["url", "headers", "auth", "fieldMappings", "onUnknown", "timeoutSeconds"];
-
-const SECRET_HINT: &str = "Import the secret into the project, declare it as a secret parameter of the scenario, or correct its \
-                           name in the agent's definition";
-
-/// A protocol in which agents are asked. A value is one run's: it may keep what the agent's side of the conversation needs.
+/// A protocol in which agents are asked. A value is one run's.
 #[async_trait]
 pub(super) trait Preset: Sized + Send + Sync + 'static {
     /// The type, as requests and definitions name it.
@@ -36,7 +25,9 @@ pub(super) trait Preset: Sized + Send + Sync + 'static {
     const NAME: &'static str;
     /// Whether its connections become another protocol's.
     const UPGRADES: bool = false;
-    /// What people write about it beside the common fields.
+    /// Whether its answers tell which tools were called.
+    const TELLS_TOOL_CALLS: bool = false;
+    /// What people write about it beside the fields that every agent can have.
     type Definition: DeserializeOwned;
 
     /// Checks what people wrote.
@@ -47,31 +38,30 @@ pub(super) trait Preset: Sized + Send + Sync + 'static {
         Cow::Borrowed(written)
     }
 
+    /// What is asked before the first turn, and what is remembered of it.
+    async fn begin(&self, _call: &Call<'_>) -> Result<Option<Session>, RunFailure> {
+        Ok(None)
+    }
+
     /// Lets the agent answer.
     async fn answer(&self, call: &Call<'_>) -> Result<TargetReply, RunFailure>;
+
+    /// What is asked after the last turn, where anything is remembered.
+    async fn end(&self, _call: &Call<'_>, _session: Session) -> Result<(), RunFailure> {
+        Ok(())
+    }
 }
 
 /// Makes adapters for one preset.
 pub(super) struct PresetFactory<P> {
-    parts: PresetParts,
+    http: HttpAdapterFactory,
     preset: PhantomData<fn() -> P>,
 }
 
 impl<P: Preset> PresetFactory<P> {
-    pub(super) fn new(parts: &PresetParts) -> Self {
-        Self { parts: parts.clone(), preset: PhantomData }
-    }
-
-    async fn definition(&self, spec: &TargetSpec) -> Result<AgentDefinition, PlanError> {
-        let id = &spec.target.reference_id;
-        let found = self.parts.agents.agent(&spec.project.id, id).await?;
-        found.filter(|agent| agent.kind.as_str() == P::KIND).ok_or_else(|| {
-            RunFailure::definition(code::TARGET_NOT_FOUND, format!("{} {id} not found", P::NAME)).into()
-        })
-    }
-
-    fn client(&self) -> Client {
-        if P::UPGRADES { self.parts.upgrading_client.clone() } else { self.parts.client.clone() }
+    /// Agents are found and reached as `http` does.
+    pub(super) fn new(http: &HttpAdapterFactory) -> Self {
+        Self { http: http.clone(), preset: PhantomData }
     }
 }
 
@@ -82,16 +72,11 @@ impl<P: Preset> TargetAdapterFactory for PresetFactory<P> {
     }
 
     async fn create(&self, spec: TargetSpec) -> Result<Box<dyn TargetAdapter>, PlanError> {
-        let agent = self.definition(&spec).await?;
-        let (mut endpoint, preset) =
+        let agent = self.http.definition(&spec, P::KIND, P::NAME).await?;
+        let (reach, preset) =
             read::<P>(&agent).map_err(|message| RunFailure::definition(code::INVALID_TARGET, message))?;
-        let of_project = self.parts.secrets.secrets(&spec.project.id).await?;
-        let mut secrets = of_project.clone();
-        secrets.extend(spec.secrets);
-        endpoint.resolve_secrets(&secrets).map_err(|unknown| unknown_secret::<P>(&agent, &unknown))?;
-        let scrubber = scrubber(&of_project, &secrets, &endpoint);
-        let (client, parameters) = (self.client(), spec.parameters);
-        Ok(Box::new(PresetAdapter { client, endpoint, parameters, scrubber, preset }))
+        let line = Box::pin(Line::to(reach, &self.http, spec, P::NAME, P::UPGRADES)).await?;
+        Ok(Box::new(PresetAdapter { line, preset }))
     }
 
     fn check(&self, agent: &AgentDefinition) -> Result<(), String> {
@@ -99,82 +84,67 @@ impl<P: Preset> TargetAdapterFactory for PresetFactory<P> {
     }
 }
 
-fn unknown_secret<P: Preset>(agent: &AgentDefinition, unknown: &UnknownSecret) -> RunFailure {
-    let message = format!("{} {}: {unknown}", P::NAME, agent.id);
-    RunFailure::definition(codes::SECRET_NOT_FOUND, message).with_hint(SECRET_HINT)
-}
-
-fn scrubber(of_project: &Secrets, of_run: &Secrets, endpoint: &Endpoint) -> Scrubber {
-    let credentials = endpoint.credentials();
-    let secrets = of_project.values().chain(of_run.values()).chain(&credentials);
-    Scrubber::new(exposed(secrets))
-}
-
 /// Reads a definition. An error names the agent and the place in it.
-fn read<P: Preset>(agent: &AgentDefinition) -> Result<(Endpoint, P), String> {
+fn read<P: Preset>(agent: &AgentDefinition) -> Result<(Reach, P), String> {
     let (mut common, own): (Map<String, Value>, Map<String, Value>) =
-        agent.config.clone().into_iter().partition(|(name, _)| COMMON.contains(&name.as_str()));
+        agent.config.clone().into_iter().partition(|(name, _)| FIELDS.contains(&name.as_str()));
     if let Some(Value::String(url)) = common.get_mut("url") {
         *url = P::http_url(url.trim()).into_owned();
     }
-    let endpoint = definition::read::<HttpDefinition>(common)
-        .and_then(|definition| Endpoint::from_definition(&definition));
-    endpoint
-        .and_then(|endpoint| {
-            let own = definition::read(own).map_err(with_common_fields)?;
-            Ok((endpoint, P::from_definition(own)?))
-        })
-        .map_err(|problem| format!("{} {}: {problem}", P::NAME, agent.id))
+    let preset = || P::from_definition(line::read(own).map_err(with_common_fields)?);
+    let read = Reach::read(common).and_then(|reach| Ok((reach, preset()?)));
+    read.map_err(|problem| format!("{} {}: {problem}", P::NAME, agent.id))
 }
 
 fn with_common_fields(problem: String) -> String {
     if problem.contains("unknown field") {
-        return format!("{problem}, or a field of every agent: {}", COMMON.join(", "));
+        return format!("{problem}, or a field of every agent: {}", FIELDS.join(", "));
     }
     problem
 }
 
 struct PresetAdapter<P> {
-    client: Client,
-    endpoint: Endpoint,
-    parameters: Map<String, Value>,
-    scrubber: Scrubber,
+    line: Line,
     preset: P,
 }
 
-impl<P: Preset> PresetAdapter<P> {
-    async fn exchange(&self, turn: &TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
-        let Self { client, endpoint, parameters, scrubber, preset } = self;
-        let call = Call { client, endpoint, parameters, scrubber, turn };
-        let answered = tokio::time::timeout(endpoint.timeout, preset.answer(&call)).await;
-        let reply = answered.unwrap_or_else(|_| Err(call.too_slow()))?;
-        if reply.content.trim().is_empty() && reply.tool_calls.is_empty() {
-            let message = format!("{} answered with an empty reply", call.place());
-            return Err(RunFailure::new(codes::EMPTY_REPLY, Attribution::Target, message));
-        }
-        Ok(self.clean(reply))
-    }
-
-    /// An agent that echoes its credentials must not put them into events and spans.
-    fn clean(&self, mut reply: TargetReply) -> TargetReply {
-        reply.content = self.scrubber.scrub_answer(&reply.content);
-        for ToolCall { id, name, arguments } in &mut reply.tool_calls {
-            *id = self.scrubber.scrub_answer(id);
-            *name = self.scrubber.scrub_answer(name);
-            let scrubbed = self.scrubber.scrub_answer(&arguments.to_string());
-            *arguments = serde_json::from_str(&scrubbed).unwrap_or(Value::String(scrubbed));
-        }
-        reply
+impl<P> PresetAdapter<P> {
+    /// What belongs to one turn ends in time together.
+    async fn in_time<T: Send>(
+        &self,
+        call: &Call<'_>,
+        work: impl Future<Output = Result<T, RunFailure>> + Send,
+    ) -> Result<T, RunFailure> {
+        tokio::time::timeout(self.line.timeout(), work).await.unwrap_or_else(|_| Err(call.too_slow()))
     }
 }
 
 #[async_trait]
 impl<P: Preset> TargetAdapter for PresetAdapter<P> {
     fn on_unknown(&self) -> OnUnknown {
-        self.endpoint.on_unknown
+        self.line.on_unknown()
+    }
+
+    fn reports_tool_calls(&self) -> bool {
+        P::TELLS_TOOL_CALLS
+    }
+
+    async fn begin(&self, call: SessionCall<'_>) -> Result<Option<Session>, RunFailure> {
+        let nothing_said = Arc::from([]);
+        let turn = line::no_turn(call, &nothing_said);
+        let call = self.line.call(&turn)?;
+        self.in_time(&call, self.preset.begin(&call)).await.map_err(|failure| call.clean(failure))
     }
 
     async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
-        self.exchange(&turn).await.map_err(|failure| self.scrubber.clean(failure))
+        let call = self.line.call(&turn)?;
+        call.settle(self.in_time(&call, self.preset.answer(&call)).await)
+    }
+
+    async fn end(&self, call: SessionCall<'_>, session: Session) -> Result<(), RunFailure> {
+        let nothing_said = Arc::from([]);
+        let turn = line::no_turn(call, &nothing_said);
+        let call = self.line.call(&turn)?;
+        self.in_time(&call, self.preset.end(&call, session)).await.map_err(|failure| call.clean(failure))
     }
 }

@@ -5,8 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answer::Answer;
-use super::call::Call;
+use crate::adapters::http::line::{Answer, Call};
 use crate::execution::failure::RunFailure;
 
 /// An error in the server's words.
@@ -45,9 +44,9 @@ pub(super) fn notification(method: &str) -> Value {
     json!({ "jsonrpc": "2.0", "method": method })
 }
 
-/// The error that `message` is, if it is one.
-pub(super) fn error_of(message: &Value) -> Option<RpcError> {
-    message.get("error").and_then(|error| RpcError::deserialize(error).ok())
+/// The error that a body is, if it is one.
+pub(super) fn error_in(body: Option<&Value>) -> Option<RpcError> {
+    body?.get("error").and_then(|error| RpcError::deserialize(error).ok())
 }
 
 /// What `message` says to who asked as `id`.

@@ -6,22 +6,20 @@
 //! Specification: <https://langchain-ai.github.io/langgraph/cloud/reference/api/api_ref.html>.
 
 use async_trait::async_trait;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::adapter::Preset;
-use super::answer::Events;
-use super::call::{Call, below, words};
 use super::ids;
 use super::json_template::JsonTemplate;
 use super::openai_wire::{Usage, error_words, tool_call};
-use super::unseen::{Memory, first_unseen, heard_after, said};
-use crate::adapters::codes;
-use crate::adapters::http::output::OutputPath;
+use super::remembered::{remember, remembered};
+use super::unseen::{first_unseen, heard_after, said};
+use crate::adapters::http::line::{Call, Events, below};
+use crate::adapters::http::path::{ReplyPath, words};
 use crate::adapters::http::request::unusable;
-use crate::adapters::http::response;
 use crate::adapters::template::last_line;
-use crate::events::{Attribution, TokenUsage, ToolCall};
+use crate::events::{TokenUsage, ToolCall};
 use crate::execution::failure::RunFailure;
 use crate::execution::ports::TargetReply;
 
@@ -67,11 +65,10 @@ pub(super) struct LangGraph {
     stream: bool,
     thread: ThreadDefinition,
     parts: [(&'static str, JsonTemplate); 3],
-    output: Option<OutputPath>,
-    memory: Memory<Remembered>,
+    output: Option<ReplyPath>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Default, Serialize, Deserialize)]
 struct Remembered {
     heard: Option<usize>,
     /// The graph waits for an answer to what it asked.
@@ -82,6 +79,7 @@ struct Remembered {
 impl Preset for LangGraph {
     const KIND: &'static str = "langgraph";
     const NAME: &'static str = "LangGraph agent";
+    const TELLS_TOOL_CALLS: bool = true;
     type Definition = LangGraphDefinition;
 
     fn from_definition(definition: LangGraphDefinition) -> Result<Self, String> {
@@ -92,8 +90,8 @@ impl Preset for LangGraph {
         }
         let part = |name, map| Ok::<_, String>((name, JsonTemplate::compile(name, &Value::Object(map))?));
         let parts = [part("input", input)?, part("config", config)?, part("context", context)?];
-        let output = output_path.as_deref().map(OutputPath::parse).transpose()?;
-        Ok(Self { assistant, stream, thread, parts, output, memory: Memory::default() })
+        let output = ReplyPath::parse_written("outputPath", output_path.as_ref())?;
+        Ok(Self { assistant, stream, thread, parts, output })
     }
 
     async fn answer(&self, call: &Call<'_>) -> Result<TargetReply, RunFailure> {
@@ -128,19 +126,19 @@ impl LangGraph {
             body["if_not_exists"] = json!("create");
             body["multitask_strategy"] = json!("rollback");
         }
-        self.put_line(call, &mut body);
+        self.put_line(call, &mut body)?;
         Ok(body)
     }
 
     /// A graph that waits is answered; any other gets what it has not heard.
-    fn put_line(&self, call: &Call<'_>, body: &mut Value) {
-        let remembered = self.memory.get();
+    fn put_line(&self, call: &Call<'_>, body: &mut Value) -> Result<(), RunFailure> {
+        let remembered: Remembered = remembered(call.turn.session)?;
         if remembered.interrupted {
             body["command"] = json!({ "resume": last_line(call.turn) });
             if let Some(body) = body.as_object_mut() {
                 body.remove("input");
             }
-            return;
+            return Ok(());
         }
         let first = match self.thread {
             ThreadDefinition::Run => first_unseen(call.turn, remembered.heard),
@@ -148,6 +146,7 @@ impl LangGraph {
         };
         let message = |(index, message): (usize, &crate::execution::types::Message)| json!({ "id": ids::message(call.turn, index).to_string(), "role": message.role, "content": message.content });
         body["input"]["messages"] = said(call.turn, first).map(message).collect();
+        Ok(())
     }
 
     fn conclude(&self, call: &Call<'_>, state: &Value) -> Result<TargetReply, RunFailure> {
@@ -160,19 +159,25 @@ impl LangGraph {
         let interrupts = state.get("__interrupt__").and_then(Value::as_array).filter(|list| !list.is_empty());
         let interrupted = interrupts.is_some() && self.thread == ThreadDefinition::Run;
         let reply = match (interrupts, &self.output) {
-            (Some(interrupts), _) => words(asked(interrupts)),
+            (Some(interrupts), _) => told(asked(interrupts)),
             (None, Some(path)) => {
-                words(path.first(state).map(response::words).ok_or_else(|| nothing_at(call, path.source()))?)
+                let found = path.first(state).map(words);
+                told(found.ok_or_else(|| call.nothing_at(&path.to_string()))?)
             }
             (None, None) => reply_of(call, state)?,
         };
-        self.memory.set(Remembered { heard: Some(heard_after(call.turn)), interrupted });
-        Ok(reply)
+        let session = remember(&Remembered { heard: Some(heard_after(call.turn)), interrupted });
+        Ok(TargetReply { session: Some(session), ..reply })
     }
 }
 
+/// Words beside which nobody says what tools were called.
+fn told(content: String) -> TargetReply {
+    TargetReply { content, tool_calls_unknown: true, ..TargetReply::default() }
+}
+
 /// The state that ends the stream.
-async fn last_state(call: &Call<'_>, mut events: Events<'_>) -> Result<Value, RunFailure> {
+async fn last_state(call: &Call<'_>, mut events: Events) -> Result<Value, RunFailure> {
     let mut state = None;
     while let Some((name, data)) = events.next_json().await? {
         match name.split('|').next().unwrap_or_default() {
@@ -187,16 +192,16 @@ async fn last_state(call: &Call<'_>, mut events: Events<'_>) -> Result<Value, Ru
 
 /// `{"error": "ValueError", "message": "…"}`.
 fn named_error(error: &Value) -> String {
-    let words = error_words(error);
+    let said = error_words(error);
     match error.get("error").and_then(Value::as_str) {
-        Some(name) if error.get("message").is_some() => format!("{name}: {words}"),
-        _ => words,
+        Some(name) if error.get("message").is_some() => format!("{name}: {said}"),
+        _ => said,
     }
 }
 
 /// What the graph asks before it goes on.
 fn asked(interrupts: &[Value]) -> String {
-    let value = |interrupt: &Value| response::words(interrupt.get("value").unwrap_or(interrupt));
+    let value = |interrupt: &Value| words(interrupt.get("value").unwrap_or(interrupt));
     interrupts.iter().map(value).collect::<Vec<_>>().join("\n")
 }
 
@@ -245,7 +250,7 @@ impl Said {
 /// What the graph said since the customer's last line: its last words, all tool calls and tokens.
 fn reply_of(call: &Call<'_>, state: &Value) -> Result<TargetReply, RunFailure> {
     let messages = state.get("messages").and_then(Value::as_array);
-    let Some(messages) = messages else { return Err(nothing_at(call, "$.messages")) };
+    let Some(messages) = messages else { return Err(call.nothing_at("outputPath '$.messages'")) };
     let read: Result<Vec<Said>, _> = messages.iter().cloned().map(Said::read).collect();
     let read = read.map_err(|error| call.invalid(&format!("a message of the graph's state: {error}")))?;
     let since = read.iter().rposition(Said::is_by_customer).map_or(0, |last| last + 1);
@@ -267,13 +272,6 @@ fn into_tool_call(called: Called) -> ToolCall {
 
 /// A text, or typed parts of which some are text.
 fn text_of(content: &Value) -> String {
-    let Some(parts) = content.as_array() else { return response::words(content) };
+    let Some(parts) = content.as_array() else { return words(content) };
     parts.iter().filter_map(|part| part.as_str().or_else(|| part.get("text")?.as_str())).collect()
-}
-
-fn nothing_at(call: &Call<'_>, path: &str) -> RunFailure {
-    let message =
-        format!("outputPath '{path}' matches nothing in the last state of the graph at {}", call.place());
-    RunFailure::new(codes::OUTPUT_PATH_NO_MATCH, Attribution::Target, message)
-        .with_hint("Set outputPath in the agent's definition to where the graph's words are in its state")
 }

@@ -11,10 +11,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::adapter::Preset;
-use super::answer::Events;
-use super::call::{Call, below};
 use super::openai_wire::{Body, OpenAiDefinition, Usage, error_words, message, tool_call};
 use super::unseen::said;
+use crate::adapters::http::line::{Call, Events, below};
 use crate::execution::failure::RunFailure;
 use crate::execution::ports::TargetReply;
 
@@ -38,6 +37,7 @@ pub(super) struct OpenAiChat {
 impl Preset for OpenAiChat {
     const KIND: &'static str = "openai_chat";
     const NAME: &'static str = "OpenAI chat agent";
+    const TELLS_TOOL_CALLS: bool = true;
     type Definition = OpenAiDefinition<Nothing>;
 
     fn from_definition(definition: Self::Definition) -> Result<Self, String> {
@@ -117,7 +117,7 @@ fn read(call: &Call<'_>, answer: Value) -> Result<Completion, RunFailure> {
     Completion::deserialize(answer).map_err(|error| call.invalid(&error.to_string()))
 }
 
-async fn streamed(call: &Call<'_>, mut events: Events<'_>) -> Result<TargetReply, RunFailure> {
+async fn streamed(call: &Call<'_>, mut events: Events) -> Result<TargetReply, RunFailure> {
     let mut gathered = Gathered::default();
     while let Some(event) = events.next().await? {
         if event.data.trim() == DONE {
@@ -126,9 +126,7 @@ async fn streamed(call: &Call<'_>, mut events: Events<'_>) -> Result<TargetReply
         if event.data.trim().is_empty() {
             continue;
         }
-        let piece = serde_json::from_str(&event.data)
-            .map_err(|error| call.invalid(&format!("an event is not JSON ({error}): {}", event.data)))?;
-        gathered = gathered.with(read(call, piece)?);
+        gathered = gathered.with(read(call, events.parse(&event.data)?)?);
     }
     // Some servers leave the marker out; what nothing ends was cut off.
     if gathered.finished { gathered.into_reply(call) } else { Err(events.broke_off()) }

@@ -1,19 +1,18 @@
 //! Targets of type `openai_responses`: agents behind the responses interface of `OpenAI` and servers that have it too.
 //!
-//! The first turn sends the whole conversation, each later one what is new with the id of the response before. That id is remembered by
-//! this worker alone; a run that goes on elsewhere sends everything once more, and loses nothing by it.
+//! The first turn sends the whole conversation, each later one what is new with the id of the response before.
 //!
 //! Specification: <https://platform.openai.com/docs/api-reference/responses>.
 
 use async_trait::async_trait;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::adapter::Preset;
-use super::answer::Events;
-use super::call::{Call, below};
 use super::openai_wire::{Body, OpenAiDefinition, Usage, error_words, message, tool_call};
-use super::unseen::{Memory, heard_after, said};
+use super::remembered::{remember, remembered};
+use super::unseen::{heard_after, said};
+use crate::adapters::http::line::{Call, Events, below};
 use crate::events::ToolCall;
 use crate::execution::failure::RunFailure;
 use crate::execution::ports::TargetReply;
@@ -38,11 +37,10 @@ pub(super) enum History {
 pub(super) struct OpenAiResponses {
     body: Body,
     history: History,
-    memory: Memory<Option<Before>>,
 }
 
 /// The response before.
-#[derive(Debug, Clone)]
+#[derive(Serialize, Deserialize)]
 struct Before {
     id: String,
     heard: usize,
@@ -52,17 +50,18 @@ struct Before {
 impl Preset for OpenAiResponses {
     const KIND: &'static str = "openai_responses";
     const NAME: &'static str = "OpenAI responses agent";
+    const TELLS_TOOL_CALLS: bool = true;
     type Definition = OpenAiDefinition<History>;
 
     fn from_definition(definition: Self::Definition) -> Result<Self, String> {
         let OpenAiDefinition { model, stream, body, history } = definition;
-        let body = Body::new(model, stream, body, &OWN)?;
-        Ok(Self { body, history: history.unwrap_or_default(), memory: Memory::default() })
+        Ok(Self { body: Body::new(model, stream, body, &OWN)?, history: history.unwrap_or_default() })
     }
 
     async fn answer(&self, call: &Call<'_>) -> Result<TargetReply, RunFailure> {
         let mut body = self.body.render(&call.variables())?;
-        let before = self.memory.get().filter(|before| before.heard <= call.turn.transcript.len());
+        let before: Option<Before> = remembered(call.turn.session)?;
+        let before = before.filter(|before| before.heard <= call.turn.transcript.len());
         let first = before.as_ref().map_or(0, |before| before.heard);
         body["input"] = said(call.turn, first).map(|(_, said)| message(said)).collect();
         if let Some(before) = before {
@@ -99,12 +98,12 @@ impl OpenAiResponses {
         // A function call that nobody answers ends what the server would go on with.
         let unanswered = items.iter().any(|item| item.kind == FUNCTION_CALL);
         let id = response.id.filter(|_| self.history == History::Server && !unanswered);
-        self.memory.set(id.map(|id| Before { id, heard: heard_after(call.turn) }));
+        let session = Some(remember(&id.map(|id| Before { id, heard: heard_after(call.turn) })));
         let said =
             items.iter().map(Item::text).filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n");
         let content = if said.is_empty() { streamed } else { said };
         let usage = response.usage.unwrap_or_default().into();
-        Ok(TargetReply { content, tool_calls, usage, ..TargetReply::default() })
+        Ok(TargetReply { content, tool_calls, usage, session, ..TargetReply::default() })
     }
 }
 
@@ -151,15 +150,14 @@ impl Item {
 }
 
 /// The response that ends the stream, and the words that went before it.
-async fn last_of(call: &Call<'_>, mut events: Events<'_>) -> Result<(Value, String), RunFailure> {
+async fn last_of(call: &Call<'_>, mut events: Events) -> Result<(Value, String), RunFailure> {
     let mut said = String::new();
     while let Some(event) = events.next().await? {
         let data = event.data.trim();
         if data.is_empty() || data == "[DONE]" {
             continue;
         }
-        let mut data: Value = serde_json::from_str(data)
-            .map_err(|error| call.invalid(&format!("an event is not JSON ({error}): {data}")))?;
+        let mut data = events.parse(data)?;
         match data.get("type").and_then(Value::as_str).unwrap_or(&event.name) {
             "response.output_text.delta" => said.push_str(data["delta"].as_str().unwrap_or_default()),
             "response.completed" | "response.incomplete" | "response.failed" => {

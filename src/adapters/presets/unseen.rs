@@ -1,7 +1,5 @@
 //! What an agent that keeps the conversation itself has not heard yet.
 
-use std::sync::{Mutex, PoisonError};
-
 use crate::events::MessageRole;
 use crate::execution::ports::TargetTurn;
 use crate::execution::types::Message;
@@ -25,18 +23,4 @@ pub(super) fn heard_after(turn: &TargetTurn<'_>) -> usize {
 pub(super) fn said<'a>(turn: &TargetTurn<'a>, first: usize) -> impl Iterator<Item = (usize, &'a Message)> {
     let messages = turn.transcript.iter().enumerate().skip(first);
     messages.filter(|(_, message)| message.role != MessageRole::Tool)
-}
-
-/// What a run remembers of the agent's side between turns. It is gone with the worker.
-#[derive(Debug, Default)]
-pub(super) struct Memory<T>(Mutex<T>);
-
-impl<T: Clone> Memory<T> {
-    pub(super) fn get(&self) -> T {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(super) fn set(&self, value: T) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = value;
-    }
 }

@@ -11,10 +11,18 @@ pub(crate) enum Place {
     Url,
     /// The value of an agent's header.
     Header(String),
+    /// The value of a parameter of an agent's query.
+    Query(String),
+    /// A place in a request that is not the agent's usual one.
+    In(&'static str, Box<Place>),
     /// A field of an agent's authentication.
     Auth(&'static str),
+    /// A field of an agent's certificates.
+    Tls(&'static str),
     /// An agent's body.
     Body,
+    /// Where an agent's answer is looked for that comes later.
+    PollUrl,
     /// Another field of an agent's definition.
     Field(String),
     /// A prompt's instructions.
@@ -23,13 +31,28 @@ pub(crate) enum Place {
     PromptMessage(usize),
 }
 
+impl Place {
+    /// Whether it is a URL, of whichever request.
+    pub(super) fn is_url(&self) -> bool {
+        match self {
+            Self::Url | Self::PollUrl => true,
+            Self::In(_, place) => place.is_url(),
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url => f.write_str("url"),
             Self::Header(key) => write!(f, "headers \"{key}\""),
+            Self::Query(key) => write!(f, "query \"{key}\""),
+            Self::In(request, place) => write!(f, "{request}.{place}"),
             Self::Auth(field) => write!(f, "auth.{field}"),
+            Self::Tls(field) => write!(f, "tls.{field}"),
             Self::Body => f.write_str("bodyTemplate"),
+            Self::PollUrl => f.write_str("poll.url"),
             Self::Field(path) => f.write_str(path),
             Self::SystemPrompt => f.write_str("systemPrompt"),
             Self::PromptMessage(index) => write!(f, "messages[{index}]"),

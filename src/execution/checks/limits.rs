@@ -6,6 +6,8 @@ use super::{Finding, Observed, Standing};
 use crate::definitions::{Limit, Range, TokenLimit, UsageRole};
 use crate::events::{Cost, TokenUsage};
 
+const NOT_ASKED: &str = "The agent was not asked for any reply.";
+
 pub(super) fn examine(limit: &Limit, observed: &Observed<'_>) -> Finding {
     match limit {
         Limit::Turns(range) => turns(*range, observed.turns),
@@ -39,7 +41,7 @@ fn reply_latency(max: u64, observed: &Observed<'_>) -> Finding {
     let slow = latencies.iter().find(|(_, took)| *took > max);
     let slowest = latencies.iter().max_by_key(|(_, took)| *took);
     match slow.or(slowest) {
-        None => Finding::new(Standing::Holds, "The agent was not asked for any reply."),
+        None => Finding::new(Standing::Open, NOT_ASKED),
         Some((index, took)) if *took > max => {
             at_most(false, format!("Message {index} took {took} ms, more than {max} ms."))
         }
@@ -53,6 +55,9 @@ fn total_latency(max: u64, observed: &Observed<'_>) -> Finding {
     let latencies = latencies(observed);
     let total = latencies.iter().fold(0_u64, |total, (_, took)| total.saturating_add(*took));
     let replies = latencies.len();
+    if replies == 0 {
+        return Finding::new(Standing::Open, NOT_ASKED);
+    }
     at_most(total <= max, format!("The agent took {total} ms for {replies} replies, and may take {max} ms."))
 }
 

@@ -28,6 +28,8 @@ const MAX_QUOTE_BYTES: usize = 512;
 pub struct Observed<'a> {
     /// What was said.
     pub messages: &'a [Message],
+    /// The agent may have called tools that no message has.
+    pub tool_calls_unknown: bool,
     /// Turns begun.
     pub turns: u32,
     /// What was used.

@@ -8,6 +8,7 @@ mod round;
 mod script;
 mod transcript;
 mod turns;
+mod unreached;
 mod user_simulator;
 mod watched;
 
@@ -17,7 +18,7 @@ use super::cassette::Tape;
 use super::checks::Observed;
 use super::failure::RunFailure;
 use super::planner::RunPlan;
-use super::ports::{ChatModel, Clock, JournalError, RunJournal, RunTrace, TraceNote};
+use super::ports::{ChatModel, Clock, JournalError, RunJournal, RunTrace, SessionCall, TraceNote};
 use super::signals::Progress;
 use super::types::{Conversation, Criterion, Ending, Judgement};
 use crate::events::RunRequest;
@@ -60,7 +61,21 @@ pub(crate) struct Simulation<'a> {
 impl Simulation<'_> {
     /// Plays from wherever `conversation` stands until there is a judgement.
     pub(crate) async fn play(&self, conversation: &mut Conversation) -> Result<Judgement, SimulationStop> {
+        self.begin_session(conversation).await?;
         self.follow_script(conversation).await
+    }
+
+    /// A session that is there already is gone on with.
+    async fn begin_session(&self, conversation: &mut Conversation) -> Result<(), SimulationStop> {
+        if conversation.session.is_some() {
+            return Ok(());
+        }
+        let call = SessionCall { run: &self.request.key, span: self.trace.root() };
+        conversation.session = self.plan.target.begin(call).await?;
+        if conversation.session.is_some() {
+            self.record(conversation).await?;
+        }
+        Ok(())
     }
 
     /// Kept, because delivering the spans may take long before the outcome is published.
@@ -90,5 +105,6 @@ impl Simulation<'_> {
 
 /// What checks see of `conversation`.
 fn observed(conversation: &Conversation) -> Observed<'_> {
-    Observed { messages: &conversation.messages, turns: conversation.turn, usage: &conversation.usage }
+    let Conversation { messages, tool_calls_unknown, turn, usage, .. } = conversation;
+    Observed { messages, tool_calls_unknown: *tool_calls_unknown, turns: *turn, usage }
 }

@@ -10,10 +10,6 @@ use crate::execution::types::{Conversation, Criterion, Judgement, Step};
 /// Why a run ends that a script ends.
 const SUCCEEDED: &str = "The script ends the run as passed.";
 const FAILED: &str = "The script ends the run as failed.";
-/// Why a run ends whose script is over, where every step held.
-const ALL_HELD: &str = "Everything that the script asks for holds.";
-/// Why a run ends whose script asks for nothing.
-const NO_CONCLUSION: &str = "Reached the end of the script without conclusion";
 
 impl Simulation<'_> {
     /// Plays the steps from wherever the script stands.
@@ -137,10 +133,7 @@ impl Simulation<'_> {
         if !self.criteria.is_empty() {
             return self.final_judgement(conversation, self.trace.root(), None).await;
         }
-        let asked = !conversation.passed.is_empty() || !self.plan.brief.scenario.checks.is_empty();
-        let (verdict, reason) =
-            if asked { (Verdict::Success, ALL_HELD) } else { (Verdict::Inconclusive, NO_CONCLUSION) };
-        let judgement = self.closing(conversation, verdict, reason);
+        let judgement = self.findings_alone(conversation);
         self.conclude(conversation, judgement).await
     }
 

@@ -157,7 +157,11 @@ impl Simulation<'_> {
         let transcript: Arc<[Message]> = conversation.messages.as_slice().into();
         let target = self.request.target.clone();
         let span = turn.child(SpanStart::Target { target, transcript: Arc::clone(&transcript) });
-        let reply = self.ask_target(conversation.turn, &transcript, span.as_ref()).await;
+        let mut reply = self.ask_target(conversation, &transcript, span.as_ref()).await;
+        if let Some(session) = reply.as_mut().ok().and_then(|reply| reply.session.take()) {
+            conversation.session = Some(session);
+        }
+        conversation.tool_calls_unknown |= reply.as_ref().is_ok_and(|reply| reply.tool_calls_unknown);
         let tokens = reply.as_ref().map(|reply| reply.usage).unwrap_or_default();
         conversation.usage.target.add(TokenUsage { calls: 1, ..tokens });
         conversation.target_call_open = false;
@@ -180,15 +184,17 @@ impl Simulation<'_> {
     /// The time that the agent took is the caller's, unless the adapter knows better.
     async fn ask_target(
         &self,
-        turn: u32,
+        conversation: &Conversation,
         transcript: &Arc<[Message]>,
         span: &dyn RunSpan,
     ) -> Result<TargetReply, RunFailure> {
         let began = self.clock.now();
-        let mut reply =
-            self.plan.target.reply(TargetTurn { run: &self.request.key, turn, transcript, span }).await?;
+        let (run, turn, session) = (&self.request.key, conversation.turn, conversation.session.as_ref());
+        let turn = TargetTurn { run, turn, transcript, span, session };
+        let mut reply = self.plan.target.reply(turn).await?;
         let took = (self.clock.now() - began).try_into().unwrap_or_default();
         reply.latency.get_or_insert(took);
+        reply.tool_calls_unknown |= !self.plan.target.reports_tool_calls();
         Ok(reply)
     }
 
@@ -221,9 +227,12 @@ fn has_come(conversation: &Conversation, step: &ProceedStep) -> bool {
 
 fn said_end(said: &Result<TargetReply, RunFailure>) -> SpanEnd {
     match said {
-        Ok(TargetReply { content, tool_calls, usage, .. }) => {
-            SpanEnd::Said { content: content.clone(), tool_calls: tool_calls.clone(), usage: *usage }
-        }
+        Ok(TargetReply { content, tool_calls, usage, first_chunk, .. }) => SpanEnd::Said {
+            content: content.clone(),
+            tool_calls: tool_calls.clone(),
+            usage: *usage,
+            first_chunk: *first_chunk,
+        },
         Err(failure) => failure.into(),
     }
 }

@@ -7,6 +7,7 @@ mod ending;
 mod judgement;
 pub mod judging;
 mod model_name;
+mod session;
 mod span;
 
 pub use brief::Brief;
@@ -16,4 +17,5 @@ pub use ending::{Ending, Report};
 pub use judgement::{Criterion, Judgement};
 pub use judging::{Ballot, Ballots, DECIDE_TOOL, FormKind, JudgeAnswer, Question, VERDICT_TOOL};
 pub use model_name::{InvalidModelName, ModelName};
+pub use session::Session;
 pub use span::{SpanCounts, SpanEnd, SpanNote, SpanStart, TraceSpec};

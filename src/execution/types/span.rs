@@ -1,6 +1,7 @@
 //! What a run's trace records, in the run's own terms. How it becomes spans is the telemetry room's business.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -81,6 +82,13 @@ pub enum SpanNote {
         /// Their names.
         names: Vec<String>,
     },
+    /// The agent's session could not be ended.
+    SessionNotEnded {
+        /// Stable code.
+        code: String,
+        /// What happened.
+        message: String,
+    },
 }
 
 /// How a piece of work ended.
@@ -96,6 +104,8 @@ pub enum SpanEnd {
         tool_calls: Vec<ToolCall>,
         /// Tokens that the speaker reports.
         usage: TokenUsage,
+        /// How long the first words took, where they came bit by bit.
+        first_chunk: Option<Duration>,
     },
     /// A model answered.
     Replied(ChatReply),

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::payload::{Encoded, compress};
 use super::{Destination, ExportError, response, retry};
 use crate::egress::{Client, ClientError, Redirects};
+use crate::http_client;
 
 /// Posts at the same time over all runs: enough that a slow endpoint does not hold up the others, few enough that
 /// a thousand runs that end together do not open a thousand connections.
@@ -103,7 +104,7 @@ impl OtlpSender {
             let error = ExportError::Transport { url: destination.public_url(), source };
             Failure { next: next(&error, false, None), error }
         })?;
-        let asked = retry::retry_after(response.headers(), OffsetDateTime::now_utc());
+        let asked = http_client::retry_after(response.headers(), OffsetDateTime::now_utc());
         let retryable = retry::is_retryable(response.status());
         response::judge(response, destination)
             .await

@@ -56,6 +56,8 @@ pub(super) const GEN_AI_TOOLS: &str = "gen_ai.tool.definitions";
 pub(super) const GEN_AI_RESPONSE_ID: &str = "gen_ai.response.id";
 pub(super) const GEN_AI_RESPONSE_MODEL: &str = "gen_ai.response.model";
 pub(super) const GEN_AI_FINISH_REASONS: &str = "gen_ai.response.finish_reasons";
+/// In seconds.
+pub(super) const GEN_AI_FIRST_CHUNK: &str = "gen_ai.response.time_to_first_chunk";
 pub(super) const GEN_AI_INPUT_TOKENS: &str = "gen_ai.usage.input_tokens";
 pub(super) const GEN_AI_OUTPUT_TOKENS: &str = "gen_ai.usage.output_tokens";
 
@@ -68,3 +70,6 @@ pub(super) const EVALUATION_EXPLANATION: &str = "gen_ai.evaluation.explanation";
 /// The event that says which variables of a prompt nothing was found for.
 pub(super) const UNBOUND_INPUTS: &str = "langwatch.prompt.unbound_inputs";
 pub(super) const UNBOUND_INPUT_NAMES: &str = "langwatch.prompt.unbound_inputs.names";
+/// The event that says that an agent's session could not be ended.
+pub(super) const SESSION_NOT_ENDED: &str = "langwatch.session.not_ended";
+pub(super) const ERROR_MESSAGE: &str = "error.message";

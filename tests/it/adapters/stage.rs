@@ -131,7 +131,7 @@ pub(super) async fn take_turn(
     let context = TraceContext::from_headers(&[TRACEPARENT], &[TRACESTATE]).unwrap().unwrap();
     let span = recorded.span(context);
     let run = RunKey { project: ProjectId::parse("acme").unwrap(), run: RunId::parse(THREAD).unwrap() };
-    adapter.reply(TargetTurn { run: &run, turn: 2, transcript, span: &span }).await
+    adapter.reply(TargetTurn { run: &run, turn: 2, transcript, span: &span, session: None }).await
 }
 
 /// A conversation whose last line is `line`.

@@ -248,7 +248,9 @@ async fn ask(plan: &RunPlan) -> Result<TargetReply, RunFailure> {
     let context = TraceContext { trace_id: [0; 16], span_id: [0; 8], flags: 0, state: String::new() };
     let (run, recorded) = (request(json!({})).key, Recorded::default());
     let span = recorded.span(context);
-    plan.target.reply(TargetTurn { run: &run, turn: 1, transcript: &transcript, span: &span }).await
+    plan.target
+        .reply(TargetTurn { run: &run, turn: 1, transcript: &transcript, span: &span, session: None })
+        .await
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! What each kind of span says.
 #![expect(clippy::unwrap_used, reason = "what a helper cannot read must fail its test")]
 
+use std::time::Duration;
+
 use scenario_worker::execution::ports::RunTracers as _;
 use scenario_worker::execution::types::{SpanEnd, SpanNote, SpanStart};
 use scenario_worker::telemetry::receiver::ReceivedSpan;
@@ -69,6 +71,18 @@ async fn inputs_that_nothing_was_found_for_are_an_event_on_the_agent_s_span() {
     let [event] = named(&spans, "invoke_agent shop-agent").events.as_slice() else { panic!("not one event") };
     assert_eq!(event.name, "langwatch.prompt.unbound_inputs");
     assert_eq!(json!(event.attributes), json!({ "langwatch.prompt.unbound_inputs.names": ["a", "b"] }));
+}
+
+#[tokio::test]
+async fn a_session_that_could_not_be_ended_is_an_event_on_the_run_s_root() {
+    let receiver = OtlpReceiver::start(Mode::Ok).await;
+    let trace = factory().start(spec("acme", "r1", Some(destination(&receiver, "k"))));
+    trace.root().note(SpanNote::SessionNotEnded { code: "http_status".into(), message: "HTTP 500".into() });
+    trace.finish(SpanEnd::Done).await;
+    let spans = receiver.spans();
+    let [event] = named(&spans, "langwatch.scenario.run").events.as_slice() else { panic!("not one event") };
+    assert_eq!(event.name, "langwatch.session.not_ended");
+    assert_eq!(json!(event.attributes), json!({ "error.type": "http_status", "error.message": "HTTP 500" }));
 }
 
 #[tokio::test]
@@ -146,6 +160,23 @@ async fn a_model_call_says_what_was_asked_and_answered() {
     );
     let tools = spans.iter().filter(|s| s.attributes.contains_key("gen_ai.tool.definitions")).count();
     assert_eq!(tools, 1, "only the judge has a tool");
+}
+
+#[tokio::test]
+async fn an_agent_that_answers_bit_by_bit_says_when_it_began() {
+    let receiver = OtlpReceiver::start(Mode::Ok).await;
+    let trace = factory().start(spec("acme", "r1", Some(destination(&receiver, "k"))));
+    for after in [Some(Duration::from_millis(1500)), None] {
+        let span = trace.root().child(SpanStart::Target { target: target(), transcript: transcript(&[]) });
+        let SpanEnd::Said { content, tool_calls, usage, .. } = said("Sure", 1) else {
+            panic!("nothing said")
+        };
+        span.end(SpanEnd::Said { content, tool_calls, usage, first_chunk: after });
+    }
+    trace.finish(SpanEnd::Done).await;
+    let spans = receiver.spans();
+    has(&spans[0], &json!({ "gen_ai.response.time_to_first_chunk": 1.5 }));
+    assert!(!spans[1].attributes.contains_key("gen_ai.response.time_to_first_chunk"));
 }
 
 #[tokio::test]

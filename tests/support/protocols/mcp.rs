@@ -20,6 +20,9 @@ pub(crate) enum Era {
 pub(crate) async fn server(era: Era, play: impl Fn(&Value) -> Rpc + Send + Sync + 'static) -> HttpAgent {
     let (sessions, calls) = (AtomicUsize::new(0), AtomicUsize::new(0));
     HttpAgent::start(move |request| {
+        if request.method == "DELETE" {
+            return Answer::status(204, "");
+        }
         let message = request.json();
         match (era, message["method"].as_str().unwrap()) {
             (Era::Greeting { .. }, "initialize") => {

@@ -8,11 +8,11 @@ use url::Url;
 
 use super::dialect::Dialect;
 use crate::adapters::codes;
+use crate::adapters::http::line::{Call, below};
 use crate::adapters::http::request::Outgoing;
 use crate::adapters::http::transport::origin_and_path;
-use crate::adapters::presets::call::{Call, below};
 use crate::events::Attribution;
-use crate::execution::failure::{RunFailure, code};
+use crate::execution::failure::RunFailure;
 
 /// Where the card is (RFC 8615), and where it was before version 0.3.
 const CARD_PATHS: [&str; 2] = ["agent-card.json", "agent.json"];
@@ -172,11 +172,10 @@ fn stay_home(call: &Call<'_>, url: &Url) -> Result<(), RunFailure> {
         origin_and_path(url)
     );
     let hint = "Correct the card, or put that URL into the agent's definition with `card: false`";
-    Err(RunFailure::definition(code::INVALID_TARGET, message).with_hint(hint))
+    Err(call.unusable(&message).with_hint(hint))
 }
 
 fn broken(call: &Call<'_>, place: &str, problem: &str) -> RunFailure {
-    let problem = crate::adapters::presets::call::shown(call.scrubber, problem);
-    let message = format!("the agent card of {place} cannot be used: {problem}");
+    let message = format!("the agent card of {place} cannot be used: {}", call.shown(problem));
     RunFailure::new(codes::HTTP_INVALID_RESPONSE, Attribution::Target, message)
 }

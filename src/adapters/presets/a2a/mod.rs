@@ -1,7 +1,7 @@
 //! Targets of type `a2a`: agents that speak the Agent2Agent protocol over JSON-RPC, in version 1.0 or 0.3.
 //!
-//! The agent keeps the conversation under a context that is derived from the run, so a run that goes on elsewhere finds it again. A
-//! task that asks for more is continued; which one that was is remembered by this worker alone.
+//! The agent keeps the conversation under a context that is derived from the run, or that it gives itself. A task that asks for more is
+//! continued.
 //!
 //! Specification: <https://a2a-protocol.org/latest/specification/>.
 
@@ -12,7 +12,7 @@ mod progress;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
@@ -20,11 +20,11 @@ use self::card::Interface;
 use self::dialect::{Dialect, Outbound};
 use self::progress::{Outcome, Progress};
 use super::adapter::Preset;
-use super::answer::Answer;
-use super::call::{Call, words};
 use super::ids;
 use super::json_rpc::{self, Reply};
-use super::unseen::{Memory, first_unseen, heard_after, said};
+use super::remembered::{remember, remembered};
+use super::unseen::{first_unseen, heard_after, said};
+use crate::adapters::http::line::{Answer, Call};
 use crate::events::MessageRole;
 use crate::execution::failure::RunFailure;
 use crate::execution::ports::{TargetReply, TargetTurn};
@@ -73,11 +73,10 @@ pub(super) struct A2a {
     dialect: Option<Dialect>,
     context: ContextDefinition,
     interface: OnceCell<Interface>,
-    memory: Memory<Remembered>,
 }
 
 /// What the agent has said of the conversation.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Remembered {
     context: Option<String>,
     /// The task that asks for more.
@@ -94,13 +93,12 @@ impl Preset for A2a {
     fn from_definition(definition: A2aDefinition) -> Result<Self, String> {
         let A2aDefinition { card, stream, protocol_version, context } = definition;
         let dialect = protocol_version.as_deref().map(Dialect::of_version).transpose()?;
-        let (interface, memory) = (OnceCell::new(), Memory::default());
-        Ok(Self { card, stream, dialect, context, interface, memory })
+        Ok(Self { card, stream, dialect, context, interface: OnceCell::new() })
     }
 
     async fn answer(&self, call: &Call<'_>) -> Result<TargetReply, RunFailure> {
         let interface = self.interface.get_or_try_init(|| self.find(call)).await?;
-        let outbound = self.outbound(call.turn);
+        let outbound = self.outbound(call.turn)?;
         let mut progress = self.ask(call, interface, &outbound).await?;
         let mut wait = FIRST_POLL;
         let outcome = loop {
@@ -113,7 +111,7 @@ impl Preset for A2a {
                 outcome => break outcome,
             }
         };
-        self.conclude(call, outcome, &progress, outbound)
+        conclude(call, outcome, &progress, outbound)
     }
 }
 
@@ -125,8 +123,8 @@ impl A2a {
         Ok(Interface::of_definition(self.dialect.unwrap_or_default()))
     }
 
-    fn outbound(&self, turn: &TargetTurn<'_>) -> Outbound {
-        let Remembered { context, task, heard } = self.memory.get();
+    fn outbound(&self, turn: &TargetTurn<'_>) -> Result<Outbound, RunFailure> {
+        let Remembered { context, task, heard } = remembered(turn.session)?;
         let derived = || ids::conversation(turn.run).to_string();
         let context = context.or_else(|| (self.context == ContextDefinition::Run).then(derived));
         let unseen = said(turn, first_unseen(turn, heard));
@@ -138,7 +136,7 @@ impl A2a {
             texts.push(String::new());
         }
         let message_id = ids::message(turn, turn.transcript.len()).to_string();
-        Outbound { message_id, context, task, texts }
+        Ok(Outbound { message_id, context, task, texts })
     }
 
     async fn ask(
@@ -174,27 +172,27 @@ impl A2a {
         let answer = call.send(request).await?.accepted().await?;
         take_in(call, answer, &task, progress).await
     }
+}
 
-    fn conclude(
-        &self,
-        call: &Call<'_>,
-        outcome: Outcome,
-        progress: &Progress,
-        outbound: Outbound,
-    ) -> Result<TargetReply, RunFailure> {
-        let (said, task) = match outcome {
-            Outcome::Said(said) => (said, None),
-            Outcome::Asks(said) => (said, progress.task.clone()),
-            Outcome::Failed(words) => return Err(call.agent_error(&words)),
-            Outcome::Working | Outcome::Unknown(_) => {
-                let state = progress.state.as_deref().unwrap_or_default();
-                return Err(call.invalid(&format!("its task is in the unknown state '{state}'")));
-            }
-        };
-        let context = progress.context.clone().or(outbound.context);
-        self.memory.set(Remembered { context, task, heard: Some(heard_after(call.turn)) });
-        Ok(words(said))
-    }
+/// What is said, and what is remembered.
+fn conclude(
+    call: &Call<'_>,
+    outcome: Outcome,
+    progress: &Progress,
+    outbound: Outbound,
+) -> Result<TargetReply, RunFailure> {
+    let (said, task) = match outcome {
+        Outcome::Said(said) => (said, None),
+        Outcome::Asks(said) => (said, progress.task.clone()),
+        Outcome::Failed(words) => return Err(call.agent_error(&words)),
+        Outcome::Working | Outcome::Unknown(_) => {
+            let state = progress.state.as_deref().unwrap_or_default();
+            return Err(call.invalid(&format!("its task is in the unknown state '{state}'")));
+        }
+    };
+    let context = progress.context.clone().or(outbound.context);
+    let session = remember(&Remembered { context, task, heard: Some(heard_after(call.turn)) });
+    Ok(TargetReply { content: said, session: Some(session), ..TargetReply::default() })
 }
 
 /// Takes in one answer, or one after the other until the stream ends or nothing more is needed.

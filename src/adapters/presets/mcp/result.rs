@@ -3,11 +3,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::adapters::codes;
-use crate::adapters::http::output::OutputPath;
-use crate::adapters::http::response;
-use crate::adapters::presets::call::Call;
-use crate::events::Attribution;
+use crate::adapters::http::line::Call;
+use crate::adapters::http::path::{ReplyPath, words as plain};
 use crate::execution::failure::RunFailure;
 
 /// A result, as far as it can be said.
@@ -35,7 +32,7 @@ struct Resource {
 pub(super) fn words(
     call: &Call<'_>,
     result: &Value,
-    output: Option<&OutputPath>,
+    output: Option<&ReplyPath>,
 ) -> Result<String, RunFailure> {
     let read = ToolResult::deserialize(result).map_err(|error| call.invalid(&error.to_string()))?;
     let said = read.said();
@@ -43,15 +40,7 @@ pub(super) fn words(
         return Err(failure);
     }
     let Some(path) = output else { return Ok(said) };
-    path.first(result).map(response::words).ok_or_else(|| {
-        let message = format!(
-            "outputPath '{}' matches nothing in the tool's result from {}",
-            path.source(),
-            call.place()
-        );
-        RunFailure::new(codes::OUTPUT_PATH_NO_MATCH, Attribution::Target, message)
-            .with_hint("Correct outputPath in the agent's definition, or what the tool answers")
-    })
+    path.first(result).map(plain).ok_or_else(|| call.nothing_at(&path.to_string()))
 }
 
 impl ToolResult {
@@ -71,7 +60,7 @@ impl ToolResult {
     fn said(&self) -> String {
         let texts: Vec<&str> = self.content.iter().flatten().filter_map(Block::text).collect();
         match &self.structured_content {
-            Some(structure) if texts.is_empty() => response::words(structure),
+            Some(structure) if texts.is_empty() => plain(structure),
             _ => texts.join("\n"),
         }
     }

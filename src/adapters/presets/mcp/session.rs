@@ -1,10 +1,11 @@
 //! How a server is greeted, and what every request to it says since.
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::adapters::http::line::Call;
 use crate::adapters::http::request::Outgoing;
-use crate::adapters::presets::call::Call;
 use crate::adapters::presets::json_rpc::{self, RpcError};
 use crate::execution::failure::RunFailure;
 
@@ -16,62 +17,71 @@ const STATELESS: &str = "2026-07-28";
 const NO_GREETINGS: [i64; 4] = [-32601, -32020, -32021, -32022];
 /// The greeting's own id: it has no turn.
 const GREETING: &str = "initialize";
+const INITIALIZED: &str = "notifications/initialized";
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
 
-/// What a server has been told and has answered.
-#[derive(Debug, Clone)]
-pub(super) enum Session {
-    /// It was greeted.
-    Greeted { id: Option<HeaderValue>, version: HeaderValue },
+/// What came of greeting a server.
+#[derive(Serialize, Deserialize)]
+pub(super) enum Greeting {
+    /// It answered.
+    Answered { session: Option<String>, version: String },
     /// It takes every request by itself.
-    Stateless,
+    Refused,
 }
 
 /// Greets the server.
-pub(super) async fn begin(call: &Call<'_>) -> Result<Session, RunFailure> {
-    let session = greet(call).await?;
-    if matches!(session, Session::Greeted { .. }) {
-        let mut request = call.aside(&json_rpc::notification("notifications/initialized"))?;
-        session.mark(&mut request, "notifications/initialized", None);
+pub(super) async fn greet(call: &Call<'_>) -> Result<Greeting, RunFailure> {
+    let greeting = initialize(call).await?;
+    if matches!(greeting, Greeting::Answered { .. }) {
+        let mut request = call.aside(&json_rpc::notification(INITIALIZED))?;
+        greeting.mark(call, &mut request, INITIALIZED, None)?;
         call.send(request).await?.accepted().await?;
     }
-    Ok(session)
+    Ok(greeting)
 }
 
-async fn greet(call: &Call<'_>) -> Result<Session, RunFailure> {
+async fn initialize(call: &Call<'_>) -> Result<Greeting, RunFailure> {
     let params = json!({ "protocolVersion": GREETED_IN, "capabilities": {}, "clientInfo": client_info() });
     let request = call.aside(&json_rpc::request(GREETING, "initialize", &params))?;
     let answer = match call.send(request).await?.accepted().await {
         Ok(answer) => answer,
-        Err(refusal)
-            if refusal.body.as_ref().and_then(json_rpc::error_of).is_some_and(|e| wants_none(&e)) =>
-        {
-            return Ok(Session::Stateless);
+        Err(refusal) if json_rpc::error_in(refusal.body.as_ref()).is_some_and(|error| wants_none(&error)) => {
+            return Ok(Greeting::Refused);
         }
         Err(refusal) => return Err(refusal.into()),
     };
-    let id = answer.headers().get(SESSION_ID).cloned();
+    let session = answer.headers().get(SESSION_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
     match json_rpc::settle(call, answer, GREETING).await? {
-        Ok(result) => greeted(call, &result, id),
-        Err(error) if wants_none(&error) => Ok(Session::Stateless),
+        Ok(result) => Ok(Greeting::Answered { session, version: version_of(&result) }),
+        Err(error) if wants_none(&error) => Ok(Greeting::Refused),
         Err(error) => Err(call.agent_error(&error.to_string())),
     }
 }
 
-/// The server says which revision it speaks; a session's id is none of everybody's business, for whoever knows it can speak there.
-fn greeted(call: &Call<'_>, result: &Value, id: Option<HeaderValue>) -> Result<Session, RunFailure> {
-    let version = result.get("protocolVersion").and_then(Value::as_str).unwrap_or(GREETED_IN);
-    let version = HeaderValue::from_str(version);
-    let version = version.map_err(|_| call.invalid("its protocolVersion is no version"))?;
-    let id = id.map(|mut id| {
-        id.set_sensitive(true);
-        id
-    });
-    Ok(Session::Greeted { id, version })
+/// The revision that the server speaks.
+fn version_of(result: &Value) -> String {
+    result.get("protocolVersion").and_then(Value::as_str).unwrap_or(GREETED_IN).to_owned()
+}
+
+/// Ends the session, where there is one. A server may not let clients do that, or have ended it before.
+pub(super) async fn part(call: &Call<'_>, greeting: &Greeting) -> Result<(), RunFailure> {
+    if !greeting.has_session() {
+        return Ok(());
+    }
+    let mut request = call.reading()?;
+    request.method = Method::DELETE;
+    greeting.mark(call, &mut request, "", None)?;
+    match call.send(request).await?.accepted().await {
+        Ok(_) => Ok(()),
+        Err(other) if matches!(other.status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_FOUND) => {
+            Ok(())
+        }
+        Err(refusal) => Err(refusal.into()),
+    }
 }
 
 fn wants_none(error: &RpcError) -> bool {
@@ -84,14 +94,14 @@ fn client_info() -> Value {
     json!({ "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") })
 }
 
-impl Session {
-    pub(super) fn has_id(&self) -> bool {
-        matches!(self, Self::Greeted { id: Some(_), .. })
+impl Greeting {
+    pub(super) fn has_session(&self) -> bool {
+        matches!(self, Self::Answered { session: Some(_), .. })
     }
 
-    /// `params` with what a server without sessions is told each time.
+    /// `params` with what a server without greetings is told each time.
     pub(super) fn with_meta(&self, mut params: Value) -> Value {
-        if matches!(self, Self::Stateless) {
+        if matches!(self, Self::Refused) {
             params["_meta"] = json!({
                 "io.modelcontextprotocol/protocolVersion": STATELESS,
                 "io.modelcontextprotocol/clientInfo": client_info(),
@@ -102,21 +112,31 @@ impl Session {
     }
 
     /// Adds the headers that a request for `method` (of `name`) needs.
-    pub(super) fn mark(&self, request: &mut Outgoing, method: &'static str, name: Option<&str>) {
-        match self {
-            Self::Greeted { id, version } => {
-                request.headers.insert(VERSION, version.clone());
-                if let Some(id) = id {
-                    request.headers.insert(SESSION_ID, id.clone());
+    pub(super) fn mark(
+        &self,
+        call: &Call<'_>,
+        request: &mut Outgoing,
+        method: &'static str,
+        name: Option<&str>,
+    ) -> Result<(), RunFailure> {
+        let fields: [(HeaderName, Option<&str>); 4] = match self {
+            Self::Answered { session, version } => {
+                // Who knows the id can speak in the session.
+                for id in session {
+                    call.keep_secret(id);
                 }
+                [(VERSION, Some(version)), (SESSION_ID, session.as_deref()), (METHOD, None), (NAME, None)]
             }
-            Self::Stateless => {
-                request.headers.insert(VERSION, HeaderValue::from_static(STATELESS));
-                request.headers.insert(METHOD, HeaderValue::from_static(method));
-                if let Some(name) = name.and_then(|name| HeaderValue::from_str(name).ok()) {
-                    request.headers.insert(NAME, name);
-                }
+            Self::Refused => {
+                [(VERSION, Some(STATELESS)), (SESSION_ID, None), (METHOD, Some(method)), (NAME, name)]
             }
+        };
+        for (field, text) in fields.into_iter().filter_map(|(field, text)| Some((field, text?))) {
+            let mut value = HeaderValue::from_str(text)
+                .map_err(|_| call.invalid("it gives a version or a session that is no header's value"))?;
+            value.set_sensitive(field == SESSION_ID);
+            request.headers.insert(field, value);
         }
+        Ok(())
     }
 }

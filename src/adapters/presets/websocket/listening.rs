@@ -3,17 +3,15 @@
 use serde_json::Value;
 
 use super::{DoneDefinition, Format, WebSocketDefinition};
-use crate::adapters::http::output::OutputPath;
-use crate::adapters::http::response;
-use crate::adapters::http::transport::{NoReply, RESPONSE_LIMIT};
-use crate::adapters::presets::call::Call;
+use crate::adapters::http::line::Call;
+use crate::adapters::http::path::{ReplyPath, words};
 use crate::execution::failure::RunFailure;
 
 /// What is made of messages.
 pub(super) struct Rules {
     format: Format,
-    output: Option<OutputPath>,
-    error: Option<OutputPath>,
+    output: Option<ReplyPath>,
+    error: Option<ReplyPath>,
     done: Done,
 }
 
@@ -21,7 +19,7 @@ pub(super) struct Rules {
 enum Done {
     /// The first message with words in it.
     FirstWords,
-    Path(OutputPath, Option<Value>),
+    Path(ReplyPath, Option<Value>),
     Text(String),
     Closed,
 }
@@ -30,16 +28,14 @@ impl Done {
     fn read(definition: DoneDefinition) -> Result<Self, String> {
         let DoneDefinition { path: source, equals, text, closed } = definition;
         match (source, equals, text, closed) {
-            (Some(source), equals, None, false) => Ok(Self::Path(path("done.path", &source)?, equals)),
+            (Some(source), equals, None, false) => {
+                Ok(Self::Path(ReplyPath::parse("done.path", &source)?, equals))
+            }
             (None, None, Some(text), false) => Ok(Self::Text(text)),
             (None, None, None, true) => Ok(Self::Closed),
             _ => Err("done: it is exactly one of path (with equals or not), text, closed: true".to_owned()),
         }
     }
-}
-
-fn path(field: &str, source: &str) -> Result<OutputPath, String> {
-    OutputPath::parse(source).map_err(|error| error.replacen("outputPath", field, 1))
 }
 
 /// What was heard so far.
@@ -53,9 +49,8 @@ pub(super) struct Heard {
 impl Rules {
     pub(super) fn read(definition: WebSocketDefinition) -> Result<Self, String> {
         let done = definition.done.map(Done::read).transpose()?.unwrap_or(Done::FirstWords);
-        let optional = |name, source: Option<String>| source.map(|source| path(name, &source)).transpose();
-        let output = optional("outputPath", definition.output_path)?;
-        let error = optional("errorPath", definition.error_path)?;
+        let output = ReplyPath::parse_written("outputPath", definition.output_path.as_ref())?;
+        let error = ReplyPath::parse_written("errorPath", definition.error_path.as_ref())?;
         Ok(Self { format: definition.format, output, error, done })
     }
 
@@ -67,8 +62,8 @@ impl Rules {
     /// Takes in a message, and says whether it ends the answer.
     pub(super) fn take(&self, call: &Call<'_>, message: &str, heard: &mut Heard) -> Result<bool, RunFailure> {
         heard.taken += message.len();
-        if heard.taken > RESPONSE_LIMIT {
-            return Err(NoReply::TooLarge { place: call.place() }.into());
+        if heard.taken > call.most_bytes() {
+            return Err(call.too_large());
         }
         if matches!(&self.done, Done::Text(text) if text == message) {
             return Ok(true);
@@ -76,12 +71,12 @@ impl Rules {
         let value = self.value(call, message)?;
         if let Some(error) = self.error.as_ref().and_then(|path| path.first(&value)).filter(|e| !e.is_null())
         {
-            return Err(call.agent_error(&response::words(error)));
+            return Err(call.agent_error(&words(error)));
         }
         let ends = matches!(&self.done, Done::Path(path, wanted) if is_at(path, wanted.as_ref(), &value));
-        let words = self.words_of(&value, ends);
-        heard.words.push_str(&words);
-        Ok(ends || (matches!(self.done, Done::FirstWords) && !words.trim().is_empty()))
+        let said = self.words_of(&value, ends);
+        heard.words.push_str(&said);
+        Ok(ends || (matches!(self.done, Done::FirstWords) && !said.trim().is_empty()))
     }
 
     /// Whatever ends an answer is no part of it, unless it is said where its words are.
@@ -90,7 +85,7 @@ impl Rules {
             Some(path) => path.first(value),
             None => Some(value).filter(|_| !ends),
         };
-        found.map(response::words).unwrap_or_default()
+        found.map(words).unwrap_or_default()
     }
 
     fn value(&self, call: &Call<'_>, message: &str) -> Result<Value, RunFailure> {
@@ -103,6 +98,6 @@ impl Rules {
     }
 }
 
-fn is_at(path: &OutputPath, wanted: Option<&Value>, value: &Value) -> bool {
+fn is_at(path: &ReplyPath, wanted: Option<&Value>, value: &Value) -> bool {
     path.first(value).is_some_and(|found| wanted.is_none_or(|wanted| wanted == found))
 }

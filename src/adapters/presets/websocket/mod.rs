@@ -17,8 +17,8 @@ use tokio::sync::Mutex;
 use self::listening::{Heard, Rules};
 use self::socket::Socket;
 use super::adapter::Preset;
-use super::call::{Call, words};
 use super::json_template::no_secrets;
+use crate::adapters::http::line::Call;
 use crate::adapters::http::request::unusable;
 use crate::adapters::template::{Escape, Place, Template};
 use crate::execution::failure::RunFailure;
@@ -135,7 +135,7 @@ impl Preset for WebSocketAgent {
             Lasting::Run => *self.open.lock().await = Some(socket),
             Lasting::Turn => socket.close().await,
         }
-        Ok(words(heard.words))
+        Ok(TargetReply { content: heard.words, ..TargetReply::default() })
     }
 }
 

@@ -10,9 +10,8 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use crate::adapters::http::line::Call;
 use crate::adapters::http::request::Outgoing;
-use crate::adapters::http::transport::{NoReply, RESPONSE_LIMIT};
-use crate::adapters::presets::call::Call;
 use crate::execution::failure::RunFailure;
 
 /// The version of the protocol (RFC 6455, section 4.1).
@@ -27,7 +26,7 @@ pub(super) struct Socket(WebSocketStream<Upgraded>);
 pub(super) async fn connect(call: &Call<'_>) -> Result<Socket, RunFailure> {
     let key = generate_key();
     let answer = call.send(handshake(call, &key)?).await?;
-    if answer.response.status() != StatusCode::SWITCHING_PROTOCOLS {
+    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         answer.accepted().await?;
         return Err(call.invalid("it answers, but does not speak WebSocket"));
     }
@@ -35,9 +34,8 @@ pub(super) async fn connect(call: &Call<'_>) -> Result<Socket, RunFailure> {
     if accepted != Some(derive_accept_key(key.as_bytes()).as_bytes()) {
         return Err(call.invalid("its handshake does not answer ours"));
     }
-    let upgraded = answer.response.upgrade().await;
-    let upgraded = upgraded.map_err(|error| interrupted(call, &error.without_url().to_string()))?;
-    let limit = Some(RESPONSE_LIMIT);
+    let upgraded = answer.upgrade().await?;
+    let limit = Some(call.most_bytes());
     let limits = WebSocketConfig::default().max_message_size(limit).max_frame_size(limit);
     Ok(Socket(WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(limits)).await))
 }
@@ -99,16 +97,12 @@ impl Socket {
 
 /// The connection ended before the answer did.
 pub(super) fn closed_early(call: &Call<'_>) -> RunFailure {
-    interrupted(call, "the connection was closed before the answer was complete")
+    call.interrupted("the connection was closed before the answer was complete")
 }
 
 fn failed(call: &Call<'_>, error: &Error) -> RunFailure {
     match error {
-        Error::Capacity(_) => NoReply::TooLarge { place: call.place() }.into(),
-        other => interrupted(call, &other.to_string()),
+        Error::Capacity(_) => call.too_large(),
+        other => call.interrupted(&other.to_string()),
     }
-}
-
-fn interrupted(call: &Call<'_>, cause: &str) -> RunFailure {
-    NoReply::Interrupted { place: call.place(), cause: cause.to_owned() }.into()
 }

@@ -41,6 +41,23 @@ fn criteria(reader: &mut Reader<'_>, field: &Field<'_>, scenario: &Scenario) {
     for (index, text) in criteria.iter().enumerate() {
         some_text(reader, &field.item(index), text);
     }
+    if !criteria.is_empty() && script.iter().any(decides) && !script.iter().any(leads_to_the_judge) {
+        reader.report(field, "are never judged: the script ends the run before; end it with `judge` instead");
+    }
+}
+
+/// Whether a step ends the run by itself.
+fn decides(step: &ScriptStep) -> bool {
+    matches!(step, ScriptStep::Succeed(_) | ScriptStep::Fail(_))
+}
+
+/// Whether the scenario's criteria may be judged at a step.
+fn leads_to_the_judge(step: &ScriptStep) -> bool {
+    match step {
+        ScriptStep::Judge(judge) => judge.criteria.is_empty(),
+        ScriptStep::Proceed(_) => true,
+        _ => false,
+    }
 }
 
 /// Whether a step asks for something by itself.

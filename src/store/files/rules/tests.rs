@@ -174,8 +174,8 @@ fn a_step_that_says_nothing_or_cannot_be_played_is_refused_where_it_stands() {
         ("§{ check: { contain: a } }", "", "the step `check`: unknown field `contain`"),
         ("§{ usr: a }", "", "unknown step `usr`, expected one of user, agent"),
     ] {
-        let field = format!("scenarios[0].script[0]{field}");
-        let more = format!("criteria: [It is polite]\n    script: [ {step} ]");
+        let field = format!("scenarios[0].script[1]{field}");
+        let more = format!("criteria: [It is polite]\n    script: [ {{ proceed: 1 }}, {step} ]");
         assert_found(&scenario(&more), &[(&field, reason)]);
     }
     let long = format!("criteria: [a]\n    script: §[ {} ]", "user, ".repeat(501));
@@ -186,7 +186,7 @@ fn a_step_that_says_nothing_or_cannot_be_played_is_refused_where_it_stands() {
 fn a_step_behind_the_end_of_the_run_is_never_played() {
     for (steps, index, end) in [
         ("[ user, agent, judge, §user ]", 3, "`judge` (step 2), which has no `criteria` of its own"),
-        ("[ { succeed: Done }, §agent, agent ]", 1, "`succeed` (step 0)"),
+        ("[ { proceed: 1 }, { succeed: Done }, §agent, agent ]", 2, "`succeed` (step 1)"),
         ("[ fail, §judge ]", 1, "`fail` (step 0)"),
         ("[ proceed, §judge ]", 1, "`proceed` (step 0), which has neither `turns` nor `until`"),
     ] {
@@ -314,4 +314,16 @@ fn the_example_of_scripts_and_checks_can_be_imported_and_is_what_the_manual_show
     let (_, shown) = section.split_once("```yaml\n").unwrap();
     let (shown, _) = shown.split_once("```").unwrap();
     assert!(example.contains(shown), "the manual shows a part of config/scripts.yaml");
+}
+
+#[test]
+fn criteria_that_the_script_leaves_unjudged_are_refused() {
+    let never = [("scenarios[0].criteria", "are never judged: the script ends the run before")];
+    assert_found(&scenario("criteria: §[a]\n    script: [ user, agent, succeed ]"), &never);
+    for judged in ["[ user, agent, judge ]", "[ { proceed: 2 }, fail ]", "[ user, agent ]"] {
+        assert_eq!(
+            problems(&scenario(&format!("criteria: [a]\n    script: {judged}"))),
+            Vec::<String>::new()
+        );
+    }
 }

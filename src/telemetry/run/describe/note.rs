@@ -12,5 +12,12 @@ pub(in super::super) fn note(note: &SpanNote) -> (&'static str, Vec<KeyValue>) {
         SpanNote::UnboundInputs { names } => {
             (key::UNBOUND_INPUTS, vec![KeyValue::new(key::UNBOUND_INPUT_NAMES, strings(names))])
         }
+        SpanNote::SessionNotEnded { code, message } => (
+            key::SESSION_NOT_ENDED,
+            vec![
+                KeyValue::new(key::ERROR_TYPE, code.clone()),
+                KeyValue::new(key::ERROR_MESSAGE, message.clone()),
+            ],
+        ),
     }
 }

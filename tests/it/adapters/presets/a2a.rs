@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use super::{adapter, ask, say, then};
+use super::{Talk, ask, then};
 use crate::adapters::stage::{LINE, TRACEPARENT, dialogue};
 use crate::support::http_agent::{AgentRequest, Answer, HttpAgent};
 use crate::support::protocols::a2a::{agent, task};
@@ -136,11 +136,15 @@ async fn the_context_is_the_run_s_and_a_task_that_asks_is_continued() {
     })
     .await;
     let config = json!({ "url": agent.url() });
-    let adapter = adapter("a2a", config.clone()).await.unwrap();
+    let mut talk = Talk::with("a2a", config.clone()).await;
     let first = dialogue(LINE);
-    assert_eq!(say(adapter.as_ref(), &first).await.unwrap().content, "Which order?");
-    say(adapter.as_ref(), &then(&first, "Which order?", "Seven")).await.unwrap();
-    ask("a2a", config).await.unwrap();
+    assert_eq!(talk.say(&first).await.unwrap().content, "Which order?");
+    talk.say(&then(&first, "Which order?", "Seven")).await.unwrap();
+    ask("a2a", config.clone()).await.unwrap();
+    let mut asked_back = Talk::with("a2a", config.clone()).await;
+    asked_back.say(&first).await.unwrap();
+    let mut elsewhere = asked_back.elsewhere("a2a", config).await;
+    elsewhere.say(&then(&first, "Which order?", "Seven")).await.unwrap();
     let messages: Vec<Value> =
         asked(&agent).iter().map(|request| request.json()["params"]["message"].clone()).collect();
     assert_eq!((&messages[0].get("taskId"), &messages[1]["taskId"]), (&None, &json!("task-1")));
@@ -148,6 +152,7 @@ async fn the_context_is_the_run_s_and_a_task_that_asks_is_continued() {
     assert_eq!(messages[0]["contextId"], messages[1]["contextId"]);
     assert_ne!(messages[0]["messageId"], messages[1]["messageId"]);
     assert_eq!(messages[0], messages[2], "whoever goes on with the run says the same");
+    assert_eq!(messages[1], messages[4], "and goes on with the task");
 }
 
 #[tokio::test]
@@ -155,10 +160,10 @@ async fn a_context_of_the_agent_s_own_is_taken_over() {
     let agent =
         agent("1.0", false, |_, _| Rpc::Result(json!({ "task": task("TASK_STATE_COMPLETED", "Yes", &[]) })))
             .await;
-    let adapter = adapter("a2a", json!({ "url": agent.url(), "context": "agent" })).await.unwrap();
+    let mut talk = Talk::with("a2a", json!({ "url": agent.url(), "context": "agent" })).await;
     let first = dialogue(LINE);
-    say(adapter.as_ref(), &first).await.unwrap();
-    say(adapter.as_ref(), &then(&first, "Yes", "And?")).await.unwrap();
+    talk.say(&first).await.unwrap();
+    talk.say(&then(&first, "Yes", "And?")).await.unwrap();
     let contexts: Vec<Value> = asked(&agent)
         .iter()
         .map(|request| request.json()["params"]["message"]["contextId"].clone())
@@ -177,7 +182,7 @@ async fn failures_are_told_in_the_agent_s_words() {
         let answer = std::sync::Mutex::new(Some(answer));
         let agent = agent("1.0", false, move |_, _| answer.lock().unwrap().take().unwrap()).await;
         let failure = ask("a2a", json!({ "url": agent.url() })).await.unwrap_err();
-        assert_eq!(failure.message, format!("{}/ answered with an error: {words}", agent.url()));
+        assert_eq!(failure.message, format!("{}/ reports an error: {words}", agent.url()));
         assert_eq!(failure.code, "agent_error");
     }
 }

@@ -49,7 +49,7 @@ fn mistakes_are_named_with_their_place() {
         .flat_map(|kind| {
             [
                 (*kind, json!({ "colour": "red" }), "unknown field `colour`"),
-                (*kind, json!({ "colour": "red" }), "or a field of every agent: url, headers"),
+                (*kind, json!({ "colour": "red" }), "or a field of every agent: url, query, headers"),
                 (*kind, json!({ "url": "gopher://a" }), "url: its scheme is 'gopher'"),
                 (*kind, json!({ "url": 5 }), "url: "),
                 (*kind, json!({ "timeoutSeconds": 0 }), "timeoutSeconds: 0"),

@@ -62,28 +62,20 @@ async fn what_is_no_answer_of_the_protocol_is_told_apart() {
             Answer::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{}".to_vec()),
             &["http_invalid_response"],
         ),
+        (
+            Answer::Reset(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{}".to_vec()),
+            &["http_invalid_response"],
+        ),
         (Answer::Raw(vec![]), &["http_invalid_response", "http_unreachable"]),
         (Answer::status(503, "down for maintenance"), &["http_status"]),
     ];
     for (answer, codes) in bodies {
-        let answer = std::sync::Arc::new(answer);
-        let server = HttpAgent::start(move |_| again(&answer)).await;
+        let server = HttpAgent::start(move |_| answer.clone()).await;
         for (kind, config) in configs(server.url()) {
             let failure = ask(kind, config.clone()).await.expect_err(kind);
             assert!(codes.contains(&failure.code.as_ref()), "{kind} {config}: {} {failure}", failure.code);
             assert!(failure.message.len() < 4096, "{kind}: a message that nobody could read");
         }
-    }
-}
-
-fn again(answer: &Answer) -> Answer {
-    match answer {
-        Answer::Reply { status, headers, body } => {
-            Answer::Reply { status: *status, headers: headers.clone(), body: body.clone() }
-        }
-        Answer::Raw(bytes) => Answer::Raw(bytes.clone()),
-        Answer::Endless { status } => Answer::Endless { status: *status },
-        Answer::Hang => Answer::Hang,
     }
 }
 

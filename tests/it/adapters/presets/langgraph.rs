@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{adapter, ask, say, then};
+use super::{Talk, ask, then};
 use crate::adapters::stage::{LINE, dialogue, with};
 use crate::support::http_agent::{Answer, HttpAgent};
 use crate::support::protocols::events;
@@ -20,16 +20,16 @@ fn says(text: &str) -> Value {
 async fn a_run_has_a_thread_whichever_worker_it_is_on() {
     let server =
         LangGraphServer::start(|messages| vec![says(&format!("I know {} messages", messages.len()))]).await;
-    let adapter = adapter("langgraph", config(server.http.url())).await.unwrap();
+    let mut talk = Talk::with("langgraph", config(server.http.url())).await;
     let first = dialogue(LINE);
-    let answer = say(adapter.as_ref(), &first).await.unwrap().content;
+    let answer = talk.say(&first).await.unwrap().content;
     assert_eq!(answer, "I know 1 messages");
     let second = then(&first, &answer, "And?");
-    assert_eq!(say(adapter.as_ref(), &second).await.unwrap().content, "I know 3 messages");
-    let elsewhere = super::adapter("langgraph", config(server.http.url())).await.unwrap();
+    assert_eq!(talk.say(&second).await.unwrap().content, "I know 3 messages");
+    let mut elsewhere = Talk::with("langgraph", config(server.http.url())).await;
     let third = then(&second, "x", "Hello?");
-    assert_eq!(say(elsewhere.as_ref(), &third).await.unwrap().content, "I know 5 messages");
-    say(elsewhere.as_ref(), &third).await.unwrap();
+    assert_eq!(elsewhere.say(&third).await.unwrap().content, "I know 5 messages");
+    elsewhere.say(&third).await.unwrap();
     let said: Vec<Value> = server
         .thread()
         .iter()
@@ -111,10 +111,10 @@ async fn a_graph_that_waits_is_answered() {
         Some(command) => Answer::json(&json!({ "messages": [says(&command.to_string())] })),
     })
     .await;
-    let adapter = adapter("langgraph", config(server.url())).await.unwrap();
+    let mut talk = Talk::with("langgraph", config(server.url())).await;
     let first = dialogue(LINE);
-    say(adapter.as_ref(), &first).await.unwrap();
-    let reply = say(adapter.as_ref(), &then(&first, "Shall I?", "Yes")).await.unwrap();
+    talk.say(&first).await.unwrap();
+    let reply = talk.say(&then(&first, "Shall I?", "Yes")).await.unwrap();
     assert_eq!(reply.content, "{\"resume\":\"Yes\"}");
     assert_eq!(server.requests()[1].json().get("input"), None);
 }
@@ -138,7 +138,7 @@ async fn failures_are_told_in_the_graph_s_words() {
     let state = json!({ "__error__": { "error": "ValueError", "message": "no stock" } });
     let server = HttpAgent::start(move |_| Answer::json(&state)).await;
     let failure = ask("langgraph", config(server.url())).await.unwrap_err();
-    assert!(failure.message.ends_with("answered with an error: ValueError: no stock"), "{failure}");
+    assert!(failure.message.ends_with("reports an error: ValueError: no stock"), "{failure}");
     let error = json!({ "error": "TimeoutError", "message": "too slow" });
     let server = HttpAgent::start(move |_| events([("error", error.clone())])).await;
     let failure = ask("langgraph", with(config(server.url()), json!({ "stream": true }))).await.unwrap_err();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{adapter, ask, say, then};
+use super::{Talk, ask, then};
 use crate::adapters::stage::{LINE, dialogue, history, with};
 use crate::support::protocols::mcp::{Era, server, text};
 use crate::support::protocols::{Rpc, events};
@@ -14,16 +14,20 @@ fn config(url: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_server_is_greeted_once_and_its_tool_is_called_each_turn() {
+async fn a_server_is_greeted_once_its_tool_is_called_each_turn_and_the_session_is_ended() {
     let server =
         server(GREETING, |arguments| text(&format!("You said: {}", arguments["question"].as_str().unwrap())))
             .await;
-    let adapter = adapter("mcp", config(server.url())).await.unwrap();
+    let mut talk = Talk::with("mcp", config(server.url())).await;
+    talk.begin().await.unwrap();
     let first = dialogue(LINE);
-    let reply = say(adapter.as_ref(), &first).await.unwrap();
+    let reply = talk.say(&first).await.unwrap();
     assert_eq!(reply.content, format!("You said: {LINE}"));
-    assert_eq!(say(adapter.as_ref(), &then(&first, "x", "Hm")).await.unwrap().content, "You said: Hm");
-    let requests = server.requests();
+    assert_eq!(talk.say(&then(&first, "x", "Hm")).await.unwrap().content, "You said: Hm");
+    talk.end().await.unwrap();
+    let mut requests = server.requests();
+    let parting = requests.pop().unwrap();
+    assert_eq!((parting.method.as_str(), parting.header("mcp-session-id")), ("DELETE", Some("session-1")));
     let methods: Vec<Value> = requests.iter().map(|request| request.json()["method"].clone()).collect();
     assert_eq!(methods, ["initialize", "notifications/initialized", "tools/call", "tools/call"]);
     assert_eq!(requests[0].json()["params"]["protocolVersion"], "2025-11-25");
@@ -45,12 +49,23 @@ async fn a_server_is_greeted_once_and_its_tool_is_called_each_turn() {
 }
 
 #[tokio::test]
+async fn a_run_that_goes_on_elsewhere_goes_on_in_its_session() {
+    let server = server(GREETING, |_| text("Yes")).await;
+    let mut talk = Talk::with("mcp", config(server.url())).await;
+    talk.begin().await.unwrap();
+    let mut elsewhere = talk.elsewhere("mcp", config(server.url())).await;
+    elsewhere.say(&dialogue(LINE)).await.unwrap();
+    assert_eq!(server.requests().len(), 3, "nobody greets twice");
+    assert!(!format!("{:?}", elsewhere.session).contains("session-1"));
+}
+
+#[tokio::test]
 async fn a_forgotten_session_is_begun_again() {
     let server = server(Era::Greeting { calls: 1 }, |_| text("Yes")).await;
-    let adapter = adapter("mcp", config(server.url())).await.unwrap();
+    let mut talk = Talk::with("mcp", config(server.url())).await;
     let first = dialogue(LINE);
-    say(adapter.as_ref(), &first).await.unwrap();
-    assert_eq!(say(adapter.as_ref(), &then(&first, "Yes", "And?")).await.unwrap().content, "Yes");
+    talk.say(&first).await.unwrap();
+    assert_eq!(talk.say(&then(&first, "Yes", "And?")).await.unwrap().content, "Yes");
     let greetings =
         server.requests().iter().filter(|request| request.json()["method"] == "initialize").count();
     assert_eq!(greetings, 2);
@@ -59,10 +74,10 @@ async fn a_forgotten_session_is_begun_again() {
 #[tokio::test]
 async fn a_server_without_greetings_is_called_at_once() {
     let server = server(Era::Stateless, |_| text("Yes")).await;
-    let adapter = adapter("mcp", config(server.url())).await.unwrap();
+    let mut talk = Talk::with("mcp", config(server.url())).await;
     let first = dialogue(LINE);
-    assert_eq!(say(adapter.as_ref(), &first).await.unwrap().content, "Yes");
-    assert_eq!(say(adapter.as_ref(), &then(&first, "Yes", "And?")).await.unwrap().content, "Yes");
+    assert_eq!(talk.say(&first).await.unwrap().content, "Yes");
+    assert_eq!(talk.say(&then(&first, "Yes", "And?")).await.unwrap().content, "Yes");
     let methods: Vec<Value> =
         server.requests().iter().map(|request| request.json()["method"].clone()).collect();
     assert_eq!(methods, ["initialize", "tools/call", "tools/call"], "it refuses a greeting once");
@@ -82,8 +97,8 @@ async fn arguments_keep_their_types_and_whatever_was_said_stays_a_text() {
         }),
     );
     let line = "30\", \"admin\": true, \"x\": \"{{ secrets.KEY }}";
-    let adapter = adapter("mcp", config).await.unwrap();
-    say(adapter.as_ref(), &dialogue(line)).await.unwrap();
+    let mut talk = Talk::with("mcp", config).await;
+    talk.say(&dialogue(line)).await.unwrap();
     let sent = server.requests().pop().unwrap().json()["params"]["arguments"].clone();
     assert_eq!(
         sent,
@@ -131,9 +146,9 @@ async fn failures_are_told_in_the_server_s_words() {
         (
             Rpc::Error(-32602, "Unknown tool: ask"),
             "agent_error",
-            "answered with an error: Unknown tool: ask (code -32602)",
+            "reports an error: Unknown tool: ask (code -32602)",
         ),
-        (Rpc::Result(failed), "agent_error", "answered with an error: no such order"),
+        (Rpc::Result(failed), "agent_error", "reports an error: no such order"),
         (Rpc::Result(json!({ "resultType": "input_required" })), "agent_error", "asks for input"),
         (Rpc::Result(json!({ "content": [] })), "empty_reply", "empty reply"),
     ] {

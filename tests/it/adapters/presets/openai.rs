@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{adapter, ask, say, then};
+use super::{Talk, ask, then};
 use crate::adapters::stage::{LINE, dialogue, history, with};
 use crate::support::openai::{Answer, ModelServer};
 
@@ -119,21 +119,18 @@ async fn errors_of_chat_completions_are_told_in_the_server_s_words() {
     );
     let failed = ask("openai_chat", chat(&server)).await.unwrap_err();
     assert_eq!(failed.code, "agent_error");
-    assert!(
-        failed.message.ends_with("answered with an error: model not found (model_not_found)"),
-        "{failed}"
-    );
+    assert!(failed.message.ends_with("reports an error: model not found (model_not_found)"), "{failed}");
 }
 
 #[tokio::test]
 async fn responses_go_on_from_the_one_before() {
     let answers = ["r1", "r2"].map(|id| Answer::json(200, &response(id, &json!([message("Yes")]))));
     let server = ModelServer::answering(answers).await;
-    let adapter = adapter("openai_responses", chat(&server)).await.unwrap();
+    let mut talk = Talk::with("openai_responses", chat(&server)).await;
     let first = dialogue(LINE);
-    let reply = say(adapter.as_ref(), &first).await.unwrap();
+    let reply = talk.say(&first).await.unwrap();
     assert_eq!((reply.content.as_str(), reply.usage.input_tokens, reply.usage.output_tokens), ("Yes", 5, 2));
-    say(adapter.as_ref(), &then(&first, "Yes", "And?")).await.unwrap();
+    talk.say(&then(&first, "Yes", "And?")).await.unwrap();
     let requests = server.received();
     assert_eq!(requests[0].path, "/v1/responses");
     assert_eq!(requests[0].body, json!({ "model": "shop-1", "input": history(LINE) }));
@@ -152,24 +149,28 @@ async fn responses_get_all_of_it_where_the_server_keeps_nothing_or_waits_for_a_f
     {
         let answers = ["r1", "r2"].map(|id| Answer::json(200, &response(id, &output)));
         let server = ModelServer::answering(answers).await;
-        let adapter = adapter("openai_responses", with(chat(&server), more)).await.unwrap();
+        let mut talk = Talk::with("openai_responses", with(chat(&server), more)).await;
         let first = dialogue(LINE);
-        let reply = say(adapter.as_ref(), &first).await.unwrap();
+        let reply = talk.say(&first).await.unwrap();
         assert!(
             reply.tool_calls.iter().all(|call| call.id == "c1" && call.arguments == json!({ "order": 7 }))
         );
-        say(adapter.as_ref(), &then(&first, "Yes", "And?")).await.unwrap();
+        talk.say(&then(&first, "Yes", "And?")).await.unwrap();
         let body = server.received()[1].body.clone();
         assert_eq!((body["input"].as_array().unwrap().len(), body.get("previous_response_id")), (5, None));
     }
 }
 
 #[tokio::test]
-async fn a_run_that_goes_on_elsewhere_sends_everything_once_more() {
-    let server = ModelServer::answering([Answer::json(200, &response("r9", &json!([message("Yes")])))]).await;
-    let adapter = adapter("openai_responses", chat(&server)).await.unwrap();
-    say(adapter.as_ref(), &then(&dialogue(LINE), "Yes", "And?")).await.unwrap();
-    assert_eq!(server.only_request().body["input"].as_array().unwrap().len(), 5);
+async fn a_run_that_goes_on_elsewhere_goes_on_from_the_response_before() {
+    let answers = ["r1", "r2"].map(|id| Answer::json(200, &response(id, &json!([message("Yes")]))));
+    let server = ModelServer::answering(answers).await;
+    let mut talk = Talk::with("openai_responses", chat(&server)).await;
+    let first = dialogue(LINE);
+    talk.say(&first).await.unwrap();
+    let mut elsewhere = talk.elsewhere("openai_responses", chat(&server)).await;
+    elsewhere.say(&then(&first, "Yes", "And?")).await.unwrap();
+    assert_eq!(server.received()[1].body["previous_response_id"], "r1");
 }
 
 #[tokio::test]

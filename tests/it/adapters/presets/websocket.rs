@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{adapter, ask, say, then};
-use crate::adapters::stage::{LINE, TRACEPARENT, dialogue, history, with};
+use super::{Talk, adapter, ask, then};
+use crate::adapters::stage::{LINE, TRACEPARENT, dialogue, failure, history, with};
 use crate::support::http_agent::{Answer, HttpAgent};
 use crate::support::protocols::websocket::{Act, Arrived, WebSocketServer};
 
@@ -37,10 +37,10 @@ async fn a_connection_is_the_run_s_or_the_turn_s() {
         })
         .await;
         let config = json!({ "url": server.url(), "connect": connect, "format": "text" });
-        let adapter = adapter("websocket", config).await.unwrap();
+        let mut talk = Talk::with("websocket", config).await;
         let first = dialogue(LINE);
-        assert_eq!(say(adapter.as_ref(), &first).await.unwrap().content, format!("{LINE}!"));
-        say(adapter.as_ref(), &then(&first, "x", "And?")).await.unwrap();
+        assert_eq!(talk.say(&first).await.unwrap().content, format!("{LINE}!"));
+        talk.say(&then(&first, "x", "And?")).await.unwrap();
         assert_eq!(
             (server.connections(), server.messages()),
             (connections, vec![LINE.to_owned(), "And?".to_owned()])
@@ -51,13 +51,13 @@ async fn a_connection_is_the_run_s_or_the_turn_s() {
 #[tokio::test]
 async fn a_connection_that_was_closed_between_turns_is_made_again() {
     let server = WebSocketServer::start(|message| vec![Act::Say(format!("{message}!")), Act::Close]).await;
-    let adapter = adapter("websocket", json!({ "url": server.url(), "format": "text" })).await.unwrap();
+    let mut talk = Talk::with("websocket", json!({ "url": server.url(), "format": "text" })).await;
     let first = dialogue(LINE);
-    say(adapter.as_ref(), &first).await.unwrap();
+    talk.say(&first).await.unwrap();
     // The goodbye may be under way: then the second turn fails, and a third one finds it.
-    let mut answer = say(adapter.as_ref(), &then(&first, "x", "And?")).await;
+    let mut answer = talk.say(&then(&first, "x", "And?")).await;
     if answer.is_err() {
-        answer = say(adapter.as_ref(), &then(&first, "x", "And?")).await;
+        answer = talk.say(&then(&first, "x", "And?")).await;
     }
     assert_eq!((answer.unwrap().content.as_str(), server.connections()), ("And?!", 2));
 }
@@ -88,10 +88,9 @@ async fn an_answer_of_several_messages_ends_where_the_definition_says() {
 async fn a_message_of_one_s_own_keeps_its_form_whatever_was_said() {
     let server = WebSocketServer::start(|_| vec![act(&json!("Yes"))]).await;
     let template = r#"{"type": "say", "text": "{{ input }}", "region": {{ params.region }}}"#;
-    let adapter =
-        adapter("websocket", json!({ "url": server.url(), "messageTemplate": template })).await.unwrap();
+    let mut talk = Talk::with("websocket", json!({ "url": server.url(), "messageTemplate": template })).await;
     let line = "\", \"type\": \"admin\", \"x\": \"{{ secrets.KEY }}\n";
-    assert_eq!(say(adapter.as_ref(), &dialogue(line)).await.unwrap().content, "Yes");
+    assert_eq!(talk.say(&dialogue(line)).await.unwrap().content, "Yes");
     let message: Value = serde_json::from_str(&server.messages()[0]).unwrap();
     assert_eq!(message, json!({ "type": "say", "text": line, "region": "eu" }));
 }
@@ -103,7 +102,7 @@ async fn what_goes_wrong_is_told() {
             r#"{"error":"no stock"}"#,
             json!({ "errorPath": "$.error", "outputPath": "$.reply" }),
             "agent_error",
-            "answered with an error: no stock",
+            "reports an error: no stock",
         ),
         ("not json", json!({}), "http_invalid_response", "a message is not JSON"),
         ("close", json!({}), "http_invalid_response", "closed before the answer was complete"),
@@ -149,7 +148,7 @@ async fn a_server_that_speaks_no_websocket_is_told_apart() {
 #[tokio::test]
 async fn where_nobody_may_go_no_websocket_goes_either() {
     for url in ["ws://169.254.169.254/", "ws://[::ffff:a9fe:a9fe]/", "wss://metadata.google.internal/"] {
-        let failure = ask("websocket", json!({ "url": url })).await.unwrap_err();
+        let failure = failure(adapter("websocket", json!({ "url": url })).await.err().unwrap());
         assert_eq!(failure.code, "egress_refused", "{url}: {failure}");
     }
 }
