@@ -15,6 +15,7 @@ pub mod http_client;
 pub mod models;
 pub mod queue;
 mod recent;
+mod scrub;
 pub mod settings;
 pub mod store;
 pub mod telemetry;

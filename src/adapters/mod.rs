@@ -5,10 +5,10 @@
 
 pub mod codes;
 pub mod http;
+mod limited;
 pub mod presets;
 pub mod prompt;
 mod registry;
-mod scrub;
 pub mod stream;
 mod template;
 

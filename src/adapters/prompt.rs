@@ -15,6 +15,7 @@ use crate::definitions::{Prompt, Sampling};
 use crate::events::Attribution;
 use crate::execution::chat::chat_in_span;
 use crate::execution::failure::{PlanError, RunFailure, Unavailable, code};
+use crate::execution::limits::Announcing;
 use crate::execution::ports::{
     ChatModel, ChatModelFactory, PromptRepository, TargetAdapter, TargetReply, TargetSpec, TargetTurn,
 };
@@ -126,12 +127,17 @@ impl PromptAdapter {
 
 #[async_trait]
 impl TargetAdapter for PromptAdapter {
+    fn knows_its_price(&self) -> bool {
+        self.model.knows_its_price()
+    }
+
     fn kept(&self) -> Option<Value> {
         serde_json::to_value(&self.prompt).ok()
     }
 
     async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
-        let reply = chat_in_span(self.model.as_ref(), self.request(&turn)?, turn.span).await?;
+        let model = Announcing { model: self.model.as_ref(), waiting: turn.admission.waiting() };
+        let reply = chat_in_span(&model, self.request(&turn)?, turn.span).await?;
         if reply.content.trim().is_empty() && reply.tool_calls.is_empty() {
             return Err(self.empty(&reply));
         }

@@ -7,7 +7,7 @@ use super::error::{CliError, Finished};
 use super::schedule::judges;
 use super::terminal::{emit, say, table};
 use super::wiring::{self, Definitions};
-use crate::events::subjects::EVENTS_STREAM;
+use crate::events::subjects::{EVENTS_STREAM, LIMITS_BUCKET};
 use crate::events::{
     Attribution, Budget, CriterionResult, DecidedBy, ModelOverrides, RunCompleted, RunKey, RunRequest,
     RunStatus, TraceContextMode, Verdict,
@@ -16,7 +16,7 @@ use crate::execution::failure::PlanError;
 use crate::execution::ports::SystemClock;
 use crate::execution::rejudging::Rejudgement;
 use crate::execution::types::{Conversation, Criterion, Message};
-use crate::queue::{Cassettes, Connection, archive};
+use crate::queue::{Cassettes, Connection, KvLimiter, archive, topology};
 
 /// Name of this client at the broker.
 const CLIENT_NAME: &str = "scenario-worker rejudge";
@@ -41,7 +41,9 @@ pub(super) async fn run(layers: &Layers, options: RejudgeOptions) -> Result<Fini
     let outcome = outcome(&connection, &options).await?;
     judgeable(&outcome)?;
     let said = conversation(&connection, &outcome).await?;
-    let planner = definitions.planner(Cassettes::at(&connection));
+    let limits = topology::bucket(&connection, LIMITS_BUCKET).await.map_err(|error| wiring::unfit(&error))?;
+    let limiter = KvLimiter::new(&connection, &limits, settings.consumer.ack_wait());
+    let planner = definitions.limited_by(limiter).planner(Cassettes::at(&connection));
     let request = request(&outcome, &options)?;
     let judged = planner.rejudge(&request, said, options.criteria, &SystemClock).await.map_err(unjudged)?;
     show(&rejudged(outcome, judged), options.json)

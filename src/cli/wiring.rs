@@ -2,29 +2,32 @@
 
 use std::sync::Arc;
 
-use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::{ErrorCode, kv};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::error::{CliError, chain};
+use super::keys::keyring;
 use crate::adapters::presets::with_presets;
 use crate::adapters::{HttpAdapterFactory, PromptAdapterFactory, Registry, ScenarioTexts};
 use crate::definitions::{AgentDefinition, TelemetryDestination, TelemetryProtocol};
 use crate::egress::{Client, EgressPolicy};
 use crate::events::SetId;
+use crate::execution::limits::{Limiter, ScopeKind};
 use crate::execution::orchestrator::Orchestrator;
 use crate::execution::planner::{PlanDefaults, Planner};
 use crate::execution::ports::{RunTracers, SystemClock};
 use crate::models::Factory;
+use crate::queue::limits::LimitCounts;
 use crate::queue::{
-    Cancellations, Cassettes, Connection, Consumer, DeadLetters, EventPublisher, GivenUpRequests, RunStates,
-    Scheduler, Topology, TopologyError, connect as connect_to,
+    Cancellations, Cassettes, Connection, Consumer, DeadLetters, EventPublisher, GivenUpRequests, KvLimiter,
+    RunStates, Scheduler, Topology, TopologyError, connect as connect_to,
 };
 use crate::settings::{EgressSettings, Settings};
 use crate::store::{AgentCheck, Store, StoreError};
 use crate::telemetry::export::OtlpSender;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{LimitsMetric, Metrics};
 use crate::telemetry::run::RunTracerFactory;
 use crate::worker::{Endpoints, GivenUp, Listening, Processor, ProcessorParts, Service};
 
@@ -36,36 +39,50 @@ pub(super) struct Definitions {
     pub(super) targets: Arc<Registry>,
     models: Arc<Factory>,
     defaults: PlanDefaults,
+    client: Client,
 }
 
 impl Definitions {
     /// Opens the store, which is created where it is missing, brings its tables up to date, and wires what reads from it.
     pub(super) async fn open(settings: &Settings) -> Result<Self, CliError> {
-        let store = Store::open(&settings.store.url).await.map_err(|error| CliError::out_of_reach(&error))?;
-        store.migrate().await.map_err(|error| CliError::out_of_reach(&error))?;
-        Self::of(store, settings)
+        let keys = keyring(&settings.store)?;
+        let store = Store::open(&settings.store.url).await.map_err(|error| unusable(&error))?;
+        store.migrate().await.map_err(|error| unusable(&error))?;
+        Self::of(store.with_keys(keys), settings).await
     }
 
     /// As [`Definitions::open`], for who only reads: no database is created.
     pub(super) async fn open_existing(settings: &Settings) -> Result<Self, CliError> {
-        let store = Store::open_existing(&settings.store.url).await;
-        Self::of(store.map_err(|error| CliError::out_of_reach(&error))?, settings)
+        let keys = keyring(&settings.store)?;
+        let store = Store::open_existing(&settings.store.url).await.map_err(|error| unusable(&error))?;
+        Self::of(store.with_keys(keys), settings).await
     }
 
     /// Refuses at once what would have to wait for an import.
     pub(super) async fn require_some(&self) -> Result<(), CliError> {
         self.store.check().await.map_err(|error| match error {
             StoreError::NoFile { .. } | StoreError::Empty { .. } => CliError::refused(error),
-            error => CliError::out_of_reach(&error),
+            error => unusable(&error),
         })
     }
 
-    fn of(store: Store, settings: &Settings) -> Result<Self, CliError> {
+    async fn of(store: Store, settings: &Settings) -> Result<Self, CliError> {
+        store.check_keys().await.map_err(|error| unusable(&error))?;
         let shared = Arc::new(store.clone());
         let client = way_out(settings)?;
         let models = Arc::new(Factory::new(shared.clone(), client.clone()));
-        let targets = Arc::new(targets(&shared, &models, client));
-        Ok(Self { store, targets, models, defaults: plan_defaults(settings) })
+        let targets = Arc::new(targets(&shared, &models, client.clone()));
+        Ok(Self { store, targets, models, defaults: plan_defaults(settings), client })
+    }
+
+    /// The same definitions, whose calls keep to their limits by way of `limiter`.
+    pub(super) fn limited_by(&self, limiter: KvLimiter) -> Self {
+        let (shared, limiter): (_, Arc<dyn Limiter>) = (Arc::new(self.store.clone()), Arc::new(limiter));
+        let models = Factory::new(shared.clone(), self.client.clone());
+        let models = Arc::new(models.limited_by(Arc::clone(&limiter), shared.clone()));
+        let targets = targets(&shared, &models, self.client.clone()).limited_by(limiter, shared);
+        let (store, defaults, client) = (self.store.clone(), self.defaults.clone(), self.client.clone());
+        Self { store, targets: Arc::new(targets), models, defaults, client }
     }
 
     /// Resolves requests by these definitions.
@@ -90,6 +107,14 @@ impl Definitions {
     ) -> Result<Scheduler, CliError> {
         let planner = self.planner(Cassettes::at(connection));
         Ok(Scheduler::new(connection, Arc::new(planner), default_set(settings)?))
+    }
+}
+
+/// A wrong key is a setting to be corrected; everything else may be the database's fault.
+pub(super) fn unusable(error: &StoreError) -> CliError {
+    match error {
+        StoreError::Sealed { .. } => CliError::refused(chain(error)),
+        _ => CliError::out_of_reach(error),
     }
 }
 
@@ -152,7 +177,9 @@ pub(super) async fn service(
     let hand_back = CancellationToken::new();
     let parts = ProcessorParts {
         orchestrator: Orchestrator {
-            planner: definitions.planner(Cassettes::new(connection, topology)),
+            planner: definitions
+                .limited_by(limiter(settings, connection, &topology.limits, metrics))
+                .planner(Cassettes::new(connection, topology)),
             tracers: tracers(settings, metrics, &hand_back)?,
             clock: Arc::new(SystemClock),
         },
@@ -190,6 +217,23 @@ pub(super) async fn service(
         hand_back,
     };
     Ok((service, endpoints))
+}
+
+/// What a lost worker had in flight counts until its runs are delivered again.
+fn limiter(settings: &Settings, connection: &Connection, store: &kv::Store, metrics: &Metrics) -> KvLimiter {
+    let limiter = KvLimiter::new(connection, store, settings.consumer.ack_wait());
+    let counting = limiter.clone();
+    metrics.observe_limits(move || {
+        let counts = counting.counts().into_iter();
+        let metric = |(kind, LimitCounts { waits, waited, refusals }): (ScopeKind, _)| LimitsMetric {
+            kind: kind.as_str(),
+            waits,
+            waited,
+            refusals,
+        };
+        counts.map(metric).collect()
+    });
+    limiter
 }
 
 fn tracers(

@@ -3,6 +3,7 @@
 //! Plain data with its rules. The store keeps it, the worker plays it; nothing here knows either.
 
 mod agent;
+mod call_limits;
 mod check;
 mod document;
 mod field_mapping;
@@ -16,6 +17,7 @@ mod script;
 mod secret;
 
 pub use agent::AgentDefinition;
+pub use call_limits::CallLimits;
 pub use check::{
     Check, CheckRule, Compile, Compiled, Limit, On, Path, PathTest, Pattern, Range, ReplyRule, ReplyTest,
     Schema, Texts, Times, TokenLimit, ToolCalls, ToolRule, ToolUse, UsageRole, Words,

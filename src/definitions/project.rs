@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Secret;
+use super::{CallLimits, Secret};
 use crate::events::{Budget, ProjectId};
 
 /// A tenant's project: who it is, its default model, and where its spans go.
@@ -23,6 +23,9 @@ pub struct Project {
     /// What each of its runs may cost at most, whatever a request says.
     #[serde(default)]
     pub budget: Budget,
+    /// How many calls its runs may make, whomever they call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<CallLimits>,
 }
 
 /// An OTLP/HTTP endpoint of a tenant.

@@ -193,15 +193,34 @@ pub struct TokenUsage {
     /// What the calls cost, where the prices of their models are known.
     #[serde(default, rename = "costUsd", skip_serializing_if = "Cost::is_zero")]
     pub cost: Cost,
+    /// Calls of models that did not say how many tokens they used.
+    #[serde(default, rename = "callsWithoutTokens", skip_serializing_if = "is_zero")]
+    pub unreported: u64,
+    /// Calls of models whose price is not known.
+    #[serde(default, rename = "callsWithoutPrice", skip_serializing_if = "is_zero")]
+    pub unpriced: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl TokenUsage {
+    /// All tokens, sent and received.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
+
     /// Adds the usage of one more call or of another role.
     pub fn add(&mut self, other: Self) {
         self.input_tokens += other.input_tokens;
         self.output_tokens += other.output_tokens;
         self.calls += other.calls;
         self.cost = self.cost.plus(other.cost);
+        self.unreported += other.unreported;
+        self.unpriced += other.unpriced;
     }
 }
 

@@ -84,6 +84,12 @@ pub struct Budget {
 }
 
 impl Budget {
+    /// Whether nothing is limited.
+    #[must_use]
+    pub fn is_unlimited(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// The tighter of the limits of both.
     #[must_use]
     pub fn within(self, other: Self) -> Self {

@@ -18,6 +18,8 @@ pub const TRANSCRIPTS_BUCKET: &str = "SCENARIO_TRANSCRIPTS";
 pub const CASSETTES_BUCKET: &str = "SCENARIO_CASSETTES";
 /// Key-value bucket of the run states and cancel marks.
 pub const RUNS_BUCKET: &str = "SCENARIO_RUNS";
+/// Key-value bucket in which workers agree on limits of calls.
+pub const LIMITS_BUCKET: &str = "SCENARIO_LIMITS";
 
 /// Where clients publish requests; `.<projectId>` may follow.
 pub const REQUESTED: &str = "scenario.run.requested";

@@ -9,6 +9,7 @@ pub mod chat;
 pub mod checks;
 mod envelope;
 pub mod failure;
+pub mod limits;
 pub mod orchestrator;
 mod outcome;
 pub mod parameters;

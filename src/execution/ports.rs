@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use super::failure::{PlanError, RunFailure, Unavailable};
+use super::limits::{Admission, Waiting};
 use super::types::{
     ChatReply, ChatRequest, Conversation, Message, ModelName, Session, SpanCounts, SpanEnd, SpanNote,
     SpanStart, TraceSpec,
@@ -45,11 +46,28 @@ pub trait ChatModel: Send + Sync {
     /// Its full name.
     fn name(&self) -> &ModelName;
 
+    /// Whether its replies say what they cost.
+    fn knows_its_price(&self) -> bool {
+        false
+    }
+
     /// Asks it. Retries and time limits are its own business.
     ///
     /// # Errors
     /// [`RunFailure`] attributed to the model's provider.
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure>;
+
+    /// Asks it, and tells `waiting` while a call has to wait for its turn. A model that is not limited never waits.
+    ///
+    /// # Errors
+    /// As [`ChatModel::chat`].
+    async fn chat_watched(
+        &self,
+        request: &ChatRequest,
+        _waiting: &dyn Waiting,
+    ) -> Result<ChatReply, RunFailure> {
+        self.chat(request).await
+    }
 }
 
 /// Turns the name of a model into a client for it.
@@ -92,6 +110,8 @@ pub struct TargetTurn<'a> {
     pub span: &'a dyn RunSpan,
     /// The session that the adapter has begun, as it was left.
     pub session: Option<&'a Session>,
+    /// What the turn knows of the limits of its calls.
+    pub admission: Admission<'a>,
 }
 
 /// The beginning or the end of a session.
@@ -145,6 +165,11 @@ pub trait TargetAdapter: Send + Sync {
 
     /// Whether replies tell which tools the agent called. Where they do not, no check of its tools is ever met.
     fn reports_tool_calls(&self) -> bool {
+        true
+    }
+
+    /// Whether its replies say what the models behind it cost, as far as they are this run's to pay.
+    fn knows_its_price(&self) -> bool {
         true
     }
 

@@ -95,6 +95,28 @@ mod tests {
     }
 
     #[test]
+    fn no_complaint_repeats_what_may_be_a_credential() {
+        let mut file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+        let urls = r#"url = ["nats://u:hunter2@a", "nats://u:hunter2@b"]"#;
+        let keys = "encryption_keys = { first = \"hunter2\" }\nencryption_keys_file = \"keys\"";
+        writeln!(file, "[nats]\n{urls}\n[store]\n{keys}").unwrap();
+        for environment in [&[][..], &[("SCENARIO_WORKER__STORE__ENCRYPTION_KEYS", "hunter2")]] {
+            let error = load(Some(file.path()), variables(environment), &[]).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+            for part in ["`nats.url` is a list", "`store.encryption_keys"] {
+                assert!(error.contains(part), "{part} is missing in:\n{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn keys_that_cannot_be_used_are_refused_by_their_number() {
+        let environment = variables(&[("SCENARIO_WORKER__STORE__ENCRYPTION_KEYS", "hunter2")]);
+        let error = load(None, environment, &[]).unwrap_err().to_string();
+        assert!(error.contains("`store.encryption_keys`: key 1 ") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
     fn a_folder_is_no_settings_file() {
         let folder = tempfile::tempdir().unwrap();
         let error = load(Some(folder.path()), [], &[]).unwrap_err().to_string();

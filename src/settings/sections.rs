@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::definitions::Secret;
+
 const NATS_URL: &str = "nats://127.0.0.1:4222";
 const NATS_REPLICAS: usize = 1;
 const CONSUMER_DURABLE: &str = "scenario-workers";
@@ -182,6 +184,11 @@ pub struct RequestSettings {
 pub struct StoreSettings {
     /// `sqlite://…` or `postgres://…`.
     pub url: String,
+    /// A file with the keys that seal credentials, the one that seals first.
+    pub encryption_keys_file: Option<PathBuf>,
+    /// The same keys without a file, for the environment.
+    #[serde(serialize_with = "Secret::serialize_redacted")]
+    pub encryption_keys: Option<Secret>,
 }
 
 /// What runs may reach.
@@ -301,7 +308,7 @@ impl Default for RequestSettings {
 
 impl Default for StoreSettings {
     fn default() -> Self {
-        Self { url: STORE_URL.to_owned() }
+        Self { url: STORE_URL.to_owned(), encryption_keys_file: None, encryption_keys: None }
     }
 }
 

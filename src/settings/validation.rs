@@ -2,9 +2,10 @@
 
 use url::Url;
 
-use super::{EgressSettings, Isolation, Settings};
+use super::{EgressSettings, Isolation, Settings, StoreSettings};
 use crate::egress::EgressPolicy;
 use crate::events::{MAX_TIMEOUT_SECONDS, MAX_TURNS_LIMIT, SetId};
+use crate::store::Keyring;
 
 /// The longest time that a setting may ask for, in seconds (365 days): beyond that the server counts in nanoseconds
 /// that do not fit, and a mistyped number is likelier than a wish.
@@ -25,6 +26,7 @@ pub(super) fn problems(settings: &Settings) -> Vec<String> {
     relations(settings, &mut found);
     addresses(settings, &mut found);
     egress(settings, &mut found);
+    encryption_keys(settings, &mut found);
     unavailable(settings, &mut found);
     if let Err(error) = SetId::parse(settings.run.default_set_id.clone()) {
         found.push(format!("`run.default_set_id`: {error}"));
@@ -121,6 +123,20 @@ fn unavailable(settings: &Settings, found: &mut Vec<String>) {
         found.push(
             "`run.isolation` is \"process\", which this version cannot do; leave it at \"task\"".to_owned(),
         );
+    }
+}
+
+fn encryption_keys(settings: &Settings, found: &mut Vec<String>) {
+    let StoreSettings { encryption_keys, encryption_keys_file, .. } = &settings.store;
+    let Some(keys) = encryption_keys else { return };
+    if encryption_keys_file.is_some() {
+        found.push(
+            "`store.encryption_keys` and `store.encryption_keys_file` are both set; list every key in one of them"
+                .to_owned(),
+        );
+    }
+    if let Err(error) = Keyring::parse(keys.expose()) {
+        found.push(format!("`store.encryption_keys`: {error}"));
     }
 }
 

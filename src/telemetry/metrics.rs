@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider as _, UpDownCounter};
+use opentelemetry::metrics::{AsyncInstrument, Counter, Histogram, Meter, MeterProvider as _, UpDownCounter};
 use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::metrics::{MeterProviderBuilder, SdkMeterProvider};
 use prometheus::{Registry, TextEncoder};
@@ -41,6 +41,19 @@ impl SpanLoss {
             Self::Unfinished => "unfinished",
         }
     }
+}
+
+/// What limits of one kind did to calls so far.
+#[derive(Debug, Clone, Copy)]
+pub struct LimitsMetric {
+    /// The kind of limit, from a closed set.
+    pub kind: &'static str,
+    /// Calls that waited.
+    pub waits: u64,
+    /// How long they waited in all.
+    pub waited: Duration,
+    /// Calls that were refused as too many.
+    pub refusals: u64,
 }
 
 /// Metrics cannot be set up.
@@ -187,6 +200,27 @@ impl Metrics {
             .build();
     }
 
+    /// From now on, `counts` is asked what limits of calls did.
+    pub fn observe_limits(&self, counts: impl Fn() -> Vec<LimitsMetric> + Clone + Send + Sync + 'static) {
+        let meter = self.0.provider.meter(METER);
+        let (waits, waited) = (counts.clone(), counts.clone());
+        let waits = move || waits().into_iter().map(|all| (all.kind, all.waits)).collect();
+        let refusals = move || counts().into_iter().map(|all| (all.kind, all.refusals)).collect();
+        observe(&meter, "scenario_worker_limit_waits", "Calls that waited for a limit, by its kind", waits);
+        let about = "Calls that were refused as too many (HTTP 429), by the kind of their limit";
+        observe(&meter, "scenario_worker_limit_refusals", about, refusals);
+        meter
+            .f64_observable_counter("scenario_worker_limit_wait")
+            .with_unit("s")
+            .with_description("Time that calls waited for a limit, by its kind")
+            .with_callback(move |observer| {
+                for all in waited() {
+                    observer.observe(all.waited.as_secs_f64(), &[KeyValue::new("kind", all.kind)]);
+                }
+            })
+            .build();
+    }
+
     /// The text that Prometheus scrapes.
     #[must_use]
     pub fn render(&self) -> String {
@@ -280,6 +314,20 @@ fn counter(meter: &Meter, name: &'static str, about: &'static str) -> Counter<u6
     meter.u64_counter(name).with_description(about).build()
 }
 
+fn observe(
+    meter: &Meter,
+    name: &'static str,
+    about: &'static str,
+    counts: impl Fn() -> Vec<(&'static str, u64)> + Send + Sync + 'static,
+) {
+    let each = move |observer: &dyn AsyncInstrument<u64>| {
+        for (kind, count) in counts() {
+            observer.observe(count, &[KeyValue::new("kind", kind)]);
+        }
+    };
+    meter.u64_observable_counter(name).with_description(about).with_callback(each).build();
+}
+
 fn status_label(status: RunStatus) -> &'static str {
     match status {
         RunStatus::Success => "success",
@@ -324,6 +372,16 @@ mod tests {
         shows(&metrics, "scenario_worker_dead_letters_total{code=\"invalid_json\"} 1");
         shows(&metrics, "scenario_worker_export_failures_total{kind=\"status\"} 1");
         shows(&metrics, "scenario_worker_spans_exported_total 3");
+    }
+
+    #[test]
+    fn what_limits_do_is_counted_by_kind() {
+        let (metrics, waited) = (Metrics::new().unwrap(), Duration::from_millis(1500));
+        metrics
+            .observe_limits(move || vec![LimitsMetric { kind: "provider", waits: 2, waited, refusals: 1 }]);
+        shows(&metrics, "scenario_worker_limit_waits_total{kind=\"provider\"} 2");
+        shows(&metrics, "scenario_worker_limit_wait_seconds_total{kind=\"provider\"} 1.5");
+        shows(&metrics, "scenario_worker_limit_refusals_total{kind=\"provider\"} 1");
     }
 
     #[test]

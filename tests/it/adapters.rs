@@ -13,6 +13,7 @@ mod http_statuses;
 mod http_streams;
 mod http_tls;
 mod http_tools;
+mod limited;
 mod presets;
 mod prompt;
 mod registry;

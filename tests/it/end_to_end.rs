@@ -1,10 +1,13 @@
 //! The built program as a stranger meets it: real nats-server, SQLite, sockets; plain NATS in, plain NATS out.
 
+mod canaries;
 mod cancelling;
 mod commands;
 mod dead_letters;
 mod demo;
 mod examples;
+mod keys;
+mod limits;
 mod lives;
 mod parameters;
 mod permissions;

@@ -14,6 +14,7 @@ mod budgets;
 mod cassettes;
 mod endings;
 mod judging;
+mod limits;
 mod scripts;
 mod sessions;
 

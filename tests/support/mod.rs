@@ -4,6 +4,7 @@ pub(crate) mod database;
 pub(crate) mod egress;
 pub(crate) mod http_agent;
 pub(crate) mod judge;
+pub(crate) mod limits;
 pub(crate) mod nats;
 pub(crate) mod openai;
 pub(crate) mod otlp_receiver;

@@ -14,6 +14,7 @@ use scenario_worker::events::{
 };
 use scenario_worker::execution::cassette::{CassetteKey, CassetteLibrary, Exchange, Place, Recording};
 use scenario_worker::execution::failure::{PlanError, RunFailure, Unavailable};
+use scenario_worker::execution::limits::Gate;
 use scenario_worker::execution::orchestrator::{Orchestrator, RunContext, RunEnd};
 use scenario_worker::execution::planner::{PlanDefaults, Planner};
 use scenario_worker::execution::ports::{
@@ -30,6 +31,8 @@ use serde_json::{Value, json};
 
 use super::judge::{Does, JudgePlay, quoting};
 
+/// The provider whose models have no price.
+pub(crate) const UNPRICED: &str = "unpriced";
 /// A run on this stage that finishes no step for this long is given up.
 pub(crate) const STALL: Duration = Duration::from_secs(30);
 
@@ -46,6 +49,8 @@ pub(crate) enum Agent {
     Hangs,
     /// It takes the worker down with it.
     Panics,
+    /// It says this behind a gate.
+    Gated(Gate, &'static str),
 }
 
 /// What the agent under test does about sessions.
@@ -198,6 +203,7 @@ pub(crate) fn project() -> Project {
         default_model: Some("double/model".into()),
         telemetry: None,
         budget: Budget::default(),
+        limits: None,
     }
 }
 
@@ -307,6 +313,10 @@ impl Record {
 
 #[async_trait]
 impl ChatModel for Model {
+    fn knows_its_price(&self) -> bool {
+        self.name.provider != UNPRICED
+    }
+
     fn name(&self) -> &ModelName {
         &self.name
     }
@@ -406,6 +416,10 @@ impl TargetAdapter for Target {
             Agent::SaysOnce(words) if turn.turn == 1 => Ok(says(words)),
             Agent::Fails(message) => Err(RunFailure::new("http_status", Attribution::Target, *message)),
             Agent::Hangs | Agent::SaysOnce(_) => std::future::pending().await,
+            Agent::Gated(gate, words) => {
+                let _passage = gate.enter(turn.admission.waiting()).await;
+                Ok(says(words))
+            }
             Agent::Panics => panic!("the agent's adapter has a bug"),
         }
     }

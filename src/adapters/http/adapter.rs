@@ -14,11 +14,12 @@ use super::session::{Kept, SessionPlan};
 use super::templates::RequestTemplates;
 use super::tokens::Tokens;
 use super::transport::Received;
-use crate::adapters::scrub::Scrubber;
 use crate::adapters::template::{Variables, trace_context};
 use crate::execution::failure::RunFailure;
+use crate::execution::limits::Admission;
 use crate::execution::ports::{Clock, OnUnknown, SessionCall, TargetAdapter, TargetReply, TargetTurn};
 use crate::execution::types::Session;
+use crate::scrub::Scrubber;
 
 /// The variable that holds what the session has captured.
 const CAPTURED: &str = "captured";
@@ -35,12 +36,17 @@ pub(super) struct HttpAdapter {
 
 impl HttpAdapter {
     /// What requests are sent with.
-    pub(super) fn caller(&self, session: Option<&Session>) -> Result<Caller<'_>, RunFailure> {
+    pub(super) fn caller<'a>(
+        &'a self,
+        session: Option<&Session>,
+        admission: Admission<'a>,
+    ) -> Result<Caller<'a>, RunFailure> {
         let means = Means {
             wired: &self.wired,
             tokens: &self.tokens,
             clock: self.clock.as_ref(),
             limits: &self.endpoint.reply.limits,
+            admission,
             keeps_cookies: self.endpoint.session.as_ref().is_some_and(SessionPlan::keeps_cookies),
         };
         Ok(Caller::new(means, Kept::of(session)?, &self.scrubber))
@@ -83,7 +89,14 @@ impl HttpAdapter {
     ) -> Result<Received, RunFailure> {
         let nothing_said = Arc::from([]);
         let SessionCall { run, span } = call;
-        let turn = TargetTurn { run, turn: 0, transcript: &nothing_said, span, session: None };
+        let turn = TargetTurn {
+            run,
+            turn: 0,
+            transcript: &nothing_said,
+            span,
+            session: None,
+            admission: Admission::default(),
+        };
         let request = self.filling(&turn, name, &caller.kept().captured).build(templates)?;
         let received = caller.fetch(&request).await?;
         if received.status.is_success() {
@@ -129,7 +142,7 @@ impl TargetAdapter for HttpAdapter {
 
     async fn begin(&self, call: SessionCall<'_>) -> Result<Option<Session>, RunFailure> {
         let Some(plan) = &self.endpoint.session else { return Ok(None) };
-        let mut caller = self.caller(None)?;
+        let mut caller = self.caller(None, Admission::default())?;
         let started = self.start(plan, call, &mut caller).await;
         let session = started.map(|()| Some(caller.kept().to_session()));
         session.map_err(|failure| saying("The agent's session could not be started", &caller, failure))
@@ -138,13 +151,13 @@ impl TargetAdapter for HttpAdapter {
     async fn end(&self, call: SessionCall<'_>, session: Session) -> Result<(), RunFailure> {
         let end = self.endpoint.session.as_ref().and_then(|plan| plan.end.as_ref());
         let Some(templates) = end else { return Ok(()) };
-        let mut caller = self.caller(Some(&session))?;
+        let mut caller = self.caller(Some(&session), Admission::default())?;
         let ended = self.step(templates, "end", call, &mut caller).await.map(drop);
         ended.map_err(|failure| saying("The agent's session could not be ended", &caller, failure))
     }
 
     async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
-        let mut caller = self.caller(turn.session)?;
+        let mut caller = self.caller(turn.session, turn.admission)?;
         let reply = self.ask(&turn, &mut caller).await;
         reply.map_err(|failure| caller.scrubber().clean(failure))
     }

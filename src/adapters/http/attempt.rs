@@ -7,13 +7,14 @@ use super::content_type::{essence, is_json, is_stream};
 use super::exchange::Exchange;
 use super::no_reply::NoReply;
 use super::request::Outgoing;
-use super::response::{invalid, reported, status_failure};
+use super::response::{invalid, reported, status_failure, throttled};
 use super::streaming::StreamRules;
 use super::transport::{Arrived, Received};
 use crate::adapters::codes;
-use crate::adapters::scrub::Scrubber;
 use crate::execution::failure::RunFailure;
+use crate::execution::limits::Throttled;
 use crate::execution::ports::TargetReply;
+use crate::scrub::Scrubber;
 
 const UNDESCRIBED_HINT: &str = "Say in the agent's definition where the words are, such as `stream: { format: sse, delta: $.text }`, or let the agent \
      answer in one piece";
@@ -46,6 +47,14 @@ impl From<RunFailure> for Failed {
 }
 
 impl Failed {
+    /// What the agent says of the number of calls.
+    pub(super) fn throttled(&self) -> Option<Throttled> {
+        match self {
+            Self::Status(received) => throttled(received),
+            Self::NoReply(_) | Self::Reply(_) => None,
+        }
+    }
+
     /// As the run reports it.
     pub(super) fn into_failure(self, scrubber: &Scrubber) -> RunFailure {
         match self {

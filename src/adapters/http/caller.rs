@@ -12,11 +12,12 @@ use super::request::Outgoing;
 use super::session::Kept;
 use super::tokens::Tokens;
 use super::transport::{self, Arrived, Received, origin_and_path};
-use crate::adapters::scrub::Scrubber;
 use crate::definitions::Secret;
 use crate::egress::Client;
 use crate::execution::failure::RunFailure;
+use crate::execution::limits::{Admission, Throttled};
 use crate::execution::ports::Clock;
+use crate::scrub::Scrubber;
 
 /// How an agent is reached.
 pub(super) struct Wired {
@@ -32,14 +33,18 @@ pub(super) struct Means<'a> {
     pub(super) tokens: &'a Tokens,
     pub(super) clock: &'a dyn Clock,
     pub(super) limits: &'a Limits,
+    /// How often it may be called.
+    pub(super) admission: Admission<'a>,
     /// Whether the run keeps cookies.
     pub(super) keeps_cookies: bool,
 }
 
-/// Sends the requests of one exchange, all of which end in time together.
+/// Sends the requests of one exchange, all of which end in time together. Waiting for the right to call is no part of it.
 pub(super) struct Caller<'a> {
     means: Means<'a>,
     deadline: Instant,
+    /// Who was asked first, as errors show it.
+    place: Option<String>,
     kept: Kept,
     scrubber: Scrubber,
     /// Whether the token that was fetched last came in place of a refused one, and was not accepted yet.
@@ -51,7 +56,7 @@ impl<'a> Caller<'a> {
     pub(super) fn new(means: Means<'a>, kept: Kept, scrubber: &Scrubber) -> Self {
         let scrubber = scrubber.with(kept.credentials().iter().map(String::as_str));
         let deadline = Instant::now() + means.limits.total;
-        Self { means, deadline, kept, scrubber, on_trial: false }
+        Self { means, deadline, place: None, kept, scrubber, on_trial: false }
     }
 
     /// When everything has to be over.
@@ -91,15 +96,23 @@ impl<'a> Caller<'a> {
         Ok(arrived.take_shown(limits).await)
     }
 
-    /// The time for `request` is over.
+    /// The time is over in which `request` was to be answered, or an earlier one that it looks for the answer to.
     pub(super) fn late(&self, request: &Outgoing) -> RunFailure {
-        let (place, limit) = (origin_and_path(&request.url), self.means.limits.total);
-        NoReply::Timeout { place, limit }.into()
+        let place = self.place.clone().unwrap_or_else(|| origin_and_path(&request.url));
+        NoReply::Timeout { place, limit: self.means.limits.total }.into()
+    }
+
+    /// Waits for the right to ask once more; `throttled` is what the agent said of the number of calls.
+    pub(super) async fn admitted_again(&mut self, throttled: Option<Throttled>) {
+        let began = Instant::now();
+        self.means.admission.again(throttled).await;
+        self.deadline += began.elapsed();
     }
 
     /// Sends `request` and waits for its answer to begin. A token that is refused is fetched again, and the request sent
     /// once more.
     pub(super) async fn send(&mut self, request: &Outgoing) -> Result<Arrived, Failed> {
+        self.place.get_or_insert_with(|| origin_and_path(&request.url));
         let grant = self.means.wired.grant.as_ref().filter(|_| request.takes_token);
         let Some(grant) = grant else { return self.send_as_is(request.clone()).await };
         let token = self.token(grant, None).await?;

@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::ACCEPT;
-use time::OffsetDateTime;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::attempt::{Answer, Failed};
 use super::caller::Caller;
 use super::polling::{Poll, Standing, look};
 use super::request::Outgoing;
-use super::response::{self, invalid, reported};
+use super::response::{self, asked_pause, invalid, reported};
 use super::retry::{JITTER, Trouble};
 use super::rules::ReplyRules;
 use super::streaming::StreamFormat;
@@ -21,7 +20,6 @@ use crate::adapters::template::Variables;
 use crate::events::Attribution;
 use crate::execution::failure::RunFailure;
 use crate::execution::ports::TargetReply;
-use crate::http_client::retry_after;
 
 /// What is needed to ask an agent.
 pub(super) struct Exchange<'a, 'c> {
@@ -35,11 +33,8 @@ impl Exchange<'_, '_> {
     /// Sends `request` and brings back what the agent says.
     pub(super) async fn run(mut self, mut request: Outgoing) -> Result<TargetReply, RunFailure> {
         self.ask_for_a_stream(&mut request);
-        let answer = tokio::time::timeout_at(self.caller.deadline(), self.answer(&request)).await;
-        let (place, reply) = match answer {
-            Ok(answer) => self.read(answer?)?,
-            Err(_) => return Err(self.caller.late(&request)),
-        };
+        let answer = self.answer(&request).await?;
+        let (place, reply) = self.read(answer)?;
         if reply.content.trim().is_empty() && reply.tool_calls.is_empty() {
             return Err(response::empty(&place));
         }
@@ -84,22 +79,25 @@ impl Exchange<'_, '_> {
         let mut before = None;
         loop {
             let Answer::Whole(received) = &answer else { return Ok(answer) };
-            match poll.standing(received) {
-                Standing::Final => return Ok(answer),
-                Standing::Failed(error) => {
-                    return Err(reported(&received.place, &error, self.caller.scrubber()));
-                }
-                Standing::NotJson(error) => {
-                    return Err(invalid(&received.place, &format!("it is not JSON: {error}")));
-                }
-                Standing::Pending => {}
+            if self.is_final(poll, received)? {
+                return Ok(answer);
             }
             let url = poll
                 .url(received, before.as_ref(), self.variables)
                 .map_err(|problem| no_place(&received.place, &problem))?;
-            tokio::time::sleep(poll.pause(asked(received))).await;
+            let pause = tokio::time::sleep(poll.pause(asked_pause(received)));
+            timeout_at(self.caller.deadline(), pause).await.map_err(|_| self.caller.late(request))?;
             answer = self.ask(&look(request, url.clone())).await?;
             before = Some(url);
+        }
+    }
+
+    fn is_final(&self, poll: &Poll, received: &Received) -> Result<bool, RunFailure> {
+        match poll.standing(received) {
+            Standing::Final => Ok(true),
+            Standing::Pending => Ok(false),
+            Standing::Failed(error) => Err(reported(&received.place, &error, self.caller.scrubber())),
+            Standing::NotJson(error) => Err(invalid(&received.place, &format!("it is not JSON: {error}"))),
         }
     }
 
@@ -107,25 +105,32 @@ impl Exchange<'_, '_> {
     async fn ask(&mut self, request: &Outgoing) -> Result<Answer, RunFailure> {
         let mut attempts = 1;
         loop {
-            let failed = match self.attempt(request).await {
+            let attempt = timeout_at(self.caller.deadline(), self.attempt(request)).await;
+            match attempt.map_err(|_| self.caller.late(request))? {
                 Ok(answer) => return Ok(answer),
-                Err(failed) => failed,
-            };
-            let Some(pause) = self.pause(attempts, &failed) else {
-                return Err(self.told(failed, attempts, None));
-            };
-            if Instant::now() + pause >= self.caller.deadline() {
-                return Err(self.told(failed, attempts, Some(pause)));
+                Err(failed) => self.wait_after(failed, attempts).await?,
             }
-            tokio::time::sleep(pause).await;
             attempts += 1;
         }
+    }
+
+    /// Waits until the agent may be asked again. An error says that it is not.
+    async fn wait_after(&mut self, failed: Failed, attempts: u32) -> Result<(), RunFailure> {
+        let Some(pause) = self.pause(attempts, &failed) else {
+            return Err(self.told(failed, attempts, None));
+        };
+        if Instant::now() + pause >= self.caller.deadline() {
+            return Err(self.told(failed, attempts, Some(pause)));
+        }
+        tokio::time::sleep(pause).await;
+        self.caller.admitted_again(failed.throttled()).await;
+        Ok(())
     }
 
     fn pause(&self, attempts: u32, failed: &Failed) -> Option<Duration> {
         let (trouble, asked) = match failed {
             Failed::NoReply(error) => (error.trouble()?, None),
-            Failed::Status(received) => (Trouble::Status(received.status), asked(received)),
+            Failed::Status(received) => (Trouble::Status(received.status), asked_pause(received)),
             Failed::Reply(_) => return None,
         };
         self.rules.retries.pause(attempts, trouble, asked, rand::random_range(JITTER))
@@ -144,10 +149,6 @@ impl Exchange<'_, '_> {
         let hints: Vec<String> = failure.hint.clone().into_iter().chain(asked).chain(given_up).collect();
         if hints.is_empty() { failure } else { failure.with_hint(hints.join(". ")) }
     }
-}
-
-fn asked(received: &Received) -> Option<Duration> {
-    retry_after(&received.headers, OffsetDateTime::now_utc())
 }
 
 fn no_place(place: &str, problem: &str) -> RunFailure {

@@ -47,7 +47,6 @@ use self::tls::Tls;
 use self::tokens::Tokens;
 use super::codes;
 use super::registry::TargetAdapterFactory;
-use super::scrub::Scrubber;
 use super::template::Place;
 use crate::definitions::{AgentDefinition, Secret};
 use crate::egress::{Client, TlsMaterial};
@@ -57,6 +56,7 @@ use crate::execution::ports::{
     AgentRepository, Clock, SecretRepository, SystemClock, TargetAdapter, TargetSpec,
 };
 use crate::http_client::CONNECT_TIMEOUT;
+use crate::scrub::{Scrubber, credentials_in, parts_of_url};
 
 /// The type as requests and definitions name it.
 pub const KIND: &str = "http";
@@ -148,20 +148,21 @@ impl HttpAdapterFactory {
     async fn adapter(
         &self,
         name: &str,
+        agent: &AgentDefinition,
         mut endpoint: Endpoint,
         spec: TargetSpec,
     ) -> Result<HttpAdapter, PlanError> {
-        let agent = format!("{name} {}", spec.target.reference_id);
+        let called = format!("{name} {}", agent.id);
         let of_project = self.secrets.secrets(&spec.project.id).await?;
         let mut secrets = of_project.clone();
         secrets.extend(spec.secrets);
         endpoint.resolve_secrets(&secrets).map_err(|unknown| {
-            RunFailure::definition(codes::SECRET_NOT_FOUND, format!("{agent}: {unknown}"))
+            RunFailure::definition(codes::SECRET_NOT_FOUND, format!("{called}: {unknown}"))
                 .with_hint(SECRET_HINT)
         })?;
-        let scrubber = scrubber(of_project.values().chain(secrets.values()), &endpoint);
+        let scrubber = scrubber(of_project.values().chain(secrets.values()), &endpoint, agent);
         let wired = self.wired(&spec.project.id, &endpoint, &scrubber).map_err(|mut failure| {
-            failure.message = format!("{agent}: {}", failure.message);
+            failure.message = format!("{called}: {}", failure.message);
             scrubber.clean(failure)
         })?;
         let (tokens, clock) = (Arc::clone(&self.tokens), Arc::clone(&self.clock));
@@ -179,7 +180,7 @@ impl TargetAdapterFactory for HttpAdapterFactory {
         let agent = self.definition(&spec, KIND, NAME).await?;
         let endpoint = Endpoint::read(&agent)
             .map_err(|message| RunFailure::definition(code::INVALID_TARGET, message))?;
-        Ok(Box::new(self.adapter(NAME, endpoint, spec).await?))
+        Ok(Box::new(self.adapter(NAME, &agent, endpoint, spec).await?))
     }
 
     fn check(&self, agent: &AgentDefinition) -> Result<(), String> {
@@ -187,9 +188,16 @@ impl TargetAdapterFactory for HttpAdapterFactory {
     }
 }
 
-fn scrubber<'a>(secrets: impl Iterator<Item = &'a Secret>, endpoint: &Endpoint) -> Scrubber {
-    let credentials = endpoint.credentials();
+fn scrubber<'a>(
+    secrets: impl Iterator<Item = &'a Secret>,
+    endpoint: &Endpoint,
+    agent: &AgentDefinition,
+) -> Scrubber {
+    let (credentials, written) = (endpoint.credentials(), credentials_in(&agent.config));
     let mut values: Vec<&str> = secrets.map(Secret::expose).collect();
     values.extend(credentials.iter().map(Secret::expose));
+    values.extend(written.iter().map(String::as_str));
+    let pieces: Vec<String> = values.iter().flat_map(|value| parts_of_url(value)).collect();
+    values.extend(pieces.iter().map(String::as_str));
     Scrubber::new(values)
 }

@@ -14,11 +14,11 @@ use super::auth::{ClientCredentials, Field};
 use super::definition::ClientAuthDefinition;
 use super::templates::parse_url;
 use crate::adapters::codes;
-use crate::adapters::scrub::Scrubber;
 use crate::definitions::Secret;
 use crate::egress::{Client, ClientError, Redirects};
 use crate::events::{Attribution, ProjectId};
 use crate::execution::failure::{RunFailure, code};
+use crate::scrub::Scrubber;
 use crate::text::{chain, cut};
 
 /// Time for one token, from the name's resolution to the last byte.

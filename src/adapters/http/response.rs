@@ -1,7 +1,11 @@
 //! What an agent's reply says.
 
-use http::HeaderMap;
+use std::time::Duration;
+
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, StatusCode};
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use super::content_type::{essence, is_json};
 use super::path::{ReplyPath, words};
@@ -9,10 +13,12 @@ use super::rules::ReplyRules;
 use super::tool_calls::{Joining, ToolCalls};
 use super::transport::Received;
 use crate::adapters::codes;
-use crate::adapters::scrub::Scrubber;
+use crate::egress::retry_after;
 use crate::events::{Attribution, TokenUsage};
 use crate::execution::failure::RunFailure;
+use crate::execution::limits::Throttled;
 use crate::execution::ports::TargetReply;
+use crate::scrub::Scrubber;
 use crate::text::{TRUNCATED, cut};
 
 /// The most of an error's body that is shown, in bytes.
@@ -112,12 +118,24 @@ pub(super) fn status_failure(received: &Received, scrubber: &Scrubber) -> RunFai
         request_id(&received.headers),
         shown_body(received, scrubber),
     );
-    let failure = RunFailure::new(codes::HTTP_STATUS, Attribution::Target, message);
+    let failure =
+        RunFailure::new(codes::HTTP_STATUS, Attribution::Target, message).throttling(throttled(received));
     if status.is_redirection() {
         return failure
             .with_hint("Its answer names no place to go to; put the final URL into the agent's definition");
     }
     failure
+}
+
+/// What the agent says of the number of calls.
+pub(super) fn throttled(received: &Received) -> Option<Throttled> {
+    let is_busy = received.status == StatusCode::TOO_MANY_REQUESTS;
+    is_busy.then(|| Throttled { retry_after: asked_pause(received) })
+}
+
+/// How long the agent asks not to be asked.
+pub(super) fn asked_pause(received: &Received) -> Option<Duration> {
+    retry_after(received.headers.get(RETRY_AFTER), OffsetDateTime::now_utc())
 }
 
 fn request_id(headers: &HeaderMap) -> &str {

@@ -12,12 +12,12 @@ use super::path::ReplyPath;
 use super::templates::{RequestParts, RequestTemplates};
 use super::transport::Received;
 use crate::adapters::codes;
-use crate::adapters::scrub::SHORTEST_TELLING_SECRET;
 use crate::adapters::template::UnknownSecret;
 use crate::definitions::Secrets;
 use crate::events::Attribution;
 use crate::execution::failure::RunFailure;
 use crate::execution::types::Session;
+use crate::scrub::SHORTEST_IN_ANSWERS;
 
 /// Where the first request stands in a definition.
 const START: &str = "session.start";
@@ -188,7 +188,7 @@ impl Kept {
     pub(super) fn credentials(&self) -> Vec<String> {
         let mut texts: Vec<String> = self.cookies.values().map(str::to_owned).collect();
         self.captured.values().for_each(|value| collect_texts(value, &mut texts));
-        texts.retain(|text| text.len() >= SHORTEST_TELLING_SECRET);
+        texts.retain(|text| text.len() >= SHORTEST_IN_ANSWERS);
         texts
     }
 }

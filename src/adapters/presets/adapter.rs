@@ -75,7 +75,7 @@ impl<P: Preset> TargetAdapterFactory for PresetFactory<P> {
         let agent = self.http.definition(&spec, P::KIND, P::NAME).await?;
         let (reach, preset) =
             read::<P>(&agent).map_err(|message| RunFailure::definition(code::INVALID_TARGET, message))?;
-        let line = Box::pin(Line::to(reach, &self.http, spec, P::NAME, P::UPGRADES)).await?;
+        let line = Box::pin(Line::to(reach, &agent, &self.http, spec, P::NAME, P::UPGRADES)).await?;
         Ok(Box::new(PresetAdapter { line, preset }))
     }
 

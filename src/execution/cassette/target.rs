@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::Tape;
 use crate::execution::failure::RunFailure;
+use crate::execution::limits::{Admission, Both, TotalWait};
 use crate::execution::ports::{OnUnknown, SessionCall, TargetAdapter, TargetReply, TargetTurn};
 use crate::execution::types::Session;
 
@@ -38,6 +39,10 @@ impl TargetAdapter for TapedTarget {
         self.behind.as_ref().is_none_or(|target| target.reports_tool_calls())
     }
 
+    fn knows_its_price(&self) -> bool {
+        self.behind.as_ref().is_none_or(|target| target.knows_its_price())
+    }
+
     fn kept(&self) -> Option<Value> {
         self.behind.as_ref().and_then(|target| target.kept())
     }
@@ -63,11 +68,13 @@ impl TargetAdapter for TapedTarget {
     }
 }
 
-/// The time that the agent took is on the tape, too, and whether it tells of its tools: checks may look at both.
+/// The time that the agent took is on the tape, too, and whether it tells of its tools: checks may look at both. Waiting for
+/// the turn is no part of it.
 async fn timed(target: &dyn TargetAdapter, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
-    let began = Instant::now();
-    let mut reply = target.reply(turn).await?;
-    reply.latency.get_or_insert_with(|| began.elapsed());
+    let (began, waited) = (Instant::now(), TotalWait::default());
+    let told = Both(turn.admission.waiting(), &waited);
+    let mut reply = target.reply(TargetTurn { admission: Admission::watched_by(&told), ..turn }).await?;
+    reply.latency.get_or_insert_with(|| began.elapsed().saturating_sub(waited.get()));
     reply.tool_calls_unknown |= !target.reports_tool_calls();
     Ok(reply)
 }

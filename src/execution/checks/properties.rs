@@ -75,7 +75,8 @@ fn made((role, words, calls, latency_ms, new_turn, (sent, received, cents)): Raw
     };
     let tool_calls = calls.into_iter().map(call).collect();
     let cost = Cost::try_from(f64::from(cents) / 100.0).unwrap();
-    let usage = TokenUsage { input_tokens: sent, output_tokens: received, calls: 1, cost };
+    let usage =
+        TokenUsage { input_tokens: sent, output_tokens: received, calls: 1, cost, ..TokenUsage::default() };
     Move { message: Message { tool_calls, latency_ms, ..message(role, words) }, new_turn, usage }
 }
 

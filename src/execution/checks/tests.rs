@@ -280,13 +280,14 @@ fn turns_have_bounds() {
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn tokens_and_cost_have_limits_and_what_is_not_known_is_not_within_them() {
     let cost = Cost::try_from(0.02).unwrap();
-    let judge = TokenUsage { input_tokens: 90, output_tokens: 10, calls: 1, cost };
+    let judge = TokenUsage { input_tokens: 90, output_tokens: 10, calls: 1, cost, ..TokenUsage::default() };
     let usage = UsageByRole {
         judge,
         target: TokenUsage { calls: 1, ..TokenUsage::default() },
         ..UsageByRole::default()
     };
-    let unpriced = UsageByRole { judge: TokenUsage { cost: Cost::ZERO, ..judge }, ..usage };
+    let unpriced = UsageByRole { judge: TokenUsage { cost: Cost::ZERO, unpriced: 1, ..judge }, ..usage };
+    let partly = UsageByRole { user_simulator: TokenUsage { unreported: 1, calls: 2, ..judge }, ..usage };
     for (written, usage, expected) in [
         (json!({ "tokens": { "max": 100 } }), usage, Standing::Holds),
         (json!({ "tokens": { "max": 99 } }), usage, Standing::Broken),
@@ -297,6 +298,10 @@ fn tokens_and_cost_have_limits_and_what_is_not_known_is_not_within_them() {
         (json!({ "costUsd": { "max": 0.019 } }), usage, Standing::Broken),
         (json!({ "costUsd": { "max": 0.019 } }), unpriced, Standing::Open),
         (json!({ "costUsd": { "max": 0 } }), UsageByRole::default(), Standing::Holds),
+        (json!({ "costUsd": { "max": 1 } }), partly, Standing::Open),
+        (json!({ "costUsd": { "max": 0.03 } }), partly, Standing::Broken),
+        (json!({ "tokens": { "max": 1000 } }), partly, Standing::Open),
+        (json!({ "tokens": { "max": 199 } }), partly, Standing::Broken),
     ] {
         let check = serde_json::from_value(written.clone()).unwrap();
         let found =

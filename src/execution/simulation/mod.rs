@@ -22,6 +22,7 @@ use super::ports::{ChatModel, Clock, JournalError, RunJournal, RunTrace, Session
 use super::signals::Progress;
 use super::types::{Conversation, Criterion, Ending, Judgement};
 use crate::events::RunRequest;
+use budget::Purse;
 use watched::WatchedModel;
 
 /// Why a simulation ended without a judgement.
@@ -98,8 +99,8 @@ impl Simulation<'_> {
         Ok(())
     }
 
-    fn watched<'a>(&'a self, model: &'a Arc<dyn ChatModel>) -> WatchedModel<'a> {
-        WatchedModel { model: model.as_ref(), progress: self.progress }
+    fn watched<'a>(&'a self, model: &'a Arc<dyn ChatModel>, purse: &'a Purse) -> WatchedModel<'a> {
+        WatchedModel { model: model.as_ref(), progress: self.progress, purse }
     }
 }
 

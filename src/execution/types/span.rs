@@ -89,6 +89,11 @@ pub enum SpanNote {
         /// What happened.
         message: String,
     },
+    /// A call had to wait for its turn.
+    Waited {
+        /// For how long.
+        waited: Duration,
+    },
 }
 
 /// How a piece of work ended.

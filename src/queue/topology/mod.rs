@@ -1,4 +1,4 @@
-//! Streams, consumers and the bucket: created or updated, then compared with what the server says it has.
+//! Streams, consumers and buckets: created or updated, then compared with what the server says it has.
 //!
 //! Only the fields that this program asks for are touched and compared; limits that an operator sets besides stay.
 
@@ -36,6 +36,8 @@ pub struct Topology {
     pub events: stream::Stream,
     /// Run states and cancel marks.
     pub runs: kv::Store,
+    /// What workers agree on about limits of calls.
+    pub limits: kv::Store,
     /// Transcripts that are too large for a run state.
     pub transcripts: ObjectStore,
     /// Cassettes.
@@ -99,6 +101,17 @@ impl TopologyError {
     }
 }
 
+/// Streams that are only brought about: nothing refers to them, or only by name.
+const UNREFERRED: [fn(&Settings) -> StreamSpec; 7] = [
+    StreamSpec::commands,
+    StreamSpec::dead_letters,
+    StreamSpec::advisories,
+    StreamSpec::runs_bucket,
+    StreamSpec::limits_bucket,
+    StreamSpec::transcripts,
+    StreamSpec::cassettes,
+];
+
 /// Brings the topology about, or only checks it if `nats.manage_topology` is false.
 ///
 /// # Errors
@@ -111,27 +124,29 @@ pub async fn ensure(connection: &Connection, settings: &Settings) -> Result<Topo
 async fn apply_all(connection: &Connection, settings: &Settings) -> Result<Topology, TopologyError> {
     let applier = Applier::new(connection, settings.nats.manage_topology);
     let requests_stream = applier.stream(&StreamSpec::requests(settings)).await?;
-    applier.stream(&StreamSpec::commands(settings)).await?;
-    applier.stream(&StreamSpec::dead_letters(settings)).await?;
-    applier.stream(&StreamSpec::advisories(settings)).await?;
-    applier.stream(&StreamSpec::runs_bucket(settings)).await?;
-    applier.stream(&StreamSpec::transcripts(settings)).await?;
-    applier.stream(&StreamSpec::cassettes(settings)).await?;
+    for spec in UNREFERRED {
+        applier.stream(&spec(settings)).await?;
+    }
     Ok(Topology {
         events: applier.stream(&StreamSpec::events(settings)).await?,
         requests: applier.consumer(&ConsumerSpec::requests(settings)).await?,
         advisories: applier.consumer(&ConsumerSpec::advisories()).await?,
         requests_stream,
         commands: applier.consumer(&ConsumerSpec::commands()).await?,
-        runs: bucket(connection).await?,
+        runs: bucket(connection, subjects::RUNS_BUCKET).await?,
+        limits: bucket(connection, subjects::LIMITS_BUCKET).await?,
         transcripts: objects(connection, subjects::TRANSCRIPTS_BUCKET).await?,
         cassettes: objects(connection, subjects::CASSETTES_BUCKET).await?,
     })
 }
 
-async fn bucket(connection: &Connection) -> Result<kv::Store, TopologyError> {
-    connection.jetstream.get_key_value(subjects::RUNS_BUCKET).await.map_err(|error| {
-        let what = format!("bucket {}", subjects::RUNS_BUCKET);
+/// A key-value bucket.
+///
+/// # Errors
+/// [`TopologyError`] if it is not there, or the server does not answer.
+pub async fn bucket(connection: &Connection, bucket: &str) -> Result<kv::Store, TopologyError> {
+    connection.jetstream.get_key_value(bucket).await.map_err(|error| {
+        let what = format!("bucket {bucket}");
         TopologyError::Unreadable { what, source: Box::new(error) }
     })
 }

@@ -94,7 +94,14 @@ impl StreamSpec {
     }
 
     pub(super) fn runs_bucket(settings: &Settings) -> Self {
-        let bucket = subjects::RUNS_BUCKET;
+        Self::bucket(settings, subjects::RUNS_BUCKET)
+    }
+
+    pub(super) fn limits_bucket(settings: &Settings) -> Self {
+        Self::bucket(settings, subjects::LIMITS_BUCKET)
+    }
+
+    fn bucket(settings: &Settings, bucket: &str) -> Self {
         let name = format!("{BUCKET_STREAM_PREFIX}{bucket}");
         Self::new(settings, &name, vec![format!("$KV.{bucket}.>")], Kind::Bucket)
     }

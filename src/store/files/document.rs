@@ -84,6 +84,7 @@ fn agents(reader: &mut Reader<'_>, root: &Field<'_>) -> Vec<AgentDefinition> {
     let found = reader.list::<AgentDefinition>(root, "agents", Kind::Agent);
     let each = found.into_iter().map(|(field, agent)| {
         rules::id(reader, &field.at("id"), &agent.id);
+        rules::limits(reader, &field, agent.limits.as_ref());
         agent
     });
     each.collect()

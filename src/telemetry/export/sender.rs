@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use reqwest::Response;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
@@ -12,8 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::payload::{Encoded, compress};
 use super::{Destination, ExportError, response, retry};
-use crate::egress::{Client, ClientError, Redirects};
-use crate::http_client;
+use crate::egress::{Client, ClientError, Redirects, retry_after};
 
 /// Posts at the same time over all runs: enough that a slow endpoint does not hold up the others, few enough that
 /// a thousand runs that end together do not open a thousand connections.
@@ -104,7 +103,7 @@ impl OtlpSender {
             let error = ExportError::Transport { url: destination.public_url(), source };
             Failure { next: next(&error, false, None), error }
         })?;
-        let asked = http_client::retry_after(response.headers(), OffsetDateTime::now_utc());
+        let asked = retry_after(response.headers().get(RETRY_AFTER), OffsetDateTime::now_utc());
         let retryable = retry::is_retryable(response.status());
         response::judge(response, destination)
             .await

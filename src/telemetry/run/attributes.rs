@@ -73,3 +73,7 @@ pub(super) const UNBOUND_INPUT_NAMES: &str = "langwatch.prompt.unbound_inputs.na
 /// The event that says that an agent's session could not be ended.
 pub(super) const SESSION_NOT_ENDED: &str = "langwatch.session.not_ended";
 pub(super) const ERROR_MESSAGE: &str = "error.message";
+
+/// The event that says that a call had to wait for its turn, and for how many milliseconds.
+pub(super) const LIMIT_WAIT: &str = "scenario.limits.waited";
+pub(super) const LIMIT_WAIT_MS: &str = "scenario.limits.waited_ms";

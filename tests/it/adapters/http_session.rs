@@ -3,6 +3,7 @@
 use scenario_worker::definitions::Secrets;
 use scenario_worker::events::{Attribution, ProjectId, RunId, RunKey, TraceContext};
 use scenario_worker::execution::failure::RunFailure;
+use scenario_worker::execution::limits::Admission;
 use scenario_worker::execution::ports::{SessionCall, TargetAdapter, TargetReply, TargetTurn};
 use scenario_worker::execution::types::Session;
 use serde_json::{Value, json};
@@ -41,7 +42,9 @@ impl Play {
     async fn turn(&mut self) -> Result<TargetReply, RunFailure> {
         let (run, span, transcript) = (run(), Recorded::default().span(context()), dialogue(LINE));
         let session = self.session.as_ref();
-        let turn = TargetTurn { run: &run, turn: 2, transcript: &transcript, span: &span, session };
+        let admission = Admission::default();
+        let turn =
+            TargetTurn { run: &run, turn: 2, transcript: &transcript, span: &span, session, admission };
         let mut reply = self.adapter.reply(turn).await?;
         self.session = reply.session.take().or(self.session.take());
         Ok(reply)

@@ -14,6 +14,7 @@ use scenario_worker::adapters::presets::with_presets;
 use scenario_worker::adapters::{HttpAdapterFactory, Registry};
 use scenario_worker::events::{MessageRole, ProjectId, RunId, RunKey, TraceContext};
 use scenario_worker::execution::failure::{PlanError, RunFailure};
+use scenario_worker::execution::limits::Admission;
 use scenario_worker::execution::ports::{
     SessionCall, TargetAdapter, TargetAdapters as _, TargetReply, TargetTurn,
 };
@@ -73,7 +74,14 @@ impl Talk {
 
     async fn say(&mut self, transcript: &Arc<[Message]>) -> Result<TargetReply, RunFailure> {
         let Self { adapter, run, span, session } = self;
-        let turn = TargetTurn { run, turn: 2, transcript, span, session: session.as_ref() };
+        let turn = TargetTurn {
+            run,
+            turn: 2,
+            transcript,
+            span,
+            session: session.as_ref(),
+            admission: Admission::default(),
+        };
         let reply = adapter.reply(turn).await?;
         if let Some(left) = &reply.session {
             *session = Some(left.clone());

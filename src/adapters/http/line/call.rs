@@ -16,11 +16,11 @@ use crate::adapters::http::request::{IDEMPOTENCY_KEY, Outgoing};
 use crate::adapters::http::response;
 use crate::adapters::http::templates::is_private;
 use crate::adapters::http::transport::origin_and_path;
-use crate::adapters::scrub::Scrubber;
 use crate::adapters::template::Variables;
 use crate::events::Attribution;
 use crate::execution::failure::{RunFailure, code};
 use crate::execution::ports::{TargetReply, TargetTurn};
+use crate::scrub::Scrubber;
 use crate::text::cut;
 
 /// What is taken for an answer.
@@ -39,7 +39,7 @@ pub(in crate::adapters) struct Call<'a> {
 
 impl<'a> Call<'a> {
     pub(super) fn new(adapter: &'a HttpAdapter, turn: &'a TargetTurn<'a>) -> Result<Self, RunFailure> {
-        let caller = adapter.caller(None)?;
+        let caller = adapter.caller(None, turn.admission)?;
         let scrubber = Mutex::new(caller.scrubber().clone());
         Ok(Self { turn, adapter, caller: tokio::sync::Mutex::new(caller), scrubber })
     }

@@ -17,7 +17,9 @@ use super::HttpAdapterFactory;
 use super::adapter::HttpAdapter;
 use super::definition::{self, HttpDefinition};
 use super::endpoint::Endpoint;
+use crate::definitions::AgentDefinition;
 use crate::execution::failure::{PlanError, RunFailure, code};
+use crate::execution::limits::Admission;
 use crate::execution::ports::{OnUnknown, SessionCall, TargetSpec, TargetTurn};
 use crate::execution::types::Message;
 
@@ -60,22 +62,20 @@ impl Line {
     /// The way to the agent that `spec` names and that messages call `name`. With `upgrades` its connections can become another protocol's.
     pub(in crate::adapters) async fn to(
         reach: Reach,
+        agent: &AgentDefinition,
         http: &HttpAdapterFactory,
         spec: TargetSpec,
         name: &str,
         upgrades: bool,
     ) -> Result<Self, PlanError> {
         if !upgrades {
-            return Ok(Self(http.adapter(name, reach.0, spec).await?));
+            return Ok(Self(http.adapter(name, agent, reach.0, spec).await?));
         }
         let client = http.client.upgrading().map_err(|error| {
-            RunFailure::definition(
-                code::INVALID_TARGET,
-                format!("{name} {}: {error}", spec.target.reference_id),
-            )
+            RunFailure::definition(code::INVALID_TARGET, format!("{name} {}: {error}", agent.id))
         })?;
         let http = HttpAdapterFactory { client, ..http.clone() };
-        Ok(Self(http.adapter(name, reach.0, spec).await?))
+        Ok(Self(http.adapter(name, agent, reach.0, spec).await?))
     }
 
     /// What to do about a request whose end is unknown.
@@ -100,5 +100,12 @@ pub(in crate::adapters) fn no_turn<'a>(
     nothing_said: &'a Arc<[Message]>,
 ) -> TargetTurn<'a> {
     let SessionCall { run, span } = call;
-    TargetTurn { run, turn: 0, transcript: nothing_said, span, session: None }
+    TargetTurn {
+        run,
+        turn: 0,
+        transcript: nothing_said,
+        span,
+        session: None,
+        admission: Admission::default(),
+    }
 }

@@ -10,6 +10,7 @@ use super::super::endpoint::Endpoint;
 use super::*;
 use crate::definitions::{AgentDefinition, Secrets};
 use crate::events::{MessageRole, ProjectId, RunId, RunKey, TargetType};
+use crate::execution::limits::Admission;
 use crate::execution::ports::RunSpan;
 use crate::execution::types::{Message, SpanEnd, SpanStart};
 
@@ -42,7 +43,8 @@ fn endpoint() -> Endpoint {
     });
     let Value::Object(config) = config else { panic!("no map") };
     let kind = TargetType::parse("http").unwrap();
-    let mut endpoint = Endpoint::read(&AgentDefinition { id: "shop".into(), kind, config }).unwrap();
+    let agent = AgentDefinition { id: "shop".into(), kind, limits: None, config };
+    let mut endpoint = Endpoint::read(&agent).unwrap();
     endpoint.resolve_secrets(&Secrets::from([("K".to_owned(), Secret::new(SECRET))])).unwrap();
     endpoint
 }
@@ -64,7 +66,8 @@ fn said(line: &str) -> Message {
 fn built(line: &str, parameter: &Value) -> Result<Outgoing, RunFailure> {
     let transcript: Arc<[Message]> = Arc::new([said(line)]);
     let run = RunKey { project: ProjectId::parse("acme").unwrap(), run: RunId::parse("r1").unwrap() };
-    let turn = TargetTurn { run: &run, turn: 1, transcript: &transcript, span: &NoSpan, session: None };
+    let (admission, session) = (Admission::default(), None);
+    let turn = TargetTurn { run: &run, turn: 1, transcript: &transcript, span: &NoSpan, session, admission };
     let endpoint = endpoint();
     let mut variables = Variables::of_turn(&turn, &Map::from_iter([("p".to_owned(), parameter.clone())]));
     variables.bind_mapped(&endpoint.mappings, &turn);

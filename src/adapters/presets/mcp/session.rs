@@ -122,7 +122,7 @@ impl Greeting {
         let fields: [(HeaderName, Option<&str>); 4] = match self {
             Self::Answered { session, version } => {
                 // Who knows the id can speak in the session.
-                for id in session {
+                if let Some(id) = session {
                     call.keep_secret(id);
                 }
                 [(VERSION, Some(version)), (SESSION_ID, session.as_deref()), (METHOD, None), (NAME, None)]

@@ -1,6 +1,7 @@
 //! What must hold of definitions beyond their shape.
 
 mod check;
+mod limits;
 mod parameter;
 mod project;
 mod provider;
@@ -8,6 +9,7 @@ mod scenario;
 mod script;
 mod settings;
 
+pub(super) use self::limits::limits;
 pub(super) use self::project::project;
 pub(super) use self::provider::provider;
 pub(super) use self::scenario::scenario;

@@ -51,6 +51,25 @@ fn assert_check(check: &str, field: &str, reason: &str) {
 }
 
 #[test]
+fn limits_that_limit_nothing_or_everything_are_refused_where_they_stand() {
+    for (limits, field, reason) in [
+        ("§{ }", "", "must have `requestsPerMinute`, `maxInFlight` or both"),
+        ("{ requestsPerMinute: §0 }", ".requestsPerMinute", "is 0; it must be 1 to 1000000"),
+        ("{ maxInFlight: §1000001 }", ".maxInFlight", "is 1000001; it must be 1 to 1000000"),
+        ("{ maxInFlight: 1, §perSecond: 1 }", ".perSecond", "unknown field `perSecond`"),
+    ] {
+        let project = format!("project: {{ id: acme, limits: {limits} }}\n");
+        assert_found(&project, &[(&format!("project.limits{field}"), reason)]);
+        let agents =
+            format!("project: {{ id: acme }}\nagents:\n  - {{ id: a, type: http, limits: {limits} }}\n");
+        assert_found(&agents, &[(&format!("agents[0].limits{field}"), reason)]);
+        let providers =
+            format!("project: {{ id: acme }}\nproviders:\n  - {{ id: p, kind: openai, limits: {limits} }}\n");
+        assert_found(&providers, &[(&format!("providers[0].limits{field}"), reason)]);
+    }
+}
+
+#[test]
 fn a_check_that_is_none_is_refused_where_it_stands() {
     for (check, field, reason) in [
         ("§{ }", "", "a check must have a rule: one of contains, notContains"),
@@ -287,9 +306,10 @@ fn prices_and_budgets_are_refused_where_they_stand() {
     let price = "providers[0].prices.m";
     assert_found(&provider("{ inputPerMillion: 0, outputPerMillion: 1.5 }"), &[]);
     for (text, field, reason) in [
-        (provider("§{}"), price, "must have `inputPerMillion` or `outputPerMillion`"),
+        (provider("§{ outputPerMillion: 1 }"), price, "missing field `inputPerMillion`"),
+        (provider("§{ inputPerMillion: 1 }"), price, "missing field `outputPerMillion`"),
         (
-            provider("{ inputPerMillion: §-1 }"),
+            provider("{ inputPerMillion: §-1, outputPerMillion: 1 }"),
             &format!("{price}.inputPerMillion"),
             "-1 is no amount of US dollars",
         ),

@@ -19,5 +19,9 @@ pub(in super::super) fn note(note: &SpanNote) -> (&'static str, Vec<KeyValue>) {
                 KeyValue::new(key::ERROR_MESSAGE, message.clone()),
             ],
         ),
+        SpanNote::Waited { waited } => {
+            let waited = i64::try_from(waited.as_millis()).unwrap_or(i64::MAX);
+            (key::LIMIT_WAIT, vec![KeyValue::new(key::LIMIT_WAIT_MS, waited)])
+        }
     }
 }
