@@ -6,6 +6,7 @@
 pub mod codes;
 pub mod http;
 mod limited;
+pub mod presets;
 pub mod prompt;
 mod registry;
 pub mod stream;

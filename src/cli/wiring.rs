@@ -9,6 +9,7 @@ use url::Url;
 
 use super::error::{CliError, chain};
 use super::keys::keyring;
+use crate::adapters::presets::with_presets;
 use crate::adapters::{HttpAdapterFactory, PromptAdapterFactory, Registry, ScenarioTexts};
 use crate::definitions::{AgentDefinition, TelemetryDestination, TelemetryProtocol};
 use crate::egress::{Client, EgressPolicy};
@@ -166,9 +167,10 @@ fn targets<D>(store: &Arc<D>, models: &Arc<Factory>, client: Client) -> Registry
 where
     D: PromptRepository + AgentRepository + SecretRepository + 'static,
 {
-    Registry::new()
-        .with(PromptAdapterFactory::new(store.clone(), models.clone()))
-        .with(HttpAdapterFactory::new(store.clone(), store.clone(), client))
+    let http = HttpAdapterFactory::new(store.clone(), store.clone(), client);
+    let registry =
+        Registry::new().with(PromptAdapterFactory::new(store.clone(), models.clone())).with(http.clone());
+    with_presets(registry, &http)
 }
 
 /// What plays the one run of a process that was started for it.

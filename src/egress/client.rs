@@ -16,6 +16,8 @@ use crate::recent::Recent;
 
 /// Clients with certificates or limits of their own that are kept, each with its connections. More only cost handshakes.
 const MOST_OTHERS: usize = 64;
+/// The name of HTTP/1.1 where protocols are negotiated (RFC 7301).
+const HTTP_1: &[u8] = b"http/1.1";
 /// Redirects that one call follows at most.
 const MOST_REDIRECTS: usize = 10;
 
@@ -41,12 +43,14 @@ pub struct Client {
     elsewhere: Option<reqwest::Client>,
     policy: Arc<EgressPolicy>,
     proxy: Option<Url>,
+    /// Whether connections may become another protocol's.
+    upgrades: bool,
     /// Clients with settings of their own.
     others: Arc<Mutex<Recent<Connecting, reqwest::Client>>>,
 }
 
-/// How connections are made: how long that may take, and with which certificates.
-type Connecting = (Duration, Option<[u8; 32]>);
+/// How connections are made: how long that may take, with which certificates, and whether they may become another protocol's.
+type Connecting = (Duration, Option<[u8; 32]>, bool);
 
 /// The proxy is left out: its URL may hold a credential.
 impl fmt::Debug for Client {
@@ -113,7 +117,8 @@ impl Client {
         let policy = Arc::new(policy);
         let http = connected(&policy, proxy, builder)?;
         let others = Arc::new(Mutex::new(Recent::new(MOST_OTHERS)));
-        Ok(Self { usual: http.clone(), http, elsewhere: None, policy, proxy: proxy.cloned(), others })
+        let (usual, proxy) = (http.clone(), proxy.cloned());
+        Ok(Self { usual, http, elsewhere: None, policy, proxy, upgrades: false, others })
     }
 
     /// A client under the same policy that makes each connection within `limit`, and that uses the certificates of `tls`
@@ -128,20 +133,34 @@ impl Client {
         Ok(Self { http: self.http_for(limit, Some(tls))?, elsewhere: Some(plain), ..self.clone() })
     }
 
+    /// A client under the same policy whose connections can become another protocol's: it speaks HTTP/1.1 alone, which
+    /// is where that can be asked for.
+    ///
+    /// # Errors
+    /// As [`Client::connecting`].
+    pub fn upgrading(&self) -> Result<Self, TlsError> {
+        Self { upgrades: true, ..self.clone() }.connecting(CONNECT_TIMEOUT, None)
+    }
+
     fn http_for(&self, limit: Duration, tls: Option<&TlsMaterial>) -> Result<reqwest::Client, TlsError> {
-        if tls.is_none() && limit == CONNECT_TIMEOUT {
+        if tls.is_none() && limit == CONNECT_TIMEOUT && !self.upgrades {
             return Ok(self.usual.clone());
         }
         let make = || {
             let mut builder = http_client::builder().connect_timeout(limit);
+            if self.upgrades {
+                builder = builder.http1_only();
+            }
             if let Some(tls) = tls {
-                builder = builder.tls_backend_preconfigured(tls.config()?);
+                let mut config = tls.config()?;
+                config.alpn_protocols.retain(|protocol| !self.upgrades || protocol == HTTP_1);
+                builder = builder.tls_backend_preconfigured(config);
             }
             let client = connected(&self.policy, self.proxy.as_ref(), builder);
             client.map_err(|error| TlsError::Unusable(error.to_string()))
         };
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
-        others.get_or_make((limit, tls.map(TlsMaterial::digest)), make)
+        others.get_or_make((limit, tls.map(TlsMaterial::digest), self.upgrades), make)
     }
 
     /// Where calls may go.

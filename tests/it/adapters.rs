@@ -14,6 +14,7 @@ mod http_streams;
 mod http_tls;
 mod http_tools;
 mod limited;
+mod presets;
 mod prompt;
 mod registry;
 mod stage;

@@ -9,6 +9,7 @@ pub(crate) mod nats;
 pub(crate) mod openai;
 pub(crate) mod otlp_receiver;
 pub(crate) mod play;
+pub(crate) mod protocols;
 pub(crate) mod raw_nats;
 pub(crate) mod shop;
 pub(crate) mod span_spool;

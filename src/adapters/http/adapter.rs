@@ -35,7 +35,8 @@ pub(super) struct HttpAdapter {
 }
 
 impl HttpAdapter {
-    fn caller<'a>(
+    /// What requests are sent with.
+    pub(super) fn caller<'a>(
         &'a self,
         session: Option<&Session>,
         admission: Admission<'a>,
@@ -104,7 +105,13 @@ impl HttpAdapter {
         Err(response::status_failure(&received, caller.scrubber()))
     }
 
-    fn filling(&self, turn: &TargetTurn<'_>, step: &str, captured: &Map<String, Value>) -> Filling {
+    /// What a request is filled in with, which is the same whenever `step` is repeated.
+    pub(super) fn filling(
+        &self,
+        turn: &TargetTurn<'_>,
+        step: &str,
+        captured: &Map<String, Value>,
+    ) -> Filling {
         Filling {
             variables: self.variables(turn, captured),
             trace: trace_context(turn),
@@ -114,7 +121,8 @@ impl HttpAdapter {
         }
     }
 
-    fn variables(&self, turn: &TargetTurn<'_>, captured: &Map<String, Value>) -> Variables {
+    /// What templates read.
+    pub(super) fn variables(&self, turn: &TargetTurn<'_>, captured: &Map<String, Value>) -> Variables {
         let mut variables = Variables::of_turn(turn, &self.parameters);
         variables.bind_json(CAPTURED, &Value::Object(captured.clone()));
         variables.bind_mapped(&self.endpoint.mappings, turn);

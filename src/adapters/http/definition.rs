@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::polling::PollDefinition;
 use super::retry::RetriesDefinition;
@@ -284,12 +285,17 @@ impl HttpDefinition {
 
     /// Reads an agent's untyped part.
     pub(super) fn read(agent: &AgentDefinition) -> Result<Self, String> {
-        serde_path_to_error::deserialize(Value::Object(agent.config.clone())).map_err(|error| {
-            let place = error.path().to_string();
-            let place = if place == "." { String::new() } else { format!("{place}: ") };
-            format!("{place}{}", without_value(&error.inner().to_string()))
-        })
+        read(agent.config.clone())
     }
+}
+
+/// Reads what people wrote. An error names the place, and no value.
+pub(super) fn read<T: DeserializeOwned>(config: Map<String, Value>) -> Result<T, String> {
+    serde_path_to_error::deserialize(Value::Object(config)).map_err(|error| {
+        let place = error.path().to_string();
+        let place = if place == "." { String::new() } else { format!("{place}: ") };
+        format!("{place}{}", without_value(&error.inner().to_string()))
+    })
 }
 
 /// A value of the wrong type may be a credential that was not quoted, so it is not repeated.

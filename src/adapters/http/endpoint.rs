@@ -39,7 +39,8 @@ impl Endpoint {
             .map_err(|problem| format!("HTTP agent {}: {problem}", agent.id))
     }
 
-    fn from_definition(definition: &HttpDefinition) -> Result<Self, String> {
+    /// Checks what was read.
+    pub(super) fn from_definition(definition: &HttpDefinition) -> Result<Self, String> {
         let request = RequestTemplates::read(&definition.request(), None)?;
         Ok(Self {
             auth: Auth::read(&definition.auth)?,

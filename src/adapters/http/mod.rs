@@ -13,11 +13,12 @@ mod definition;
 mod endpoint;
 mod exchange;
 mod limits;
+pub(super) mod line;
 mod no_reply;
 mod oauth2;
-mod path;
+pub(super) mod path;
 mod polling;
-mod request;
+pub(super) mod request;
 mod response;
 mod retry;
 mod rules;
@@ -28,7 +29,7 @@ mod templates;
 mod tls;
 mod tokens;
 mod tool_calls;
-mod transport;
+pub(super) mod transport;
 mod usage;
 
 use std::sync::Arc;
@@ -60,7 +61,13 @@ use crate::scrub::{Scrubber, credentials_in, parts_of_url};
 /// The type as requests and definitions name it.
 pub const KIND: &str = "http";
 
+const SECRET_HINT: &str = "Import the secret into the project, declare it as a secret parameter of the scenario, or correct its name in the \
+     agent's definition";
+/// What messages call such an agent.
+const NAME: &str = "HTTP agent";
+
 /// Makes adapters for HTTP agents. All of them share one client and its connections.
+#[derive(Clone)]
 pub struct HttpAdapterFactory {
     agents: Arc<dyn AgentRepository>,
     secrets: Arc<dyn SecretRepository>,
@@ -123,12 +130,43 @@ impl HttpAdapterFactory {
             .map_err(|error| RunFailure::definition(code::INVALID_TARGET, format!("tls: {error}")))
     }
 
-    async fn definition(&self, spec: &TargetSpec) -> Result<AgentDefinition, PlanError> {
+    /// The agent of `kind` that `spec` names; messages call such an agent `name`.
+    pub(super) async fn definition(
+        &self,
+        spec: &TargetSpec,
+        kind: &str,
+        name: &str,
+    ) -> Result<AgentDefinition, PlanError> {
         let id = &spec.target.reference_id;
         let found = self.agents.agent(&spec.project.id, id).await?;
-        found.filter(|agent| agent.kind.as_str() == KIND).ok_or_else(|| {
-            RunFailure::definition(code::TARGET_NOT_FOUND, format!("HTTP agent {id} not found")).into()
+        found.filter(|agent| agent.kind.as_str() == kind).ok_or_else(|| {
+            RunFailure::definition(code::TARGET_NOT_FOUND, format!("{name} {id} not found")).into()
         })
+    }
+
+    /// The adapter for one run of the agent that is at `endpoint`; messages call such an agent `name`.
+    async fn adapter(
+        &self,
+        name: &str,
+        agent: &AgentDefinition,
+        mut endpoint: Endpoint,
+        spec: TargetSpec,
+    ) -> Result<HttpAdapter, PlanError> {
+        let called = format!("{name} {}", agent.id);
+        let of_project = self.secrets.secrets(&spec.project.id).await?;
+        let mut secrets = of_project.clone();
+        secrets.extend(spec.secrets);
+        endpoint.resolve_secrets(&secrets).map_err(|unknown| {
+            RunFailure::definition(codes::SECRET_NOT_FOUND, format!("{called}: {unknown}"))
+                .with_hint(SECRET_HINT)
+        })?;
+        let scrubber = scrubber(of_project.values().chain(secrets.values()), &endpoint, agent);
+        let wired = self.wired(&spec.project.id, &endpoint, &scrubber).map_err(|mut failure| {
+            failure.message = format!("{called}: {}", failure.message);
+            scrubber.clean(failure)
+        })?;
+        let (tokens, clock) = (Arc::clone(&self.tokens), Arc::clone(&self.clock));
+        Ok(HttpAdapter { wired, endpoint, parameters: spec.parameters, scrubber, tokens, clock })
     }
 }
 
@@ -139,26 +177,10 @@ impl TargetAdapterFactory for HttpAdapterFactory {
     }
 
     async fn create(&self, spec: TargetSpec) -> Result<Box<dyn TargetAdapter>, PlanError> {
-        let agent = self.definition(&spec).await?;
-        let mut endpoint = Endpoint::read(&agent)
+        let agent = self.definition(&spec, KIND, NAME).await?;
+        let endpoint = Endpoint::read(&agent)
             .map_err(|message| RunFailure::definition(code::INVALID_TARGET, message))?;
-        let of_project = self.secrets.secrets(&spec.project.id).await?;
-        let mut secrets = of_project.clone();
-        secrets.extend(spec.secrets);
-        endpoint.resolve_secrets(&secrets).map_err(|unknown| {
-            RunFailure::definition(codes::SECRET_NOT_FOUND, format!("HTTP agent {}: {unknown}", agent.id))
-                .with_hint(
-                    "Import the secret into the project, declare it as a secret parameter of the scenario, or correct its \
-                     name in the agent's definition",
-                )
-        })?;
-        let scrubber = scrubber(of_project.values().chain(secrets.values()), &endpoint, &agent);
-        let wired = self.wired(&spec.project.id, &endpoint, &scrubber).map_err(|mut failure| {
-            failure.message = format!("HTTP agent {}: {}", agent.id, failure.message);
-            scrubber.clean(failure)
-        })?;
-        let (tokens, clock) = (Arc::clone(&self.tokens), Arc::clone(&self.clock));
-        Ok(Box::new(HttpAdapter { wired, endpoint, parameters: spec.parameters, scrubber, tokens, clock }))
+        Ok(Box::new(self.adapter(NAME, &agent, endpoint, spec).await?))
     }
 
     fn check(&self, agent: &AgentDefinition) -> Result<(), String> {

@@ -12,7 +12,7 @@ const MAX_ALTERNATIVES: usize = 4;
 
 /// A `JSONPath` (RFC 9535) of a definition.
 #[derive(Debug)]
-pub(super) struct ReplyPath {
+pub(in crate::adapters) struct ReplyPath {
     field: Cow<'static, str>,
     source: String,
     path: JsonPath,
@@ -20,7 +20,10 @@ pub(super) struct ReplyPath {
 
 impl ReplyPath {
     /// Reads a path that does not blow up. `field` is where it stands in the definition.
-    pub(super) fn parse(field: impl Into<Cow<'static, str>>, source: &str) -> Result<Self, String> {
+    pub(in crate::adapters) fn parse(
+        field: impl Into<Cow<'static, str>>,
+        source: &str,
+    ) -> Result<Self, String> {
         let (field, source) = (field.into(), source.trim().to_owned());
         let path = JsonPath::parse(&source)
             .map_err(|error| format!("{field}: '{source}' is no JSONPath (RFC 9535): {error}"))?;
@@ -33,7 +36,7 @@ impl ReplyPath {
     }
 
     /// As [`ReplyPath::parse`], where a blank path is none.
-    pub(super) fn parse_written(
+    pub(in crate::adapters) fn parse_written(
         field: &'static str,
         source: Option<&String>,
     ) -> Result<Option<Self>, String> {
@@ -47,7 +50,7 @@ impl ReplyPath {
     }
 
     /// The first value that it matches.
-    pub(super) fn first<'a>(&self, reply: &'a Value) -> Option<&'a Value> {
+    pub(in crate::adapters) fn first<'a>(&self, reply: &'a Value) -> Option<&'a Value> {
         self.path.query(reply).first()
     }
 
@@ -65,7 +68,7 @@ impl std::fmt::Display for ReplyPath {
 }
 
 /// A text as it is; nothing for `null`; anything else as JSON.
-pub(super) fn words(value: &Value) -> String {
+pub(in crate::adapters) fn words(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),

@@ -21,11 +21,11 @@ pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 
 /// A request that only has to be sent.
 #[derive(Clone)]
-pub(super) struct Outgoing {
-    pub(super) method: Method,
-    pub(super) url: Url,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Option<String>,
+pub(in crate::adapters) struct Outgoing {
+    pub(in crate::adapters) method: Method,
+    pub(in crate::adapters) url: Url,
+    pub(in crate::adapters) headers: HeaderMap,
+    pub(in crate::adapters) body: Option<String>,
     /// Whether it goes where whoever gave the token wants it to be shown.
     pub(super) takes_token: bool,
     /// What is done about an answer that leads elsewhere.
@@ -181,7 +181,8 @@ fn render(template: &Template, variables: &Variables) -> Result<String, RunFailu
     template.render(variables).map_err(|error: TemplateError| unusable(error.to_string()))
 }
 
-fn unusable(message: String) -> RunFailure {
+/// A definition whose template comes to nothing that can be sent.
+pub(in crate::adapters) fn unusable(message: String) -> RunFailure {
     RunFailure::new(codes::TEMPLATE_FAILED, Attribution::Definition, message)
 }
 

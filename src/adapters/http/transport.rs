@@ -71,6 +71,11 @@ impl Arrived {
         self.response.url()
     }
 
+    /// The answer as it is, whose connection may become another protocol's.
+    pub(super) fn into_response(self) -> Response {
+        self.response
+    }
+
     /// The body, to be taken in piece by piece.
     pub(super) fn into_body(self, limits: &Limits) -> Body {
         Body::new(self.response, &self.place, limits.idle, limits.bytes)
@@ -94,7 +99,7 @@ impl Arrived {
 }
 
 /// Where a request goes, as errors show it.
-pub(super) fn origin_and_path(url: &Url) -> String {
+pub(in crate::adapters) fn origin_and_path(url: &Url) -> String {
     match url.origin() {
         origin @ Origin::Tuple(..) => format!("{}{}", origin.ascii_serialization(), url.path()),
         Origin::Opaque(_) => format!("{}:{}", url.scheme(), url.path()),

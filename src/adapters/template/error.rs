@@ -23,6 +23,8 @@ pub(crate) enum Place {
     Body,
     /// Where an agent's answer is looked for that comes later.
     PollUrl,
+    /// Another field of an agent's definition.
+    Field(String),
     /// A prompt's instructions.
     SystemPrompt,
     /// A prompt's own message, from 0.
@@ -51,6 +53,7 @@ impl fmt::Display for Place {
             Self::Tls(field) => write!(f, "tls.{field}"),
             Self::Body => f.write_str("bodyTemplate"),
             Self::PollUrl => f.write_str("poll.url"),
+            Self::Field(path) => f.write_str(path),
             Self::SystemPrompt => f.write_str("systemPrompt"),
             Self::PromptMessage(index) => write!(f, "messages[{index}]"),
         }
