@@ -12,6 +12,7 @@ pub mod egress;
 pub mod events;
 pub mod execution;
 pub mod http_client;
+mod json;
 pub mod models;
 pub mod queue;
 pub mod settings;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::Reading;
 use super::answer::unwrap_json_text;
 use super::evidence::{Claim, Findings, Source};
-use crate::events::{CriterionResult, CriterionStatus};
+use crate::events::{CriterionResult, CriterionStatus, Quote};
 use crate::execution::types::judging::{
     CRITERIA_FIELD, EVIDENCE_FIELD, MESSAGE_FIELD, QUOTE_FIELD, REASONING_FIELD, REQUIREMENT_FIELD,
     STATUS_FIELD, VERDICT_TOOL,
@@ -23,7 +23,11 @@ const MAX_REASONING_BYTES: usize = 4096;
 const ID_FIELD: &str = "id";
 const LEFT_OUT: &str = "The judge left this criterion out.";
 const NO_STATUS: &str = "The judge gave this criterion no status that can be read.";
+const CONTRADICTED: &str = "The judge gave this criterion different statuses, so none of them counts.";
 const NO_EVIDENCE: &str = "[Not taken as met: the judge quoted nothing from the transcript.]";
+
+/// What is said of a criterion, with its id.
+type Entry = (String, Value);
 
 /// The tool that asks for every criterion by its id: evidence and reasoning before status, no overall verdict.
 pub(super) fn tool(criteria: &[Criterion]) -> ToolSpec {
@@ -71,41 +75,55 @@ fn quote() -> Value {
     })
 }
 
-/// Reads the arguments of the verdict tool, if they are about criteria at all. What is left out is unmet.
-pub(super) fn read(answer: &Value, criteria: &[Criterion], messages: &[Message]) -> Option<Reading> {
-    let given = entries(answer, criteria)?;
-    let source = Source::new(messages);
-    let results: Vec<CriterionResult> =
-        criteria.iter().map(|criterion| result(criterion, given.get(&criterion.id), &source)).collect();
-    let summary =
-        answer.get(REASONING_FIELD).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
+/// Reads the arguments of the verdict tool, if they are about criteria at all. What is left out is unmet; of what is said
+/// in different ways nothing counts.
+pub(super) fn read(answers: &[Value], criteria: &[Criterion], messages: &[Message]) -> Option<Reading> {
+    let read: Vec<Vec<Entry>> = answers.iter().filter_map(|answer| entries(answer, criteria)).collect();
+    if read.is_empty() {
+        return None;
+    }
+    let (given, source) = (read.concat(), Source::new(messages));
+    let rulings: Vec<Ruling> = criteria.iter().map(|criterion| ruling(&criterion.id, &given)).collect();
+    let is_complete = rulings.iter().all(|ruling| matches!(ruling, Ruling::Said(..)));
+    let results = criteria.iter().zip(rulings).map(|(criterion, ruling)| ruling.result(criterion, &source));
+    let results: Vec<CriterionResult> = results.collect();
+    let summary = answers.iter().rev().find_map(summary);
     let reasoning = summary.map_or_else(|| summarize(&results), |text| cut(text, MAX_REASONING_BYTES));
-    let decided =
-        |criterion: &Criterion| given.get(&criterion.id).is_some_and(|entry| status(entry).is_some());
     let verdict = JudgeAnswer::Verdict(Judgement::derive(results, reasoning));
-    Some(if criteria.iter().all(decided) { Reading::Complete(verdict) } else { Reading::Partial(verdict) })
+    Some(if is_complete { Reading::Complete(verdict) } else { Reading::Partial(verdict) })
 }
 
-/// The entries by id, from an object, the JSON text of one, a list, or an answer that is nothing but the entries.
-fn entries(answer: &Value, criteria: &[Criterion]) -> Option<Map<String, Value>> {
+fn summary(answer: &Value) -> Option<&str> {
+    answer.get(REASONING_FIELD)?.as_str().map(str::trim).filter(|text| !text.is_empty())
+}
+
+/// The entries with their ids, from an object, the JSON text of one, a list, or an answer that is nothing but the
+/// entries. An id may be there twice.
+fn entries(answer: &Value, criteria: &[Criterion]) -> Option<Vec<Entry>> {
     let given = answer.get(CRITERIA_FIELD).cloned().map(unwrap_json_text);
-    let entries: Map<String, Value> = match given {
+    let entries: Vec<Entry> = match given {
         Some(Value::Object(entries)) => by_id(entries),
         Some(Value::Array(list)) => list.into_iter().filter_map(listed).collect(),
         Some(_) => return None,
         None => {
             let entries = by_id(answer.as_object()?.clone());
-            criteria.iter().any(|criterion| entries.contains_key(&criterion.id)).then_some(entries)?
+            let is_one = |(id, _): &Entry| criteria.iter().any(|criterion| criterion.id == *id);
+            entries.iter().any(is_one).then_some(entries)?
         }
     };
     Some(entries.into_iter().map(|(id, entry)| (id, unwrap_json_text(entry))).collect())
 }
 
-fn by_id(entries: Map<String, Value>) -> Map<String, Value> {
-    entries.into_iter().map(|(id, entry)| (plain_id(&id), entry)).collect()
+/// Whoever gives an id several entries gives a list of them.
+fn by_id(entries: Map<String, Value>) -> Vec<Entry> {
+    let each = |(id, entry): Entry| {
+        let entries = if let Value::Array(list) = entry { list } else { vec![entry] };
+        entries.into_iter().map(move |entry| (plain_id(&id), entry))
+    };
+    entries.into_iter().flat_map(each).collect()
 }
 
-fn listed(entry: Value) -> Option<(String, Value)> {
+fn listed(entry: Value) -> Option<Entry> {
     let entry = unwrap_json_text(entry);
     Some((plain_id(entry.get(ID_FIELD)?.as_str()?), entry))
 }
@@ -115,20 +133,63 @@ fn plain_id(id: &str) -> String {
     id.trim().to_lowercase()
 }
 
-fn result(criterion: &Criterion, given: Option<&Value>, source: &Source<'_>) -> CriterionResult {
-    let unmet = |reasoning: String| {
-        CriterionResult::new(&criterion.id, &criterion.text, CriterionStatus::Unmet, reasoning)
-    };
-    let Some(entry) = given.filter(|entry| !entry.is_null()) else { return unmet(LEFT_OUT.to_owned()) };
-    let reasoning =
-        cut(entry.get(REASONING_FIELD).and_then(Value::as_str).unwrap_or_default(), MAX_REASONING_BYTES);
-    let Some(status) = status(entry) else { return unmet(and(NO_STATUS, &reasoning)) };
+/// What a judge says of one criterion.
+enum Ruling {
+    LeftOut,
+    /// No status that can be read.
+    Unclear(Value),
+    /// Different statuses.
+    Contradicted,
+    Said(CriterionStatus, Value),
+}
+
+/// What the entries say of a criterion. Of several that say the same, the last one is the reason.
+fn ruling(id: &str, given: &[Entry]) -> Ruling {
+    let entries: Vec<&Value> =
+        given.iter().filter(|(of, entry)| of == id && !entry.is_null()).map(|(_, entry)| entry).collect();
+    let said: Vec<(CriterionStatus, &Value)> = entries
+        .iter()
+        .flat_map(|entry| statuses(entry).into_iter().map(move |status| (status, *entry)))
+        .collect();
+    match (said.last(), entries.last()) {
+        (Some((status, _)), _) if said.iter().any(|(other, _)| other != status) => Ruling::Contradicted,
+        (Some((status, entry)), _) => Ruling::Said(*status, (*entry).clone()),
+        (None, Some(entry)) => Ruling::Unclear((*entry).clone()),
+        (None, None) => Ruling::LeftOut,
+    }
+}
+
+impl Ruling {
+    fn result(self, criterion: &Criterion, source: &Source<'_>) -> CriterionResult {
+        let decided = |status, reasoning: &str| {
+            CriterionResult::new(&criterion.id, &criterion.text, status, reasoning.to_owned())
+        };
+        match self {
+            Self::LeftOut => decided(CriterionStatus::Unmet, LEFT_OUT),
+            Self::Unclear(entry) => decided(CriterionStatus::Unmet, &and(NO_STATUS, &reasoning(&entry))),
+            Self::Contradicted => decided(CriterionStatus::Inconclusive, CONTRADICTED),
+            Self::Said(status, entry) => {
+                let (status, reasoning, evidence) = founded(status, &entry, source);
+                CriterionResult { evidence, ..decided(status, &reasoning) }
+            }
+        }
+    }
+}
+
+/// A status with what it rests on: `met` does not stand without evidence.
+fn founded(
+    status: CriterionStatus,
+    entry: &Value,
+    source: &Source<'_>,
+) -> (CriterionStatus, String, Vec<Quote>) {
     let findings = source.look_up(&Claim::list(entry.get(EVIDENCE_FIELD)));
     let unfounded = status == CriterionStatus::Met && findings.quotes.is_empty();
     let status = if unfounded { CriterionStatus::Inconclusive } else { status };
-    let reasoning = and(&reasoning, &remark(&findings, unfounded));
-    let result = CriterionResult::new(&criterion.id, &criterion.text, status, reasoning);
-    CriterionResult { evidence: findings.quotes, ..result }
+    (status, and(&reasoning(entry), &remark(&findings, unfounded)), findings.quotes)
+}
+
+fn reasoning(entry: &Value) -> String {
+    cut(entry.get(REASONING_FIELD).and_then(Value::as_str).unwrap_or_default(), MAX_REASONING_BYTES)
 }
 
 /// What is to be said of the evidence: one real quote carries a status, but nobody is left to think that all are real.
@@ -157,9 +218,17 @@ pub(super) fn summarize(results: &[CriterionResult]) -> String {
     format!("{met} of {} criteria are met.", results.len())
 }
 
-/// The status of an entry, or of a bare word; models mix their vocabularies.
-fn status(entry: &Value) -> Option<CriterionStatus> {
-    let word = match entry.get(STATUS_FIELD).unwrap_or(entry) {
+/// The status of an entry, or of a bare word; of an entry that has several, all.
+fn statuses(entry: &Value) -> Vec<CriterionStatus> {
+    match entry.get(STATUS_FIELD).unwrap_or(entry) {
+        Value::Array(words) => words.iter().filter_map(status).collect(),
+        word => status(word).into_iter().collect(),
+    }
+}
+
+/// Models mix their vocabularies.
+fn status(word: &Value) -> Option<CriterionStatus> {
+    let word = match word {
         Value::Bool(true) => "met".to_owned(),
         Value::Bool(false) => "unmet".to_owned(),
         other => other.as_str()?.trim().to_lowercase(),
@@ -206,7 +275,7 @@ mod tests {
     }
 
     fn judged_of(criteria: &[Criterion], answer: &Value) -> Judgement {
-        match read(answer, criteria, &transcript()) {
+        match read(std::slice::from_ref(answer), criteria, &transcript()) {
             Some(
                 Reading::Complete(JudgeAnswer::Verdict(judgement))
                 | Reading::Partial(JudgeAnswer::Verdict(judgement)),
@@ -239,7 +308,7 @@ mod tests {
             (judgement.verdict, judgement.criteria[0].reasoning.as_str()),
             (Verdict::Failure, LEFT_OUT)
         );
-        assert!(matches!(read(&swapped, &criteria(), &transcript()), Some(Reading::Partial(_))));
+        assert!(matches!(read(&[swapped], &criteria(), &transcript()), Some(Reading::Partial(_))));
     }
 
     #[test]
@@ -259,7 +328,10 @@ mod tests {
         ] {
             assert_eq!(statuses(&answer), [CriterionStatus::Met, CriterionStatus::Unmet], "{answer}");
             assert!(
-                matches!(read(&answer, &criteria(), &transcript()), Some(Reading::Complete(_))),
+                matches!(
+                    read(std::slice::from_ref(&answer), &criteria(), &transcript()),
+                    Some(Reading::Complete(_))
+                ),
                 "{answer}"
             );
         }
@@ -276,8 +348,45 @@ mod tests {
             assert_eq!(statuses(&nonsense), [CriterionStatus::Unmet, CriterionStatus::Unmet], "{nonsense}");
         }
         for nothing in [json!({}), json!({ "criteria": "all fine" }), json!({ "verdict": "success" })] {
-            assert!(read(&nothing, &criteria(), &transcript()).is_none(), "{nothing}");
+            assert!(read(&[nothing], &criteria(), &transcript()).is_none());
         }
+    }
+
+    #[test]
+    fn a_criterion_with_two_statuses_is_inconclusive_in_whatever_order() {
+        let (unmet, twice) = (with("unmet", &[]), json!({ "status": ["unmet", "met"] }));
+        let all = |c1: &Value| json!({ "criteria": { "c1": c1, "c2": "unmet" } });
+        let listed = |status: &str| json!({ "id": "c1", "status": status });
+        for answers in [
+            vec![all(&met()), all(&unmet)],
+            vec![all(&unmet), all(&met())],
+            vec![all(&met()), json!({ "c1": unmet })],
+            vec![json!({ "criteria": { "c1": met(), "C1": unmet, "c2": "unmet" } })],
+            vec![json!({ "criteria": { "c1": [unmet, met()], "c2": "unmet" } })],
+            vec![json!({ "criteria": [listed("unmet"), listed("met"), { "id": "c2", "status": "unmet" }] })],
+            vec![all(&twice)],
+        ] {
+            let Some(Reading::Partial(JudgeAnswer::Verdict(judgement))) =
+                read(&answers, &criteria(), &transcript())
+            else {
+                panic!("{answers:?}")
+            };
+            let (c1, c2) = (&judgement.criteria[0], &judgement.criteria[1]);
+            assert_eq!((c1.status, c1.reasoning.as_str()), (CriterionStatus::Inconclusive, CONTRADICTED));
+            assert_eq!((c2.status, judgement.verdict), (CriterionStatus::Unmet, Verdict::Failure));
+        }
+    }
+
+    #[test]
+    fn two_answers_that_say_the_same_are_one() {
+        let answers =
+            [json!({ "criteria": { "c1": met() } }), json!({ "c1": met(), "c2": "unmet" }), json!({})];
+        let Some(Reading::Complete(JudgeAnswer::Verdict(judgement))) =
+            read(&answers, &criteria(), &transcript())
+        else {
+            panic!("{answers:?}")
+        };
+        assert_eq!(judgement.criteria[0].evidence.len(), 1);
     }
 
     #[test]
