@@ -1,5 +1,5 @@
 //! The verdict: its tool, and how its answer is read: by criterion id, closed where something is missing, and met only
-//! with evidence that stands in the transcript.
+//! with words of the agent or its tools that stand in the transcript.
 
 use std::borrow::Cow;
 
@@ -24,6 +24,8 @@ const ID_FIELD: &str = "id";
 const LEFT_OUT: &str = "The judge left this criterion out.";
 const NO_STATUS: &str = "The judge gave this criterion no status that can be read.";
 const CONTRADICTED: &str = "The judge gave this criterion different statuses, so none of them counts.";
+const CUSTOMERS_EVIDENCE: &str =
+    "[Not taken as met: of what the judge quoted, only words of the customer stand in the transcript.]";
 const NO_EVIDENCE: &str = "[Not taken as met: the judge quoted nothing from the transcript.]";
 
 /// What is said of a criterion, with its id.
@@ -176,14 +178,15 @@ impl Ruling {
     }
 }
 
-/// A status with what it rests on: `met` does not stand without evidence.
+/// A status with what it rests on: `met` does not stand without words of the agent or its tools, for it is the agent who
+/// is judged.
 fn founded(
     status: CriterionStatus,
     entry: &Value,
     source: &Source<'_>,
 ) -> (CriterionStatus, String, Vec<Quote>) {
     let findings = source.look_up(&Claim::list(entry.get(EVIDENCE_FIELD)));
-    let unfounded = status == CriterionStatus::Met && findings.quotes.is_empty();
+    let unfounded = status == CriterionStatus::Met && !findings.of_agent;
     let status = if unfounded { CriterionStatus::Inconclusive } else { status };
     (status, and(&reasoning(entry), &remark(&findings, unfounded)), findings.quotes)
 }
@@ -194,9 +197,10 @@ fn reasoning(entry: &Value) -> String {
 
 /// What is to be said of the evidence: one real quote carries a status, but nobody is left to think that all are real.
 fn remark(findings: &Findings, unfounded: bool) -> Cow<'static, str> {
-    let Findings { given, missing, .. } = findings;
+    let Findings { given, missing, quotes, .. } = findings;
     match (given, missing) {
         (0, _) if unfounded => NO_EVIDENCE.into(),
+        _ if unfounded && !quotes.is_empty() => CUSTOMERS_EVIDENCE.into(),
         (_, 0) => "".into(),
         _ if unfounded => format!(
             "[Not taken as met: none of the {given} quotes stands in the transcript, or they say too little.]"
@@ -390,13 +394,21 @@ mod tests {
     }
 
     #[test]
-    fn met_needs_a_quote_that_stands_in_the_transcript() {
+    fn met_needs_a_quote_of_the_agent_that_stands_in_the_transcript() {
         let (met, open) = (CriterionStatus::Met, CriterionStatus::Inconclusive);
         let (sorry, refund) = ("Es tut mir sehr leid", "Ich erstatte den Preis");
-        let cases: [(&[&str], CriterionStatus, usize, &str); 4] = [
+        let broken = "Meine Tasse ist zerbrochen";
+        let cases: [(&[&str], CriterionStatus, usize, &str); 6] = [
             (&[sorry], met, 1, "why"),
             (&[], open, 0, "why [Not taken as met: the judge quoted nothing"),
             (&[INVENTED, "leid"], open, 0, "why [Not taken as met: none of the 2 quotes"),
+            (
+                &[broken],
+                open,
+                1,
+                "why [Not taken as met: of what the judge quoted, only words of the customer",
+            ),
+            (&[broken, sorry], met, 2, "why"),
             (&[INVENTED, refund], met, 1, "why [1 of 2 quotes do not stand"),
         ];
         for (quotes, status, found, reasoning) in cases {
