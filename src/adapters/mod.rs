@@ -5,6 +5,7 @@
 
 pub mod codes;
 pub mod http;
+mod impersonal;
 pub mod prompt;
 mod registry;
 mod scrub;

@@ -25,6 +25,7 @@ const PATH: &AsciiSet = &CONTROLS
 const SHORTEST_TELLING_SECRET: usize = 6;
 
 /// Knows every form in which a secret may come back: plain, in a URL, in JSON.
+#[derive(Clone)]
 pub(crate) struct Scrubber {
     /// Longest first, so that a secret that contains another goes as a whole.
     forms: Vec<String>,

@@ -4,6 +4,7 @@ mod auth;
 mod definition;
 mod endpoint;
 mod output;
+mod question;
 mod request;
 mod response;
 mod transport;
@@ -14,6 +15,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 
 use self::endpoint::Endpoint;
+use self::question::HttpQuestions;
 use super::codes;
 use super::registry::TargetAdapterFactory;
 use super::scrub::Scrubber;
@@ -21,7 +23,8 @@ use crate::definitions::{AgentDefinition, Secret};
 use crate::egress::Client;
 use crate::execution::failure::{PlanError, RunFailure, code};
 use crate::execution::ports::{
-    AgentRepository, OnUnknown, SecretRepository, TargetAdapter, TargetReply, TargetSpec, TargetTurn,
+    AgentRepository, OnUnknown, SecretRepository, TargetAdapter, TargetQuestions, TargetReply, TargetSpec,
+    TargetTurn,
 };
 
 /// The type as requests and definitions name it.
@@ -58,8 +61,7 @@ impl TargetAdapterFactory for HttpAdapterFactory {
 
     async fn create(&self, spec: TargetSpec) -> Result<Box<dyn TargetAdapter>, PlanError> {
         let agent = self.definition(&spec).await?;
-        let mut endpoint = Endpoint::read(&agent)
-            .map_err(|message| RunFailure::definition(code::INVALID_TARGET, message))?;
+        let mut endpoint = endpoint(&agent)?;
         let of_project = self.secrets.secrets(&spec.project.id).await?;
         let mut secrets = of_project.clone();
         secrets.extend(spec.secrets);
@@ -71,17 +73,33 @@ impl TargetAdapterFactory for HttpAdapterFactory {
                 )
         })?;
         let scrubber = scrubber(of_project.values().chain(secrets.values()), &endpoint);
-        Ok(Box::new(HttpAdapter {
-            client: self.client.clone(),
-            endpoint,
-            parameters: spec.parameters,
-            scrubber,
-        }))
+        let questions = questions(&agent, spec.parameters, scrubber.clone())?;
+        Ok(Box::new(HttpAdapter { client: self.client.clone(), endpoint, questions, scrubber }))
+    }
+
+    async fn questions(&self, spec: TargetSpec) -> Result<Option<Box<dyn TargetQuestions>>, PlanError> {
+        let agent = self.definition(&spec).await?;
+        let of_project = self.secrets.secrets(&spec.project.id).await?;
+        let secrets = of_project.values().chain(spec.secrets.values());
+        let scrubber = scrubber(secrets, &endpoint(&agent)?);
+        Ok(Some(Box::new(questions(&agent, spec.parameters, scrubber)?)))
     }
 
     fn check(&self, agent: &AgentDefinition) -> Result<(), String> {
         Endpoint::read(agent).map(drop)
     }
+}
+
+fn endpoint(agent: &AgentDefinition) -> Result<Endpoint, RunFailure> {
+    Endpoint::read(agent).map_err(|message| RunFailure::definition(code::INVALID_TARGET, message))
+}
+
+fn questions(
+    agent: &AgentDefinition,
+    parameters: Map<String, Value>,
+    scrubber: Scrubber,
+) -> Result<HttpQuestions, RunFailure> {
+    Ok(HttpQuestions { endpoint: endpoint(agent)?, parameters, scrubber })
 }
 
 fn scrubber<'a>(secrets: impl Iterator<Item = &'a Secret>, endpoint: &Endpoint) -> Scrubber {
@@ -94,13 +112,13 @@ fn scrubber<'a>(secrets: impl Iterator<Item = &'a Secret>, endpoint: &Endpoint) 
 struct HttpAdapter {
     client: Client,
     endpoint: Endpoint,
-    parameters: Map<String, Value>,
+    questions: HttpQuestions,
     scrubber: Scrubber,
 }
 
 impl HttpAdapter {
     async fn exchange(&self, turn: &TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
-        let request = request::build(&self.endpoint, turn, &self.parameters)?;
+        let request = request::build(&self.endpoint, turn, &self.questions.parameters)?;
         let received = transport::send(&self.client, request, self.endpoint.timeout).await?;
         let content = response::read(&received, self.endpoint.output.as_ref(), &self.scrubber)?;
         // An agent that echoes its credentials must not put them into events and spans.
@@ -112,6 +130,10 @@ impl HttpAdapter {
 impl TargetAdapter for HttpAdapter {
     fn on_unknown(&self) -> OnUnknown {
         self.endpoint.on_unknown
+    }
+
+    fn asked(&self, turn: &TargetTurn<'_>) -> Option<Value> {
+        self.questions.asked(turn)
     }
 
     async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {

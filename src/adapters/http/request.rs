@@ -72,7 +72,8 @@ pub(super) fn parse_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-fn usual_body(turn: &TargetTurn<'_>) -> String {
+/// The body where the definition has none.
+pub(super) fn usual_body(turn: &TargetTurn<'_>) -> String {
     let message = |m: &crate::execution::types::Message| json!({ "role": m.role, "content": m.content });
     let messages: Vec<Value> = turn.transcript.iter().map(message).collect();
     json!({ "messages": messages, "threadId": turn.run.run, "input": last_line(turn) }).to_string()
