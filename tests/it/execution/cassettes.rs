@@ -1,6 +1,7 @@
 //! Recording a run and hearing it again.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
@@ -176,15 +177,16 @@ async fn another_judge_in_a_panel_is_a_difference_and_no_abstention() {
     assert!(error.message.contains("call 1 of judge 3"), "{}", error.message);
 }
 
-/// Judges of whom those of `plain` take neither tools nor schemas. With `stuck`, the last of them never gets to its verdict.
+/// Judges of whom those of `plain` take neither tools nor schemas. With `stuck`, the first of those never answers.
 fn plain_spoken(stuck: bool) -> JudgePlay {
+    let first = AtomicBool::new(stuck);
     Arc::new(move |model, request| {
         let plain = model.provider == "plain";
         let spec = request.form.spec().unwrap();
         let refuses =
             RunFailure::new("http_status", Attribution::ModelProvider, "not in this form").refusing();
         match request.form {
-            AnswerForm::Json(_) if stuck && spec.name == VERDICT_TOOL => Does::Hangs,
+            AnswerForm::Json(_) if first.swap(false, Ordering::Relaxed) => Does::Hangs,
             AnswerForm::Tool(_) | AnswerForm::Schema(_) if plain => Does::Fails(refuses),
             _ => writes(answer(&spec.name)),
         }
@@ -202,7 +204,7 @@ fn answer(tool: &str) -> String {
 async fn a_recording_that_changed_its_worker_in_a_panel_is_heard_as_it_ended() {
     let mut judged_at_once = scenario();
     judged_at_once.max_turns = Some(1);
-    let judges = ["quick/m", "plain/m", "plain/m"];
+    let judges = ["plain/m", "plain/m", "quick/m"];
     let asked = request(&panel_of(judges, "record"));
     let stage =
         Stage { scenario: Some(judged_at_once.clone()), judge: Some(plain_spoken(true)), ..Stage::default() };
@@ -210,7 +212,7 @@ async fn a_recording_that_changed_its_worker_in_a_panel_is_heard_as_it_ended() {
     let stuck = || {
         let conversation = record.conversation.lock().unwrap();
         let ballots = conversation.as_ref().and_then(|conversation| conversation.ballots.as_ref());
-        ballots.is_some_and(|ballots| ballots.cast.len() == 1)
+        ballots.is_some_and(|ballots| ballots.cast.len() == 2)
     };
     let hand_back = async {
         while !stuck() {
