@@ -15,6 +15,8 @@ pub mod http_client;
 mod json;
 pub mod models;
 pub mod queue;
+mod recent;
+mod scrub;
 pub mod settings;
 pub mod store;
 pub mod telemetry;

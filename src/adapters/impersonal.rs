@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::events::{RunId, RunKey, TraceContext};
+use crate::execution::limits::Admission;
 use crate::execution::ports::{RunSpan, TargetTurn};
 use crate::execution::types::{SpanEnd, SpanStart};
 
@@ -16,7 +17,14 @@ pub(super) fn of_any_run<T>(
 ) -> Option<T> {
     let run = RunKey { project: turn.run.project.clone(), run: RunId::parse(ANY_RUN).ok()? };
     let TargetTurn { turn, transcript, .. } = *turn;
-    read(&TargetTurn { run: &run, turn, transcript: &Arc::clone(transcript), span: &AnySpan })
+    read(&TargetTurn {
+        run: &run,
+        turn,
+        transcript: &Arc::clone(transcript),
+        span: &AnySpan,
+        session: None,
+        admission: Admission::default(),
+    })
 }
 
 /// A span that records nothing, with an id that says nothing.

@@ -6,9 +6,10 @@
 pub mod codes;
 pub mod http;
 mod impersonal;
+mod limited;
 pub mod prompt;
 mod registry;
-mod scrub;
+pub mod stream;
 mod template;
 
 pub use http::HttpAdapterFactory;

@@ -17,6 +17,7 @@ use crate::events::Attribution;
 use crate::execution::cassette::model_call;
 use crate::execution::chat::chat_in_span;
 use crate::execution::failure::{PlanError, RunFailure, Unavailable, code};
+use crate::execution::limits::Announcing;
 use crate::execution::ports::{
     ChatModel, ChatModelFactory, PromptRepository, TargetAdapter, TargetQuestions, TargetReply, TargetSpec,
     TargetTurn,
@@ -157,6 +158,10 @@ impl PromptAdapter {
 
 #[async_trait]
 impl TargetAdapter for PromptAdapter {
+    fn knows_its_price(&self) -> bool {
+        self.model.knows_its_price()
+    }
+
     fn kept(&self) -> Option<Value> {
         serde_json::to_value(&self.questions.prompt).ok()
     }
@@ -166,11 +171,12 @@ impl TargetAdapter for PromptAdapter {
     }
 
     async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
-        let reply = chat_in_span(self.model.as_ref(), self.questions.request(&turn)?, turn.span).await?;
+        let model = Announcing { model: self.model.as_ref(), waiting: turn.admission.waiting() };
+        let reply = chat_in_span(&model, self.questions.request(&turn)?, turn.span).await?;
         if reply.content.trim().is_empty() && reply.tool_calls.is_empty() {
             return Err(self.empty(&reply));
         }
         let ChatReply { content, tool_calls, usage, .. } = reply;
-        Ok(TargetReply { content, tool_calls, usage, latency: None })
+        Ok(TargetReply { content, tool_calls, usage, ..TargetReply::default() })
     }
 }

@@ -1,12 +1,17 @@
 //! Which types of target there are.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::definitions::AgentDefinition;
 use crate::execution::failure::{PlanError, RunFailure, code};
-use crate::execution::ports::{TargetAdapter, TargetAdapters, TargetQuestions, TargetSpec};
+use crate::execution::limits::{Gate, Limiter, Scope, ScopeKind};
+use crate::execution::ports::{AgentRepository, TargetAdapter, TargetAdapters, TargetQuestions, TargetSpec};
+
+use super::limited::LimitedTarget;
+use super::prompt;
 
 /// Makes adapters for one type of target.
 #[async_trait]
@@ -43,6 +48,7 @@ pub trait TargetAdapterFactory: Send + Sync {
 #[derive(Default)]
 pub struct Registry {
     factories: BTreeMap<&'static str, Box<dyn TargetAdapterFactory>>,
+    limits: Option<(Arc<dyn Limiter>, Arc<dyn AgentRepository>)>,
 }
 
 impl Registry {
@@ -57,6 +63,26 @@ impl Registry {
     pub fn with(mut self, factory: impl TargetAdapterFactory + 'static) -> Self {
         self.factories.insert(factory.kind(), Box::new(factory));
         self
+    }
+
+    /// The targets of all types keep to the limits of their `agents` and projects by way of `limiter`.
+    #[must_use]
+    pub fn limited_by(self, limiter: Arc<dyn Limiter>, agents: Arc<dyn AgentRepository>) -> Self {
+        Self { limits: Some((limiter, agents)), ..self }
+    }
+
+    /// A prompt makes no call of its own: its model does, and is limited as a model.
+    async fn gate(&self, spec: &TargetSpec) -> Result<Gate, PlanError> {
+        let (TargetSpec { project, target, .. }, kind) = (spec, spec.target.kind.as_str());
+        let Some((limiter, agents)) = self.limits.as_ref().filter(|_| kind != prompt::KIND) else {
+            return Ok(Gate::open());
+        };
+        let agent = agents.agent(&project.id, &target.reference_id).await?;
+        let limits = agent.filter(|agent| agent.kind == target.kind).and_then(|agent| agent.limits);
+        let parts = [project.id.as_str(), target.reference_id.as_str()];
+        let scopes =
+            [Scope::of(ScopeKind::Target, &parts, limits), Scope::project(&project.id, project.limits)];
+        Ok(Gate::new(limiter, scopes.into_iter().flatten()))
     }
 
     /// Checks an agent's definition before it is stored.
@@ -83,12 +109,14 @@ impl TargetAdapters for Registry {
     async fn adapter(&self, spec: TargetSpec) -> Result<Box<dyn TargetAdapter>, PlanError> {
         let kind = &spec.target.kind;
         if let Some(factory) = self.factories.get(kind.as_str()) {
-            return factory.create(spec).await;
+            let gate = self.gate(&spec).await?;
+            return Ok(LimitedTarget::behind(gate, factory.create(spec).await?));
         }
         let failure =
             RunFailure::definition(code::UNKNOWN_TARGET_TYPE, format!("Unknown target type: {kind}"));
         Err(failure.with_hint(self.known()).into())
     }
+
     async fn questions(&self, spec: TargetSpec) -> Result<Option<Box<dyn TargetQuestions>>, PlanError> {
         match self.factories.get(spec.target.kind.as_str()) {
             Some(factory) => factory.questions(spec).await,

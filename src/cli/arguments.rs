@@ -87,8 +87,10 @@ pub(super) enum Command {
     Rejudge(RejudgeOptions),
     /// Load definition files into the store, all of them or nothing.
     Import(ImportOptions),
-    /// Create or update the store's tables.
+    /// Create or update the store's tables, and seal credentials anew that are not sealed with the first key.
     Migrate,
+    /// Keys that seal credentials in the store.
+    Keys(KeysOptions),
     /// See what could not be run, run it again, or drop it.
     DeadLetters(DeadLetterOptions),
     /// Check the settings, or show what is in force.
@@ -203,7 +205,7 @@ pub(super) struct RejudgeOptions {
     #[arg(value_parser = parse_run, value_name = "RUN_ID")]
     pub(super) run: RunId,
     /// A criterion; given at all, these replace the scenario's.
-    #[arg(long = "criterion", value_name = "TEXT")]
+    #[arg(long = "criterion", value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(super) criteria: Vec<String>,
     /// The judge's model; several are a panel that decides by majority.
     #[arg(long = "judge-model", value_name = "PROVIDER/MODEL")]
@@ -275,6 +277,20 @@ pub(super) struct ChosenLetters {
     /// Every one that is there now.
     #[arg(long)]
     pub(super) all: bool,
+}
+
+/// Options of `keys`.
+#[derive(Debug, Args)]
+pub(super) struct KeysOptions {
+    #[command(subcommand)]
+    pub(super) action: KeysAction,
+}
+
+/// What to do with keys.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(super) enum KeysAction {
+    /// Print a new key, for a file that `store.encryption_keys_file` names.
+    Generate,
 }
 
 /// Options of `config`.

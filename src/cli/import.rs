@@ -3,31 +3,45 @@
 use super::arguments::{ImportOptions, Layers};
 use super::error::{CliError, Finished, chain};
 use super::terminal::say;
-use super::wiring::Definitions;
-use crate::store::files::{SourceFile, parse};
+use super::wiring::{self, Definitions};
+use crate::adapters::ScenarioTexts;
+use crate::store::files::{SourceFile, Surroundings, parse_in};
 use crate::store::{Changes, ImportError, ImportMode};
+
+/// What is said where credentials were imported without a key.
+const NOT_SEALED: &str = "credentials lie in the store in the clear: `scenario-worker keys generate` makes a key for \
+                          `store.encryption_keys_file`, and `scenario-worker migrate` then seals them";
 
 /// Loads definition files: all of them, or nothing.
 pub(super) async fn run(layers: &Layers, options: ImportOptions) -> Result<Finished, CliError> {
     let settings = layers.settings()?;
     let files: Result<Vec<SourceFile>, _> = options.files.iter().map(|path| SourceFile::read(path)).collect();
     let files = files.map_err(|error| CliError::refused(chain(&error)))?;
-    let documents = parse(&files, &|name| std::env::var(name).ok()).map_err(CliError::refused)?;
+    let surroundings = Surroundings { texts: Some(&ScenarioTexts), max_turns: Some(settings.run.max_turns) };
+    let documents =
+        parse_in(&files, &|name| std::env::var(name).ok(), surroundings).map_err(CliError::refused)?;
     let definitions = Definitions::open(&settings).await?;
     let mode = ImportMode { prune: options.prune };
     let imported = definitions.store.import(&documents, mode, definitions.targets.as_ref()).await;
     let report = imported.map_err(|error| match error {
         ImportError::Invalid(problems) => CliError::refused(problems),
-        ImportError::Store(error) => CliError::out_of_reach(&error),
+        ImportError::Store(error) => wiring::unusable(&error),
     })?;
     let Changes { created, updated, unchanged, removed } = report.total();
     say(format_args!("{created} created, {updated} updated, {unchanged} unchanged, {removed} removed"));
+    if !definitions.store.seals() && documents.iter().any(|parsed| parsed.document().has_credentials()) {
+        say(NOT_SEALED);
+    }
     Ok(Finished::Well)
 }
 
-/// Creates or updates the store's tables.
+/// Creates or updates the store's tables, and seals what is not sealed with the first key.
 pub(super) async fn migrate(layers: &Layers) -> Result<Finished, CliError> {
-    Definitions::open(&layers.settings()?).await?;
+    let store = Definitions::open(&layers.settings()?).await?.store;
+    let sealed = store.reseal().await.map_err(|error| wiring::unusable(&error))?;
     say("the store's tables are up to date");
+    if sealed > 0 {
+        say(format_args!("{sealed} definitions were sealed with the first key"));
+    }
     Ok(Finished::Well)
 }

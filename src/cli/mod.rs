@@ -7,6 +7,7 @@ mod dead_letters;
 mod demo;
 mod error;
 mod import;
+mod keys;
 mod listening;
 mod redaction;
 mod rejudge;
@@ -52,6 +53,7 @@ async fn run(arguments: Arguments) -> Result<Finished, CliError> {
         Command::Rejudge(options) => rejudge::run(&layers, options).await,
         Command::Import(options) => import::run(&layers, options).await,
         Command::Migrate => import::migrate(&layers).await,
+        Command::Keys(options) => keys::run(&options),
         Command::DeadLetters(options) => dead_letters::run(&layers, options).await,
         Command::Config(options) => config::run(&layers, &options),
     }

@@ -7,15 +7,16 @@ use super::error::{CliError, Finished};
 use super::schedule::judges;
 use super::terminal::{emit, say, table};
 use super::wiring::{self, Definitions};
-use crate::events::subjects::EVENTS_STREAM;
+use crate::events::subjects::{EVENTS_STREAM, LIMITS_BUCKET};
 use crate::events::{
-    Budget, ModelOverrides, RunCompleted, RunKey, RunRequest, RunStatus, TraceContextMode, Verdict,
+    Attribution, Budget, CriterionResult, DecidedBy, ModelOverrides, RunCompleted, RunKey, RunRequest,
+    RunStatus, TraceContextMode, Verdict,
 };
 use crate::execution::failure::PlanError;
 use crate::execution::ports::SystemClock;
 use crate::execution::rejudging::Rejudgement;
-use crate::execution::types::{Conversation, Message};
-use crate::queue::{Cassettes, Connection, archive};
+use crate::execution::types::{Conversation, Criterion, Message};
+use crate::queue::{Cassettes, Connection, KvLimiter, archive, topology};
 
 /// Name of this client at the broker.
 const CLIENT_NAME: &str = "scenario-worker rejudge";
@@ -38,8 +39,11 @@ pub(super) async fn run(layers: &Layers, options: RejudgeOptions) -> Result<Fini
     let connection = wiring::connect(&settings, CLIENT_NAME).await?;
     wiring::require_streams(&connection, &[EVENTS_STREAM]).await?;
     let outcome = outcome(&connection, &options).await?;
+    judgeable(&outcome)?;
     let said = conversation(&connection, &outcome).await?;
-    let planner = definitions.planner(Cassettes::at(&connection));
+    let limits = topology::bucket(&connection, LIMITS_BUCKET).await.map_err(|error| wiring::unfit(&error))?;
+    let limiter = KvLimiter::new(&connection, &limits, settings.consumer.ack_wait());
+    let planner = definitions.limited_by(limiter).planner(Cassettes::at(&connection));
     let request = request(&outcome, &options)?;
     let judged = planner.rejudge(&request, said, options.criteria, &SystemClock).await.map_err(unjudged)?;
     show(&rejudged(outcome, judged), options.json)
@@ -55,10 +59,32 @@ async fn outcome(connection: &Connection, options: &RejudgeOptions) -> Result<Ru
     })
 }
 
+/// A run that was broken off before its end has no conversation that could be judged as a whole. Only what came behind
+/// the conversation may have failed.
+fn judgeable(outcome: &RunCompleted) -> Result<(), CliError> {
+    let (run, came_to) = (&outcome.ids.scenario_run_id, &outcome.reasoning);
+    let judging_failed = outcome.error.as_ref().is_none_or(|error| {
+        matches!(error.attributed_to, Attribution::Judge | Attribution::ModelProvider | Attribution::Budget)
+    });
+    if outcome.status != RunStatus::Cancelled && judging_failed {
+        return Ok(());
+    }
+    Err(CliError::Refused(format!(
+        "the run {run} was broken off, so there is no whole conversation to judge: {came_to}"
+    )))
+}
+
 async fn conversation(connection: &Connection, outcome: &RunCompleted) -> Result<Conversation, CliError> {
     let said = archive::transcript(connection, outcome).await.map_err(CliError::refused)?;
     let messages = said.into_iter().map(Message::from).collect();
-    Ok(Conversation { messages, turn: outcome.turns, usage: outcome.usage, ..Conversation::default() })
+    let passed = outcome.criteria.iter().filter(|result| by_script(result)).cloned().collect();
+    let RunCompleted { turns: turn, usage, tool_calls_unknown, .. } = *outcome;
+    Ok(Conversation { messages, tool_calls_unknown, turn, passed, usage, ..Conversation::default() })
+}
+
+/// A check of the script was looked at in the middle of the conversation, which nobody can do again.
+fn by_script(result: &CriterionResult) -> bool {
+    result.decided_by == DecidedBy::Check && Criterion::is_of_step(&result.id)
 }
 
 /// What a run like that would ask for, if only its judge mattered.
@@ -105,8 +131,8 @@ fn rejudged(outcome: RunCompleted, Rejudgement { judgement, usage }: Rejudgement
         success,
         verdict: Some(judgement.verdict),
         reasoning: judgement.reasoning.clone(),
-        met_criteria: judgement.texts(true),
-        unmet_criteria: judgement.texts(false),
+        met_criteria: CriterionResult::texts(&judgement.criteria, true),
+        unmet_criteria: CriterionResult::texts(&judgement.criteria, false),
         criteria: judgement.criteria,
         error: None,
         usage: usages,

@@ -2,30 +2,36 @@
 
 use std::sync::Arc;
 
-use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::{ErrorCode, kv};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::error::{CliError, chain};
+use super::keys::keyring;
 use crate::adapters::{HttpAdapterFactory, PromptAdapterFactory, Registry, ScenarioTexts};
 use crate::definitions::{AgentDefinition, TelemetryDestination, TelemetryProtocol};
 use crate::egress::{Client, EgressPolicy};
 use crate::events::SetId;
+use crate::execution::limits::{Limiter, ScopeKind};
 use crate::execution::orchestrator::Orchestrator;
 use crate::execution::planner::{PlanDefaults, Planner};
 use crate::execution::ports::{RunTracers, SystemClock};
 use crate::models::Factory;
+use crate::queue::limits::LimitCounts;
 use crate::queue::{
-    Cancellations, Cassettes, Connection, Consumer, DeadLetters, EventPublisher, GivenUpRequests, RunStates,
-    Scheduler, Topology, TopologyError, connect as connect_to,
+    Cancellations, Cassettes, Connection, Consumer, DeadLetters, EventPublisher, GivenUpRequests, KvLimiter,
+    RunStates, Scheduler, Spool, Topology, TopologyError, connect as connect_to,
 };
 use crate::settings::{EgressSettings, Settings};
 use crate::store::{AgentCheck, Store, StoreError};
 use crate::telemetry::export::OtlpSender;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{LimitsMetric, Metrics};
 use crate::telemetry::run::RunTracerFactory;
-use crate::worker::{Endpoints, GivenUp, Listening, Processor, ProcessorParts, Service};
+use crate::telemetry::spool::Courier;
+use crate::worker::{
+    Endpoints, GivenUp, Listening, Processor, ProcessorParts, Resting, Service, SpoolSender,
+};
 
 /// The store and everything that reads definitions from it.
 pub(super) struct Definitions {
@@ -35,36 +41,50 @@ pub(super) struct Definitions {
     pub(super) targets: Arc<Registry>,
     models: Arc<Factory>,
     defaults: PlanDefaults,
+    client: Client,
 }
 
 impl Definitions {
     /// Opens the store, which is created where it is missing, brings its tables up to date, and wires what reads from it.
     pub(super) async fn open(settings: &Settings) -> Result<Self, CliError> {
-        let store = Store::open(&settings.store.url).await.map_err(|error| CliError::out_of_reach(&error))?;
-        store.migrate().await.map_err(|error| CliError::out_of_reach(&error))?;
-        Self::of(store, settings)
+        let keys = keyring(&settings.store)?;
+        let store = Store::open(&settings.store.url).await.map_err(|error| unusable(&error))?;
+        store.migrate().await.map_err(|error| unusable(&error))?;
+        Self::of(store.with_keys(keys), settings).await
     }
 
     /// As [`Definitions::open`], for who only reads: no database is created.
     pub(super) async fn open_existing(settings: &Settings) -> Result<Self, CliError> {
-        let store = Store::open_existing(&settings.store.url).await;
-        Self::of(store.map_err(|error| CliError::out_of_reach(&error))?, settings)
+        let keys = keyring(&settings.store)?;
+        let store = Store::open_existing(&settings.store.url).await.map_err(|error| unusable(&error))?;
+        Self::of(store.with_keys(keys), settings).await
     }
 
     /// Refuses at once what would have to wait for an import.
     pub(super) async fn require_some(&self) -> Result<(), CliError> {
         self.store.check().await.map_err(|error| match error {
             StoreError::NoFile { .. } | StoreError::Empty { .. } => CliError::refused(error),
-            error => CliError::out_of_reach(&error),
+            error => unusable(&error),
         })
     }
 
-    fn of(store: Store, settings: &Settings) -> Result<Self, CliError> {
+    async fn of(store: Store, settings: &Settings) -> Result<Self, CliError> {
+        store.check_keys().await.map_err(|error| unusable(&error))?;
         let shared = Arc::new(store.clone());
         let client = way_out(settings)?;
         let models = Arc::new(Factory::new(shared.clone(), client.clone()));
-        let targets = Arc::new(targets(&shared, &models, client));
-        Ok(Self { store, targets, models, defaults: plan_defaults(settings) })
+        let targets = Arc::new(targets(&shared, &models, client.clone()));
+        Ok(Self { store, targets, models, defaults: plan_defaults(settings), client })
+    }
+
+    /// The same definitions, whose calls keep to their limits by way of `limiter`.
+    pub(super) fn limited_by(&self, limiter: KvLimiter) -> Self {
+        let (shared, limiter): (_, Arc<dyn Limiter>) = (Arc::new(self.store.clone()), Arc::new(limiter));
+        let models = Factory::new(shared.clone(), self.client.clone());
+        let models = Arc::new(models.limited_by(Arc::clone(&limiter), shared.clone()));
+        let targets = targets(&shared, &models, self.client.clone()).limited_by(limiter, shared);
+        let (store, defaults, client) = (self.store.clone(), self.defaults.clone(), self.client.clone());
+        Self { store, targets: Arc::new(targets), models, defaults, client }
     }
 
     /// Resolves requests by these definitions.
@@ -89,6 +109,14 @@ impl Definitions {
     ) -> Result<Scheduler, CliError> {
         let planner = self.planner(Cassettes::at(connection));
         Ok(Scheduler::new(connection, Arc::new(planner), default_set(settings)?))
+    }
+}
+
+/// A wrong key is a setting to be corrected; everything else may be the database's fault.
+pub(super) fn unusable(error: &StoreError) -> CliError {
+    match error {
+        StoreError::Sealed { .. } => CliError::refused(chain(error)),
+        _ => CliError::out_of_reach(error),
     }
 }
 
@@ -148,10 +176,13 @@ pub(super) async fn service(
 ) -> Result<(Service, Listening), CliError> {
     let cancellations = Cancellations::new(connection, topology, &settings.consumer);
     let hand_back = CancellationToken::new();
+    let spool = Spool::new(connection, topology, settings);
     let parts = ProcessorParts {
         orchestrator: Orchestrator {
-            planner: definitions.planner(Cassettes::new(connection, topology)),
-            tracers: tracers(settings, metrics, &hand_back)?,
+            planner: definitions
+                .limited_by(limiter(settings, connection, &topology.limits, metrics))
+                .planner(Cassettes::new(connection, topology)),
+            tracers: tracers(settings, metrics, &spool, &hand_back)?,
             clock: Arc::new(SystemClock),
         },
         states: RunStates::new(connection, topology),
@@ -171,6 +202,16 @@ pub(super) async fn service(
         default_set: parts.default_set.clone(),
         metrics: metrics.clone(),
     };
+    let telemetry = &settings.telemetry.spool;
+    let spooled = SpoolSender {
+        spool,
+        courier: courier(settings, definitions, metrics)?,
+        publisher: parts.publisher.clone(),
+        retention: telemetry.retention(),
+        retry: telemetry.retry(),
+        metrics: metrics.clone(),
+        resting: Resting::default(),
+    };
     let endpoints = Endpoints {
         connection: connection.clone(),
         scheduler: definitions.scheduler(connection, settings)?,
@@ -182,6 +223,7 @@ pub(super) async fn service(
         consumer: Consumer::new(connection, &topology.requests, settings.consumer.pull_expires()),
         cancellations,
         given_up,
+        spooled,
         processor: Arc::new(Processor::new(parts, hand_back.clone())),
         concurrency: settings.worker.concurrency,
         drain: settings.worker.drain(),
@@ -190,20 +232,56 @@ pub(super) async fn service(
     Ok((service, endpoints))
 }
 
+/// What a lost worker had in flight counts until its runs are delivered again.
+fn limiter(settings: &Settings, connection: &Connection, store: &kv::Store, metrics: &Metrics) -> KvLimiter {
+    let limiter = KvLimiter::new(connection, store, settings.consumer.ack_wait());
+    let counting = limiter.clone();
+    metrics.observe_limits(move || {
+        let counts = counting.counts().into_iter();
+        let metric = |(kind, LimitCounts { waits, waited, refusals }): (ScopeKind, _)| LimitsMetric {
+            kind: kind.as_str(),
+            waits,
+            waited,
+            refusals,
+        };
+        counts.map(metric).collect()
+    });
+    limiter
+}
+
 fn tracers(
     settings: &Settings,
     metrics: &Metrics,
+    spool: &Spool,
     hurry: &CancellationToken,
 ) -> Result<Arc<dyn RunTracers>, CliError> {
     let sender = OtlpSender::new(way_out(settings)?);
     let run = &settings.telemetry.run;
-    let default = run.default_endpoint.clone().map(|endpoint| TelemetryDestination {
+    let factory = RunTracerFactory::new(sender, default_endpoint(settings), run.deadline(), metrics.clone())
+        .capturing(run.capture)
+        .hurried_by(hurry.clone());
+    let keeps = settings.telemetry.spool.enabled;
+    Ok(Arc::new(if keeps { factory.spooling_to(Arc::new(spool.clone())) } else { factory }))
+}
+
+/// Its own sender: what is late must not be in the way of what is new.
+fn courier(settings: &Settings, definitions: &Definitions, metrics: &Metrics) -> Result<Courier, CliError> {
+    Ok(Courier {
+        sender: OtlpSender::new(way_out(settings)?),
+        projects: Arc::new(definitions.store.clone()),
+        default_destination: default_endpoint(settings),
+        metrics: metrics.clone(),
+    })
+}
+
+/// Where the spans of runs go whose project names no endpoint.
+fn default_endpoint(settings: &Settings) -> Option<TelemetryDestination> {
+    settings.telemetry.run.default_endpoint.clone().map(|endpoint| TelemetryDestination {
         endpoint,
         api_key: None,
         protocol: TelemetryProtocol::Otlp,
-    });
-    let factory = RunTracerFactory::new(sender, default, run.deadline(), metrics.clone());
-    Ok(Arc::new(factory.hurried_by(hurry.clone())))
+        capture: None,
+    })
 }
 
 /// The client through which runs call out.

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::CallLimits;
 use crate::events::TargetType;
 
 /// An agent: its id, its type, and what the adapter of that type makes of the rest.
@@ -18,6 +19,9 @@ pub struct AgentDefinition {
     /// Which adapter it is for.
     #[serde(rename = "type")]
     pub kind: TargetType,
+    /// How many calls it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<CallLimits>,
     /// What that adapter reads.
     #[serde(flatten)]
     pub config: Map<String, Value>,
@@ -28,6 +32,7 @@ impl fmt::Debug for AgentDefinition {
         f.debug_struct("AgentDefinition")
             .field("id", &self.id)
             .field("kind", &self.kind)
+            .field("limits", &self.limits)
             .field("config", &self.config.keys().collect::<Vec<_>>())
             .finish()
     }

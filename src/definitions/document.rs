@@ -18,3 +18,14 @@ pub struct Document {
     /// Its scenarios.
     pub scenarios: Vec<Scenario>,
 }
+
+impl Document {
+    /// Whether it has a value that is known to be a credential. Agents may have more, which only their types know.
+    #[must_use]
+    pub fn has_credentials(&self) -> bool {
+        let telemetry = self.project.telemetry.as_ref();
+        !self.secrets.is_empty()
+            || self.providers.iter().any(|provider| provider.api_key.is_some())
+            || telemetry.is_some_and(|destination| destination.api_key.is_some())
+    }
+}

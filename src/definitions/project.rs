@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Secret;
+use super::{CallLimits, Secret};
 use crate::events::{Budget, ProjectId};
 
 /// A tenant's project: who it is, its default model, and where its spans go.
@@ -23,6 +23,9 @@ pub struct Project {
     /// What each of its runs may cost at most, whatever a request says.
     #[serde(default)]
     pub budget: Budget,
+    /// How many calls its runs may make, whomever they call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<CallLimits>,
 }
 
 /// An OTLP/HTTP endpoint of a tenant.
@@ -37,6 +40,20 @@ pub struct TelemetryDestination {
     /// Which path an endpoint without one gets.
     #[serde(default)]
     pub protocol: TelemetryProtocol,
+    /// What spans say of the conversation; the worker's setting where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capture: Option<ContentCapture>,
+}
+
+/// What spans say of the conversation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ContentCapture {
+    /// What was said, asked and answered.
+    #[default]
+    Full,
+    /// Who was asked when, how long it took, what it cost and what came of it, but no words.
+    Metadata,
 }
 
 /// Who answers behind a telemetry endpoint.
@@ -70,7 +87,8 @@ mod tests {
     use super::*;
 
     fn url(endpoint: &str, protocol: TelemetryProtocol) -> String {
-        TelemetryDestination { endpoint: endpoint.into(), api_key: None, protocol }.traces_url()
+        TelemetryDestination { endpoint: endpoint.into(), api_key: None, protocol, capture: None }
+            .traces_url()
     }
 
     #[test]

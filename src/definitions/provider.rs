@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Secret;
+use super::{CallLimits, Secret};
 use crate::events::{Cost, CriterionStatus};
 
 /// Which API a provider speaks.
@@ -44,6 +44,9 @@ pub struct Provider {
     /// Time for one call in seconds, retries not included.
     #[serde(default)]
     pub timeout_seconds: Option<u64>,
+    /// How many calls its key may be used for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<CallLimits>,
     /// What its models cost, by the names that they have at the provider.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub prices: BTreeMap<String, Price>,
@@ -57,10 +60,8 @@ pub struct Provider {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Price {
     /// For a million tokens sent to it.
-    #[serde(default)]
     pub input_per_million: Cost,
     /// For a million tokens that come back.
-    #[serde(default)]
     pub output_per_million: Cost,
 }
 

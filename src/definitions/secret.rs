@@ -38,6 +38,20 @@ impl Secret {
             None => serializer.serialize_none(),
         }
     }
+
+    /// Writes that there is a value, and not which, as `#[serde(serialize_with = …)]`.
+    ///
+    /// # Errors
+    /// Whatever the serializer reports.
+    pub fn serialize_redacted<S: Serializer>(
+        secret: &Option<Self>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match secret {
+            Some(_) => serializer.serialize_some(REDACTED),
+            None => serializer.serialize_none(),
+        }
+    }
 }
 
 impl fmt::Debug for Secret {

@@ -1,6 +1,8 @@
 //! The client through which runs call out.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use reqwest::{Request, Response};
 use url::Url;
@@ -8,8 +10,12 @@ use url::Url;
 use super::policy::{EgressPolicy, Refused};
 use super::redirect;
 use super::resolver::Resolver;
-use crate::http_client;
+use super::tls::{TlsError, TlsMaterial};
+use crate::http_client::{self, CONNECT_TIMEOUT};
+use crate::recent::Recent;
 
+/// Clients with certificates or limits of their own that are kept, each with its connections. More only cost handshakes.
+const MOST_OTHERS: usize = 64;
 /// Redirects that one call follows at most.
 const MOST_REDIRECTS: usize = 10;
 
@@ -20,13 +26,33 @@ pub enum Redirects {
     Answer,
     /// It is followed, each hop checked, credentials left behind where the origin changes.
     Follow,
+    /// It is followed while it stays with the origin; one that leads elsewhere is the answer, for there is a credential in
+    /// the body.
+    FollowWithinOrigin,
 }
 
 /// A client that calls only where it may. Clones share its connections.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
+    /// Made as the client was built.
+    usual: reqwest::Client,
+    /// For other origins, where `http` has certificates that are for one.
+    elsewhere: Option<reqwest::Client>,
     policy: Arc<EgressPolicy>,
+    proxy: Option<Url>,
+    /// Clients with settings of their own.
+    others: Arc<Mutex<Recent<Connecting, reqwest::Client>>>,
+}
+
+/// How connections are made: how long that may take, and with which certificates.
+type Connecting = (Duration, Option<[u8; 32]>);
+
+/// The proxy is left out: its URL may hold a credential.
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("policy", &self.policy).finish_non_exhaustive()
+    }
 }
 
 /// A call that brought no answer.
@@ -85,13 +111,37 @@ impl Client {
         builder: reqwest::ClientBuilder,
     ) -> Result<Self, reqwest::Error> {
         let policy = Arc::new(policy);
-        let host = proxy.and_then(Url::host_str).map(str::to_owned);
-        let mut builder =
-            builder.dns_resolver(Arc::new(Resolver { policy: Arc::clone(&policy), proxy: host }));
-        if let Some(proxy) = proxy {
-            builder = builder.proxy(reqwest::Proxy::all(proxy.clone())?);
+        let http = connected(&policy, proxy, builder)?;
+        let others = Arc::new(Mutex::new(Recent::new(MOST_OTHERS)));
+        Ok(Self { usual: http.clone(), http, elsewhere: None, policy, proxy: proxy.cloned(), others })
+    }
+
+    /// A client under the same policy that makes each connection within `limit`, and that uses the certificates of `tls`
+    /// for the origin that it is asked to call; where it is sent elsewhere it uses none. What is called the same way
+    /// shares its connections.
+    ///
+    /// # Errors
+    /// [`TlsError`] if the certificates cannot be used.
+    pub fn connecting(&self, limit: Duration, tls: Option<&TlsMaterial>) -> Result<Self, TlsError> {
+        let plain = self.http_for(limit, None)?;
+        let Some(tls) = tls else { return Ok(Self { http: plain, elsewhere: None, ..self.clone() }) };
+        Ok(Self { http: self.http_for(limit, Some(tls))?, elsewhere: Some(plain), ..self.clone() })
+    }
+
+    fn http_for(&self, limit: Duration, tls: Option<&TlsMaterial>) -> Result<reqwest::Client, TlsError> {
+        if tls.is_none() && limit == CONNECT_TIMEOUT {
+            return Ok(self.usual.clone());
         }
-        Ok(Self { http: builder.build()?, policy })
+        let make = || {
+            let mut builder = http_client::builder().connect_timeout(limit);
+            if let Some(tls) = tls {
+                builder = builder.tls_backend_preconfigured(tls.config()?);
+            }
+            let client = connected(&self.policy, self.proxy.as_ref(), builder);
+            client.map_err(|error| TlsError::Unusable(error.to_string()))
+        };
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        others.get_or_make((limit, tls.map(TlsMaterial::digest)), make)
     }
 
     /// Where calls may go.
@@ -110,11 +160,16 @@ impl Client {
     /// # Errors
     /// [`ClientError`] if the call may not be made or brings no answer.
     pub async fn execute(&self, mut request: Request, redirects: Redirects) -> Result<Response, ClientError> {
+        let home = request.url().origin();
         for _ in 0..=MOST_REDIRECTS {
             self.policy.check_url(request.url())?;
-            let again = if redirects == Redirects::Follow { request.try_clone() } else { None };
-            let response = self.http.execute(request).await?;
-            let hop = again.zip(redirect::next_hop(&response));
+            let again = if redirects == Redirects::Answer { None } else { request.try_clone() };
+            let is_home = request.url().origin() == home;
+            let http = self.elsewhere.as_ref().filter(|_| !is_home).unwrap_or(&self.http);
+            let response = http.execute(request).await?;
+            let hop = again.zip(redirect::next_hop(&response)).filter(|(again, url)| {
+                redirects == Redirects::Follow || again.url().origin() == url.origin()
+            });
             let next = hop.and_then(|(again, url)| redirect::follow(&again, response.status(), url));
             match next {
                 Some(next) => request = next,
@@ -123,4 +178,19 @@ impl Client {
         }
         Err(ClientError::TooManyRedirects)
     }
+}
+
+/// A client that connects to checked addresses only.
+fn connected(
+    policy: &Arc<EgressPolicy>,
+    proxy: Option<&Url>,
+    builder: reqwest::ClientBuilder,
+) -> Result<reqwest::Client, reqwest::Error> {
+    let host = proxy.and_then(Url::host_str).map(str::to_owned);
+    let resolver = Resolver { policy: Arc::clone(policy), proxy: host };
+    let mut builder = builder.dns_resolver(Arc::new(resolver));
+    if let Some(proxy) = proxy {
+        builder = builder.proxy(reqwest::Proxy::all(proxy.clone())?);
+    }
+    builder.build()
 }

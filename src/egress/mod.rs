@@ -9,7 +9,11 @@ mod client;
 mod policy;
 mod redirect;
 mod resolver;
+mod retry_after;
+mod tls;
 
 pub use address::{Refusal, Region};
 pub use client::{Client, ClientError, Redirects};
 pub use policy::{EgressPolicy, InvalidHost, Refused};
+pub use retry_after::retry_after;
+pub use tls::{TlsError, TlsMaterial};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{Cost, MessageRole, RunIds, TargetRef, ToolCall};
+use super::{Cost, MessageRole, RunIds, TargetRef, TelemetryReceipt, ToolCall};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +70,13 @@ pub struct CriterionResult {
 }
 
 impl CriterionResult {
+    /// The texts of those that are met, or of those that are not, in their order.
+    #[must_use]
+    pub fn texts(results: &[Self], met: bool) -> Vec<String> {
+        let wanted = results.iter().filter(|result| (result.status == CriterionStatus::Met) == met);
+        wanted.map(|result| result.text.clone()).collect()
+    }
+
     /// A result that rests on nothing but its reasoning.
     #[must_use]
     pub fn new(
@@ -186,15 +193,34 @@ pub struct TokenUsage {
     /// What the calls cost, where the prices of their models are known.
     #[serde(default, rename = "costUsd", skip_serializing_if = "Cost::is_zero")]
     pub cost: Cost,
+    /// Calls of models that did not say how many tokens they used.
+    #[serde(default, rename = "callsWithoutTokens", skip_serializing_if = "is_zero")]
+    pub unreported: u64,
+    /// Calls of models whose price is not known.
+    #[serde(default, rename = "callsWithoutPrice", skip_serializing_if = "is_zero")]
+    pub unpriced: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl TokenUsage {
+    /// All tokens, sent and received.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
+
     /// Adds the usage of one more call or of another role.
     pub fn add(&mut self, other: Self) {
         self.input_tokens += other.input_tokens;
         self.output_tokens += other.output_tokens;
         self.calls += other.calls;
         self.cost = self.cost.plus(other.cost);
+        self.unreported += other.unreported;
+        self.unpriced += other.unpriced;
     }
 }
 
@@ -219,20 +245,6 @@ impl UsageByRole {
         total.add(self.judge);
         total
     }
-}
-
-/// What became of a run's spans.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TelemetryReceipt {
-    /// The run's trace; null if it never came to run.
-    pub trace_id: Option<String>,
-    /// Spans made over the whole run.
-    pub spans: u64,
-    /// Spans that the endpoint accepted.
-    pub exported: u64,
-    /// Why not all were accepted, if so.
-    pub error: Option<String>,
 }
 
 /// One message of the transcript, as the outcome repeats it.
@@ -290,6 +302,9 @@ pub struct RunCompleted {
     /// True where the transcript was left out for its size.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub messages_truncated: bool,
+    /// True where the agent may have called tools that are not in the transcript, because it does not report them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tool_calls_unknown: bool,
     /// Tokens and calls by role.
     pub usage: UsageByRole,
     /// Tokens and calls of all roles together.

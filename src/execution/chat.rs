@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::failure::RunFailure;
+use super::limits::SpanWaits;
 use super::ports::{ChatModel, RunSpan};
-use crate::events::{RunError, TokenUsage};
+use crate::events::{Attribution, RunError, TokenUsage};
 
 use super::types::{ChatReply, ChatRequest, SpanEnd, SpanStart};
 
@@ -19,7 +20,7 @@ pub async fn chat_in_span(
 ) -> Result<ChatReply, RunFailure> {
     let request = Arc::new(request);
     let span = parent.child(SpanStart::Chat { model: model.name().clone(), request: Arc::clone(&request) });
-    let result = model.chat(&request).await;
+    let result = model.chat_watched(&request, &SpanWaits(span.as_ref())).await;
     span.end(match &result {
         Ok(reply) => SpanEnd::Replied(reply.clone()),
         Err(failure) => failure.into(),
@@ -30,7 +31,12 @@ pub async fn chat_in_span(
 /// What a call used; one that failed still was a call.
 #[must_use]
 pub fn usage_of(reply: &Result<ChatReply, RunFailure>) -> TokenUsage {
-    reply.as_ref().map_or(TokenUsage { calls: 1, ..TokenUsage::default() }, |reply| reply.usage)
+    match reply {
+        Ok(reply) => reply.usage,
+        // The budget refuses a call before it is made.
+        Err(failure) if failure.attributed_to == Attribution::Budget => TokenUsage::default(),
+        Err(_) => TokenUsage { calls: 1, ..TokenUsage::default() },
+    }
 }
 
 impl From<&RunFailure> for SpanEnd {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::envelope;
+use super::limits::Throttled;
 use crate::events::{Attribution, RunError};
 
 /// Stable codes of the failures that the execution room itself knows.
@@ -75,6 +76,8 @@ pub mod code {
     pub const EGRESS_REFUSED: &str = "egress_refused";
     /// The run may not cost any more.
     pub const BUDGET_EXCEEDED: &str = "budget_exceeded";
+    /// Whether the run keeps to its budget cannot be told.
+    pub const BUDGET_UNMEASURED: &str = "budget_unmeasured";
     /// What is stored of the run cannot be read, or not any more.
     pub const STATE_UNREADABLE: &str = "state_unreadable";
     /// The run's execution was lost too often.
@@ -115,6 +118,9 @@ pub struct RunFailure {
     /// Whoever was asked understood the request and refuses its form: asked in another form they may answer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub refused: bool,
+    /// Whoever was called has had too many calls.
+    #[serde(skip)]
+    pub throttled: Option<Throttled>,
 }
 
 impl RunFailure {
@@ -125,13 +131,27 @@ impl RunFailure {
         attributed_to: Attribution,
         message: impl Into<String>,
     ) -> Self {
-        Self { code: code.into(), message: message.into(), hint: None, attributed_to, refused: false }
+        Self {
+            code: code.into(),
+            message: message.into(),
+            hint: None,
+            attributed_to,
+            refused: false,
+            throttled: None,
+        }
     }
 
     /// Marks it as a refusal of the request's form.
     #[must_use]
     pub fn refusing(mut self) -> Self {
         self.refused = true;
+        self
+    }
+
+    /// Says that whoever was called has had too many calls.
+    #[must_use]
+    pub fn throttling(mut self, throttled: Option<Throttled>) -> Self {
+        self.throttled = throttled;
         self
     }
 

@@ -8,11 +8,15 @@ use time::OffsetDateTime;
 use super::failure::{PlanError, RunFailure};
 use super::outcome::{CANCELLED_BEFORE_START, CANCELLED_BY_USER, Circumstances, assemble};
 use super::planner::{Planner, RunPlan};
-use super::ports::{Clock, JournalError, RunTrace, RunTracers, TraceNote};
+use super::ports::{Clock, JournalError, RunTrace, RunTracers, SessionCall, TraceNote};
+use super::rejudging::Nobody;
+use super::sessions;
 use super::signals::StopReason;
 use super::supervision::{Stage, Stopped, stopped};
 use super::types::{Conversation, Ending, Report, SpanCounts, SpanEnd, TraceSpec};
-use crate::events::{RunCompleted, RunRequest, TelemetryReceipt, TraceContext};
+use crate::events::{
+    DeliveryFailure, DeliveryFailureKind, RunCompleted, RunRequest, TelemetryReceipt, TraceContext,
+};
 
 pub use super::supervision::{Interruption, RunContext};
 
@@ -20,6 +24,8 @@ pub use super::supervision::{Interruption, RunContext};
 const UNFINISHED_TRACE: &str = "the run could not go on, so its trace has no root";
 /// How long a cancelled run that began before waits for what its trace needs to get its root.
 const CANCEL_GRACE: Duration = Duration::from_secs(3);
+/// Why a target cannot be made whose definitions do not come in time.
+const STORE_SILENT: &str = "the store does not answer";
 /// Code of a cancelled run's root span.
 const CANCELLED: &str = "cancelled";
 
@@ -111,8 +117,23 @@ impl Orchestrator {
             (None, Stopped::Ended(ending)) => ending,
             (_, Stopped::Interrupted(why)) => return RunEnd::Interrupted { why, spans: None },
         };
+        Box::pin(self.end_session(request, &mut said)).await;
         let report = Report { telemetry: receipt_of(&said), finished_at: self.clock.now() };
         conclude(request, context, note_of(&said), said, (ending, report)).await
+    }
+
+    /// A session of a run that does not come to the stage any more is ended by a target that is made for just that.
+    async fn end_session(&self, request: &RunRequest, said: &mut Conversation) {
+        let Some(session) = said.session.take() else { return };
+        let why = match tokio::time::timeout(CANCEL_GRACE, self.planner.plan(request, Some(said))).await {
+            Ok(Ok(plan)) => {
+                let call = SessionCall { run: &request.key, span: &Nobody::default() };
+                return sessions::end(plan.target.as_ref(), call, session).await;
+            }
+            Ok(Err(PlanError::Failure(failure))) => failure.code,
+            Ok(Err(PlanError::Unavailable(_))) | Err(_) => STORE_SILENT.into(),
+        };
+        tracing::warn!(run = %request.key, %why, "the session of a run is left open: its target cannot be made any more");
     }
 
     async fn play(
@@ -189,8 +210,16 @@ fn opened(context: &RunContext<'_>, plan: &RunPlan, began: OffsetDateTime) -> Co
 /// The receipt of a run that ends without a stage: what earlier workers made of it, if it was on one.
 fn receipt_of(said: &Conversation) -> TelemetryReceipt {
     let error = said.trace_id.as_ref().map(|_| UNFINISHED_TRACE.to_owned());
-    let SpanCounts { made: spans, exported } = said.spans;
-    TelemetryReceipt { trace_id: said.trace_id.clone(), spans, exported, error }
+    let unconfirmed = said.spans.unconfirmed();
+    let SpanCounts { made: spans, exported, rejected, spooled, undelivered } = said.spans;
+    let lost = (unconfirmed > 0).then(|| DeliveryFailure {
+        kind: DeliveryFailureKind::WorkerLost,
+        status: None,
+        message: UNFINISHED_TRACE.to_owned(),
+        spans: unconfirmed,
+    });
+    let (trace_id, errors) = (said.trace_id.clone(), lost.into_iter().collect());
+    TelemetryReceipt { trace_id, spans, exported, rejected, spooled, undelivered, unconfirmed, error, errors }
 }
 
 fn unplanned(error: PlanError) -> Stopped {

@@ -2,9 +2,7 @@
 
 use super::failure::RunFailure;
 use super::types::{Conversation, Ending, Judgement, Report};
-use crate::events::{
-    CriterionResult, CriterionStatus, RunCompleted, RunError, RunRequest, RunStatus, Verdict,
-};
+use crate::events::{CriterionResult, RunCompleted, RunError, RunRequest, RunStatus, Verdict};
 
 /// Wording of a cancel that arrived while the run was under way.
 pub(super) const CANCELLED_BY_USER: &str = "Cancelled by user";
@@ -75,10 +73,7 @@ pub(super) fn assemble(ending: Ending, around: Circumstances<'_>) -> RunComplete
     let Circumstances { request, conversation, attempts, report: Report { telemetry, finished_at } } = around;
     let started_at = conversation.started_at.unwrap_or(finished_at);
     let Decided { status, verdict, reasoning, criteria, error } = ending.into();
-    let texts = |met: bool| {
-        let wanted = criteria.iter().filter(|c| (c.status == CriterionStatus::Met) == met);
-        wanted.map(|c| c.text.clone()).collect()
-    };
+    let texts = |met| CriterionResult::texts(&criteria, met);
     RunCompleted {
         ids: request.ids(),
         target: request.target.clone(),
@@ -94,6 +89,7 @@ pub(super) fn assemble(ending: Ending, around: Circumstances<'_>) -> RunComplete
         attempts,
         messages: Some(conversation.transcript()),
         messages_truncated: false,
+        tool_calls_unknown: conversation.tool_calls_unknown,
         usage: conversation.usage,
         usage_total: conversation.usage.total(),
         telemetry,

@@ -104,7 +104,9 @@ impl Planner {
         let spec = self.target_spec(request, &project, &brief, secrets);
         let cast = self.cast(&project.id, &brief, spec, tape.as_ref()).await?;
         brief.target = cast.target.kept();
-        Ok(self.assembled(request, brief, project, cast, tape))
+        let plan = self.assembled(request, brief, project, cast, tape);
+        plan.has_prices_for_its_budget()?;
+        Ok(plan)
     }
 
     pub(super) fn assembled(
@@ -209,5 +211,22 @@ impl Planner {
 impl RequestValidator for Planner {
     async fn validate(&self, request: &RunRequest) -> Result<(), PlanError> {
         self.plan(request, None).await.map(drop)
+    }
+}
+
+impl RunPlan {
+    /// A limit on money that nobody can tell the spending of would be none.
+    fn has_prices_for_its_budget(&self) -> Result<(), RunFailure> {
+        if self.budget.max_cost_usd.is_none() {
+            return Ok(());
+        }
+        let models = std::iter::once(&self.user_simulator).chain(&self.judges);
+        let unpriced =
+            models.filter(|model| !model.knows_its_price()).map(|model| format!("model {}", model.name()));
+        let target = (!self.target.knows_its_price()).then(|| "the model of the target".to_owned());
+        let Some(whose) = unpriced.chain(target).next() else { return Ok(()) };
+        let message = format!("The run may cost a limited amount, but {whose} has no price");
+        Err(RunFailure::definition(code::BUDGET_UNMEASURED, message)
+            .with_hint("Give the model's provider `prices`, or limit `maxTokens` instead of `maxCostUsd`."))
     }
 }

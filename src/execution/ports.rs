@@ -9,9 +9,10 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use super::failure::{PlanError, RunFailure, Unavailable};
+use super::limits::{Admission, Waiting};
 use super::types::{
-    ChatReply, ChatRequest, Conversation, Message, ModelName, SpanCounts, SpanEnd, SpanNote, SpanStart,
-    TraceSpec,
+    ChatReply, ChatRequest, Conversation, Message, ModelName, Session, SpanCounts, SpanEnd, SpanNote,
+    SpanStart, TraceSpec,
 };
 use crate::definitions::{AgentDefinition, Project, Prompt, Provider, Scenario, Secrets};
 use crate::events::{
@@ -45,11 +46,28 @@ pub trait ChatModel: Send + Sync {
     /// Its full name.
     fn name(&self) -> &ModelName;
 
+    /// Whether its replies say what they cost.
+    fn knows_its_price(&self) -> bool {
+        false
+    }
+
     /// Asks it. Retries and time limits are its own business.
     ///
     /// # Errors
     /// [`RunFailure`] attributed to the model's provider.
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure>;
+
+    /// Asks it, and tells `waiting` while a call has to wait for its turn. A model that is not limited never waits.
+    ///
+    /// # Errors
+    /// As [`ChatModel::chat`].
+    async fn chat_watched(
+        &self,
+        request: &ChatRequest,
+        _waiting: &dyn Waiting,
+    ) -> Result<ChatReply, RunFailure> {
+        self.chat(request).await
+    }
 }
 
 /// Turns the name of a model into a client for it.
@@ -90,6 +108,19 @@ pub struct TargetTurn<'a> {
     pub transcript: &'a Arc<[Message]>,
     /// The call's span: its context travels to the agent, its children are the adapter's own calls.
     pub span: &'a dyn RunSpan,
+    /// The session that the adapter has begun, as it was left.
+    pub session: Option<&'a Session>,
+    /// What the turn knows of the limits of its calls.
+    pub admission: Admission<'a>,
+}
+
+/// The beginning or the end of a session.
+#[derive(Clone, Copy)]
+pub struct SessionCall<'a> {
+    /// The run; its id is the thread id.
+    pub run: &'a RunKey,
+    /// The span that it belongs to: its context travels to the agent.
+    pub span: &'a dyn RunSpan,
 }
 
 /// What the agent under test answered.
@@ -101,8 +132,17 @@ pub struct TargetReply {
     pub tool_calls: Vec<ToolCall>,
     /// Tokens that it reports; `calls` is counted by whoever calls.
     pub usage: TokenUsage,
+    /// Whether it may have called tools of which nothing is known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tool_calls_unknown: bool,
     /// How long it took, where the adapter knows better than whoever calls.
     pub latency: Option<Duration>,
+    /// How long its first words took, where they came bit by bit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_chunk: Option<Duration>,
+    /// The session as this turn has left it, if that is another than it was. It goes into the checkpoint and nowhere else.
+    #[serde(skip)]
+    pub session: Option<Session>,
 }
 
 /// What to do about a call that was under way when its worker was lost: nobody knows whether it did its work.
@@ -123,6 +163,16 @@ pub trait TargetAdapter: Send + Sync {
         OnUnknown::default()
     }
 
+    /// Whether replies tell which tools the agent called. Where they do not, no check of its tools is ever met.
+    fn reports_tool_calls(&self) -> bool {
+        true
+    }
+
+    /// Whether its replies say what the models behind it cost, as far as they are this run's to pay.
+    fn knows_its_price(&self) -> bool {
+        true
+    }
+
     /// What of the target's definition must stay as it is for as long as the run lasts, free of credentials. Whoever goes on with the run
     /// gets it back as [`TargetSpec::kept`].
     fn kept(&self) -> Option<Value> {
@@ -132,6 +182,24 @@ pub trait TargetAdapter: Send + Sync {
     /// What [`TargetAdapter::reply`] would ask in this turn; see [`TargetQuestions::asked`].
     fn asked(&self, _turn: &TargetTurn<'_>) -> Option<Value> {
         None
+    }
+
+    /// Begins a session before the first turn, if the target has any. It is stored with the run, so that whoever goes on
+    /// with the run goes on with it; one whose begin was under way when its worker was lost is begun again.
+    ///
+    /// # Errors
+    /// [`RunFailure`], as [`TargetAdapter::reply`].
+    async fn begin(&self, _call: SessionCall<'_>) -> Result<Option<Session>, RunFailure> {
+        Ok(None)
+    }
+
+    /// Ends a session that was begun, whatever the run came to. It may be ended twice where a worker is lost right behind
+    /// the end.
+    ///
+    /// # Errors
+    /// [`RunFailure`], as [`TargetAdapter::reply`]. It does not change what the run came to.
+    async fn end(&self, _call: SessionCall<'_>, _session: Session) -> Result<(), RunFailure> {
+        Ok(())
     }
 
     /// Lets the agent answer the customer's last line.
@@ -199,6 +267,19 @@ pub trait TextTemplates: Send + Sync {
     /// # Errors
     /// [`TextProblem`], which never holds a secret's value.
     fn fill_in(&self, text: &str, values: TextValues<'_>) -> Result<String, TextProblem>;
+
+    /// Whether `text` can be filled in at all: with `values` or with others for the same names, which is why a value may
+    /// be null.
+    ///
+    /// # Errors
+    /// [`TextProblem`]; its missing names are those that `values` does not have.
+    fn check(&self, text: &str, values: TextValues<'_>) -> Result<(), TextProblem>;
+
+    /// Whether `text` can be a template of a prompt.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn check_prompt(&self, text: &str) -> Result<(), String>;
 }
 
 /// A span of a run. Dropped without [`RunSpan::end`], it ends as abandoned.
@@ -225,7 +306,8 @@ pub trait RunTrace: Send + Sync {
     /// The root span.
     fn root(&self) -> &dyn RunSpan;
 
-    /// Sends the spans that have ended, so that the trace can be watched. A failure is kept for [`RunTrace::finish`].
+    /// Begins to send the spans that have ended, so that the trace can be watched, and does not wait for the endpoint. A
+    /// failure is kept for [`RunTrace::finish`].
     async fn flush(&self);
 
     /// Spans of the run so far, earlier deliveries included.

@@ -1,10 +1,12 @@
 //! Telling a run to stop, and why.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use super::limits::Waiting;
 
 /// Why a run is told to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,24 +21,37 @@ pub enum StopReason {
 
 /// When a run last got on. Shared by whoever plays it and whoever watches that it does not stall.
 #[derive(Debug, Clone)]
-pub struct Progress(Arc<Mutex<Instant>>);
+pub struct Progress(Arc<Mutex<Pulse>>);
+
+#[derive(Debug)]
+struct Pulse {
+    last: Instant,
+    /// Calls that wait for their turn: nobody is to blame for that.
+    waiting: usize,
+}
 
 impl Default for Progress {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Instant::now())))
+        Self(Arc::new(Mutex::new(Pulse { last: Instant::now(), waiting: 0 })))
     }
 }
 
 impl Progress {
     /// The run got on just now.
     pub fn touch(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.pulse().last = Instant::now();
     }
 
-    /// How long ago the run last got on.
+    /// How long ago the run last got on. While a call waits for its turn the run is not idle.
     #[must_use]
     pub fn idle(&self) -> Duration {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+        let pulse = self.pulse();
+        if pulse.waiting > 0 { Duration::ZERO } else { pulse.last.elapsed() }
+    }
+
+    fn pulse(&self) -> MutexGuard<'_, Pulse> {
+        // Every change leaves the pulse whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until the run has not got on for `limit`.
@@ -44,6 +59,18 @@ impl Progress {
         while let Some(left) = limit.checked_sub(self.idle()).filter(|left| !left.is_zero()) {
             tokio::time::sleep(left).await;
         }
+    }
+}
+
+impl Waiting for Progress {
+    fn begins(&self) {
+        self.pulse().waiting += 1;
+    }
+
+    fn over(&self, _: Duration) {
+        let mut pulse = self.pulse();
+        pulse.waiting = pulse.waiting.saturating_sub(1);
+        pulse.last = Instant::now();
     }
 }
 
@@ -76,5 +103,36 @@ impl StopSignal {
                 return reason;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_mins(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_waits_for_its_turn_does_not_stall_until_the_wait_is_over() {
+        let progress = Progress::default();
+        progress.begins();
+        let stalled = tokio::time::timeout(LIMIT * 10, progress.stalled(LIMIT)).await;
+        assert!(stalled.is_err(), "it stalled while it waited");
+        assert_eq!(progress.idle(), Duration::ZERO);
+        progress.over(LIMIT * 10);
+        let over = Instant::now();
+        progress.stalled(LIMIT).await;
+        assert!(over.elapsed() >= LIMIT, "the clock of the stall begins when the wait is over");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_is_given_up_does_not_keep_a_run_alive() {
+        let progress = Progress::default();
+        progress.begins();
+        progress.begins();
+        progress.over(Duration::ZERO);
+        assert_eq!(progress.idle(), Duration::ZERO, "another call waits still");
+        progress.over(Duration::ZERO);
+        tokio::time::timeout(LIMIT * 2, progress.stalled(LIMIT)).await.unwrap();
     }
 }

@@ -9,7 +9,8 @@ use time::OffsetDateTime;
 use super::failure::{RunFailure, Unavailable, code};
 use super::outcome::CANCELLED_BY_USER;
 use super::planner::RunPlan;
-use super::ports::{Clock, JournalError, RunJournal, RunTrace, TraceNote};
+use super::ports::{Clock, JournalError, RunJournal, RunTrace, SessionCall, TraceNote};
+use super::sessions;
 use super::signals::{Progress, StopReason, StopSignal};
 use super::simulation::{Simulation, SimulationStop};
 use super::types::{Conversation, Criterion, Ending, Judgement, Step};
@@ -85,19 +86,42 @@ enum Played {
 impl Stage<'_> {
     /// Lets the simulation run until something stops it. A run that has its ending already is not played again.
     pub(super) async fn supervise(&self, conversation: &mut Conversation) -> Stopped {
+        let stopped = self.stopped(conversation).await;
+        let stopped = self.end_session(conversation, stopped).await;
+        self.close_tape(stopped).await
+    }
+
+    async fn stopped(&self, conversation: &mut Conversation) -> Stopped {
         let stopped = match conversation.ending.clone() {
             Some(ending) => Stopped::Ended(ending),
             None => match self.played(conversation).await {
                 // The simulation has stored its judgement.
                 Ok(Played::Ended(Some(Ok(judgement)))) => {
-                    return self.close_tape(Stopped::Ended(Ending::Judged(judgement))).await;
+                    return Stopped::Ended(Ending::Judged(judgement));
                 }
                 Ok(played) => self.broken_off(conversation, played).await,
                 Err(reason) => told_to_stop(conversation, reason),
             },
         };
-        let stopped = self.keep(conversation, stopped).await;
-        self.close_tape(stopped).await
+        self.keep(conversation, stopped).await
+    }
+
+    /// The ending is stored by now. That the session is ended is stored, too, so that nobody ends it again; where that
+    /// cannot be, whoever has the run next does.
+    async fn end_session(&self, conversation: &mut Conversation, stopped: Stopped) -> Stopped {
+        let Some(session) = conversation.session.clone().filter(|_| matches!(stopped, Stopped::Ended(_)))
+        else {
+            return stopped;
+        };
+        let call = SessionCall { run: &self.request.key, span: self.trace.root() };
+        sessions::end(self.plan.target.as_ref(), call, session).await;
+        conversation.session = None;
+        self.context.progress.touch();
+        match self.context.journal.advanced(conversation, self.note).await {
+            // What cannot be reported is stored all the same.
+            Ok(()) | Err(JournalError::TooLarge { .. }) => stopped,
+            Err(error) => unplayed(error.into()),
+        }
     }
 
     /// What a run recorded may be a cassette once the run is over.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::gated::GatedModel;
 use super::priced::PricedModel;
 use super::remote::RemoteModel;
 use super::scripted::OfflineModel;
@@ -13,29 +14,49 @@ use crate::definitions::Provider;
 use crate::egress::Client;
 use crate::events::ProjectId;
 use crate::execution::failure::{PlanError, RunFailure, code};
-use crate::execution::ports::{ChatModel, ChatModelFactory, ProviderRepository};
+use crate::execution::limits::{Gate, Limiter, Scope, ScopeKind};
+use crate::execution::ports::{ChatModel, ChatModelFactory, ProjectRepository, ProviderRepository};
 use crate::execution::types::ModelName;
 
 /// Makes chat models. All remote ones share one client.
 pub struct Factory {
     providers: Arc<dyn ProviderRepository>,
     client: Client,
+    limits: Option<(Arc<dyn Limiter>, Arc<dyn ProjectRepository>)>,
 }
 
 impl Factory {
     /// A factory over the providers of a store, whose models are called through `client`.
     #[must_use]
     pub fn new(providers: Arc<dyn ProviderRepository>, client: Client) -> Self {
-        Self { providers, client }
+        Self { providers, client, limits: None }
+    }
+
+    /// The same factory, whose models keep to the limits of their providers and of `projects` by way of `limiter`.
+    #[must_use]
+    pub fn limited_by(self, limiter: Arc<dyn Limiter>, projects: Arc<dyn ProjectRepository>) -> Self {
+        Self { limits: Some((limiter, projects)), ..self }
+    }
+
+    async fn gate(&self, project: &ProjectId, provider: &Provider) -> Result<Gate, PlanError> {
+        let Some((limiter, projects)) = &self.limits else { return Ok(Gate::open()) };
+        let of_project = projects.project(project).await?.and_then(|project| project.limits);
+        let scopes = [of_key(project, provider), Scope::project(project, of_project)];
+        Ok(Gate::new(limiter, scopes.into_iter().flatten()))
     }
 
     /// An address that may not be called is known before a word is said; where a name leads is seen with each call.
-    fn remote(&self, name: ModelName, upstream: Upstream) -> Result<Arc<dyn ChatModel>, RunFailure> {
+    fn remote(
+        &self,
+        name: ModelName,
+        upstream: Upstream,
+        gate: Gate,
+    ) -> Result<Arc<dyn ChatModel>, RunFailure> {
         self.client.policy().check_url(&upstream.url).map_err(|refused| {
             let message = format!("Provider '{}' cannot be called: {refused}", name.provider);
             RunFailure::definition(code::EGRESS_REFUSED, message)
         })?;
-        Ok(Arc::new(RemoteModel::new(name, upstream, self.client.clone())))
+        Ok(Arc::new(RemoteModel::new(name, upstream, self.client.clone(), gate)))
     }
 }
 
@@ -47,19 +68,33 @@ impl ChatModelFactory for Factory {
         let providers = self.providers.providers(project).await?;
         let provider = find(&providers, &name.provider)?;
         let price = provider.prices.get(&name.model).copied();
+        let gate = self.gate(project, provider).await?;
         let model = match wire::of(provider.kind) {
             Some(wire) => {
                 let upstream =
                     Upstream::new(provider, &name, wire).map_err(|missing| lacking(provider, missing))?;
-                self.remote(name, upstream)?
+                self.remote(name, upstream, gate)?
             }
-            None => offline(provider, name)?,
+            None => GatedModel::behind(gate, offline(provider, name)?),
         };
         Ok(match price {
             Some(price) => Arc::new(PricedModel::new(model, price)),
             None => model,
         })
     }
+}
+
+/// Who has the same key for the same address, by the same limits, shares them, whatever the provider is called and whichever project it
+/// is in. Without a key only the provider's own project does.
+fn of_key(project: &ProjectId, provider: &Provider) -> Option<Scope> {
+    let Provider { limits, id, .. } = provider;
+    let kind = format!("{:?} {limits:?}", provider.kind);
+    let address = provider.base_url.as_deref().unwrap_or_default();
+    let parts = match &provider.api_key {
+        Some(key) => [kind.as_str(), address, key.expose()],
+        None => [kind.as_str(), project.as_str(), id],
+    };
+    Scope::of(ScopeKind::Provider, &parts, *limits)
 }
 
 fn find<'a>(providers: &'a [Provider], id: &str) -> Result<&'a Provider, RunFailure> {

@@ -4,14 +4,11 @@ use reqwest::StatusCode;
 
 use super::transport::CallError;
 use super::upstream::Upstream;
-use crate::definitions::{REDACTED, Secret};
 use crate::events::Attribution;
 use crate::execution::failure::{RunFailure, code};
 use crate::execution::types::{AnswerForm, ModelName};
-use crate::text::cut;
-
-/// The most bytes of a provider's own words in a failure.
-const MAX_WORDS_BYTES: usize = 2048;
+use crate::scrub::Scrubber;
+use crate::text::{MAX_WORDS_BYTES, cut};
 
 /// The statuses with which a server refuses what it understands but cannot do, such as tools or a schema.
 ///
@@ -39,10 +36,10 @@ pub(super) fn of_remote(
         return RunFailure::definition(code::EGRESS_REFUSED, message);
     }
     let hint = hint(&name.provider, upstream, &error);
-    let refused = refuses_form(&error, form);
-    let reason = reason(error, upstream.key.as_ref());
+    let (refused, throttled) = (refuses_form(&error, form), error.throttled());
+    let reason = reason(error, Some(&upstream.scrubber));
     let place = format!(" at {}", upstream.origin());
-    RunFailure { refused, ..failure(name, &place, tries, &reason, hint) }
+    upstream.scrubber.clean(RunFailure { refused, throttled, ..failure(name, &place, tries, &reason, hint) })
 }
 
 /// The failure that an offline model plays.
@@ -55,8 +52,8 @@ pub(super) fn of_offline(name: &ModelName, status: u16, message: &str, form: &An
         ),
         Err(_) => (CallError::ErrorInAnswer(words), None),
     };
-    let refused = refuses_form(&error, form);
-    RunFailure { refused, ..failure(name, " (scripted)", 1, &reason(error, None), hint) }
+    let (refused, throttled) = (refuses_form(&error, form), error.throttled());
+    RunFailure { refused, throttled, ..failure(name, " (scripted)", 1, &reason(error, None), hint) }
 }
 
 fn refuses_form(error: &CallError, form: &AnswerForm) -> bool {
@@ -65,8 +62,11 @@ fn refuses_form(error: &CallError, form: &AnswerForm) -> bool {
 }
 
 /// What went wrong, with the provider's words without the key and not too many of them.
-fn reason(error: CallError, key: Option<&Secret>) -> String {
-    let fit = |text: &str| cut(&scrub(text, key), MAX_WORDS_BYTES);
+fn reason(error: CallError, scrubber: Option<&Scrubber>) -> String {
+    let fit = |text: &str| {
+        let clean = scrubber.map(|scrubber| scrubber.scrub(text));
+        cut(clean.as_deref().unwrap_or(text), MAX_WORDS_BYTES)
+    };
     match error {
         CallError::Refused { status, words, retry_after, answer } => {
             CallError::Refused { status, words: fit(&words), retry_after, answer }.to_string()
@@ -119,13 +119,5 @@ fn hint_for_status(provider: &str, model: &str, status: StatusCode) -> Option<St
             "Redirects are not followed: set the baseUrl of provider '{provider}' to the final address."
         )),
         _ => None,
-    }
-}
-
-/// Takes the key out of a text that echoes it.
-fn scrub(text: &str, key: Option<&Secret>) -> String {
-    match key {
-        Some(key) => text.replace(key.expose(), REDACTED),
-        None => text.to_owned(),
     }
 }

@@ -12,6 +12,7 @@
 
 mod factory;
 mod failure;
+mod gated;
 mod priced;
 mod remote;
 mod retry;

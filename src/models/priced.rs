@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use crate::definitions::Price;
 use crate::execution::failure::RunFailure;
+use crate::execution::limits::{Unwatched, Waiting};
 use crate::execution::ports::ChatModel;
 use crate::execution::types::{ChatReply, ChatRequest, ModelName};
 
@@ -30,8 +31,21 @@ impl ChatModel for PricedModel {
         self.model.name()
     }
 
+    fn knows_its_price(&self) -> bool {
+        true
+    }
+
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
-        let mut reply = self.model.chat(request).await?;
+        self.chat_watched(request, &Unwatched).await
+    }
+
+    async fn chat_watched(
+        &self,
+        request: &ChatRequest,
+        waiting: &dyn Waiting,
+    ) -> Result<ChatReply, RunFailure> {
+        let mut reply = self.model.chat_watched(request, waiting).await?;
+        reply.usage.unpriced = 0;
         reply.usage.cost = self.price.of(reply.usage.input_tokens, reply.usage.output_tokens);
         Ok(reply)
     }

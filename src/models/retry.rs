@@ -4,9 +4,6 @@ use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use reqwest::StatusCode;
-use reqwest::header::HeaderValue;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc2822;
 
 use super::transport::CallError;
 
@@ -69,40 +66,13 @@ fn is_transient(status: StatusCode) -> bool {
     (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED) || transient.contains(&status)
 }
 
-/// The wait that a `Retry-After` asks for, in seconds or as a date (RFC 9110, section 10.2.3).
-pub(super) fn retry_after(value: Option<&HeaderValue>, now: OffsetDateTime) -> Option<Duration> {
-    let text = value?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let at = OffsetDateTime::parse(text, &Rfc2822).ok()?;
-    Some(Duration::try_from(at - now).unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
-    use time::macros::datetime;
-
     use super::*;
-
-    const NOW: OffsetDateTime = datetime!(1994-11-06 08:49:00 UTC);
-
-    fn asked(value: &'static str) -> Option<Duration> {
-        retry_after(Some(&HeaderValue::from_static(value)), NOW)
-    }
 
     fn refused(status: u16, retry_after: Option<Duration>) -> CallError {
         let status = StatusCode::from_u16(status).unwrap();
         CallError::Refused { status, words: String::new(), retry_after, answer: None }
-    }
-
-    #[test]
-    fn retry_after_is_read_as_seconds_and_as_a_date() {
-        assert_eq!(asked("7"), Some(Duration::from_secs(7)));
-        assert_eq!(asked("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(37)));
-        assert_eq!(asked("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(asked("soon"), None);
-        assert_eq!(retry_after(None, NOW), None);
     }
 
     #[test]

@@ -9,10 +9,10 @@ use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::retry;
 use super::upstream::Upstream;
 use super::wire::{UnexpectedAnswer, reasoning};
-use crate::egress::{Client, ClientError, Redirects, Refused};
+use crate::egress::{Client, ClientError, Redirects, Refused, retry_after};
+use crate::execution::limits::Throttled;
 
 /// How this program introduces itself.
 const AGENT: &str = concat!("scenario-worker/", env!("CARGO_PKG_VERSION"));
@@ -99,7 +99,7 @@ async fn answer(response: Response) -> Result<Value, CallError> {
 /// A refusal whose body cannot be read is still a refusal.
 async fn refusal(response: Response) -> CallError {
     let status = response.status();
-    let retry_after = retry::retry_after(response.headers().get(RETRY_AFTER), OffsetDateTime::now_utc());
+    let retry_after = retry_after(response.headers().get(RETRY_AFTER), OffsetDateTime::now_utc());
     let html = says_html(response.headers());
     let (words, answer) = match read(response, MAX_REFUSAL_BYTES).await {
         Ok((bytes, _)) if html || looks_like_html(&bytes) => ("an HTML page came back".to_owned(), None),
@@ -110,6 +110,16 @@ async fn refusal(response: Response) -> CallError {
 }
 
 impl CallError {
+    /// What it says of the number of calls.
+    pub(super) fn throttled(&self) -> Option<Throttled> {
+        match self {
+            Self::Refused { status: StatusCode::TOO_MANY_REQUESTS, retry_after, .. } => {
+                Some(Throttled { retry_after: *retry_after })
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the same call without reasoning may be taken; see [`reasoning`].
     pub(super) fn is_about_reasoning(&self) -> bool {
         matches!(self, Self::Refused { status, answer: Some(answer), .. }

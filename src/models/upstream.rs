@@ -7,8 +7,9 @@ use reqwest::Url;
 use reqwest::header::HeaderMap;
 
 use super::wire::Wire;
-use crate::definitions::{Provider, Secret};
+use crate::definitions::Provider;
 use crate::execution::types::ModelName;
+use crate::scrub::{Scrubber, url_credentials};
 
 /// Time for one call where the provider's definition says nothing.
 const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_mins(2);
@@ -23,8 +24,8 @@ pub(super) struct Upstream {
     pub(super) headers: HeaderMap,
     /// The model's name as the provider knows it.
     pub(super) model: String,
-    /// The key, so that it can be taken out of what the provider says.
-    pub(super) key: Option<Secret>,
+    /// Takes the key out of what the provider says.
+    pub(super) scrubber: Scrubber,
     /// Time for one try.
     pub(super) timeout: Duration,
 }
@@ -52,13 +53,15 @@ impl Upstream {
             return Err(Missing::Key);
         }
         let base = base_url(provider.base_url.as_deref().unwrap_or(wire.vendor_base_url()))?;
+        let mut credentials = url_credentials(&base);
+        credentials.extend(key.map(str::to_owned));
         let model = if provider.send_full_name { name.to_string() } else { name.model.clone() };
         Ok(Self {
             wire,
             url: wire.url(base, &model),
             headers: wire.headers(key).map_err(|_| Missing::SendableKey)?,
             model,
-            key: key.map(Secret::new),
+            scrubber: Scrubber::new(credentials.iter().map(String::as_str)),
             timeout: timeout(provider),
         })
     }

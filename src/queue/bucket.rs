@@ -42,7 +42,7 @@ pub(super) enum WriteError {
     Unavailable(Unavailable),
 }
 
-/// The bucket of run states and cancel marks.
+/// A bucket.
 #[derive(Debug, Clone)]
 pub(super) struct Bucket {
     jetstream: Context,
@@ -50,8 +50,13 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
+    /// The bucket of run states and cancel marks.
     pub(super) fn new(connection: &Connection, topology: &Topology) -> Self {
-        Self { jetstream: connection.jetstream.clone(), store: topology.runs.clone() }
+        Self::over(connection, &topology.runs)
+    }
+
+    pub(super) fn over(connection: &Connection, store: &kv::Store) -> Self {
+        Self { jetstream: connection.jetstream.clone(), store: store.clone() }
     }
 
     /// The key's value and revision, from the leader. Outages are waited out for a bounded time.

@@ -12,6 +12,7 @@ pub mod feed;
 pub mod given_up;
 pub mod headers;
 pub mod lease;
+pub mod limits;
 mod objects;
 pub mod permissions;
 mod poison;
@@ -21,6 +22,7 @@ mod pull;
 mod retry;
 pub mod run_state;
 pub mod scheduler;
+pub mod spool;
 pub mod topology;
 
 pub use cancellation::{CancelHandle, Cancellations};
@@ -31,8 +33,10 @@ pub use dead_letters::{Burials, DeadLetters, Letter, LetterError, Letters, Origi
 pub use delivery::{Delivery, SettleError};
 pub use given_up::{GivenUpRequest, GivenUpRequests};
 pub use lease::Lease;
+pub use limits::KvLimiter;
 pub use permissions::{Denial, Denials, Forbidden};
 pub use publisher::{EventPublisher, PublishError, Published, StoredOutcome};
 pub use run_state::{Claim, ClaimedRun, RunPhase, RunState, RunStates};
 pub use scheduler::{ScheduleError, Scheduler};
+pub use spool::{Spool, SpoolLedger};
 pub use topology::{Topology, TopologyError};

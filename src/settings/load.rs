@@ -12,6 +12,8 @@ use super::validation::problems;
 pub const DEFAULT_CONFIG: &str = include_str!("../../config/default.toml");
 /// What the name of every environment variable begins with; sections follow behind two underscores.
 pub const ENVIRONMENT_PREFIX: &str = "SCENARIO_WORKER";
+/// What the settings are called that hold keys, or lead to them: no complaint repeats their values.
+const KEYS_SETTING: &str = "store.encryption_keys";
 const ENVIRONMENT_SEPARATOR: &str = "__";
 
 /// Settings that cannot be used.
@@ -108,10 +110,20 @@ fn complaint(accepted: &Value, path: &[String], leaf: &Value) -> String {
     let name = path.join(".");
     match with(accepted, path, leaf.clone()) {
         Err(error) if !error.to_string().starts_with("unknown field") => {
-            format!("`{name}` is {leaf}: {error}")
+            format!("`{name}` is {}: {error}", shown(&name, leaf))
         }
         Err(error) => format!("`{name}` is no setting: {error}"),
         Ok(_) => format!("`{name}` cannot be read"),
+    }
+}
+
+/// A value as a complaint repeats it. Lists and tables where a text belongs may hold one that is a credential.
+fn shown(name: &str, leaf: &Value) -> String {
+    match leaf {
+        _ if name.starts_with(KEYS_SETTING) => "not what it has to be".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "a table".to_owned(),
+        other => other.to_string(),
     }
 }
 

@@ -10,8 +10,8 @@ mod validation;
 pub use load::{DEFAULT_CONFIG, ENVIRONMENT_PREFIX, SettingsError, load};
 pub use sections::{
     CassetteSettings, ConsumerSettings, EgressSettings, EventSettings, HttpSettings, Isolation, NatsSettings,
-    RequestSettings, RunSettings, RunTelemetrySettings, Settings, StoreSettings, TelemetrySettings,
-    TlsSettings, WorkerSettings, WorkerTelemetrySettings,
+    RequestSettings, RunSettings, RunTelemetrySettings, Settings, SpoolSettings, StoreSettings,
+    TelemetrySettings, TlsSettings, WorkerSettings, WorkerTelemetrySettings,
 };
 
 #[cfg(test)]
@@ -61,7 +61,7 @@ mod tests {
         assert!(!error.contains("hunter2"), "{error}");
     }
 
-    const LIMITS: [(&str, &str, u64); 14] = [
+    const LIMITS: [(&str, &str, u64); 17] = [
         ("NATS__REPLICAS", "nats.replicas", 5),
         ("WORKER__CONCURRENCY", "worker.concurrency", 1_000_000),
         ("WORKER__DRAIN_SECONDS", "worker.drain_seconds", 31_536_000),
@@ -76,6 +76,9 @@ mod tests {
         ("CASSETTES__RETENTION_SECONDS", "cassettes.retention_seconds", 31_536_000),
         ("REQUESTS__DEDUP_WINDOW_SECONDS", "requests.dedup_window_seconds", 31_536_000),
         ("TELEMETRY__RUN__DEADLINE_SECONDS", "telemetry.run.deadline_seconds", 31_536_000),
+        ("TELEMETRY__SPOOL__RETENTION_SECONDS", "telemetry.spool.retention_seconds", 31_536_000),
+        ("TELEMETRY__SPOOL__RETRY_SECONDS", "telemetry.spool.retry_seconds", 31_536_000),
+        ("TELEMETRY__SPOOL__MAX_BYTES", "telemetry.spool.max_bytes", 1 << 50),
     ];
 
     #[test]
@@ -92,6 +95,28 @@ mod tests {
             let expected = format!("`{name}` is {}; it must be at most {most}", most + 1);
             assert!(problems.contains(&expected), "{expected} is missing in {problems:?}");
         }
+    }
+
+    #[test]
+    fn no_complaint_repeats_what_may_be_a_credential() {
+        let mut file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+        let urls = r#"url = ["nats://u:hunter2@a", "nats://u:hunter2@b"]"#;
+        let keys = "encryption_keys = { first = \"hunter2\" }\nencryption_keys_file = \"keys\"";
+        writeln!(file, "[nats]\n{urls}\n[store]\n{keys}").unwrap();
+        for environment in [&[][..], &[("SCENARIO_WORKER__STORE__ENCRYPTION_KEYS", "hunter2")]] {
+            let error = load(Some(file.path()), variables(environment), &[]).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+            for part in ["`nats.url` is a list", "`store.encryption_keys"] {
+                assert!(error.contains(part), "{part} is missing in:\n{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn keys_that_cannot_be_used_are_refused_by_their_number() {
+        let environment = variables(&[("SCENARIO_WORKER__STORE__ENCRYPTION_KEYS", "hunter2")]);
+        let error = load(None, environment, &[]).unwrap_err().to_string();
+        assert!(error.contains("`store.encryption_keys`: key 1 ") && !error.contains("hunter2"), "{error}");
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::definitions::{ContentCapture, Secret};
+
 const NATS_URL: &str = "nats://127.0.0.1:4222";
 const NATS_REPLICAS: usize = 1;
 const CONSUMER_DURABLE: &str = "scenario-workers";
@@ -27,6 +29,9 @@ const REQUESTS_DEDUP_WINDOW_SECONDS: u64 = 120;
 const STORE_URL: &str = "sqlite://scenario-worker.db";
 const HTTP_BIND: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9464);
 const TELEMETRY_RUN_DEADLINE_SECONDS: u64 = 20;
+const TELEMETRY_SPOOL_RETENTION_SECONDS: u64 = 86_400;
+const TELEMETRY_SPOOL_MAX_BYTES: u64 = 1024 * 1024 * 1024;
+const TELEMETRY_SPOOL_RETRY_SECONDS: u64 = 5;
 
 /// Heartbeats that fit in one `ack_wait`: two may fail before a run is lost.
 const HEARTBEATS_PER_ACK_WAIT: u32 = 3;
@@ -182,6 +187,11 @@ pub struct RequestSettings {
 pub struct StoreSettings {
     /// `sqlite://…` or `postgres://…`.
     pub url: String,
+    /// A file with the keys that seal credentials, the one that seals first.
+    pub encryption_keys_file: Option<PathBuf>,
+    /// The same keys without a file, for the environment.
+    #[serde(serialize_with = "Secret::serialize_redacted")]
+    pub encryption_keys: Option<Secret>,
 }
 
 /// What runs may reach.
@@ -204,6 +214,8 @@ pub struct TelemetrySettings {
     pub worker: WorkerTelemetrySettings,
     /// The runs'.
     pub run: RunTelemetrySettings,
+    /// Spans of runs that their endpoints have not taken yet.
+    pub spool: SpoolSettings,
 }
 
 /// The worker's own telemetry.
@@ -222,6 +234,22 @@ pub struct RunTelemetrySettings {
     pub default_endpoint: Option<String>,
     /// Time for delivering a run's spans at its end, retries included.
     pub deadline_seconds: u64,
+    /// What spans say of the conversation, where the project does not say so.
+    pub capture: ContentCapture,
+}
+
+/// Spans of runs that their endpoints have not taken yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SpoolSettings {
+    /// Whether this worker keeps such spans. Those that are there are sent in any case.
+    pub enabled: bool,
+    /// How long they are kept.
+    pub retention_seconds: u64,
+    /// About how many bytes of them are kept.
+    pub max_bytes: u64,
+    /// The pause before they are sent again; it doubles with every attempt, up to ten minutes.
+    pub retry_seconds: u64,
 }
 
 /// The health and metrics server.
@@ -301,7 +329,7 @@ impl Default for RequestSettings {
 
 impl Default for StoreSettings {
     fn default() -> Self {
-        Self { url: STORE_URL.to_owned() }
+        Self { url: STORE_URL.to_owned(), encryption_keys_file: None, encryption_keys: None }
     }
 }
 
@@ -313,7 +341,22 @@ impl Default for EgressSettings {
 
 impl Default for RunTelemetrySettings {
     fn default() -> Self {
-        Self { default_endpoint: None, deadline_seconds: TELEMETRY_RUN_DEADLINE_SECONDS }
+        Self {
+            default_endpoint: None,
+            deadline_seconds: TELEMETRY_RUN_DEADLINE_SECONDS,
+            capture: ContentCapture::Full,
+        }
+    }
+}
+
+impl Default for SpoolSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            retention_seconds: TELEMETRY_SPOOL_RETENTION_SECONDS,
+            max_bytes: TELEMETRY_SPOOL_MAX_BYTES,
+            retry_seconds: TELEMETRY_SPOOL_RETRY_SECONDS,
+        }
     }
 }
 
@@ -364,6 +407,20 @@ impl RunSettings {
     #[must_use]
     pub fn stall_timeout(&self) -> Duration {
         Duration::from_secs(self.stall_timeout_seconds)
+    }
+}
+
+impl SpoolSettings {
+    /// How long spans are kept.
+    #[must_use]
+    pub fn retention(&self) -> Duration {
+        Duration::from_secs(self.retention_seconds)
+    }
+
+    /// The pause before spans are sent again for the first time.
+    #[must_use]
+    pub fn retry(&self) -> Duration {
+        Duration::from_secs(self.retry_seconds)
     }
 }
 

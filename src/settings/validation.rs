@@ -2,9 +2,10 @@
 
 use url::Url;
 
-use super::{EgressSettings, Isolation, Settings};
+use super::{EgressSettings, Isolation, Settings, StoreSettings};
 use crate::egress::EgressPolicy;
 use crate::events::{MAX_TIMEOUT_SECONDS, MAX_TURNS_LIMIT, SetId};
+use crate::store::Keyring;
 
 /// The longest time that a setting may ask for, in seconds (365 days): beyond that the server counts in nanoseconds
 /// that do not fit, and a mistyped number is likelier than a wish.
@@ -12,6 +13,8 @@ const MOST_SECONDS: u64 = 365 * 24 * 60 * 60;
 /// Most runs in flight in one process: far more than one can hold, and less than a semaphore counts.
 const MOST_CONCURRENCY: u64 = 1_000_000;
 const _: () = assert!(MOST_CONCURRENCY <= tokio::sync::Semaphore::MAX_PERMITS as u64);
+/// Most bytes of spans that are kept: one pebibyte, more than a broker has.
+const MOST_SPOOLED_BYTES: u64 = 1 << 50;
 /// Most copies of a stream that JetStream keeps.
 const MOST_REPLICAS: u64 = 5;
 /// Shortest `ack_wait` in seconds that leaves room for a heartbeat a second.
@@ -25,6 +28,7 @@ pub(super) fn problems(settings: &Settings) -> Vec<String> {
     relations(settings, &mut found);
     addresses(settings, &mut found);
     egress(settings, &mut found);
+    encryption_keys(settings, &mut found);
     unavailable(settings, &mut found);
     if let Err(error) = SetId::parse(settings.run.default_set_id.clone()) {
         found.push(format!("`run.default_set_id`: {error}"));
@@ -32,6 +36,7 @@ pub(super) fn problems(settings: &Settings) -> Vec<String> {
     found
 }
 
+#[expect(clippy::too_many_lines, reason = "one line for each setting, as a table")]
 fn positive(settings: &Settings, found: &mut Vec<String>) {
     let (consumer, events) = (&settings.consumer, &settings.events);
     let values = [
@@ -48,11 +53,15 @@ fn positive(settings: &Settings, found: &mut Vec<String>) {
         ("cassettes.retention_seconds", settings.cassettes.retention_seconds),
         ("requests.dedup_window_seconds", settings.requests.dedup_window_seconds),
         ("telemetry.run.deadline_seconds", settings.telemetry.run.deadline_seconds),
+        ("telemetry.spool.retention_seconds", settings.telemetry.spool.retention_seconds),
+        ("telemetry.spool.max_bytes", settings.telemetry.spool.max_bytes),
+        ("telemetry.spool.retry_seconds", settings.telemetry.spool.retry_seconds),
     ];
     let zero = values.iter().filter(|(_, value)| *value == 0);
     found.extend(zero.map(|(name, _)| format!("`{name}` must be at least 1")));
 }
 
+#[expect(clippy::too_many_lines, reason = "one line for each setting, as a table")]
 fn too_large(settings: &Settings, found: &mut Vec<String>) {
     let (consumer, events, run) = (&settings.consumer, &settings.events, &settings.run);
     let values = [
@@ -70,6 +79,9 @@ fn too_large(settings: &Settings, found: &mut Vec<String>) {
         ("cassettes.retention_seconds", settings.cassettes.retention_seconds, MOST_SECONDS),
         ("requests.dedup_window_seconds", settings.requests.dedup_window_seconds, MOST_SECONDS),
         ("telemetry.run.deadline_seconds", settings.telemetry.run.deadline_seconds, MOST_SECONDS),
+        ("telemetry.spool.retention_seconds", settings.telemetry.spool.retention_seconds, MOST_SECONDS),
+        ("telemetry.spool.max_bytes", settings.telemetry.spool.max_bytes, MOST_SPOOLED_BYTES),
+        ("telemetry.spool.retry_seconds", settings.telemetry.spool.retry_seconds, MOST_SECONDS),
     ];
     let beyond = values.iter().filter(|(_, value, most)| value > most);
     found.extend(beyond.map(|(name, value, most)| format!("`{name}` is {value}; it must be at most {most}")));
@@ -121,6 +133,20 @@ fn unavailable(settings: &Settings, found: &mut Vec<String>) {
         found.push(
             "`run.isolation` is \"process\", which this version cannot do; leave it at \"task\"".to_owned(),
         );
+    }
+}
+
+fn encryption_keys(settings: &Settings, found: &mut Vec<String>) {
+    let StoreSettings { encryption_keys, encryption_keys_file, .. } = &settings.store;
+    let Some(keys) = encryption_keys else { return };
+    if encryption_keys_file.is_some() {
+        found.push(
+            "`store.encryption_keys` and `store.encryption_keys_file` are both set; list every key in one of them"
+                .to_owned(),
+        );
+    }
+    if let Err(error) = Keyring::parse(keys.expose()) {
+        found.push(format!("`store.encryption_keys`: {error}"));
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 
 use super::address::Address;
 use super::error::StoreError;
+use super::sealing::Keyring;
 use super::tables::Table;
 use super::{Kind, sqlite};
 
@@ -29,6 +30,7 @@ const POSTGRES_ONE_WRITER: &str = "LOCK TABLE projects IN EXCLUSIVE MODE";
 pub struct Store {
     pool: AnyPool,
     address: Address,
+    keys: Keyring,
     /// Set once this process has found the tables up to date.
     migrated: Arc<OnceCell<()>>,
 }
@@ -62,11 +64,23 @@ impl Store {
         Ok(store)
     }
 
+    /// Whether what is imported from now on is sealed.
+    #[must_use]
+    pub fn seals(&self) -> bool {
+        self.keys.seals()
+    }
+
+    /// The same store, which seals with the first of `keys` and opens with each of them.
+    #[must_use]
+    pub fn with_keys(self, keys: Keyring) -> Self {
+        Self { keys, ..self }
+    }
+
     fn lazy(url: &str) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         let address = Address::parse(url)?;
         let pool = pool_options(&address).connect_lazy_with(address.options().clone());
-        Ok(Self { pool, address, migrated: Arc::default() })
+        Ok(Self { pool, address, keys: Keyring::default(), migrated: Arc::default() })
     }
 
     async fn connect(&self) -> Result<(), StoreError> {
@@ -86,10 +100,11 @@ impl Store {
             let read = Table::of(kind).one(self.pool(), "", "").await;
             read.map_err(|source| self.failed(&format!("reading every {kind}"), source))?;
         }
+        self.check_keys().await?;
         self.check_filled().await
     }
 
-    fn check_file(&self) -> Result<(), StoreError> {
+    pub(super) fn check_file(&self) -> Result<(), StoreError> {
         match &self.address {
             Address::SqliteFile { path, .. } if !path.exists() => {
                 Err(StoreError::NoFile { path: path.clone() })
@@ -152,6 +167,21 @@ impl Store {
         &self.pool
     }
 
+    pub(super) fn keys(&self) -> &Keyring {
+        &self.keys
+    }
+
+    /// Makes a file forget what was removed from it: SQLite leaves it in free pages and in its log. A log that others are
+    /// reading at this moment is emptied by whoever closes the file last.
+    pub(super) async fn forget_removed(&self) -> Result<(), sqlx::Error> {
+        if self.address.is_sqlite() {
+            for statement in sqlite::FORGET_REMOVED {
+                self.pool.execute(statement).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Begins a transaction that no other writer can come between.
     pub(super) async fn begin_writing(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
         if self.address.is_sqlite() {
@@ -191,7 +221,10 @@ fn pool_options(address: &Address) -> AnyPoolOptions {
         Address::SqliteMemory { .. } => options.max_connections(1).idle_timeout(None).max_lifetime(None),
         Address::SqliteFile { .. } => {
             options.max_connections(MAX_CONNECTIONS).after_connect(|connection, _| {
-                Box::pin(async move { connection.execute(sqlite::WAIT_FOR_LOCKS).await.map(drop) })
+                Box::pin(async move {
+                    connection.execute(sqlite::WAIT_FOR_LOCKS).await?;
+                    connection.execute(sqlite::OVERWRITE_REMOVED).await.map(drop)
+                })
             })
         }
         Address::Postgres { .. } => options.max_connections(MAX_CONNECTIONS),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::files::Problems;
+use super::sealing::{SealError, UnsealError};
 use crate::execution::failure::Unavailable;
 
 /// Why the database could not be used.
@@ -60,6 +61,24 @@ pub enum StoreError {
         /// Why it failed.
         #[source]
         source: sqlx::migrate::MigrateError,
+    },
+    /// A definition could not be sealed.
+    #[error("{attempted} failed")]
+    Seal {
+        /// What was attempted, where.
+        attempted: String,
+        /// Why it failed.
+        #[source]
+        source: SealError,
+    },
+    /// A sealed definition could not be opened.
+    #[error("{attempted} failed")]
+    Sealed {
+        /// What was attempted, where.
+        attempted: String,
+        /// Why it failed.
+        #[source]
+        source: UnsealError,
     },
     /// A definition could not be written as, or read back from, JSON.
     #[error("{attempted} failed: the document does not fit {place}")]

@@ -7,8 +7,9 @@ use sqlx::AnyConnection;
 
 use super::files::ParsedDocument;
 use super::plan::{AgentCheck, Plan, ProjectPlan};
+use super::sealing::{Label, UnsealError};
 use super::tables::{Row, Table};
-use super::{ImportError, ImportReport, Kind, Store};
+use super::{ImportError, ImportReport, Kind, Store, StoreError};
 use crate::events::ProjectId;
 
 /// How an import treats what is there already.
@@ -32,19 +33,22 @@ impl Store {
     ) -> Result<ImportReport, ImportError> {
         let plan = Plan::of(documents, agents)?;
         let written = self.write(&plan, mode).await;
-        Ok(written.map_err(|source| self.failed("importing definitions", source))?)
+        Ok(written.map_err(|unwritten| match unwritten {
+            Unwritten::Database(source) => self.failed("importing definitions", source),
+            Unwritten::Sealing(error) => error,
+        })?)
     }
 
     async fn write(
         &self,
         plan: &BTreeMap<ProjectId, ProjectPlan>,
         mode: ImportMode,
-    ) -> Result<ImportReport, sqlx::Error> {
+    ) -> Result<ImportReport, Unwritten> {
         let mut transaction = self.begin_writing().await?;
         let mut report = ImportReport::default();
         for (project, named) in plan {
             let mut project =
-                ProjectImport { id: project, report: &mut report, connection: &mut transaction };
+                ProjectImport { store: self, id: project, report: &mut report, connection: &mut transaction };
             for kind in Kind::ALL {
                 project.kind(kind, named, mode).await?;
             }
@@ -54,22 +58,49 @@ impl Store {
     }
 }
 
+/// Why an import is not written.
+enum Unwritten {
+    Database(sqlx::Error),
+    Sealing(StoreError),
+}
+
+impl From<sqlx::Error> for Unwritten {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<StoreError> for Unwritten {
+    fn from(error: StoreError) -> Self {
+        Self::Sealing(error)
+    }
+}
+
+/// How a definition that is there compares with the one to be imported.
+#[derive(PartialEq, Eq)]
+enum Stored {
+    Differs,
+    Same,
+    /// It says the same, but would be sealed otherwise now.
+    SameSealedOtherwise,
+}
+
 /// The import of one project.
 struct ProjectImport<'a> {
+    store: &'a Store,
     id: &'a ProjectId,
     report: &'a mut ImportReport,
     connection: &'a mut AnyConnection,
 }
 
 impl ProjectImport<'_> {
-    async fn kind(&mut self, kind: Kind, named: &ProjectPlan, mode: ImportMode) -> Result<(), sqlx::Error> {
+    async fn kind(&mut self, kind: Kind, named: &ProjectPlan, mode: ImportMode) -> Result<(), Unwritten> {
         let rows = Table::of(kind).all(&mut *self.connection, self.id.as_str()).await?;
         let stored: BTreeMap<String, String> = rows.into_iter().map(|row| (row.id, row.document)).collect();
         let mut unnamed: BTreeSet<&str> = stored.keys().map(String::as_str).collect();
         for ((_, id), document) in named.iter().filter(|((of, _), _)| *of == kind) {
             unnamed.remove(id.as_str());
-            let row = Row { id: id.clone(), document: document.clone() };
-            self.put(kind, row, stored.get(id)).await?;
+            self.put(kind, id, document, stored.get(id)).await?;
         }
         if mode.prune {
             self.remove(kind, unnamed).await?;
@@ -77,17 +108,37 @@ impl ProjectImport<'_> {
         Ok(())
     }
 
-    async fn put(&mut self, kind: Kind, row: Row, stored: Option<&String>) -> Result<(), sqlx::Error> {
+    async fn put(
+        &mut self,
+        kind: Kind,
+        id: &str,
+        document: &str,
+        stored: Option<&String>,
+    ) -> Result<(), Unwritten> {
+        let label = Label { kind, project: self.id.as_str(), id };
+        let stored = stored.map(|stored| self.compare(label, stored, document)).transpose()?;
         let count = self.report.count(kind);
         match stored {
             None => count.created += 1,
-            Some(stored) if same(stored, &row.document) => {
-                count.unchanged += 1;
-                return Ok(());
-            }
-            Some(_) => count.updated += 1,
+            Some(Stored::Differs) => count.updated += 1,
+            Some(Stored::Same | Stored::SameSealedOtherwise) => count.unchanged += 1,
         }
-        Table::of(kind).upsert(&mut *self.connection, self.id.as_str(), &row).await
+        if stored == Some(Stored::Same) {
+            return Ok(());
+        }
+        let row = Row { id: id.to_owned(), document: self.store.seal_document(label, document)? };
+        Ok(Table::of(kind).upsert(&mut *self.connection, self.id.as_str(), &row).await?)
+    }
+
+    /// One that was tampered with is different: importing it mends it.
+    fn compare(&self, label: Label<'_>, stored: &str, new: &str) -> Result<Stored, StoreError> {
+        match self.store.open_document(label, stored.to_owned()) {
+            Ok(opened) if !same(&opened, new) => Ok(Stored::Differs),
+            Ok(_) if self.store.is_current(label.kind, stored) => Ok(Stored::Same),
+            Ok(_) => Ok(Stored::SameSealedOtherwise),
+            Err(StoreError::Sealed { source: UnsealError::Broken, .. }) => Ok(Stored::Differs),
+            Err(error) => Err(error),
+        }
     }
 
     async fn remove(&mut self, kind: Kind, ids: BTreeSet<&str>) -> Result<(), sqlx::Error> {

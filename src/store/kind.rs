@@ -32,6 +32,12 @@ impl Kind {
     pub const ALL: [Self; 6] =
         [Self::Project, Self::Provider, Self::Secret, Self::Prompt, Self::Agent, Self::Scenario];
 
+    /// Whether its definitions may hold credentials, anywhere in them: those are sealed as a whole.
+    #[must_use]
+    pub fn holds_credentials(self) -> bool {
+        matches!(self, Self::Project | Self::Provider | Self::Secret | Self::Agent)
+    }
+
     /// One of the kind, in words.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 
+use super::sealing::Label;
 use super::tables::{Row, Table};
 use super::{Kind, Store, StoreError};
 use crate::definitions::{AgentDefinition, Project, Prompt, Provider, Scenario, Secrets};
@@ -74,7 +75,7 @@ impl Store {
     ) -> Result<Option<T>, StoreError> {
         let row = Table::of(kind).one(self.pool(), project.as_str(), id).await;
         let row = row.map_err(|source| self.failed(&reading(kind, project, id), source))?;
-        row.map(|row| self.decode(kind, project, &row)).transpose()
+        row.map(|row| self.decode(kind, project, row)).transpose()
     }
 
     async fn all<T: DeserializeOwned>(
@@ -85,16 +86,18 @@ impl Store {
         let rows = Table::of(kind).all(self.pool(), project.as_str()).await;
         let rows = rows
             .map_err(|source| self.failed(&format!("reading every {kind} of project '{project}'"), source))?;
-        rows.into_iter().map(|row| Ok((row.id.clone(), self.decode(kind, project, &row)?))).collect()
+        rows.into_iter().map(|row| Ok((row.id.clone(), self.decode(kind, project, row)?))).collect()
     }
 
     fn decode<T: DeserializeOwned>(
         &self,
         kind: Kind,
         project: &ProjectId,
-        row: &Row,
+        row: Row,
     ) -> Result<T, StoreError> {
-        let mut json = serde_json::Deserializer::from_str(&row.document);
+        let label = Label { kind, project: project.as_str(), id: &row.id };
+        let document = self.open_document(label, row.document)?;
+        let mut json = serde_json::Deserializer::from_str(&document);
         serde_path_to_error::deserialize(&mut json).map_err(|error| StoreError::Document {
             attempted: self.attempt(&reading(kind, project, &row.id)),
             place: format!("at `{}`, column {}", error.path(), error.inner().column()),

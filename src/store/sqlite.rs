@@ -17,6 +17,12 @@ pub(super) const BEGIN_WRITING: &str = "BEGIN IMMEDIATE";
 /// A statement waits 5000 ms for the lock of another connection or process.
 pub(super) const WAIT_FOR_LOCKS: &str = "PRAGMA busy_timeout = 5000";
 
+/// What is removed or replaced is overwritten, because it may be a credential.
+pub(super) const OVERWRITE_REMOVED: &str = "PRAGMA secure_delete = ON";
+
+/// Writes the file anew without what was removed before that, and empties its log.
+pub(super) const FORGET_REMOVED: [&str; 2] = ["VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"];
+
 /// Readers and a writer do not block each other. The file remembers it.
 const WRITE_AHEAD_LOG: &str = "PRAGMA journal_mode = WAL";
 

@@ -4,6 +4,7 @@ use sqlx::any::Any;
 use sqlx::{Executor, FromRow};
 
 use super::Kind;
+use super::sealing::{HEAD_CHARS, MARK};
 
 /// The statements of one kind's table.
 pub(super) struct Table {
@@ -11,6 +12,8 @@ pub(super) struct Table {
     all: &'static str,
     upsert: &'static str,
     delete: &'static str,
+    every: &'static str,
+    heads: &'static str,
 }
 
 macro_rules! table {
@@ -25,6 +28,12 @@ macro_rules! table {
                 "ON CONFLICT (project_id, id) DO UPDATE SET document = excluded.document"
             ),
             delete: concat!("DELETE FROM ", $name, " WHERE project_id = $1 AND id = $2"),
+            every: concat!("SELECT project_id, id, document FROM ", $name),
+            heads: concat!(
+                "SELECT substr(document, 1, $1) AS head, MIN(project_id) AS project_id FROM ",
+                $name,
+                " WHERE document LIKE $2 GROUP BY 1"
+            ),
         }
     };
 }
@@ -41,6 +50,21 @@ static SCENARIOS: Table = table!("scenarios");
 pub(super) struct Row {
     pub(super) id: String,
     pub(super) document: String,
+}
+
+/// A definition of any project.
+#[derive(FromRow)]
+pub(super) struct PlacedRow {
+    pub(super) project_id: String,
+    #[sqlx(flatten)]
+    pub(super) row: Row,
+}
+
+/// What some sealed definitions begin with, and a project that has one of them.
+#[derive(FromRow)]
+pub(super) struct SealedHead {
+    pub(super) head: String,
+    pub(super) project_id: String,
 }
 
 impl Table {
@@ -81,6 +105,23 @@ impl Table {
         let mut rows: Vec<Row> = sqlx::query_as(self.all).bind(project).fetch_all(database).await?;
         rows.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(rows)
+    }
+
+    /// Every row of every project.
+    pub(super) async fn every(
+        &self,
+        database: impl Executor<'_, Database = Any>,
+    ) -> Result<Vec<PlacedRow>, sqlx::Error> {
+        sqlx::query_as(self.every).fetch_all(database).await
+    }
+
+    /// What sealed rows begin with, each beginning once.
+    pub(super) async fn sealed_heads(
+        &self,
+        database: impl Executor<'_, Database = Any>,
+    ) -> Result<Vec<SealedHead>, sqlx::Error> {
+        let query = sqlx::query_as(self.heads).bind(HEAD_CHARS).bind(format!("{MARK}%"));
+        query.fetch_all(database).await
     }
 
     pub(super) async fn upsert(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider as _, UpDownCounter};
+use opentelemetry::metrics::{AsyncInstrument, Counter, Histogram, Meter, MeterProvider as _, UpDownCounter};
 use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::metrics::{MeterProviderBuilder, SdkMeterProvider};
 use prometheus::{Registry, TextEncoder};
@@ -30,17 +30,36 @@ pub enum SpanLoss {
     Undelivered,
     /// The trace was dropped before it was finished.
     Unfinished,
+    /// They were kept for later and became too old.
+    Expired,
 }
 
 impl SpanLoss {
+    const ALL: [Self; 5] =
+        [Self::BufferFull, Self::Rejected, Self::Undelivered, Self::Unfinished, Self::Expired];
+
     fn as_str(self) -> &'static str {
         match self {
             Self::BufferFull => "buffer_full",
             Self::Rejected => "rejected",
             Self::Undelivered => "undelivered",
             Self::Unfinished => "unfinished",
+            Self::Expired => "expired",
         }
     }
+}
+
+/// What limits of one kind did to calls so far.
+#[derive(Debug, Clone, Copy)]
+pub struct LimitsMetric {
+    /// The kind of limit, from a closed set.
+    pub kind: &'static str,
+    /// Calls that waited.
+    pub waits: u64,
+    /// How long they waited in all.
+    pub waited: Duration,
+    /// Calls that were refused as too many.
+    pub refusals: u64,
 }
 
 /// Metrics cannot be set up.
@@ -67,6 +86,7 @@ struct Instruments {
     invalid_trace_contexts: Counter<u64>,
     export_failures: Counter<u64>,
     spans_exported: Counter<u64>,
+    spans_spooled: Counter<u64>,
     spans_dropped: Counter<u64>,
 }
 
@@ -152,6 +172,11 @@ impl Metrics {
         self.0.spans_exported.add(count, &[]);
     }
 
+    /// This many spans of a run are kept to be sent later.
+    pub fn spans_spooled(&self, count: u64) {
+        self.0.spans_spooled.add(count, &[]);
+    }
+
     /// This many spans of a run reached no endpoint.
     pub fn spans_dropped(&self, reason: SpanLoss, count: u64) {
         self.0.spans_dropped.add(count, &[KeyValue::new("reason", reason.as_str())]);
@@ -187,6 +212,27 @@ impl Metrics {
             .build();
     }
 
+    /// From now on, `counts` is asked what limits of calls did.
+    pub fn observe_limits(&self, counts: impl Fn() -> Vec<LimitsMetric> + Clone + Send + Sync + 'static) {
+        let meter = self.0.provider.meter(METER);
+        let (waits, waited) = (counts.clone(), counts.clone());
+        let waits = move || waits().into_iter().map(|all| (all.kind, all.waits)).collect();
+        let refusals = move || counts().into_iter().map(|all| (all.kind, all.refusals)).collect();
+        observe(&meter, "scenario_worker_limit_waits", "Calls that waited for a limit, by its kind", waits);
+        let about = "Calls that were refused as too many (HTTP 429), by the kind of their limit";
+        observe(&meter, "scenario_worker_limit_refusals", about, refusals);
+        meter
+            .f64_observable_counter("scenario_worker_limit_wait")
+            .with_unit("s")
+            .with_description("Time that calls waited for a limit, by its kind")
+            .with_callback(move |observer| {
+                for all in waited() {
+                    observer.observe(all.waited.as_secs_f64(), &[KeyValue::new("kind", all.kind)]);
+                }
+            })
+            .build();
+    }
+
     /// The text that Prometheus scrapes.
     #[must_use]
     pub fn render(&self) -> String {
@@ -202,6 +248,7 @@ impl Metrics {
     }
 
     /// A counter that appears with its first event has no rate for it, so every known series begins at 0.
+    #[expect(clippy::too_many_lines, reason = "one line for each metric, as a table")]
     fn show_zeros(&self) {
         let all = &self.0;
         all.runs_in_flight.add(0, &[]);
@@ -213,6 +260,7 @@ impl Metrics {
             &all.outcome_conflicts,
             &all.invalid_trace_contexts,
             &all.spans_exported,
+            &all.spans_spooled,
         ];
         for counter in plain {
             counter.add(0, &[]);
@@ -220,7 +268,7 @@ impl Metrics {
         for status in [RunStatus::Success, RunStatus::Failed, RunStatus::Error, RunStatus::Cancelled] {
             all.outcomes.add(0, &[KeyValue::new("status", status_label(status))]);
         }
-        for loss in [SpanLoss::BufferFull, SpanLoss::Rejected, SpanLoss::Undelivered, SpanLoss::Unfinished] {
+        for loss in SpanLoss::ALL {
             self.spans_dropped(loss, 0);
         }
     }
@@ -266,6 +314,10 @@ impl Instruments {
                 "scenario_worker_spans_exported",
                 "Spans of runs that endpoints accepted",
             ),
+            spans_spooled: counter(
+                "scenario_worker_spans_spooled",
+                "Spans of runs that are kept to be sent later",
+            ),
             spans_dropped: counter(
                 "scenario_worker_spans_dropped",
                 "Spans of runs that reached no endpoint, by reason",
@@ -278,6 +330,20 @@ impl Instruments {
 
 fn counter(meter: &Meter, name: &'static str, about: &'static str) -> Counter<u64> {
     meter.u64_counter(name).with_description(about).build()
+}
+
+fn observe(
+    meter: &Meter,
+    name: &'static str,
+    about: &'static str,
+    counts: impl Fn() -> Vec<(&'static str, u64)> + Send + Sync + 'static,
+) {
+    let each = move |observer: &dyn AsyncInstrument<u64>| {
+        for (kind, count) in counts() {
+            observer.observe(count, &[KeyValue::new("kind", kind)]);
+        }
+    };
+    meter.u64_observable_counter(name).with_description(about).with_callback(each).build();
 }
 
 fn status_label(status: RunStatus) -> &'static str {
@@ -324,6 +390,16 @@ mod tests {
         shows(&metrics, "scenario_worker_dead_letters_total{code=\"invalid_json\"} 1");
         shows(&metrics, "scenario_worker_export_failures_total{kind=\"status\"} 1");
         shows(&metrics, "scenario_worker_spans_exported_total 3");
+    }
+
+    #[test]
+    fn what_limits_do_is_counted_by_kind() {
+        let (metrics, waited) = (Metrics::new().unwrap(), Duration::from_millis(1500));
+        metrics
+            .observe_limits(move || vec![LimitsMetric { kind: "provider", waits: 2, waited, refusals: 1 }]);
+        shows(&metrics, "scenario_worker_limit_waits_total{kind=\"provider\"} 2");
+        shows(&metrics, "scenario_worker_limit_wait_seconds_total{kind=\"provider\"} 1.5");
+        shows(&metrics, "scenario_worker_limit_refusals_total{kind=\"provider\"} 1");
     }
 
     #[test]

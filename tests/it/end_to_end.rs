@@ -1,9 +1,13 @@
 //! The built program as a stranger meets it: real nats-server, SQLite, sockets; plain NATS in, plain NATS out.
 
+mod canaries;
 mod cancelling;
 mod commands;
 mod dead_letters;
 mod demo;
+mod examples;
+mod keys;
+mod limits;
 mod lives;
 mod parameters;
 mod permissions;
@@ -11,6 +15,8 @@ mod readiness;
 mod refusals;
 mod replays;
 mod service;
+mod sessions;
+mod spooling;
 mod stops;
 mod strangers;
 mod takeovers;

@@ -3,6 +3,7 @@
 mod factory;
 mod failures;
 mod forms;
+mod limits;
 mod prices;
 mod reasoning;
 mod retries;

@@ -6,6 +6,7 @@ mod consuming;
 mod dead_letters;
 mod feed;
 mod leases;
+mod limiting;
 mod permissions;
 mod poison;
 mod publishing;

@@ -1,6 +1,8 @@
 //! Tests of `store`: the same bodies on SQLite and on PostgreSQL.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod sealing;
+
 use std::error::Error;
 
 use scenario_worker::definitions::{AgentDefinition, Document};

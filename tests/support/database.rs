@@ -74,6 +74,23 @@ impl TestDatabase {
         run_on(&self.url(), statement.to_owned()).await;
     }
 
+    /// Everything that it keeps: the bytes of a file and of its log, or the texts of a server's tables.
+    pub(crate) async fn raw(&self) -> Vec<u8> {
+        if let Self::Sqlite(folder) = self {
+            let files = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path());
+            return files.flat_map(|file| std::fs::read(file).unwrap()).collect();
+        }
+        let mut connection = AnyConnection::connect(&self.url()).await.unwrap();
+        let mut bytes = Vec::new();
+        for table in ["projects", "providers", "secrets", "prompts", "agents", "scenarios"] {
+            let query = AssertSqlSafe(format!("SELECT CAST(row_to_json({table}) AS TEXT) FROM {table}"));
+            let rows: Vec<String> = sqlx::query_scalar(query).fetch_all(&mut connection).await.unwrap();
+            bytes.extend(rows.into_iter().flat_map(String::into_bytes));
+        }
+        connection.close().await.unwrap();
+        bytes
+    }
+
     /// Makes the database useless for everyone who has it open: a server drops it, a file loses its tables.
     pub(crate) async fn ruin(&self) {
         match self {

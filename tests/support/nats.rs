@@ -18,9 +18,11 @@ use std::time::{Duration, Instant};
 use scenario_worker::settings::NatsSettings;
 
 /// Accounts of the shared server: at least as many as the binary has tests that ask for one.
-const ACCOUNTS: usize = 192;
+const ACCOUNTS: usize = 224;
 /// What [`NatsAccount::narrow`] may neither publish on nor subscribe to.
 pub(crate) const FORBIDDEN: &str = "scenario.run.dead_lettered";
+/// The password of [`NatsAccount::with_secret_password`], which is like nothing else that a test sees.
+pub(crate) const SECRET_PASSWORD: &str = "CanaryBroker12";
 /// How long a server may take to listen on a busy machine.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 /// How often a condition outside of this process is looked at.
@@ -66,6 +68,13 @@ impl NatsAccount {
     /// The same account as a user who may do everything but use the subject [`FORBIDDEN`].
     pub(crate) fn narrow(&self) -> Self {
         Self { url: self.url.replacen("//t", "//narrow", 1) }
+    }
+
+    /// The same account as a user whose password can be searched for.
+    pub(crate) fn with_secret_password(&self) -> Self {
+        let (_, address) = self.url.rsplit_once('@').expect("the URL has credentials");
+        let user = self.url.trim_start_matches("nats://t").split(':').next().expect("the URL has a user");
+        Self { url: format!("nats://secret{user}:{SECRET_PASSWORD}@{address}") }
     }
 
     /// A plain client of the account.
@@ -187,6 +196,7 @@ fn configuration(folder: &Path, port: &str) -> String {
         writeln!(
             text,
             "T{n}: {{ jetstream: enabled, users: [ {{ user: t{n}, password: p{n} }},\n\
+             {{ user: secret{n}, password: {SECRET_PASSWORD} }},\n\
              {{ user: narrow{n}, password: p{n}, permissions: {{ publish: {{ deny: \"{FORBIDDEN}\" }}, subscribe: {{ deny: \"{FORBIDDEN}\" }} }} }} ] }}"
         )
         .unwrap();

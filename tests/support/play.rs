@@ -14,22 +14,25 @@ use scenario_worker::events::{
 };
 use scenario_worker::execution::cassette::{CassetteKey, CassetteLibrary, Exchange, Place, Recording};
 use scenario_worker::execution::failure::{PlanError, RunFailure, Unavailable};
+use scenario_worker::execution::limits::Gate;
 use scenario_worker::execution::orchestrator::{Orchestrator, RunContext, RunEnd};
 use scenario_worker::execution::planner::{PlanDefaults, Planner};
 use scenario_worker::execution::ports::{
     ChatModel, ChatModelFactory, JournalError, OnUnknown, ProjectRepository, RunJournal, RunSpan, RunTrace,
-    RunTracers, ScenarioRepository, SystemClock, TargetAdapter, TargetAdapters, TargetQuestions, TargetReply,
-    TargetSpec, TargetTurn, TraceNote,
+    RunTracers, ScenarioRepository, SessionCall, SystemClock, TargetAdapter, TargetAdapters, TargetQuestions,
+    TargetReply, TargetSpec, TargetTurn, TraceNote,
 };
 use scenario_worker::execution::signals::{Progress, StopReason, StopSignal};
 use scenario_worker::execution::types::{
-    ChatReply, ChatRequest, Conversation, Ending, ModelName, SceneRole, SpanCounts, SpanEnd, SpanStart,
-    TraceSpec, judging,
+    ChatReply, ChatRequest, Conversation, Ending, ModelName, SceneRole, Session, SpanCounts, SpanEnd,
+    SpanNote, SpanStart, TraceSpec, judging,
 };
 use serde_json::{Value, json};
 
 use super::judge::{Does, JudgePlay, quoting};
 
+/// The provider whose models have no price.
+pub(crate) const UNPRICED: &str = "unpriced";
 /// A run on this stage that finishes no step for this long is given up.
 pub(crate) const STALL: Duration = Duration::from_secs(30);
 
@@ -46,6 +49,25 @@ pub(crate) enum Agent {
     Hangs,
     /// It takes the worker down with it.
     Panics,
+    /// It says this behind a gate.
+    Gated(Gate, &'static str),
+}
+
+/// What the agent under test does about sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sessions {
+    /// It has none.
+    None,
+    /// It begins them, leaves each turn's in another state, and ends them.
+    Kept,
+    /// It does not begin any.
+    NoBegin,
+    /// It does not end them.
+    NoEnd,
+    /// It never comes to end them.
+    EndHangs,
+    /// It has a bug there.
+    EndPanics,
 }
 
 /// Who never answers, beside the agent.
@@ -98,6 +120,8 @@ pub(crate) struct Stage {
     pub(crate) judge_on_timeout: bool,
     /// What the agent wants done about a call whose end is unknown.
     pub(crate) on_unknown: OnUnknown,
+    /// What the agent does about sessions.
+    pub(crate) session: Sessions,
     /// Tells the run to stop.
     pub(crate) stop: StopSignal,
     /// Keeps cassettes.
@@ -118,6 +142,10 @@ pub(crate) struct Shelf {
 pub(crate) struct Record {
     /// Who was asked in which turn: `U1` the customer, `A1` the agent, `J1` the judge whether to go on, `V1` for a verdict.
     pub(crate) asked: Mutex<Vec<String>>,
+    /// What became of sessions: `begin`, `turn S` and `end S`, where `S` is the session as it was left.
+    pub(crate) sessions: Mutex<Vec<String>>,
+    /// What was noted on spans.
+    pub(crate) notes: Arc<Mutex<Vec<SpanNote>>>,
     /// `started` events.
     pub(crate) started: Mutex<Vec<RunStarted>>,
     /// The last conversation that was recorded.
@@ -142,12 +170,18 @@ impl Default for Stage {
             hangs: None,
             verdict: json!({ "c1": { "requirement": "r", "reasoning": "it did", "status": "met" } }),
             judge: None,
-            receipt: TelemetryReceipt { trace_id: Some("t".into()), spans: 3, exported: 3, error: None },
+            receipt: TelemetryReceipt {
+                trace_id: Some("t".into()),
+                spans: 3,
+                exported: 3,
+                ..TelemetryReceipt::default()
+            },
             lost: None,
             cancelled_in_journal: false,
             resumed: None,
             judge_on_timeout: true,
             on_unknown: OnUnknown::Retry,
+            session: Sessions::None,
             stop: StopSignal::default(),
             cassettes: Arc::default(),
             record: Arc::default(),
@@ -177,6 +211,7 @@ pub(crate) fn project() -> Project {
         default_model: Some("double/model".into()),
         telemetry: None,
         budget: Budget::default(),
+        limits: None,
     }
 }
 
@@ -197,6 +232,15 @@ pub(crate) fn request(more: &Value) -> Arc<RunRequest> {
 impl Stage {
     /// Plays a run of `request`.
     pub(crate) async fn play(self, request: &Arc<RunRequest>) -> RunEnd {
+        self.with_orchestrator(request, None).await
+    }
+
+    /// Gives a run of `request` up.
+    pub(crate) async fn give_up(self, request: &Arc<RunRequest>, failure: RunFailure) -> RunEnd {
+        self.with_orchestrator(request, Some(failure)).await
+    }
+
+    async fn with_orchestrator(self, request: &Arc<RunRequest>, failure: Option<RunFailure>) -> RunEnd {
         let (stop, resumed, record) = (self.stop.clone(), self.resumed.clone(), Arc::clone(&self.record));
         let cancels = self.cancelled_in_journal.then(|| stop.clone());
         let journal = Journal { lost: self.lost, cancels, record };
@@ -217,18 +261,12 @@ impl Stage {
             },
         };
         let orchestrator = Orchestrator { planner, tracers: stage, clock: Arc::new(SystemClock) };
-        orchestrator
-            .run(
-                request,
-                RunContext {
-                    attempt: 1,
-                    resumed,
-                    journal: &journal,
-                    stop: &stop,
-                    progress: Progress::default(),
-                },
-            )
-            .await
+        let context =
+            RunContext { attempt: 1, resumed, journal: &journal, stop: &stop, progress: Progress::default() };
+        match failure {
+            None => Box::pin(orchestrator.run(request, context)).await,
+            Some(failure) => Box::pin(orchestrator.give_up(request, failure, context)).await,
+        }
     }
 }
 
@@ -283,6 +321,10 @@ impl Record {
 
 #[async_trait]
 impl ChatModel for Model {
+    fn knows_its_price(&self) -> bool {
+        self.name.provider != UNPRICED
+    }
+
     fn name(&self) -> &ModelName {
         &self.name
     }
@@ -320,9 +362,9 @@ impl ChatModel for Model {
 impl TargetAdapters for Stage {
     async fn adapter(&self, _: TargetSpec) -> Result<Box<dyn TargetAdapter>, PlanError> {
         let record = Arc::clone(&self.record);
-        let Self { on_unknown, instructions, .. } = *self;
+        let Self { on_unknown, instructions, session, .. } = *self;
         let questions = Instructions(instructions);
-        Ok(Box::new(Target { agent: self.agent.clone(), on_unknown, questions, record }))
+        Ok(Box::new(Target { agent: self.agent.clone(), on_unknown, questions, session, record }))
     }
 
     async fn questions(&self, _: TargetSpec) -> Result<Option<Box<dyn TargetQuestions>>, PlanError> {
@@ -345,11 +387,40 @@ struct Target {
     agent: Agent,
     on_unknown: OnUnknown,
     questions: Instructions,
+    session: Sessions,
     record: Arc<Record>,
+}
+
+impl Target {
+    fn mark(&self, what: &str, session: &Session) {
+        let mark = format!("{what} {}", session.expose().as_str().unwrap());
+        self.record.sessions.lock().unwrap().push(mark);
+    }
 }
 
 #[async_trait]
 impl TargetAdapter for Target {
+    async fn begin(&self, _: SessionCall<'_>) -> Result<Option<Session>, RunFailure> {
+        if self.session == Sessions::None {
+            return Ok(None);
+        }
+        self.record.sessions.lock().unwrap().push("begin".into());
+        if self.session == Sessions::NoBegin {
+            return Err(RunFailure::new("http_status", Attribution::Target, "HTTP 503"));
+        }
+        Ok(Some(Session::new(json!("s0"))))
+    }
+
+    async fn end(&self, _: SessionCall<'_>, session: Session) -> Result<(), RunFailure> {
+        self.mark("end", &session);
+        match self.session {
+            Sessions::NoEnd => Err(RunFailure::new("http_status", Attribution::Target, "HTTP 500")),
+            Sessions::EndHangs => std::future::pending().await,
+            Sessions::EndPanics => panic!("the agent's adapter has a bug at the end"),
+            _ => Ok(()),
+        }
+    }
+
     fn on_unknown(&self) -> OnUnknown {
         self.on_unknown
     }
@@ -360,14 +431,33 @@ impl TargetAdapter for Target {
 
     async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
         self.record.ask('A', turn.turn);
-        let says = |words: &str| TargetReply { content: words.into(), ..TargetReply::default() };
+        if let Some(session) = turn.session {
+            self.mark("turn", session);
+        }
+        let session = turn.session.map(|_| Session::new(json!(format!("s{}", turn.turn))));
+        let says = |words: &str| TargetReply {
+            content: words.into(),
+            session: session.clone(),
+            ..TargetReply::default()
+        };
         match &self.agent {
             Agent::Says(words) => Ok(says(words)),
             Agent::SaysOnce(words) if turn.turn == 1 => Ok(says(words)),
             Agent::Fails(message) => Err(RunFailure::new("http_status", Attribution::Target, *message)),
             Agent::Hangs | Agent::SaysOnce(_) => std::future::pending().await,
+            Agent::Gated(gate, words) => {
+                let _passage = gate.enter(turn.admission.waiting()).await;
+                Ok(says(words))
+            }
             Agent::Panics => panic!("the agent's adapter has a bug"),
         }
+    }
+}
+
+impl Shelf {
+    /// Everything that is on it.
+    pub(crate) fn to_text(&self) -> String {
+        format!("{:?} {:?}", self.recordings.lock().unwrap(), self.calls.lock().unwrap())
     }
 }
 
@@ -432,7 +522,8 @@ impl RunJournal for Journal {
 
 impl RunTracers for Stage {
     fn start(&self, _: TraceSpec) -> Box<dyn RunTrace> {
-        Box::new(Trace { receipt: self.receipt.clone(), record: Arc::clone(&self.record), root: Span })
+        let root = Span(Arc::clone(&self.record.notes));
+        Box::new(Trace { receipt: self.receipt.clone(), record: Arc::clone(&self.record), root })
     }
 }
 
@@ -471,11 +562,15 @@ impl RunTrace for Trace {
     }
 }
 
-struct Span;
+struct Span(Arc<Mutex<Vec<SpanNote>>>);
 
 impl RunSpan for Span {
     fn child(&self, _: SpanStart) -> Box<dyn RunSpan> {
-        Box::new(Self)
+        Box::new(Self(Arc::clone(&self.0)))
+    }
+
+    fn note(&self, note: SpanNote) {
+        self.0.lock().unwrap().push(note);
     }
 
     fn context(&self) -> TraceContext {

@@ -32,6 +32,11 @@ impl Place {
         Self::on(nats::account())
     }
 
+    /// A new place whose broker's password can be searched for.
+    pub(crate) fn with_secret_password() -> Self {
+        Self::on(nats::account().with_secret_password())
+    }
+
     /// A new place on an account.
     pub(crate) fn on(nats: NatsAccount) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -44,6 +49,12 @@ impl Place {
     /// A setting, as `SECTION__KEY`.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.environment.push((format!("SCENARIO_WORKER__{name}"), value.to_owned()));
+        self
+    }
+
+    /// A variable of any name.
+    pub(crate) fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 

@@ -1,8 +1,17 @@
 //! What people write about an HTTP agent.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::polling::PollDefinition;
+use super::retry::RetriesDefinition;
+use super::status::StatusDefinition;
+use super::streaming::StreamDefinition;
+use super::templates::RequestParts;
+use super::tool_calls::ToolCallsDefinition;
+use super::usage::UsageDefinition;
 use crate::definitions::{AgentDefinition, FieldMappings, Secret};
 use crate::execution::ports::OnUnknown;
 
@@ -20,13 +29,25 @@ pub(super) struct HttpDefinition {
     pub(super) method: String,
     /// Headers of its requests, in order.
     #[serde(default)]
-    pub(super) headers: Vec<HeaderDefinition>,
+    pub(super) headers: Vec<PairDefinition>,
+    /// Parameters of the query of its requests, in order, behind those that the URL has.
+    #[serde(default)]
+    pub(super) query: Vec<PairDefinition>,
     /// How a request proves where it comes from.
     #[serde(default)]
     pub(super) auth: AuthDefinition,
+    /// Certificates of the agent's own.
+    #[serde(default)]
+    pub(super) tls: Option<TlsDefinition>,
+    /// What begins and ends the agent's part in a run.
+    #[serde(default)]
+    pub(super) session: Option<SessionDefinition>,
     /// The body of its requests: a template.
     #[serde(default)]
     pub(super) body_template: Option<String>,
+    /// Whether `{{ secrets.NAME }}` stands for the secret in the body, too.
+    #[serde(default)]
+    pub(super) secrets_in_body: bool,
     /// Variables of the templates, and what each stands for.
     #[serde(default)]
     pub(super) field_mappings: FieldMappings,
@@ -39,6 +60,36 @@ pub(super) struct HttpDefinition {
     /// Time for one reply, in seconds.
     #[serde(default)]
     pub(super) timeout_seconds: Option<u64>,
+    /// Time for making a connection, in seconds.
+    #[serde(default)]
+    pub(super) connect_timeout_seconds: Option<u64>,
+    /// Time until an answer begins, in seconds.
+    #[serde(default)]
+    pub(super) first_byte_timeout_seconds: Option<u64>,
+    /// Time between two pieces of an answer, in seconds.
+    #[serde(default)]
+    pub(super) idle_timeout_seconds: Option<u64>,
+    /// The most of a reply that is taken in, in bytes after decompression.
+    #[serde(default)]
+    pub(super) max_response_bytes: Option<usize>,
+    /// Which answers are answers.
+    #[serde(default)]
+    pub(super) status: StatusDefinition,
+    /// When the agent is asked again.
+    #[serde(default)]
+    pub(super) retries: Option<RetriesDefinition>,
+    /// How an answer that comes bit by bit is put together.
+    #[serde(default)]
+    pub(super) stream: Option<StreamDefinition>,
+    /// Where the agent says which tools it called.
+    #[serde(default)]
+    pub(super) tool_calls: Option<ToolCallsDefinition>,
+    /// Where the agent says how many tokens it used.
+    #[serde(default)]
+    pub(super) usage: Option<UsageDefinition>,
+    /// How to look for an answer that comes later.
+    #[serde(default)]
+    pub(super) poll: Option<PollDefinition>,
 }
 
 /// What to do about a request whose end is unknown.
@@ -61,10 +112,10 @@ impl From<OnUnknownDefinition> for OnUnknown {
     }
 }
 
-/// One header.
+/// One header, or one parameter of a query.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct HeaderDefinition {
+pub(super) struct PairDefinition {
     /// Its name.
     pub(super) key: String,
     /// Its value: a template.
@@ -98,6 +149,116 @@ pub(super) enum AuthDefinition {
         #[serde(default = "no_password")]
         password: Secret,
     },
+    /// `Authorization: Bearer {token}` with a token that is fetched for these credentials (RFC 6749, section 4.4).
+    #[serde(rename = "oauth2", rename_all = "camelCase")]
+    OAuth2 {
+        /// Where tokens are fetched.
+        token_url: String,
+        /// Who asks.
+        client_id: String,
+        /// The proof of that.
+        client_secret: Secret,
+        /// What is asked for.
+        #[serde(default)]
+        scope: Option<String>,
+        /// For whom the token is, where the server wants to know.
+        #[serde(default)]
+        audience: Option<String>,
+        /// How the client says who it is.
+        #[serde(default)]
+        auth_style: ClientAuthDefinition,
+    },
+}
+
+/// How an OAuth 2.0 client says who it is (RFC 6749, section 2.3.1).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ClientAuthDefinition {
+    /// In an `Authorization: Basic` header.
+    #[default]
+    Basic,
+    /// In the form that is sent.
+    Body,
+}
+
+/// Certificates of an agent's own, each as PEM. Every field may name secrets.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct TlsDefinition {
+    /// Authorities that are trusted beside the machine's.
+    #[serde(default)]
+    pub(super) ca_certificate: Option<Secret>,
+    /// What proves who calls.
+    #[serde(default)]
+    pub(super) client_certificate: Option<Secret>,
+    /// The key of that.
+    #[serde(default)]
+    pub(super) client_key: Option<Secret>,
+    /// The name that the agent's certificate is for, where that is not the URL's host.
+    #[serde(default)]
+    pub(super) server_name: Option<String>,
+}
+
+/// What begins and ends an agent's part in a run.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct SessionDefinition {
+    /// The request before the first turn.
+    #[serde(default)]
+    pub(super) start: Option<StepDefinition>,
+    /// The request after the last one.
+    #[serde(default)]
+    pub(super) end: Option<StepDefinition>,
+    /// Whether cookies are kept for as long as the run lasts.
+    #[serde(default = "kept")]
+    pub(super) cookies: bool,
+}
+
+/// A request that is no turn.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct StepDefinition {
+    /// Where it goes: a template.
+    pub(super) url: String,
+    /// Its method.
+    #[serde(default = "default_method")]
+    pub(super) method: String,
+    /// Its headers, in order.
+    #[serde(default)]
+    pub(super) headers: Vec<PairDefinition>,
+    /// What is added to its query, in order.
+    #[serde(default)]
+    pub(super) query: Vec<PairDefinition>,
+    /// Its body: a template. None where none is written.
+    #[serde(default, alias = "bodyTemplate")]
+    pub(super) body: Option<String>,
+    /// What is taken from the reply, and the name that templates read it by.
+    #[serde(default)]
+    pub(super) capture: BTreeMap<String, CaptureDefinition>,
+}
+
+/// Where in a reply something is.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a JSONPath, { header: NAME } or { cookie: NAME }")]
+pub(super) enum CaptureDefinition {
+    /// In its body: a `JSONPath`.
+    Path(String),
+    /// Elsewhere.
+    From(CaptureSource),
+}
+
+/// Where beside the body something is.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum CaptureSource {
+    /// In a header of this name.
+    Header(String),
+    /// In a cookie of this name.
+    Cookie(String),
+}
+
+fn kept() -> bool {
+    true
 }
 
 fn default_method() -> String {
@@ -109,6 +270,18 @@ fn no_password() -> Secret {
 }
 
 impl HttpDefinition {
+    /// The request of one turn.
+    pub(super) fn request(&self) -> RequestParts<'_> {
+        RequestParts {
+            method: &self.method,
+            url: &self.url,
+            query: &self.query,
+            headers: &self.headers,
+            body: self.body_template.as_ref(),
+            secrets_in_body: self.secrets_in_body,
+        }
+    }
+
     /// Reads an agent's untyped part.
     pub(super) fn read(agent: &AgentDefinition) -> Result<Self, String> {
         serde_path_to_error::deserialize(Value::Object(agent.config.clone())).map_err(|error| {

@@ -1,44 +1,36 @@
 //! An HTTP agent whose definition was read and found to be usable.
 
-use std::time::Duration;
-
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderName, Method};
+use serde_json::{Map, Value};
+use url::Url;
 
 use super::auth::Auth;
-use super::definition::{HeaderDefinition, HttpDefinition};
-use super::output::OutputPath;
-use super::request::parse_url;
-use crate::adapters::template::{Escape, Place, Template, UnknownSecret, Variables};
-use crate::definitions::{AgentDefinition, FieldMappings, Secret, Secrets};
-use crate::events::MAX_TIMEOUT_SECONDS;
-use crate::execution::ports::OnUnknown;
+use super::definition::HttpDefinition;
+use super::polling::Poll;
+use super::rules::ReplyRules;
+use super::session::SessionPlan;
+use super::templates::RequestTemplates;
+use super::tls::Tls;
+use crate::adapters::template::{Place, UnknownSecret, Variables};
+use crate::definitions::{AgentDefinition, FieldMappings, Secret, Secrets, variable_name_problem};
+use crate::execution::ports::{OnUnknown, TargetTurn};
 
-/// Time for one reply where the definition says nothing, in seconds.
-pub(super) const DEFAULT_TIMEOUT_SECONDS: u64 = 60;
-/// The methods that make sense for asking an agent.
-const METHODS: [Method; 5] = [Method::POST, Method::GET, Method::PUT, Method::PATCH, Method::DELETE];
-/// Headers that frame the message: a wrong one would let one request be read as two.
-const FRAMING: [HeaderName; 6] = [CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
+/// The variable that holds what the session has captured.
+pub(super) const CAPTURED: &str = "captured";
 
 /// An HTTP agent, ready to be asked.
 pub(super) struct Endpoint {
-    /// The method of its requests.
-    pub(super) method: Method,
-    /// Where it answers.
-    pub(super) url: Template,
-    /// The definition's headers, in order.
-    pub(super) headers: Vec<(HeaderName, Template)>,
+    /// The request of one turn.
+    pub(super) request: RequestTemplates,
     /// How a request proves where it comes from.
     pub(super) auth: Auth,
-    /// The body; `None` is the usual one.
-    pub(super) body: Option<Template>,
+    /// Certificates of its own.
+    pub(super) tls: Option<Tls>,
+    /// What begins and ends its part in a run.
+    pub(super) session: Option<SessionPlan>,
     /// Variables of its templates, and what each stands for.
     pub(super) mappings: FieldMappings,
-    /// Where its words are in a reply; `None` is everywhere.
-    pub(super) output: Option<OutputPath>,
-    /// Time for one reply.
-    pub(super) timeout: Duration,
+    /// What is made of its answers.
+    pub(super) reply: ReplyRules,
     /// What to do about a request whose end is unknown.
     pub(super) on_unknown: OnUnknown,
 }
@@ -52,89 +44,96 @@ impl Endpoint {
     }
 
     fn from_definition(definition: &HttpDefinition) -> Result<Self, String> {
+        let request = RequestTemplates::read(&definition.request(), None)?;
         Ok(Self {
-            method: method(&definition.method)?,
-            url: url(&definition.url)?,
-            headers: definition.headers.iter().map(header).collect::<Result<_, _>>()?,
             auth: Auth::read(&definition.auth)?,
-            body: written(definition.body_template.as_ref())
-                .map(|source| template(Place::Body, source, body_escape(&definition.headers)))
-                .transpose()?,
-            mappings: definition.field_mappings.clone(),
-            output: written(definition.output_path.as_ref()).map(OutputPath::parse).transpose()?,
-            timeout: timeout(definition.timeout_seconds)?,
+            tls: definition.tls.as_ref().map(Tls::read).transpose()?,
+            session: session(definition)?,
+            mappings: readable(&definition.field_mappings)?,
+            reply: ReplyRules::read(definition, &request.method)?,
+            request,
             on_unknown: definition.on_unknown.into(),
         })
     }
 
-    /// Makes every `{{ secrets.NAME }}` of URL, headers and authentication stand for its value.
+    /// Makes every `{{ secrets.NAME }}` that may be one stand for its value.
     pub(super) fn resolve_secrets(&mut self, secrets: &Secrets) -> Result<(), UnknownSecret> {
-        self.url.resolve_secrets(secrets)?;
-        self.headers.iter_mut().try_for_each(|(_, value)| value.resolve_secrets(secrets))?;
-        self.auth.resolve_secrets(secrets)
+        self.request.resolve_secrets(secrets)?;
+        self.reply.resolve_secrets(secrets)?;
+        self.auth.resolve_secrets(secrets)?;
+        self.tls.iter_mut().try_for_each(|tls| tls.resolve_secrets(secrets))?;
+        self.session.iter_mut().try_for_each(|session| session.resolve_secrets(secrets))
+    }
+
+    /// What its templates can read in a turn of a session that has `captured` these values.
+    pub(super) fn variables(
+        &self,
+        turn: &TargetTurn<'_>,
+        parameters: &Map<String, Value>,
+        captured: &Map<String, Value>,
+    ) -> Variables {
+        let mut variables = Variables::of_turn(turn, parameters);
+        variables.bind_json(CAPTURED, &Value::Object(captured.clone()));
+        variables.bind_mapped(&self.mappings, turn);
+        variables
+    }
+
+    /// URLs that are the same in every run, each with the place that it has in the definition.
+    pub(super) fn constant_urls(&self) -> impl Iterator<Item = (&Place, Url)> {
+        let steps = self.session.iter().flat_map(|session| session.start.iter().chain(&session.end));
+        let requests = std::iter::once(&self.request).chain(steps);
+        let asked = requests.filter_map(|request| Some((request.url.place(), request.constant_url()?)));
+        asked.chain(self.reply.poll.as_ref().and_then(Poll::constant_url))
     }
 
     /// What no error may show, beside the project's secrets.
     pub(super) fn credentials(&self) -> Vec<Secret> {
-        self.auth.credentials()
+        let key = self.tls.as_ref().and_then(|tls| tls.material().identity).map(|(_, key)| key);
+        self.auth.credentials().into_iter().chain(key).collect()
     }
+}
+
+/// Variables that no template could read are a mistake.
+fn readable(mappings: &FieldMappings) -> Result<FieldMappings, String> {
+    let wrong = mappings.keys().find_map(|name| Some((name, variable_name_problem(name)?)));
+    match wrong {
+        Some((name, problem)) => Err(format!("the variable '{name}' in fieldMappings {problem}")),
+        None => Ok(mappings.clone()),
+    }
+}
+
+fn session(definition: &HttpDefinition) -> Result<Option<SessionPlan>, String> {
+    let session = definition.session.as_ref();
+    session.map(|session| SessionPlan::read(session, definition.secrets_in_body)).transpose()
 }
 
 /// A blank text is none.
-fn written(text: Option<&String>) -> Option<&str> {
+pub(super) fn written(text: Option<&String>) -> Option<&str> {
     text.map(String::as_str).filter(|text| !text.trim().is_empty())
 }
 
-fn template(place: Place, source: &str, escape: Escape) -> Result<Template, String> {
-    Template::compile(place, source, escape).map_err(|error| error.to_string())
-}
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
 
-fn method(name: &str) -> Result<Method, String> {
-    let known = METHODS.into_iter().find(|method| method.as_str().eq_ignore_ascii_case(name.trim()));
-    known.ok_or_else(|| format!("method: '{name}' is none of {}", METHODS.map(|m| m.to_string()).join(", ")))
-}
+    use super::*;
+    use crate::events::TargetType;
 
-/// A URL that is the same in every run is checked at once.
-fn url(source: &str) -> Result<Template, String> {
-    let url = template(Place::Url, source.trim(), Escape::UrlComponent)?;
-    if url.is_constant() {
-        let text = url.render(&Variables::none()).map_err(|error| error.to_string())?;
-        parse_url(&text)?;
+    #[test]
+    fn a_variable_that_no_template_can_read_is_refused() {
+        let read = |name: &str| {
+            let config = json!({ "url": "http://127.0.0.1/", "fieldMappings": { name: { "type": "value", "value": 1 } } });
+            let config = config.as_object().unwrap().clone();
+            let kind = TargetType::parse("http").unwrap();
+            Endpoint::read(&AgentDefinition { id: "shop".into(), kind, limits: None, config }).map(drop)
+        };
+        assert_eq!(read("mood"), Ok(()));
+        for name in ["a b", "secrets", "2a"] {
+            let problem = read(name).unwrap_err();
+            assert!(
+                problem.contains(&format!("the variable '{name}' in fieldMappings cannot be read")),
+                "{problem}"
+            );
+        }
     }
-    Ok(url)
-}
-
-fn header(definition: &HeaderDefinition) -> Result<(HeaderName, Template), String> {
-    let key = definition.key.trim();
-    let name = header_name(key).map_err(|error| format!("headers \"{key}\": {error}"))?;
-    Ok((name, template(Place::Header(key.to_owned()), &definition.value, Escape::Text)?))
-}
-
-/// A header's name that a definition may use.
-pub(super) fn header_name(text: &str) -> Result<HeaderName, String> {
-    let name = HeaderName::try_from(text.trim()).map_err(|_| format!("'{text}' is no header name"))?;
-    if FRAMING.contains(&name) {
-        return Err(format!("'{name}' is set by the HTTP client and cannot be set by a definition"));
-    }
-    Ok(name)
-}
-
-/// The body is written as what the definition declares it to be, JSON where it declares nothing.
-fn body_escape(headers: &[HeaderDefinition]) -> Escape {
-    let declared =
-        headers.iter().find(|header| header.key.trim().eq_ignore_ascii_case(CONTENT_TYPE.as_str()));
-    let declared = declared.map(|header| header.value.to_ascii_lowercase());
-    match declared.as_deref() {
-        Some(form) if form.contains("x-www-form-urlencoded") => Escape::UrlComponent,
-        Some(other) if !other.contains("json") => Escape::Text,
-        _ => Escape::Json,
-    }
-}
-
-fn timeout(seconds: Option<u64>) -> Result<Duration, String> {
-    let seconds = seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS);
-    if (1..=MAX_TIMEOUT_SECONDS).contains(&seconds) {
-        return Ok(Duration::from_secs(seconds));
-    }
-    Err(format!("timeoutSeconds: {seconds} is not 1 to {MAX_TIMEOUT_SECONDS}"))
 }

@@ -1,31 +1,64 @@
 //! Targets of type `http`: agents that answer one request per turn.
 
+mod adapter;
+mod assembly;
+mod attempt;
 mod auth;
+mod body;
+mod caller;
+mod condition;
+mod content_type;
+mod cookies;
 mod definition;
 mod endpoint;
-mod output;
+mod exchange;
+mod limits;
+mod no_reply;
+mod oauth2;
+mod path;
+mod polling;
 mod question;
 mod request;
 mod response;
+mod retry;
+mod rules;
+mod session;
+mod status;
+mod streaming;
+mod templates;
+mod tls;
+mod tokens;
+mod tool_calls;
 mod transport;
+mod usage;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
+use url::Url;
 
+use self::adapter::HttpAdapter;
+use self::auth::Auth;
+use self::caller::Wired;
 use self::endpoint::Endpoint;
+use self::oauth2::Grant;
 use self::question::HttpQuestions;
+use self::tls::Tls;
+use self::tokens::Tokens;
 use super::codes;
 use super::registry::TargetAdapterFactory;
-use super::scrub::Scrubber;
-use crate::definitions::{AgentDefinition, Secret};
-use crate::egress::Client;
+use super::template::Place;
+use crate::definitions::{AgentDefinition, Secret, Secrets};
+use crate::egress::{Client, TlsMaterial};
+use crate::events::ProjectId;
 use crate::execution::failure::{PlanError, RunFailure, code};
 use crate::execution::ports::{
-    AgentRepository, OnUnknown, SecretRepository, TargetAdapter, TargetQuestions, TargetReply, TargetSpec,
-    TargetTurn,
+    AgentRepository, Clock, SecretRepository, SystemClock, TargetAdapter, TargetQuestions, TargetSpec,
 };
+use crate::http_client::CONNECT_TIMEOUT;
+use crate::scrub::{Scrubber, credentials_in, parts_of_url};
 
 /// The type as requests and definitions name it.
 pub const KIND: &str = "http";
@@ -35,13 +68,62 @@ pub struct HttpAdapterFactory {
     agents: Arc<dyn AgentRepository>,
     secrets: Arc<dyn SecretRepository>,
     client: Client,
+    tokens: Arc<Tokens>,
+    clock: Arc<dyn Clock>,
 }
 
 impl HttpAdapterFactory {
     /// Agents are called through `client`.
     #[must_use]
     pub fn new(agents: Arc<dyn AgentRepository>, secrets: Arc<dyn SecretRepository>, client: Client) -> Self {
-        Self { agents, secrets, client }
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        Self { agents, secrets, client, tokens: Arc::new(Tokens::new(Arc::clone(&clock))), clock }
+    }
+
+    /// Tokens and cookies grow old by `clock`.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { tokens: Arc::new(Tokens::new(Arc::clone(&clock))), clock, ..self }
+    }
+
+    /// How the agent is reached. An address that may not be called is known before a word is said; where a name leads is
+    /// seen with each call.
+    fn wired(
+        &self,
+        project: &ProjectId,
+        endpoint: &Endpoint,
+        scrubber: &Scrubber,
+    ) -> Result<Wired, RunFailure> {
+        for (place, url) in endpoint.constant_urls() {
+            self.callable(place, &url)?;
+        }
+        let connect = endpoint.reply.limits.connect;
+        let client = self.client_for(connect, endpoint.tls.as_ref().map(Tls::material).as_ref())?;
+        let Auth::OAuth2(credentials) = &endpoint.auth else { return Ok(Wired { client, grant: None }) };
+        // The name is the agent's, and no other server's.
+        let tls = endpoint.tls.as_ref().map(|tls| TlsMaterial { server_name: None, ..tls.material() });
+        let digest = tls.clone().unwrap_or_default().digest();
+        let grant = Grant::new(
+            project,
+            credentials,
+            self.client_for(CONNECT_TIMEOUT, tls.as_ref())?,
+            digest,
+            scrubber.clone(),
+        )?;
+        self.callable(&credentials.token_url.place(), grant.url())?;
+        Ok(Wired { client, grant: Some(grant) })
+    }
+
+    fn callable(&self, place: &Place, url: &Url) -> Result<(), RunFailure> {
+        self.client.policy().check_url(url).map_err(|refused| {
+            RunFailure::definition(code::EGRESS_REFUSED, format!("{place} may not be called: {refused}"))
+        })
+    }
+
+    fn client_for(&self, connect: Duration, tls: Option<&TlsMaterial>) -> Result<Client, RunFailure> {
+        self.client
+            .connecting(connect, tls)
+            .map_err(|error| RunFailure::definition(code::INVALID_TARGET, format!("tls: {error}")))
     }
 
     async fn definition(&self, spec: &TargetSpec) -> Result<AgentDefinition, PlanError> {
@@ -61,28 +143,26 @@ impl TargetAdapterFactory for HttpAdapterFactory {
 
     async fn create(&self, spec: TargetSpec) -> Result<Box<dyn TargetAdapter>, PlanError> {
         let agent = self.definition(&spec).await?;
-        let mut endpoint = endpoint(&agent)?;
         let of_project = self.secrets.secrets(&spec.project.id).await?;
         let mut secrets = of_project.clone();
         secrets.extend(spec.secrets);
-        endpoint.resolve_secrets(&secrets).map_err(|unknown| {
-            RunFailure::definition(codes::SECRET_NOT_FOUND, format!("HTTP agent {}: {unknown}", agent.id))
-                .with_hint(
-                    "Import the secret into the project, declare it as a secret parameter of the scenario, or correct its \
-                     name in the agent's definition",
-                )
+        let endpoint = resolved(&agent, &secrets)?;
+        let scrubber =
+            scrubber(of_project.values().chain(secrets.values()).chain(&endpoint.credentials()), &agent);
+        let wired = self.wired(&spec.project.id, &endpoint, &scrubber).map_err(|mut failure| {
+            failure.message = format!("HTTP agent {}: {}", agent.id, failure.message);
+            scrubber.clean(failure)
         })?;
-        let scrubber = scrubber(of_project.values().chain(secrets.values()), &endpoint);
-        let questions = questions(&agent, spec.parameters, scrubber.clone())?;
-        Ok(Box::new(HttpAdapter { client: self.client.clone(), endpoint, questions, scrubber }))
+        let questions = questions(&agent, spec.parameters, of_project.values().chain(secrets.values()))?;
+        let (tokens, clock) = (Arc::clone(&self.tokens), Arc::clone(&self.clock));
+        Ok(Box::new(HttpAdapter { wired, endpoint, questions, scrubber, tokens, clock }))
     }
 
     async fn questions(&self, spec: TargetSpec) -> Result<Option<Box<dyn TargetQuestions>>, PlanError> {
         let agent = self.definition(&spec).await?;
         let of_project = self.secrets.secrets(&spec.project.id).await?;
         let secrets = of_project.values().chain(spec.secrets.values());
-        let scrubber = scrubber(secrets, &endpoint(&agent)?);
-        Ok(Some(Box::new(questions(&agent, spec.parameters, scrubber)?)))
+        Ok(Some(Box::new(questions(&agent, spec.parameters, secrets)?)))
     }
 
     fn check(&self, agent: &AgentDefinition) -> Result<(), String> {
@@ -94,49 +174,33 @@ fn endpoint(agent: &AgentDefinition) -> Result<Endpoint, RunFailure> {
     Endpoint::read(agent).map_err(|message| RunFailure::definition(code::INVALID_TARGET, message))
 }
 
-fn questions(
+fn resolved(agent: &AgentDefinition, secrets: &Secrets) -> Result<Endpoint, RunFailure> {
+    let mut endpoint = endpoint(agent)?;
+    endpoint.resolve_secrets(secrets).map_err(|unknown| {
+        RunFailure::definition(codes::SECRET_NOT_FOUND, format!("HTTP agent {}: {unknown}", agent.id))
+            .with_hint(
+                "Import the secret into the project, declare it as a secret parameter of the scenario, or correct its \
+                 name in the agent's definition",
+            )
+    })?;
+    Ok(endpoint)
+}
+
+/// What is taken out of them does not depend on which references of the definition can be resolved: a replay may have
+/// fewer secrets than the recording had.
+fn questions<'a>(
     agent: &AgentDefinition,
     parameters: Map<String, Value>,
-    scrubber: Scrubber,
+    secrets: impl Iterator<Item = &'a Secret>,
 ) -> Result<HttpQuestions, RunFailure> {
-    Ok(HttpQuestions { endpoint: endpoint(agent)?, parameters, scrubber })
+    Ok(HttpQuestions { endpoint: endpoint(agent)?, parameters, scrubber: scrubber(secrets, agent) })
 }
 
-fn scrubber<'a>(secrets: impl Iterator<Item = &'a Secret>, endpoint: &Endpoint) -> Scrubber {
-    let credentials = endpoint.credentials();
+fn scrubber<'a>(secrets: impl Iterator<Item = &'a Secret>, agent: &AgentDefinition) -> Scrubber {
+    let written = credentials_in(&agent.config);
     let mut values: Vec<&str> = secrets.map(Secret::expose).collect();
-    values.extend(credentials.iter().map(Secret::expose));
+    values.extend(written.iter().map(String::as_str));
+    let pieces: Vec<String> = values.iter().flat_map(|value| parts_of_url(value)).collect();
+    values.extend(pieces.iter().map(String::as_str));
     Scrubber::new(values)
-}
-
-struct HttpAdapter {
-    client: Client,
-    endpoint: Endpoint,
-    questions: HttpQuestions,
-    scrubber: Scrubber,
-}
-
-impl HttpAdapter {
-    async fn exchange(&self, turn: &TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
-        let request = request::build(&self.endpoint, turn, &self.questions.parameters)?;
-        let received = transport::send(&self.client, request, self.endpoint.timeout).await?;
-        let content = response::read(&received, self.endpoint.output.as_ref(), &self.scrubber)?;
-        // An agent that echoes its credentials must not put them into events and spans.
-        Ok(TargetReply { content: self.scrubber.scrub_answer(&content), ..TargetReply::default() })
-    }
-}
-
-#[async_trait]
-impl TargetAdapter for HttpAdapter {
-    fn on_unknown(&self) -> OnUnknown {
-        self.endpoint.on_unknown
-    }
-
-    fn asked(&self, turn: &TargetTurn<'_>) -> Option<Value> {
-        self.questions.asked(turn)
-    }
-
-    async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
-        self.exchange(&turn).await.map_err(|failure| self.scrubber.clean(failure))
-    }
 }

@@ -11,14 +11,33 @@ pub(crate) enum Place {
     Url,
     /// The value of an agent's header.
     Header(String),
+    /// The value of a parameter of an agent's query.
+    Query(String),
+    /// A place in a request that is not the agent's usual one.
+    In(&'static str, Box<Place>),
     /// A field of an agent's authentication.
     Auth(&'static str),
+    /// A field of an agent's certificates.
+    Tls(&'static str),
     /// An agent's body.
     Body,
+    /// Where an agent's answer is looked for that comes later.
+    PollUrl,
     /// A prompt's instructions.
     SystemPrompt,
     /// A prompt's own message, from 0.
     PromptMessage(usize),
+}
+
+impl Place {
+    /// Whether it is a URL, of whichever request.
+    pub(super) fn is_url(&self) -> bool {
+        match self {
+            Self::Url | Self::PollUrl => true,
+            Self::In(_, place) => place.is_url(),
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for Place {
@@ -26,8 +45,12 @@ impl fmt::Display for Place {
         match self {
             Self::Url => f.write_str("url"),
             Self::Header(key) => write!(f, "headers \"{key}\""),
+            Self::Query(key) => write!(f, "query \"{key}\""),
+            Self::In(request, place) => write!(f, "{request}.{place}"),
             Self::Auth(field) => write!(f, "auth.{field}"),
+            Self::Tls(field) => write!(f, "tls.{field}"),
             Self::Body => f.write_str("bodyTemplate"),
+            Self::PollUrl => f.write_str("poll.url"),
             Self::SystemPrompt => f.write_str("systemPrompt"),
             Self::PromptMessage(index) => write!(f, "messages[{index}]"),
         }
@@ -51,6 +74,11 @@ impl TemplateError {
     /// A rule of this program that the template breaks.
     pub(super) fn new(place: &Place, cause: impl Into<String>) -> Self {
         Self { place: place.clone(), line: None, cause: cause.into() }
+    }
+
+    /// What is wrong, without the place.
+    pub(super) fn cause(&self) -> String {
+        format!("{}{}", self.line.map(|line| format!("line {line}: ")).unwrap_or_default(), self.cause)
     }
 
     /// What the template engine reports.

@@ -70,6 +70,20 @@ impl Escape {
         Value::from_safe_string(if self == Self::Json { json_slots::literal(text) } else { text.to_owned() })
     }
 
+    /// A secret's value as it is written behind the template's back. Inside JSON it always stands in a string.
+    pub(super) fn secret(self, value: &str) -> String {
+        match self {
+            Self::Json => json_slots::inside_string(value),
+            Self::UrlComponent => url_component(value),
+            Self::Text | Self::Prose => value.to_owned(),
+        }
+    }
+
+    /// What stands for a secret until then, as a value of the run would be written.
+    pub(super) fn stand_in(self, placeholder: &str) -> String {
+        if self == Self::Json { json_slots::text(placeholder) } else { placeholder.to_owned() }
+    }
+
     /// Finishes a rendered text.
     pub(super) fn settle(self, rendered: String) -> String {
         match self {

@@ -58,7 +58,7 @@ fn marked(kind: &str, value: &str) -> String {
 }
 
 /// `text` as it is written between the quotes of a JSON string.
-fn inside_string(text: &str) -> String {
+pub(super) fn inside_string(text: &str) -> String {
     let quoted = quoted(text);
     quoted[1..quoted.len() - 1].to_owned()
 }

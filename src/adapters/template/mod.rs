@@ -62,11 +62,19 @@ impl Template {
 
     /// Whether it renders to the same text whatever the run.
     pub(crate) fn is_constant(&self) -> bool {
-        self.secrets.is_plain()
-            && self
-                .environment
-                .get_template(NAME)
-                .is_ok_and(|template| template.undeclared_variables(false).is_empty())
+        !self.names_secrets() && self.reads_nothing()
+    }
+
+    /// Whether it renders to the same text once its secrets have their values.
+    pub(crate) fn reads_nothing(&self) -> bool {
+        self.environment
+            .get_template(NAME)
+            .is_ok_and(|template| template.undeclared_variables(false).is_empty())
+    }
+
+    /// Whether secrets are put into it.
+    pub(crate) fn names_secrets(&self) -> bool {
+        !self.secrets.is_plain()
     }
 
     /// Makes `{{ secrets.NAME }}` stand for the secret's value.
@@ -81,7 +89,15 @@ impl Template {
             .get_template(NAME)
             .and_then(|template| template.render(variables.to_value()))
             .map_err(|error| TemplateError::engine(&self.place, &error))?;
-        Ok(self.secrets.restore(self.escape.settle(rendered)))
+        let marked = self.secrets.resolved_placeholders().fold(rendered, |text, placeholder| {
+            text.replace(placeholder, &self.escape.stand_in(placeholder))
+        });
+        let settled = self.escape.settle(marked);
+        // A secret may be a whole address, which must not be escaped; it is no word of the run.
+        if self.place.is_url() {
+            return Ok(self.secrets.restore(settled));
+        }
+        Ok(self.secrets.restore_as(settled, |value| self.escape.secret(value)))
     }
 
     /// Where it stands.

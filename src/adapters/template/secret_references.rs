@@ -74,11 +74,22 @@ impl SecretText {
         Ok(())
     }
 
+    /// What stands for the references that have a value, as long as it does.
+    pub(super) fn resolved_placeholders(&self) -> impl Iterator<Item = &str> {
+        let resolved = self.references.iter().filter(|reference| reference.value.is_some());
+        resolved.map(|reference| reference.placeholder.as_str())
+    }
+
     /// Puts into `text` what the placeholders stand for: the value, or the reference where it is not resolved.
     pub(crate) fn restore(&self, text: String) -> String {
+        self.restore_as(text, str::to_owned)
+    }
+
+    /// The same with every value in the `form` that its place needs.
+    pub(super) fn restore_as(&self, text: String, form: impl Fn(&str) -> String) -> String {
         self.references.iter().fold(text, |text, reference| {
-            let value = reference.value.as_ref().map_or(reference.source.as_str(), Secret::expose);
-            text.replace(&reference.placeholder, value)
+            let value = reference.value.as_ref().map(|value| form(value.expose()));
+            text.replace(&reference.placeholder, value.as_deref().unwrap_or(&reference.source))
         })
     }
 

@@ -268,6 +268,33 @@ impl Tape {
         result
     }
 
+    /// What comes of `ask`, of which only a failure is kept: what it brings is no business of a recording.
+    async fn attempt<T>(
+        &self,
+        lane: &str,
+        asked: Value,
+        ask: Option<impl Future<Output = Result<T, RunFailure>>>,
+    ) -> Result<Option<T>, RunFailure> {
+        let place = Place { lane: lane.to_owned(), number: 0 };
+        let Some(ask) = ask else { return self.recall_failure(&place).await.map(|()| None) };
+        let failure = match ask.await {
+            Ok(brought) => return Ok(Some(brought)),
+            Err(failure) => failure,
+        };
+        self.keep::<()>(&place, asked, &Err(failure.clone())).await?;
+        self.counts().made.insert(place.lane, 1);
+        Err(failure)
+    }
+
+    async fn recall_failure(&self, place: &Place) -> Result<(), RunFailure> {
+        let recalled = self.library.recall(&self.cassette.project, &self.run, place).await;
+        let exchange = recalled.map_err(|error| self.broken(place, &error))?;
+        match exchange.map(|exchange| exchange.answered) {
+            Some(Answered::Failure { error, refused }) => Err(RunFailure { refused, ..error.into() }),
+            Some(Answered::Reply(_)) | None => Ok(()),
+        }
+    }
+
     async fn keep<T: Serialize>(
         &self,
         place: &Place,

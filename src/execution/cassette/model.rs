@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::Tape;
 use crate::execution::failure::RunFailure;
+use crate::execution::limits::{Unwatched, Waiting};
 use crate::execution::ports::ChatModel;
 use crate::execution::types::{ChatReply, ChatRequest, ModelName};
 
@@ -30,8 +31,21 @@ impl ChatModel for TapedModel {
         &self.name
     }
 
+    /// What is replayed is not paid.
+    fn knows_its_price(&self) -> bool {
+        self.behind.as_ref().is_none_or(|model| model.knows_its_price())
+    }
+
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
-        let ask = self.behind.as_ref().map(|model| model.chat(request));
+        self.chat_watched(request, &Unwatched).await
+    }
+
+    async fn chat_watched(
+        &self,
+        request: &ChatRequest,
+        waiting: &dyn Waiting,
+    ) -> Result<ChatReply, RunFailure> {
+        let ask = self.behind.as_ref().map(|model| model.chat_watched(request, waiting));
         self.tape.exchange(&self.lane, model_call(&self.name, request), ask).await
     }
 }

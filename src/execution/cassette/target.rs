@@ -7,10 +7,16 @@ use serde_json::{Value, json};
 
 use super::Tape;
 use crate::execution::failure::RunFailure;
-use crate::execution::ports::{OnUnknown, TargetAdapter, TargetQuestions, TargetReply, TargetTurn};
+use crate::execution::limits::{Admission, Both, TotalWait};
+use crate::execution::ports::{
+    OnUnknown, SessionCall, TargetAdapter, TargetQuestions, TargetReply, TargetTurn,
+};
+use crate::execution::types::Session;
 
 /// The lane of the agent under test.
 const LANE: &str = "the target";
+/// The lane of the beginning of its session.
+const SESSION_LANE: &str = "the target's session";
 
 /// What the target is asked in its own terms: the call of a model, a request.
 const CALL_FIELD: &str = "call";
@@ -46,8 +52,31 @@ impl TargetAdapter for TapedTarget {
         self.behind.as_ref().map_or_else(OnUnknown::default, |target| target.on_unknown())
     }
 
+    /// Whoever replays a run has nobody to ask that; what each reply does not tell is on the tape with it.
+    fn reports_tool_calls(&self) -> bool {
+        self.behind.as_ref().is_none_or(|target| target.reports_tool_calls())
+    }
+
+    fn knows_its_price(&self) -> bool {
+        self.behind.as_ref().is_none_or(|target| target.knows_its_price())
+    }
+
     fn kept(&self) -> Option<Value> {
         self.behind.as_ref().and_then(|target| target.kept())
+    }
+
+    /// Whoever replays a run has nobody to begin a session with; only that it could not begin is on the tape.
+    async fn begin(&self, call: SessionCall<'_>) -> Result<Option<Session>, RunFailure> {
+        let asked = json!({ "session": "begin" });
+        let ask = self.behind.as_ref().map(|target| target.begin(call));
+        self.tape.attempt(SESSION_LANE, asked, ask).await.map(Option::flatten)
+    }
+
+    async fn end(&self, call: SessionCall<'_>, session: Session) -> Result<(), RunFailure> {
+        match &self.behind {
+            Some(target) => target.end(call, session).await,
+            None => Ok(()),
+        }
     }
 
     async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
@@ -57,11 +86,14 @@ impl TargetAdapter for TapedTarget {
     }
 }
 
-/// The time that the agent took is on the tape, too: checks may look at it.
+/// The time that the agent took is on the tape, too, and whether it tells of its tools: checks may look at both. Waiting for
+/// the turn is no part of it.
 async fn timed(target: &dyn TargetAdapter, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
-    let began = Instant::now();
-    let mut reply = target.reply(turn).await?;
-    reply.latency.get_or_insert_with(|| began.elapsed());
+    let (began, waited) = (Instant::now(), TotalWait::default());
+    let told = Both(turn.admission.waiting(), &waited);
+    let mut reply = target.reply(TargetTurn { admission: Admission::watched_by(&told), ..turn }).await?;
+    reply.latency.get_or_insert_with(|| began.elapsed().saturating_sub(waited.get()));
+    reply.tool_calls_unknown |= !target.reports_tool_calls();
     Ok(reply)
 }
 

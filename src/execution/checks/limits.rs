@@ -6,6 +6,8 @@ use super::{Finding, Observed, Standing};
 use crate::definitions::{Limit, Range, TokenLimit, UsageRole};
 use crate::events::{Cost, TokenUsage};
 
+const NOT_ASKED: &str = "The agent was not asked for any reply.";
+
 pub(super) fn examine(limit: &Limit, observed: &Observed<'_>) -> Finding {
     match limit {
         Limit::Turns(range) => turns(*range, observed.turns),
@@ -39,7 +41,7 @@ fn reply_latency(max: u64, observed: &Observed<'_>) -> Finding {
     let slow = latencies.iter().find(|(_, took)| *took > max);
     let slowest = latencies.iter().max_by_key(|(_, took)| *took);
     match slow.or(slowest) {
-        None => Finding::new(Standing::Holds, "The agent was not asked for any reply."),
+        None => Finding::new(Standing::Open, NOT_ASKED),
         Some((index, took)) if *took > max => {
             at_most(false, format!("Message {index} took {took} ms, more than {max} ms."))
         }
@@ -53,6 +55,9 @@ fn total_latency(max: u64, observed: &Observed<'_>) -> Finding {
     let latencies = latencies(observed);
     let total = latencies.iter().fold(0_u64, |total, (_, took)| total.saturating_add(*took));
     let replies = latencies.len();
+    if replies == 0 {
+        return Finding::new(Standing::Open, NOT_ASKED);
+    }
     at_most(total <= max, format!("The agent took {total} ms for {replies} replies, and may take {max} ms."))
 }
 
@@ -61,11 +66,13 @@ fn tokens(TokenLimit { max, role }: TokenLimit, observed: &Observed<'_>) -> Find
         None => ("the run", observed.usage.total()),
         Some(role) => (role.in_words(), of_role(role, observed)),
     };
-    let used = all_tokens(&usage);
-    if used == 0 && usage.calls > 0 {
-        let calls = usage.calls;
-        let reasoning =
-            format!("How many tokens {who} used is not known: none were reported for {calls} calls.");
+    let used = usage.tokens();
+    let silent = if used == 0 { usage.calls } else { usage.unreported };
+    if used <= max && silent > 0 {
+        let reasoning = format!(
+            "How many tokens {who} used is not known: of {} calls, {silent} did not say it; the others used {used}.",
+            usage.calls
+        );
         return Finding::new(Standing::Open, reasoning);
     }
     at_most(used <= max, format!("{used} tokens were used by {who}, and {max} may be."))
@@ -79,15 +86,14 @@ fn of_role(role: UsageRole, observed: &Observed<'_>) -> TokenUsage {
     }
 }
 
-fn all_tokens(usage: &TokenUsage) -> u64 {
-    usage.input_tokens.saturating_add(usage.output_tokens)
-}
-
 fn cost(max: Cost, observed: &Observed<'_>) -> Finding {
     let total = observed.usage.total();
-    if total.cost.is_zero() && all_tokens(&total) > 0 {
-        let reasoning =
-            "What the run cost is not known: the models that were called have no `prices` in their provider.";
+    let unknown = total.unpriced.max(total.unreported);
+    if total.cost <= max && unknown > 0 {
+        let reasoning = format!(
+            "What the run cost is not known: {unknown} of its calls of models did not say what they used, or have no \
+             `prices` in their provider."
+        );
         return Finding::new(Standing::Open, reasoning);
     }
     at_most(total.cost <= max, format!("The run cost {}, and may cost {max}.", total.cost))

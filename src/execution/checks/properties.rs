@@ -38,7 +38,7 @@ impl Course {
 
     fn standing(&self, check: &Check) -> Standing {
         let Self { messages, turns, usage } = self;
-        examine(check, &Observed { messages, turns: *turns, usage }).standing
+        examine(check, &Observed { messages, tool_calls_unknown: false, turns: *turns, usage }).standing
     }
 
     /// How `check` stands before the first move and after each.
@@ -75,7 +75,8 @@ fn made((role, words, calls, latency_ms, new_turn, (sent, received, cents)): Raw
     };
     let tool_calls = calls.into_iter().map(call).collect();
     let cost = Cost::try_from(f64::from(cents) / 100.0).unwrap();
-    let usage = TokenUsage { input_tokens: sent, output_tokens: received, calls: 1, cost };
+    let usage =
+        TokenUsage { input_tokens: sent, output_tokens: received, calls: 1, cost, ..TokenUsage::default() };
     Move { message: Message { tool_calls, latency_ms, ..message(role, words) }, new_turn, usage }
 }
 
@@ -158,7 +159,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_forbidden_holds_until_it_is_broken(moves in moves(), rule in prop::sample::select(vec![
+    fn what_is_forbidden_holds_from_the_first_reply_until_it_is_broken(moves in moves(), rule in prop::sample::select(vec![
         json!({ "notContains": ["a", "n"] }),
         json!({ "notMatches": "b" }),
         json!({ "toolNotCalled": "t" }),
@@ -167,7 +168,8 @@ proptest! {
         json!({ "totalLatencyMs": { "max": 6 } }),
     ])) {
         let standings = Course::standings(&moves, &check(rule.clone()));
-        prop_assert!(!standings.contains(&Standing::Open), "{rule}: {standings:?}");
+        let mut heard = standings.iter().skip_while(|standing| **standing == Standing::Open);
+        prop_assert!(heard.all(|standing| *standing != Standing::Open), "{rule}: {standings:?}");
     }
 
     #[test]
@@ -194,7 +196,7 @@ proptest! {
             course.goes_on(next);
         }
         let Course { messages, turns, usage } = &course;
-        let observed = Observed { messages, turns: *turns, usage };
+        let observed = Observed { messages, tool_calls_unknown: false, turns: *turns, usage };
         for quote in CHECKS.iter().flat_map(|check| examine(check, &observed).evidence) {
             let message = &messages[quote.index as usize];
             prop_assert!(message.role == MessageRole::Assistant && message.content.contains(&quote.quote));

@@ -1,12 +1,12 @@
 //! Rules of what the agent said: which of its replies are looked at, and what that comes to.
 
 use super::reply::{Probe, Seen, probes};
-use super::{Finding, MAX_QUOTE_BYTES, Observed, Standing};
+use super::{Finding, Observed, Standing};
 use crate::definitions::{On, ReplyRule};
 use crate::events::Quote;
-use crate::execution::types::Message;
+use crate::execution::types::{MAX_QUOTE_BYTES, Message};
 
-/// Nothing can be found in nothing, and nothing forbidden either.
+/// Nothing can be shown of an agent that was never heard, not even that it says nothing forbidden.
 const SILENCE: &str = "The agent has said nothing.";
 
 pub(super) fn examine(rule: &ReplyRule, observed: &Observed<'_>) -> Finding {
@@ -44,8 +44,7 @@ struct Reply<'a> {
 
 fn looked_at(probe: &Probe<'_>, on: On, replies: &[Reply<'_>]) -> Finding {
     let (Some(first), Some(last)) = (replies.first(), replies.last()) else {
-        let harmless = probe.forbids() && on == On::Every;
-        return Finding::new(if harmless { Standing::Holds } else { Standing::Open }, SILENCE);
+        return Finding::new(Standing::Open, SILENCE);
     };
     match on {
         On::First => one(probe, *first, Standing::Broken),

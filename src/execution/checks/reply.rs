@@ -91,11 +91,6 @@ pub(super) fn compiled(pattern: &Pattern) -> Result<&Regex, Finding> {
 }
 
 impl Probe<'_> {
-    /// Whether it forbids something.
-    pub(super) fn forbids(&self) -> bool {
-        matches!(self, Self::Words { forbidden: true, .. })
-    }
-
     /// Looks at a reply.
     pub(super) fn look<'r>(&self, reply: &'r str) -> Seen<'r> {
         match self {

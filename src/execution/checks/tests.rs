@@ -36,7 +36,7 @@ fn calling(calls: &[(&str, Value)]) -> Vec<Message> {
 fn find(written: Value, messages: &[Message]) -> Finding {
     let usage = UsageByRole::default();
     let check = serde_json::from_value(written).unwrap();
-    examine(&check, &Observed { messages, turns: 2, usage: &usage })
+    examine(&check, &Observed { messages, tool_calls_unknown: false, turns: 2, usage: &usage })
 }
 
 fn standing(written: Value, replies: &[&str]) -> Standing {
@@ -63,7 +63,7 @@ fn what_has_to_be_said_may_be_said_in_any_reply() {
 #[test]
 fn what_must_not_be_said_must_be_said_in_no_reply() {
     let never = || json!({ "notContains": ["guarantee", "promise"] });
-    assert_eq!(standing(never(), &[]), Standing::Holds);
+    assert_eq!(standing(never(), &[]), Standing::Open, "nothing was heard that could show it");
     assert_eq!(standing(never(), &["Hello", "Bye"]), Standing::Holds);
     assert_eq!(standing(never(), &["I promise", "Bye"]), Standing::Broken);
     assert_eq!(standing(json!({ "notMatches": "(?i)as an ai" }), &["As an AI I cannot"]), Standing::Broken);
@@ -228,6 +228,26 @@ fn tools_are_forbidden_or_put_in_order() {
 }
 
 #[test]
+fn where_nobody_knows_of_tools_no_rule_of_them_holds() {
+    let calls = calling(&[("find", json!({})), ("refund", json!({}))]);
+    let usage = UsageByRole::default();
+    for written in [
+        json!({ "toolNotCalled": "delete" }),
+        json!({ "toolCalled": "find" }),
+        json!({ "toolCalled": { "name": "delete", "times": 0 } }),
+        json!({ "toolsInOrder": ["find", "refund"] }),
+    ] {
+        let check = serde_json::from_value(written).unwrap();
+        for messages in [&calls[..], &[]] {
+            let observed = Observed { messages, tool_calls_unknown: true, turns: 1, usage: &usage };
+            let found = examine(&check, &observed);
+            assert_eq!(found.standing, Standing::Open, "{check:?}");
+            assert!(found.reasoning.contains("`toolCalls` of its definition"), "{}", found.reasoning);
+        }
+    }
+}
+
+#[test]
 fn latencies_are_those_of_replies_that_somebody_was_asked_for() {
     let mut messages = conversation(&["a", "b", "from the script"]);
     messages[1].latency_ms = Some(1500);
@@ -239,7 +259,9 @@ fn latencies_are_those_of_replies_that_somebody_was_asked_for() {
     assert_eq!(find(json!({ "totalLatencyMs": { "max": 2200 } }), &messages).standing, Standing::Holds);
     assert_eq!(find(json!({ "totalLatencyMs": { "max": 2199 } }), &messages).standing, Standing::Broken);
     let asked_nobody = conversation(&["from the script"]);
-    assert_eq!(find(json!({ "replyLatencyMs": { "max": 1 } }), &asked_nobody).standing, Standing::Holds);
+    for limit in ["replyLatencyMs", "totalLatencyMs"] {
+        assert_eq!(find(json!({ limit: { "max": 1 } }), &asked_nobody).standing, Standing::Open);
+    }
 }
 
 #[test]
@@ -258,13 +280,14 @@ fn turns_have_bounds() {
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn tokens_and_cost_have_limits_and_what_is_not_known_is_not_within_them() {
     let cost = Cost::try_from(0.02).unwrap();
-    let judge = TokenUsage { input_tokens: 90, output_tokens: 10, calls: 1, cost };
+    let judge = TokenUsage { input_tokens: 90, output_tokens: 10, calls: 1, cost, ..TokenUsage::default() };
     let usage = UsageByRole {
         judge,
         target: TokenUsage { calls: 1, ..TokenUsage::default() },
         ..UsageByRole::default()
     };
-    let unpriced = UsageByRole { judge: TokenUsage { cost: Cost::ZERO, ..judge }, ..usage };
+    let unpriced = UsageByRole { judge: TokenUsage { cost: Cost::ZERO, unpriced: 1, ..judge }, ..usage };
+    let partly = UsageByRole { user_simulator: TokenUsage { unreported: 1, calls: 2, ..judge }, ..usage };
     for (written, usage, expected) in [
         (json!({ "tokens": { "max": 100 } }), usage, Standing::Holds),
         (json!({ "tokens": { "max": 99 } }), usage, Standing::Broken),
@@ -275,9 +298,14 @@ fn tokens_and_cost_have_limits_and_what_is_not_known_is_not_within_them() {
         (json!({ "costUsd": { "max": 0.019 } }), usage, Standing::Broken),
         (json!({ "costUsd": { "max": 0.019 } }), unpriced, Standing::Open),
         (json!({ "costUsd": { "max": 0 } }), UsageByRole::default(), Standing::Holds),
+        (json!({ "costUsd": { "max": 1 } }), partly, Standing::Open),
+        (json!({ "costUsd": { "max": 0.03 } }), partly, Standing::Broken),
+        (json!({ "tokens": { "max": 1000 } }), partly, Standing::Open),
+        (json!({ "tokens": { "max": 199 } }), partly, Standing::Broken),
     ] {
         let check = serde_json::from_value(written.clone()).unwrap();
-        let found = examine(&check, &Observed { messages: &[], turns: 1, usage: &usage });
+        let found =
+            examine(&check, &Observed { messages: &[], tool_calls_unknown: false, turns: 1, usage: &usage });
         assert_eq!(found.standing, expected, "{written}: {}", found.reasoning);
     }
 }
@@ -304,9 +332,17 @@ fn a_result_is_decided_by_the_check_and_carries_its_evidence() {
     let (check, usage) =
         (serde_json::from_value(json!({ "contains": "a", "name": "A" })).unwrap(), UsageByRole::default());
     let met = conversation(&["a"]);
-    let met = result("check1".to_owned(), &check, &Observed { messages: &met, turns: 1, usage: &usage });
+    let met = result(
+        "check1".to_owned(),
+        &check,
+        &Observed { messages: &met, tool_calls_unknown: false, turns: 1, usage: &usage },
+    );
     assert_eq!((met.id.as_str(), met.text.as_str(), met.status), ("check1", "A", CriterionStatus::Met));
     assert_eq!((met.decided_by, met.evidence.len()), (DecidedBy::Check, 1));
-    let open = result("check1".to_owned(), &check, &Observed { messages: &[], turns: 1, usage: &usage });
+    let open = result(
+        "check1".to_owned(),
+        &check,
+        &Observed { messages: &[], tool_calls_unknown: false, turns: 1, usage: &usage },
+    );
     assert_eq!(open.status, CriterionStatus::Unmet);
 }

@@ -12,7 +12,7 @@ use crate::execution::types::{
 };
 
 /// Nobody.
-pub(super) struct Nobody(ModelName);
+pub(in crate::execution) struct Nobody(ModelName);
 
 impl Default for Nobody {
     fn default() -> Self {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::judge::Case;
+use super::unreached::asks_for_more;
 use super::{Played, Simulation, SimulationStop};
 use crate::definitions::Scenario;
 use crate::events::Verdict;
@@ -27,16 +28,25 @@ impl Simulation<'_> {
         self.unforced(conversation, turn).await
     }
 
-    /// The judge says first whether there is enough, and is asked for the verdict only then.
+    /// The judge says first whether there is enough, and is asked for the verdict only then. Whoever is content early ends
+    /// this part of the script: what the script still asks for comes first.
     async fn unforced(&self, conversation: &mut Conversation, turn: &dyn RunSpan) -> Played {
         let criteria = Arc::clone(&self.criteria);
         match self.ask_judge(conversation, turn, &criteria, None, false).await? {
             Ruling::Final(judgement) => {
+                if judgement.verdict == Verdict::Success && self.script_asks_for_more(conversation) {
+                    conversation.script.turns_left = Some(0);
+                    return Ok(None);
+                }
                 let judgement = self.with_findings(conversation, judgement);
                 self.conclude(conversation, judgement).await.map(Some)
             }
             Ruling::Continue(_) => Ok(None),
         }
+    }
+
+    fn script_asks_for_more(&self, conversation: &Conversation) -> bool {
+        asks_for_more(&self.plan.brief.scenario.script, conversation.script.step)
     }
 
     /// Has `criteria` judged on what was said so far, wherever the conversation stands.

@@ -8,6 +8,7 @@ mod round;
 mod script;
 mod transcript;
 mod turns;
+mod unreached;
 mod user_simulator;
 mod watched;
 
@@ -17,10 +18,11 @@ use super::cassette::Tape;
 use super::checks::Observed;
 use super::failure::RunFailure;
 use super::planner::RunPlan;
-use super::ports::{ChatModel, Clock, JournalError, RunJournal, RunTrace, TraceNote};
+use super::ports::{ChatModel, Clock, JournalError, RunJournal, RunTrace, SessionCall, TraceNote};
 use super::signals::Progress;
 use super::types::{Conversation, Criterion, Ending, Judgement};
 use crate::events::RunRequest;
+use budget::Purse;
 use watched::WatchedModel;
 
 /// Why a simulation ended without a judgement.
@@ -60,7 +62,21 @@ pub(crate) struct Simulation<'a> {
 impl Simulation<'_> {
     /// Plays from wherever `conversation` stands until there is a judgement.
     pub(crate) async fn play(&self, conversation: &mut Conversation) -> Result<Judgement, SimulationStop> {
+        self.begin_session(conversation).await?;
         self.follow_script(conversation).await
+    }
+
+    /// A session that is there already is gone on with.
+    async fn begin_session(&self, conversation: &mut Conversation) -> Result<(), SimulationStop> {
+        if conversation.session.is_some() {
+            return Ok(());
+        }
+        let call = SessionCall { run: &self.request.key, span: self.trace.root() };
+        conversation.session = self.plan.target.begin(call).await?;
+        if conversation.session.is_some() {
+            self.record(conversation).await?;
+        }
+        Ok(())
     }
 
     /// Kept, because delivering the spans may take long before the outcome is published.
@@ -74,21 +90,23 @@ impl Simulation<'_> {
         Ok(judgement)
     }
 
-    /// Stores how far the run is, and publishes what is new.
+    /// Stores how far the run is, publishes what is new, and sends what there is of the trace.
     async fn record(&self, conversation: &mut Conversation) -> Result<(), JournalError> {
         conversation.spans = self.trace.counts();
         conversation.taped = self.plan.tape.as_ref().map(Tape::calls).unwrap_or_default();
         self.journal.advanced(conversation, self.note).await?;
         self.progress.touch();
+        self.trace.flush().await;
         Ok(())
     }
 
-    fn watched<'a>(&'a self, model: &'a Arc<dyn ChatModel>) -> WatchedModel<'a> {
-        WatchedModel { model: model.as_ref(), progress: self.progress }
+    fn watched<'a>(&'a self, model: &'a Arc<dyn ChatModel>, purse: &'a Purse) -> WatchedModel<'a> {
+        WatchedModel { model: model.as_ref(), progress: self.progress, purse }
     }
 }
 
 /// What checks see of `conversation`.
 fn observed(conversation: &Conversation) -> Observed<'_> {
-    Observed { messages: &conversation.messages, turns: conversation.turn, usage: &conversation.usage }
+    let Conversation { messages, tool_calls_unknown, turn, usage, .. } = conversation;
+    Observed { messages, tool_calls_unknown: *tool_calls_unknown, turns: *turn, usage }
 }

@@ -26,8 +26,9 @@ impl Simulation<'_> {
         case: &Case<'_>,
         question: Question,
     ) -> Result<Round, SimulationStop> {
+        let purse = self.purse(conversation);
         let models: Vec<WatchedModel<'_>> =
-            self.plan.judges.iter().map(|model| self.watched(model)).collect();
+            self.plan.judges.iter().map(|model| self.watched(model, &purse)).collect();
         let failures = self.hear_each(conversation, case, question, &models).await?;
         self.release_lanes(0..models.len());
         let answers = conversation.ballots.take().map(|ballots| ballots.cast).unwrap_or_default();
@@ -43,9 +44,6 @@ impl Simulation<'_> {
         models: &[WatchedModel<'_>],
     ) -> Result<Vec<(usize, RunFailure)>, SimulationStop> {
         let judges = judges(conversation, case, question, models);
-        if !judges.is_empty() {
-            self.afford(conversation)?;
-        }
         self.hold_lanes(judges.iter().map(|(seat, _)| *seat));
         let asking = judges.into_iter().map(|(seat, judge)| ask(seat, judge, question));
         let mut asked: FuturesUnordered<_> = asking.collect();

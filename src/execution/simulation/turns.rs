@@ -1,6 +1,7 @@
 //! Turns: the customer speaks, the agent answers, the judge decides whether that is enough.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::script::step_done;
 use super::user_simulator::Customer;
@@ -9,6 +10,7 @@ use crate::definitions::{Opening, ProceedStep};
 use crate::events::{Attribution, MessageRole, TokenUsage};
 use crate::execution::checks::{self, Standing};
 use crate::execution::failure::{RunFailure, code};
+use crate::execution::limits::{Admission, Both, TotalWait};
 use crate::execution::ports::{OnUnknown, RunSpan, TargetReply, TargetTurn};
 use crate::execution::types::{Conversation, Message, SpanEnd, SpanStart, Step};
 
@@ -121,7 +123,7 @@ impl Simulation<'_> {
         role: Step,
         turn: &dyn RunSpan,
     ) -> Result<(), SimulationStop> {
-        self.afford(conversation)?;
+        self.purse(conversation).afford_now()?;
         match role {
             Step::UserSimulator => self.customer_speaks(conversation, turn).await?,
             Step::Target => self.agent_answers(conversation, turn).await?,
@@ -138,7 +140,9 @@ impl Simulation<'_> {
     ) -> Result<(), RunFailure> {
         let messages: Arc<[Message]> = conversation.messages.as_slice().into();
         let span = turn.child(SpanStart::UserSimulator { transcript: Arc::clone(&messages) });
-        let (model, scenario) = (&self.watched(&self.plan.user_simulator), &self.plan.brief.scenario);
+        let purse = self.purse(conversation);
+        let model = &self.watched(&self.plan.user_simulator, &purse);
+        let scenario = &self.plan.brief.scenario;
         let (turn, span_ref, mut usage) = (conversation.turn, span.as_ref(), TokenUsage::default());
         let customer = Customer { model, scenario, turn, messages: &messages, span: span_ref };
         let line = customer.speak(&mut usage).await;
@@ -157,7 +161,11 @@ impl Simulation<'_> {
         let transcript: Arc<[Message]> = conversation.messages.as_slice().into();
         let target = self.request.target.clone();
         let span = turn.child(SpanStart::Target { target, transcript: Arc::clone(&transcript) });
-        let reply = self.ask_target(conversation.turn, &transcript, span.as_ref()).await;
+        let mut reply = self.ask_target(conversation, &transcript, span.as_ref()).await;
+        if let Some(session) = reply.as_mut().ok().and_then(|reply| reply.session.take()) {
+            conversation.session = Some(session);
+        }
+        conversation.tool_calls_unknown |= reply.as_ref().is_ok_and(|reply| reply.tool_calls_unknown);
         let tokens = reply.as_ref().map(|reply| reply.usage).unwrap_or_default();
         conversation.usage.target.add(TokenUsage { calls: 1, ..tokens });
         conversation.target_call_open = false;
@@ -177,18 +185,22 @@ impl Simulation<'_> {
         Ok(self.record(conversation).await?)
     }
 
-    /// The time that the agent took is the caller's, unless the adapter knows better.
+    /// The time that the agent took is the caller's without what was waited for, unless the adapter knows better.
     async fn ask_target(
         &self,
-        turn: u32,
+        conversation: &Conversation,
         transcript: &Arc<[Message]>,
         span: &dyn RunSpan,
     ) -> Result<TargetReply, RunFailure> {
-        let began = self.clock.now();
-        let mut reply =
-            self.plan.target.reply(TargetTurn { run: &self.request.key, turn, transcript, span }).await?;
-        let took = (self.clock.now() - began).try_into().unwrap_or_default();
-        reply.latency.get_or_insert(took);
+        let (began, waited) = (self.clock.now(), TotalWait::default());
+        let told = Both(self.progress, &waited);
+        let (run, admission) = (&self.request.key, Admission::watched_by(&told));
+        let (turn, session) = (conversation.turn, conversation.session.as_ref());
+        let turn = TargetTurn { run, turn, transcript, span, session, admission };
+        let mut reply = self.plan.target.reply(turn).await?;
+        let took: Duration = (self.clock.now() - began).try_into().unwrap_or_default();
+        reply.latency.get_or_insert(took.saturating_sub(waited.get()));
+        reply.tool_calls_unknown |= !self.plan.target.reports_tool_calls();
         Ok(reply)
     }
 
@@ -221,9 +233,12 @@ fn has_come(conversation: &Conversation, step: &ProceedStep) -> bool {
 
 fn said_end(said: &Result<TargetReply, RunFailure>) -> SpanEnd {
     match said {
-        Ok(TargetReply { content, tool_calls, usage, .. }) => {
-            SpanEnd::Said { content: content.clone(), tool_calls: tool_calls.clone(), usage: *usage }
-        }
+        Ok(TargetReply { content, tool_calls, usage, first_chunk, .. }) => SpanEnd::Said {
+            content: content.clone(),
+            tool_calls: tool_calls.clone(),
+            usage: *usage,
+            first_chunk: *first_chunk,
+        },
         Err(failure) => failure.into(),
     }
 }

@@ -1,8 +1,10 @@
-//! A model whose every answer counts as the run getting on.
+//! A model whose every call is paid from the run's budget, and whose every answer counts as the run getting on.
 
 use async_trait::async_trait;
 
+use super::budget::Purse;
 use crate::execution::failure::RunFailure;
+use crate::execution::limits::{Both, Unwatched, Waiting};
 use crate::execution::ports::ChatModel;
 use crate::execution::signals::Progress;
 use crate::execution::types::{ChatReply, ChatRequest, ModelName};
@@ -13,6 +15,8 @@ pub(super) struct WatchedModel<'a> {
     pub(super) model: &'a dyn ChatModel,
     /// Who is told.
     pub(super) progress: &'a Progress,
+    /// Pays every call.
+    pub(super) purse: &'a Purse,
 }
 
 #[async_trait]
@@ -21,8 +25,21 @@ impl ChatModel for WatchedModel<'_> {
         self.model.name()
     }
 
+    fn knows_its_price(&self) -> bool {
+        self.model.knows_its_price()
+    }
+
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
-        let reply = self.model.chat(request).await;
+        self.chat_watched(request, &Unwatched).await
+    }
+
+    async fn chat_watched(
+        &self,
+        request: &ChatRequest,
+        waiting: &dyn Waiting,
+    ) -> Result<ChatReply, RunFailure> {
+        let told = Both(self.progress, waiting);
+        let reply = self.purse.pay(self.model.chat_watched(request, &told)).await;
         self.progress.touch();
         reply
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{Ballots, Brief, Ending, FormKind, Report, SpanCounts};
+use super::{Ballots, Brief, Ending, FormKind, Report, Session, SpanCounts};
 use crate::events::{CriterionResult, MessageRole, ToolCall, TraceContext, TranscriptMessage, UsageByRole};
 
 /// One message of the transcript.
@@ -73,6 +73,9 @@ pub struct Conversation {
     pub started: bool,
     /// The transcript; a message's index is its position.
     pub messages: Vec<Message>,
+    /// The agent may have called tools that are not in the transcript, because it does not report them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tool_calls_unknown: bool,
     /// Turns begun.
     pub turn: u32,
     /// Whose move it is; the customer's is the first of a turn that has not begun.
@@ -86,6 +89,9 @@ pub struct Conversation {
     /// A call of the target has begun whose end is not recorded; kept only for targets that must not be called twice.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub target_call_open: bool,
+    /// The session that the target has begun and not ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<Session>,
     /// Tokens and calls so far.
     pub usage: UsageByRole,
     /// Calls that are on the run's cassette, by who made them.

@@ -4,6 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::events::{CriterionResult, CriterionStatus, Verdict};
 
+/// The most quotes that a result rests on: the outcome of a run with many criteria has to be published.
+pub const MAX_QUOTES: usize = 5;
+/// The longest quote, in bytes: a paragraph.
+pub const MAX_QUOTE_BYTES: usize = 512;
+/// How ids of steps begin; others begin otherwise.
+const STEP: char = 's';
+
 /// A criterion with the id that it is matched by: `c1`, `c2`, … in the definition's order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Criterion {
@@ -44,18 +51,17 @@ impl Criterion {
     /// What a step of a script is known by: `s1`, `s2`, … in the definition's order.
     #[must_use]
     pub fn id_of_step(step: usize) -> String {
-        format!("s{}", step + 1)
+        format!("{STEP}{}", step + 1)
+    }
+
+    /// Whether an id is that of a step of a script, or of a criterion of one.
+    #[must_use]
+    pub fn is_of_step(id: &str) -> bool {
+        id.starts_with(STEP)
     }
 }
 
 impl Judgement {
-    /// The texts of the criteria that are met, or of those that are not.
-    #[must_use]
-    pub fn texts(&self, met: bool) -> Vec<String> {
-        let wanted = self.criteria.iter().filter(|c| (c.status == CriterionStatus::Met) == met);
-        wanted.map(|c| c.text.clone()).collect()
-    }
-
     /// Derives the verdict: any unmet is a failure; else any inconclusive, or no criterion at all, is inconclusive.
     #[must_use]
     pub fn derive(criteria: Vec<CriterionResult>, reasoning: String) -> Self {

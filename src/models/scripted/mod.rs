@@ -76,6 +76,11 @@ impl ChatModel for OfflineModel {
         &self.name
     }
 
+    /// It costs nothing, unless its provider says otherwise.
+    fn knows_its_price(&self) -> bool {
+        true
+    }
+
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
         if self.script.delay_ms > 0 {
             tokio::time::sleep(Duration::from_millis(self.script.delay_ms)).await;

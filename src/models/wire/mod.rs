@@ -4,6 +4,7 @@ mod anthropic;
 mod gemini;
 mod openai;
 pub(super) mod reasoning;
+mod shape;
 mod strict;
 
 use std::fmt;
@@ -51,7 +52,7 @@ pub(super) trait Wire: fmt::Debug + Send + Sync {
 pub(super) enum UnexpectedAnswer {
     /// The JSON has another shape.
     #[error("the answer has another shape than expected: {0}")]
-    Shape(#[from] serde_json::Error),
+    Shape(String),
     /// It lacks what it is about.
     #[error("the answer {0}")]
     Lacking(String),
@@ -106,7 +107,7 @@ fn effort(request: &ChatRequest) -> Option<&str> {
 }
 
 fn parse<T: DeserializeOwned>(answer: Value) -> Result<T, UnexpectedAnswer> {
-    Ok(serde_json::from_value(answer)?)
+    serde_path_to_error::deserialize(answer).map_err(|error| UnexpectedAnswer::Shape(shape::in_words(&error)))
 }
 
 /// A tool call with its arguments as JSON, whether they came as JSON or as a text of JSON.

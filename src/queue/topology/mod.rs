@@ -1,4 +1,4 @@
-//! Streams, consumers and the bucket: created or updated, then compared with what the server says it has.
+//! Streams, consumers and buckets: created or updated, then compared with what the server says it has.
 //!
 //! Only the fields that this program asks for are touched and compared; limits that an operator sets besides stay.
 
@@ -18,7 +18,8 @@ use crate::events::subjects;
 use crate::settings::Settings;
 use apply::Applier;
 pub use drift::{Difference, Differences};
-pub use spec::{ADVISORIES_DURABLE, COMMANDS_DURABLE, MAX_DELIVER};
+pub(super) use spec::SPOOL_GRACE;
+pub use spec::{ADVISORIES_DURABLE, COMMANDS_DURABLE, MAX_DELIVER, SPOOL_DURABLE};
 use spec::{ConsumerSpec, StreamSpec};
 
 /// What the program needs of JetStream, checked.
@@ -36,10 +37,18 @@ pub struct Topology {
     pub events: stream::Stream,
     /// Run states and cancel marks.
     pub runs: kv::Store,
+    /// What workers agree on about limits of calls.
+    pub limits: kv::Store,
     /// Transcripts that are too large for a run state.
     pub transcripts: ObjectStore,
     /// Cassettes.
     pub cassettes: ObjectStore,
+    /// Spans that their endpoints have not taken.
+    pub spans: ObjectStore,
+    /// The stream behind [`Topology::spans`].
+    pub spans_stream: stream::Stream,
+    /// The durable consumer on the notices of such spans.
+    pub spooled: PullConsumer,
 }
 
 impl fmt::Debug for Topology {
@@ -99,6 +108,18 @@ impl TopologyError {
     }
 }
 
+/// Streams that are only brought about: nothing refers to them, or only by name.
+const UNREFERRED: [fn(&Settings) -> StreamSpec; 8] = [
+    StreamSpec::commands,
+    StreamSpec::dead_letters,
+    StreamSpec::advisories,
+    StreamSpec::runs_bucket,
+    StreamSpec::limits_bucket,
+    StreamSpec::transcripts,
+    StreamSpec::cassettes,
+    StreamSpec::spool,
+];
+
 /// Brings the topology about, or only checks it if `nats.manage_topology` is false.
 ///
 /// # Errors
@@ -108,30 +129,37 @@ pub async fn ensure(connection: &Connection, settings: &Settings) -> Result<Topo
     Box::pin(apply_all(connection, settings)).await
 }
 
+#[expect(clippy::too_many_lines, reason = "one line a stream, consumer or bucket")]
 async fn apply_all(connection: &Connection, settings: &Settings) -> Result<Topology, TopologyError> {
     let applier = Applier::new(connection, settings.nats.manage_topology);
     let requests_stream = applier.stream(&StreamSpec::requests(settings)).await?;
-    applier.stream(&StreamSpec::commands(settings)).await?;
-    applier.stream(&StreamSpec::dead_letters(settings)).await?;
-    applier.stream(&StreamSpec::advisories(settings)).await?;
-    applier.stream(&StreamSpec::runs_bucket(settings)).await?;
-    applier.stream(&StreamSpec::transcripts(settings)).await?;
-    applier.stream(&StreamSpec::cassettes(settings)).await?;
+    for spec in UNREFERRED {
+        applier.stream(&spec(settings)).await?;
+    }
+    let spans_stream = applier.stream(&StreamSpec::spans(settings)).await?;
     Ok(Topology {
         events: applier.stream(&StreamSpec::events(settings)).await?,
         requests: applier.consumer(&ConsumerSpec::requests(settings)).await?,
         advisories: applier.consumer(&ConsumerSpec::advisories()).await?,
         requests_stream,
         commands: applier.consumer(&ConsumerSpec::commands()).await?,
-        runs: bucket(connection).await?,
+        runs: bucket(connection, subjects::RUNS_BUCKET).await?,
+        limits: bucket(connection, subjects::LIMITS_BUCKET).await?,
         transcripts: objects(connection, subjects::TRANSCRIPTS_BUCKET).await?,
         cassettes: objects(connection, subjects::CASSETTES_BUCKET).await?,
+        spans: objects(connection, subjects::SPANS_BUCKET).await?,
+        spans_stream,
+        spooled: applier.consumer(&ConsumerSpec::spool()).await?,
     })
 }
 
-async fn bucket(connection: &Connection) -> Result<kv::Store, TopologyError> {
-    connection.jetstream.get_key_value(subjects::RUNS_BUCKET).await.map_err(|error| {
-        let what = format!("bucket {}", subjects::RUNS_BUCKET);
+/// A key-value bucket.
+///
+/// # Errors
+/// [`TopologyError`] if it is not there, or the server does not answer.
+pub async fn bucket(connection: &Connection, bucket: &str) -> Result<kv::Store, TopologyError> {
+    connection.jetstream.get_key_value(bucket).await.map_err(|error| {
+        let what = format!("bucket {bucket}");
         TopologyError::Unreadable { what, source: Box::new(error) }
     })
 }

@@ -1,12 +1,14 @@
 //! Where the spans of a run go, with the credentials for it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, InvalidHeaderValue};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
-use crate::definitions::{REDACTED, Secret, TelemetryDestination};
+use crate::definitions::{Secret, TelemetryDestination};
+use crate::scrub::{Scrubber, url_credentials};
 
 /// The header that LangWatch reads a key from, beside the bearer token.
 const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
@@ -39,6 +41,7 @@ pub struct Destination {
     url: Url,
     headers: HeaderMap,
     key: Option<Secret>,
+    scrubber: Arc<Scrubber>,
 }
 
 impl fmt::Debug for Destination {
@@ -61,7 +64,10 @@ impl Destination {
             return Err(InvalidDestination::Scheme(url.scheme().to_owned()));
         }
         let headers = definition.api_key.as_ref().map(credentials).transpose()?.unwrap_or_default();
-        Ok(Self { url, headers, key: definition.api_key.clone() })
+        let (mut credentials, key) = (url_credentials(&url), definition.api_key.clone());
+        credentials.extend(key.as_ref().map(|key| key.expose().to_owned()));
+        let scrubber = Arc::new(Scrubber::new(credentials.iter().map(String::as_str)));
+        Ok(Self { url, headers, key, scrubber })
     }
 
     /// The URL without user, password, query and fragment.
@@ -80,12 +86,7 @@ impl Destination {
 
     /// `text` without this destination's credentials, for what a server echoes.
     pub(super) fn redact(&self, text: &str) -> String {
-        let password = self.url.password().unwrap_or_default();
-        let key = self.key.as_ref().map_or("", Secret::expose);
-        [key, password]
-            .into_iter()
-            .filter(|secret| !secret.is_empty())
-            .fold(text.to_owned(), |text, secret| text.replace(secret, REDACTED))
+        self.scrubber.scrub(text)
     }
 }
 
@@ -107,6 +108,7 @@ mod tests {
             endpoint: endpoint.into(),
             api_key: key.map(Secret::new),
             protocol: TelemetryProtocol::Otlp,
+            capture: None,
         })
     }
 

@@ -2,7 +2,8 @@
 
 use std::io::IsTerminal as _;
 
-use tracing::Subscriber;
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer};
 
@@ -16,6 +17,13 @@ const DEFAULT_FILTER: &str = "info,async_nats=warn,h2=warn,hyper=warn,hyper_util
                               tower=warn";
 /// Where the default filter is from, as errors name it.
 const DEFAULT_SOURCE: &str = "this program";
+/// Libraries that write down secrets if they are asked for everything, and how much they may be asked for: the broker's
+/// client its messages, the pool of HTTP connections the user and the password of a URL, the exporters what an endpoint answers.
+const TELLTALES: [(&str, Level); 3] = [
+    ("async_nats", Level::DEBUG),
+    ("hyper_util::client::legacy", Level::INFO),
+    ("opentelemetry-otlp", Level::INFO),
+];
 /// Set to anything, it asks for no colour (no-color.org).
 const NO_COLOR: &str = "NO_COLOR";
 
@@ -53,7 +61,12 @@ where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(environment.colour);
-    Ok(lines.with_filter(environment.filter()?))
+    Ok(lines.with_filter(environment.filter()?.and(filter_fn(keeps_secrets))))
+}
+
+/// Whether an event is by none of the [`TELLTALES`], or as terse as it may be.
+fn keeps_secrets(event: &Metadata<'_>) -> bool {
+    TELLTALES.iter().all(|(target, most)| !event.target().starts_with(target) || event.level() <= most)
 }
 
 #[cfg(test)]

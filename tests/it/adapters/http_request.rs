@@ -215,3 +215,91 @@ async fn a_repeated_question_is_known_by_its_key() {
     let own = sent_by(json!({ "headers": [{ "key": "Idempotency-Key", "value": "mine" }] })).await;
     assert_eq!(own.header("idempotency-key"), Some("mine"));
 }
+
+#[tokio::test]
+async fn parameters_of_the_query_are_one_value_each_behind_those_of_the_url() {
+    let config = json!({
+        "url": "/chat?a=1#end",
+        "query": [
+            { "key": "q", "value": "{{ input }}" },
+            { "key": "two words", "value": "{{ params.region | raw }}&b=2" },
+            { "key": "key", "value": "{{ secrets.KEY }}" },
+        ],
+    });
+    let request = sent(config, secrets([("KEY", "k&1=/")]), json!({ "region": "x&y=z" }), "a&b=c #ü+").await;
+    assert_eq!(
+        request.target,
+        "/chat?a=1&q=a%26b%3Dc%20%23%C3%BC%2B&two%20words=x%26y%3Dz%26b%3D2&key=k%261%3D%2F"
+    );
+}
+
+#[tokio::test]
+async fn secrets_resolve_in_the_body_only_where_the_definition_says_so() {
+    let known = || secrets([("KEY", "k\"1\\{{ input }}")]);
+    let body = r#"{"key": "Bearer {{ secrets.KEY }}", "bare": {{ secrets.KEY }}, "line": "{{ input }}"}"#;
+    let config = json!({ "bodyTemplate": body, "secretsInBody": true });
+    let request = sent(config, known(), json!({}), LINE).await;
+    let key = "k\"1\\{{ input }}";
+    assert_eq!(request.json(), json!({ "key": format!("Bearer {key}"), "bare": key, "line": LINE }));
+    let form = json!({
+        "headers": [{ "key": "Content-Type", "value": "application/x-www-form-urlencoded" }],
+        "bodyTemplate": "key={{ secrets.KEY }}", "secretsInBody": true,
+    });
+    let request = sent(form, known(), json!({}), LINE).await;
+    assert_eq!(request.body, "key=k%221%5C%7B%7B%20input%20%7D%7D");
+    let said = sent(json!({ "bodyTemplate": body }), known(), json!({}), "{{ secrets.KEY }}").await;
+    assert!(!said.body.contains("k\\\"1"), "{}", said.body);
+}
+
+#[tokio::test]
+async fn a_secret_of_the_body_is_not_shown_when_it_comes_back() {
+    let agent = HttpAgent::start(|request| Answer::typed("text/plain", request.body.clone())).await;
+    let config = json!({ "url": agent.url(), "bodyTemplate": r#"{"key": "{{ secrets.KEY }}"}"#, "secretsInBody": true });
+    let reply =
+        ask_with(config, secrets([("KEY", "quo\"ted-key")]), json!({}), &dialogue(LINE)).await.unwrap();
+    assert_eq!(reply.content, r#"{"key": "[redacted]"}"#);
+}
+
+#[tokio::test]
+async fn a_definition_s_headers_and_a_body_with_secrets_stay_with_their_origin() {
+    let other = agent().await;
+    let to = format!("{}/elsewhere", other.url());
+    let redirecting = move |_: &AgentRequest| Answer::Reply {
+        status: 307,
+        headers: vec![("location", to.clone())],
+        body: vec![],
+    };
+    let agent = HttpAgent::start(redirecting).await;
+    let headers =
+        json!([{ "key": "X-Api-Key", "value": "literal" }, { "key": "Accept", "value": "text/plain" }]);
+    let config =
+        json!({ "url": agent.url(), "headers": headers, "bodyTemplate": r#"{"key": "{{ secrets.KEY }}"}"# });
+    ask_with(config.clone(), secrets([("KEY", "k-123")]), json!({}), &dialogue(LINE)).await.unwrap();
+    let request = other.requests().remove(0);
+    assert_eq!((request.header("x-api-key"), request.header("accept")), (None, Some("text/plain")));
+    let config = with(config, json!({ "secretsInBody": true }));
+    let failure =
+        ask_with(config, secrets([("KEY", "k-123")]), json!({}), &dialogue(LINE)).await.unwrap_err();
+    assert!(failure.message.starts_with("HTTP 307"), "{failure}");
+    assert_eq!(other.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn an_address_that_may_not_be_called_is_known_before_the_run() {
+    for url in [
+        "http://169.254.169.254/latest",
+        "http://2852039166/",
+        "http://metadata.google.internal/",
+        "http://[fd00:ec2::254]/{{ secrets.KEY }}",
+        "{{ secrets.URL }}/chat",
+    ] {
+        let known = secrets([("KEY", "k-123"), ("URL", "http://0xa9fea9fe")]);
+        let refused = http_adapter(json!({ "url": url }), known, json!({})).await.err().unwrap();
+        let failure = failure(refused);
+        assert_eq!(failure.code, "egress_refused");
+        assert!(failure.message.starts_with("HTTP agent shop: url may not be called: "), "{failure}");
+        assert!(!failure.message.contains("k-123"), "{failure}");
+    }
+    let by_line = json!({ "url": "http://{{ params.host }}/" });
+    assert!(http_adapter(by_line, Secrets::new(), json!({ "host": "169.254.169.254" })).await.is_ok());
+}

@@ -7,6 +7,7 @@ use scenario_worker::adapters::{PromptAdapterFactory, TargetAdapterFactory as _}
 use scenario_worker::definitions::{FieldMappings, Prompt, PromptMessage, PromptRole};
 use scenario_worker::events::{Attribution, ProjectId, RunId, RunKey, TokenUsage, TraceContext};
 use scenario_worker::execution::failure::{PlanError, RunFailure};
+use scenario_worker::execution::limits::Admission;
 use scenario_worker::execution::ports::{ChatModel, ChatModelFactory, TargetReply, TargetSpec, TargetTurn};
 use scenario_worker::execution::types::{
     ChatReply, ChatRequest, ChatRole, ModelName, SceneRole, SpanEnd, SpanNote, SpanStart,
@@ -338,7 +339,14 @@ async fn would_ask(prompt: Prompt, run: &str, region: &str) -> Value {
     let run = RunKey { project: ProjectId::parse("acme").unwrap(), run: RunId::parse(run).unwrap() };
     let context = TraceContext { trace_id: [7; 16], span_id: [7; 8], flags: 1, state: String::new() };
     let span = Recorded::default().span(context);
-    let turn = TargetTurn { run: &run, turn: 1, transcript: &dialogue(LINE), span: &span };
+    let turn = TargetTurn {
+        run: &run,
+        turn: 1,
+        transcript: &dialogue(LINE),
+        span: &span,
+        session: None,
+        admission: Admission::default(),
+    };
     questions.asked(&turn).unwrap()
 }
 

@@ -10,6 +10,7 @@ use scenario_worker::events::{
     Budget, MessageRole, ProjectId, ReferenceId, RunId, RunKey, TargetRef, TargetType, TraceContext,
 };
 use scenario_worker::execution::failure::{PlanError, RunFailure, Unavailable};
+use scenario_worker::execution::limits::Admission;
 use scenario_worker::execution::ports::{
     AgentRepository, PromptRepository, SecretRepository, TargetAdapter, TargetReply, TargetSpec, TargetTurn,
 };
@@ -71,7 +72,7 @@ pub(super) fn http_agent(config: Value) -> AgentDefinition {
 
 pub(super) fn agent(kind: &str, config: Value) -> AgentDefinition {
     let Value::Object(config) = config else { panic!("not a map: {config}") };
-    AgentDefinition { id: "shop".into(), kind: TargetType::parse(kind).unwrap(), config }
+    AgentDefinition { id: "shop".into(), kind: TargetType::parse(kind).unwrap(), limits: None, config }
 }
 
 pub(super) fn spec(kind: &str, id: &str, parameters: Value) -> TargetSpec {
@@ -84,6 +85,7 @@ pub(super) fn spec(kind: &str, id: &str, parameters: Value) -> TargetSpec {
             default_model: None,
             telemetry: None,
             budget: Budget::default(),
+            limits: None,
         },
         target: TargetRef {
             kind: TargetType::parse(kind).unwrap(),
@@ -131,7 +133,8 @@ pub(super) async fn take_turn(
     let context = TraceContext::from_headers(&[TRACEPARENT], &[TRACESTATE]).unwrap().unwrap();
     let span = recorded.span(context);
     let run = RunKey { project: ProjectId::parse("acme").unwrap(), run: RunId::parse(THREAD).unwrap() };
-    adapter.reply(TargetTurn { run: &run, turn: 2, transcript, span: &span }).await
+    let (admission, session) = (Admission::default(), None);
+    adapter.reply(TargetTurn { run: &run, turn: 2, transcript, span: &span, session, admission }).await
 }
 
 /// A conversation whose last line is `line`.

@@ -96,3 +96,33 @@ async fn a_finished_run_is_judged_by_other_criteria_without_asking_the_agent() {
         text(&unknown.stderr)
     );
 }
+
+#[tokio::test]
+async fn what_failed_by_a_check_of_its_script_is_not_judged_into_a_pass() {
+    let shop = Shop::open(Duration::ZERO).await;
+    let place = Place::new();
+    let script = "maxTurns: 2, script: [user, agent, { check: { contains: never said } }]";
+    place.import(&offline(shop.url()).replace("maxTurns: 2", script)).await;
+    let _worker = place.serve().await;
+    let first = played(&place, &["--run-id", "one"]).await;
+    assert_eq!((&first["status"], &first["criteria"][0]["id"]), (&json!("FAILED"), &json!("s3")));
+    let again = place.run(&["rejudge", "--project", "acme", "one", "--json"]).await;
+    let judged = &json_lines(&again.stdout)[0];
+    assert_eq!((&judged["status"], &judged["criteria"][0]), (&json!("FAILED"), &first["criteria"][0]));
+    assert_eq!(again.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn a_run_that_was_broken_off_is_not_judged_as_a_whole_and_no_criterion_is_nothing() {
+    let place = Place::new();
+    place.import(&offline("http://127.0.0.1:9/")).await;
+    let _worker = place.serve().await;
+    let first = played(&place, &["--run-id", "one"]).await;
+    assert_eq!(first["error"]["attributedTo"], "target");
+    let again = place.run(&["rejudge", "--project", "acme", "one"]).await;
+    assert_eq!(again.status.code(), Some(2));
+    let said = text(&again.stderr);
+    assert!(said.contains("the run one was broken off") && said.contains("could not be reached"), "{said}");
+    let empty = place.run(&["rejudge", "--project", "acme", "one", "--criterion", ""]).await;
+    assert_eq!(empty.status.code(), Some(2));
+}

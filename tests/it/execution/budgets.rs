@@ -39,3 +39,28 @@ async fn the_project_s_limit_holds_whatever_a_request_says() {
     let outcome = play(json!({ "maxTokens": 1_000 }), project).await;
     assert_eq!(outcome.error.unwrap().code, "budget_exceeded");
 }
+
+#[tokio::test]
+async fn calls_that_come_to_nothing_are_paid_from_the_budget_too() {
+    // Each answer is one that nobody can use, so the customer is asked again: three times without a budget.
+    let stage = Stage { customer: "How can I help you today?", ..Stage::default() };
+    let outcome = super::outcome(stage.play(&request(&json!({ "maxTokens": 24 }))).await);
+    assert_eq!(outcome.error.unwrap().code, "budget_exceeded");
+    assert_eq!((outcome.usage.user_simulator.calls, outcome.usage_total.tokens()), (2, 24));
+}
+
+#[tokio::test]
+async fn a_budget_of_nothing_pays_for_nothing() {
+    let outcome = play(json!({ "maxCostUsd": 0 }), Budget::default()).await;
+    assert_eq!((outcome.error.unwrap().code.as_str(), outcome.usage_total.calls), ("budget_exceeded", 0));
+}
+
+#[tokio::test]
+async fn a_limit_on_money_needs_models_whose_price_is_known() {
+    let models = json!({ "models": { "judge": "unpriced/model" }, "maxCostUsd": 1 });
+    let error = play(models, Budget::default()).await.error.unwrap();
+    assert_eq!((error.code.as_str(), error.attributed_to), ("budget_unmeasured", Attribution::Definition));
+    assert!(error.message.contains("unpriced/model"), "{}", error.message);
+    let tokens = json!({ "models": { "judge": "unpriced/model" }, "maxTokens": 1_000 });
+    assert_eq!(play(tokens, Budget::default()).await.status, RunStatus::Success);
+}

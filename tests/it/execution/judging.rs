@@ -428,14 +428,14 @@ async fn a_run_that_times_out_in_a_round_counts_the_votes_that_were_cast() {
 }
 
 #[tokio::test]
-async fn the_budget_is_looked_at_before_each_round() {
-    // The customer uses 12 tokens, each of three judges 12 more: the verdict would be the call too many.
-    let budget = Budget { max_tokens: Some(40), ..Budget::default() };
+async fn the_budget_is_looked_at_before_each_judge_is_asked() {
+    // The customer uses 12 tokens and the first judge 12 more: the second would be the call too many.
+    let budget = Budget { max_tokens: Some(24), ..Budget::default() };
     let (judge, _) = panel(["met"; 3]);
     let stage =
         Stage { judge: Some(judge), project: Some(Project { budget, ..project() }), ..Stage::default() };
     let outcome = outcome(stage.play(&panel_request()).await);
     let error = outcome.error.unwrap();
     assert_eq!((error.code.as_str(), error.attributed_to), ("budget_exceeded", Attribution::Budget));
-    assert_eq!(outcome.usage.judge.calls, 3);
+    assert_eq!(outcome.usage.judge.calls, 1);
 }

@@ -8,12 +8,22 @@ use crate::support::play::{Stage, request, scenario};
 
 /// Plays `script` with at most `max_turns`, before a judge who would always go on; who was asked, and the outcome.
 async fn play(script: Value, max_turns: u32, more: Value) -> (String, RunCompleted) {
+    play_before(u32::MAX, script, max_turns, more).await
+}
+
+/// The same before a judge who has seen enough in turn `verdict_in_turn`.
+async fn play_before(
+    verdict_in_turn: u32,
+    script: Value,
+    max_turns: u32,
+    more: Value,
+) -> (String, RunCompleted) {
     let mut definition = serde_json::to_value(scenario()).unwrap();
     definition["script"] = script;
     definition["maxTurns"] = json!(max_turns);
     definition.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let scenario = Some(serde_json::from_value(definition).unwrap());
-    let stage = Stage { scenario, verdict_in_turn: u32::MAX, ..Stage::default() };
+    let stage = Stage { scenario, verdict_in_turn, ..Stage::default() };
     let record = stage.record.clone();
     let outcome = super::outcome(stage.play(&request(&json!({}))).await);
     let asked = record.asked.lock().unwrap().join(" ");
@@ -150,5 +160,43 @@ async fn a_conversation_that_is_judged_by_nothing_does_not_pass() {
         let (_, outcome) = play(script, 2, json!({ "criteria": [] })).await;
         assert_eq!((outcome.status, outcome.verdict), (RunStatus::Failed, Some(Verdict::Inconclusive)));
         assert!(outcome.reasoning.contains("neither criteria nor checks"), "{}", outcome.reasoning);
+    }
+}
+
+#[tokio::test]
+async fn what_the_script_did_not_come_to_is_listed_and_keeps_the_run_from_passing() {
+    let never = json!({ "check": { "contains": "THIS IS NEVER SAID", "required": true } });
+    let late = json!({ "judge": { "criteria": ["The agent is polite"] } });
+    for criteria in [json!([]), json!(["The agent apologises"])] {
+        let script = json!(["user", "agent", "user", "agent", "user", never, late]);
+        let (_, outcome) = play(script, 2, json!({ "criteria": criteria })).await;
+        assert_eq!((outcome.status, outcome.verdict), (RunStatus::Failed, Some(Verdict::Inconclusive)));
+        let open: Vec<_> =
+            outcome.criteria.iter().filter(|c| c.status == CriterionStatus::Inconclusive).collect();
+        let ids: Vec<_> = open.iter().map(|c| c.id.as_str()).collect();
+        assert_eq!(ids, ["s6", "s7c1"]);
+        assert!(outcome.reasoning.contains("THIS IS NEVER SAID"), "{}", outcome.reasoning);
+    }
+}
+
+#[tokio::test]
+async fn a_judge_that_is_content_early_leaves_the_rest_of_the_script_to_be_played() {
+    let script = json!([{ "proceed": 5 }, { "check": { "contains": "refund" } }]);
+    let (asked, outcome) = play_before(1, script, 9, json!({})).await;
+    assert_eq!(asked, "U1 A1 J1 V1");
+    assert_eq!((outcome.status, outcome.verdict), (RunStatus::Failed, Some(Verdict::Failure)));
+    assert_eq!(outcome.criteria[0].id, "s2");
+    let script = json!([{ "proceed": 5 }, { "check": { "contains": "sorry" } }]);
+    let (_, outcome) = play_before(1, script, 9, json!({})).await;
+    assert_eq!((outcome.status, outcome.criteria.len()), (RunStatus::Success, 2));
+}
+
+#[tokio::test]
+async fn the_reason_of_a_run_that_failed_names_what_does_not_hold() {
+    let checks = json!({ "checks": [{ "contains": "refund" }] });
+    for script in [json!(["user", "agent", "succeed"]), json!(["user", "agent", "judge"])] {
+        let (_, outcome) = play(script, 9, checks.clone()).await;
+        assert_eq!(outcome.status, RunStatus::Failed);
+        assert!(outcome.reasoning.contains("is unmet: "), "{}", outcome.reasoning);
     }
 }

@@ -9,7 +9,8 @@ use serde_json::json;
 use super::{KEY, chat, forced, model, question, remote};
 use crate::support::openai::{Answer, LINE, ModelServer};
 
-const USAGE: TokenUsage = TokenUsage { input_tokens: 11, output_tokens: 7, calls: 1, cost: Cost::ZERO };
+const USAGE: TokenUsage =
+    TokenUsage { input_tokens: 11, output_tokens: 7, calls: 1, cost: Cost::ZERO, unreported: 0, unpriced: 1 };
 
 #[tokio::test]
 async fn a_tool_is_forced_and_parsed_over_chat_completions() {
@@ -134,7 +135,7 @@ async fn arguments_that_are_not_json_are_kept_as_the_model_wrote_them() {
     let server = ModelServer::answering([Answer::json(200, &answer)]).await;
     let reply = chat(remote("openai", &server.base_url()), &forced()).await.unwrap();
     assert_eq!(reply.tool_calls[0].arguments, json!("{\"n\": 3"));
-    assert_eq!(reply.usage, TokenUsage { calls: 1, ..TokenUsage::default() });
+    assert_eq!(reply.usage, TokenUsage { calls: 1, unreported: 1, unpriced: 1, ..TokenUsage::default() });
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use scenario_worker::definitions::Scenario;
 use scenario_worker::events::{Attribution, MessageRole, TraceContext};
 use scenario_worker::execution::failure::RunFailure;
+use scenario_worker::execution::limits::Admission;
 use scenario_worker::execution::planner::RunPlan;
 use scenario_worker::execution::ports::{TargetReply, TargetTurn};
 use scenario_worker::execution::types::Message;
@@ -248,7 +249,16 @@ async fn ask(plan: &RunPlan) -> Result<TargetReply, RunFailure> {
     let context = TraceContext { trace_id: [0; 16], span_id: [0; 8], flags: 0, state: String::new() };
     let (run, recorded) = (request(json!({})).key, Recorded::default());
     let span = recorded.span(context);
-    plan.target.reply(TargetTurn { run: &run, turn: 1, transcript: &transcript, span: &span }).await
+    plan.target
+        .reply(TargetTurn {
+            run: &run,
+            turn: 1,
+            transcript: &transcript,
+            span: &span,
+            session: None,
+            admission: Admission::default(),
+        })
+        .await
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
-//! What the README shows of parameters can be imported and planned.
+//! What the README shows can be imported, and planned where it is a scenario.
 
 use std::sync::Arc;
 
 use scenario_worker::adapters::{HttpAdapterFactory, PromptAdapterFactory, Registry, ScenarioTexts};
+use scenario_worker::events::ProjectId;
 use scenario_worker::execution::planner::Planner;
 use scenario_worker::models::Factory;
 use scenario_worker::store::files::{SourceFile, parse};
@@ -15,9 +16,9 @@ use crate::support::play::Shelf;
 
 const README: &str = include_str!("../../../README.md");
 
-/// The first YAML below the heading.
-fn example() -> &'static str {
-    let section = README.split("### Parameters\n").nth(1).expect("the README has the section");
+/// The first YAML below a heading.
+fn example(heading: &str) -> &'static str {
+    let section = README.split(&format!("### {heading}\n")).nth(1).expect("the README has the section");
     let yaml = section.split("```yaml\n").nth(1).expect("the section has an example");
     yaml.split("```").next().unwrap()
 }
@@ -25,19 +26,20 @@ fn example() -> &'static str {
 fn variable(name: &str) -> Option<String> {
     match name {
         "OPENAI_API_KEY" => Some("sk-1".to_owned()),
+        "CLIENT_SECRET" => Some("client-secret-1".to_owned()),
         "AGENT_URL" => Some("http://127.0.0.1:9/chat".to_owned()),
         _ => None,
     }
 }
 
-async fn planner(store: Store) -> Planner {
+async fn planner(store: Store, heading: &str) -> Planner {
     let store = Arc::new(store);
     let client = crate::support::egress::open();
     let models = Arc::new(Factory::new(store.clone(), client.clone()));
     let targets = Registry::new()
         .with(PromptAdapterFactory::new(store.clone(), models.clone()))
         .with(HttpAdapterFactory::new(store.clone(), store.clone(), client));
-    let file = SourceFile { name: "README.md".to_owned(), text: example().to_owned() };
+    let file = SourceFile { name: "README.md".to_owned(), text: example(heading).to_owned() };
     let documents = parse(&[file], &variable).unwrap();
     store.import(&documents, ImportMode::default(), &targets).await.unwrap();
     let (targets, texts) = (Arc::new(targets), Arc::new(ScenarioTexts));
@@ -48,7 +50,7 @@ async fn planner(store: Store) -> Planner {
 #[tokio::test]
 async fn the_example_of_parameters_is_imported_and_planned() {
     let database = TestDatabase::sqlite();
-    let planner = planner(database.store().await).await;
+    let planner = planner(database.store().await, "Parameters").await;
     let asked = request(json!({
         "scenarioId": "refund-in-time", "target": { "type": "http", "referenceId": "my-agent" },
         "parameters": { "region": "eu", "customerToken": "t-123" },
@@ -57,4 +59,12 @@ async fn the_example_of_parameters_is_imported_and_planned() {
     let scenario = plan.brief.scenario;
     assert!(scenario.situation.starts_with("You live in eu. "), "{}", scenario.situation);
     assert_eq!(scenario.criteria[0], "The agent says that 30 days are left");
+}
+
+#[tokio::test]
+async fn the_example_of_http_agents_is_imported() {
+    let database = TestDatabase::sqlite();
+    let planner = planner(database.store().await, "HTTP agents").await;
+    let project = ProjectId::parse("acme").unwrap();
+    assert!(planner.projects.project(&project).await.unwrap().is_some());
 }

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use serde_json::Map;
 use time::OffsetDateTime;
 
+use super::super::endpoint::Endpoint;
 use super::*;
-use crate::definitions::AgentDefinition;
+use crate::definitions::{AgentDefinition, Secrets};
 use crate::events::{MessageRole, ProjectId, RunId, RunKey, TargetType};
+use crate::execution::limits::Admission;
 use crate::execution::ports::RunSpan;
 use crate::execution::types::{Message, SpanEnd, SpanStart};
 
@@ -33,26 +36,49 @@ fn endpoint() -> Endpoint {
             { "key": "X-Line", "value": "{{ input }}" },
             { "key": "X-Parameter", "value": "is {{ params.p }}" },
         ],
+        "query": [{ "key": "line", "value": "{{ input }}" }, { "key": "raw & p", "value": "a&b={{ params.p | raw }}" }],
+        "bodyTemplate": r#"{"line": "{{ input }}", "bare": {{ input }}, "p": {{ params.p }}, "key": "{{ secrets.K }}", "bareKey": {{ secrets.K }}, "history": {{ messages }}}"#,
+        "secretsInBody": true,
         "fieldMappings": { "mine": { "type": "source", "path": ["input"] } },
     });
     let Value::Object(config) = config else { panic!("no map") };
     let kind = TargetType::parse("http").unwrap();
-    Endpoint::read(&AgentDefinition { id: "shop".into(), kind, config }).unwrap()
+    let agent = AgentDefinition { id: "shop".into(), kind, limits: None, config };
+    let mut endpoint = Endpoint::read(&agent).unwrap();
+    endpoint.resolve_secrets(&Secrets::from([("K".to_owned(), Secret::new(SECRET))])).unwrap();
+    endpoint
 }
 
-fn built(line: &str, parameter: &Value) -> Result<Outgoing, RunFailure> {
-    let message = Message {
+/// A secret that would break out of a JSON string.
+const SECRET: &str = "s\"e\\c, \"x\": {{ input }}\n";
+
+fn said(line: &str) -> Message {
+    Message {
         turn: 1,
         role: MessageRole::User,
         content: line.to_owned(),
         tool_calls: Vec::new(),
         at: OffsetDateTime::UNIX_EPOCH,
         latency_ms: None,
-    };
+    }
+}
+
+fn built(line: &str, parameter: &Value) -> Result<Outgoing, RunFailure> {
+    let transcript: Arc<[Message]> = Arc::new([said(line)]);
     let run = RunKey { project: ProjectId::parse("acme").unwrap(), run: RunId::parse("r1").unwrap() };
-    let transcript: Arc<[Message]> = Arc::new([message]);
-    let turn = TargetTurn { run: &run, turn: 1, transcript: &transcript, span: &NoSpan };
-    build(&endpoint(), &turn, &Map::from_iter([("p".to_owned(), parameter.clone())]))
+    let (admission, session) = (Admission::default(), None);
+    let turn = TargetTurn { run: &run, turn: 1, transcript: &transcript, span: &NoSpan, session, admission };
+    let endpoint = endpoint();
+    let mut variables = Variables::of_turn(&turn, &Map::from_iter([("p".to_owned(), parameter.clone())]));
+    variables.bind_mapped(&endpoint.mappings, &turn);
+    let filling = Filling {
+        variables,
+        trace: None,
+        idempotency_key: "r1:1".to_owned(),
+        usual_body: Some(usual_body(&turn)),
+        proof: endpoint.auth.header(),
+    };
+    filling.build(&endpoint.request)
 }
 
 /// Pieces of what would lead elsewhere.
@@ -113,8 +139,15 @@ proptest! {
         prop_assert_eq!(segments(&request.url), segments(&usual.url), "{}", request.url);
         prop_assert!(request.url.path().ends_with("/chat"), "{}", request.url);
         let pairs: Vec<(String, String)> = request.url.query_pairs().into_owned().collect();
+        let body: Value = serde_json::from_str(request.body.as_deref().unwrap()).unwrap();
+        let history = json!([{ "role": "user", "content": line }]);
+        prop_assert_eq!(
+            body,
+            json!({ "line": line, "bare": line, "p": parameter, "key": SECRET, "bareKey": SECRET, "history": history })
+        );
         let parameter = parameter.as_str().map_or_else(|| parameter.to_string(), str::to_owned);
-        let expected = [("q", &line), ("p", &parameter), ("m", &line)];
+        let more = format!("a&b={parameter}");
+        let expected = [("q", &line), ("p", &parameter), ("m", &line), ("line", &line), ("raw & p", &more)];
         prop_assert_eq!(pairs, expected.map(|(name, value)| (name.to_owned(), value.clone())).to_vec());
         let names = |headers: &HeaderMap| headers.keys().map(ToString::to_string).collect::<Vec<_>>();
         prop_assert_eq!(names(&request.headers), names(&usual.headers));

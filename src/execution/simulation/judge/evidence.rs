@@ -8,6 +8,7 @@ use super::folding::{fold, folded, segments, weight, without_edges};
 use crate::events::{MessageRole, Quote};
 use crate::execution::types::Message;
 use crate::execution::types::judging::{MESSAGE_FIELD, QUOTE_FIELD};
+use crate::execution::types::{MAX_QUOTE_BYTES, MAX_QUOTES};
 use crate::text::cut;
 
 /// How much a quote has to say in one piece, in letters: “I am sorry” counts, “sorry” does not, for it may be said of
@@ -15,10 +16,6 @@ use crate::text::cut;
 const MIN_QUOTE_WEIGHT: usize = 8;
 /// The most quotes that are looked up for one criterion; who gives more has lost sight of it.
 const MAX_CLAIMS: usize = 20;
-/// The most quotes that are kept for one criterion: the outcome of a run with many criteria has to be published.
-pub(super) const MAX_QUOTES: usize = 5;
-/// How much of a quote is kept, in bytes.
-const MAX_QUOTE_BYTES: usize = 512;
 /// Stands between the parts of a quote.
 const ELLIPSIS: &str = " … ";
 /// Who says a line, as the judge reads it.

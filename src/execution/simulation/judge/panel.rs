@@ -2,10 +2,9 @@
 
 use crate::events::{Agreement, Attribution, CriterionResult, CriterionStatus, Quote, Vote};
 use crate::execution::failure::{RunFailure, code};
-use crate::execution::types::{Ballot, Criterion, JudgeAnswer, Judgement};
+use crate::execution::types::{Ballot, Criterion, JudgeAnswer, Judgement, MAX_QUOTES};
 use crate::text::cut;
 
-use super::evidence::MAX_QUOTES;
 use super::verdict::summarize;
 
 /// How much of one judge's reasoning is kept with its vote, in bytes: there may be nine of them for every criterion.

@@ -1,13 +1,16 @@
 //! What must hold of definitions beyond their shape.
 
 mod check;
+mod limits;
 mod parameter;
 mod project;
 mod provider;
 mod scenario;
 mod script;
 mod settings;
+mod text;
 
+pub(super) use self::limits::limits;
 pub(super) use self::project::project;
 pub(super) use self::provider::provider;
 pub(super) use self::scenario::scenario;

@@ -1,6 +1,6 @@
 //! Rules of a project.
 
-use super::{at_least_one, model, web_address};
+use super::{at_least_one, limits, model, web_address};
 use crate::definitions::Project;
 use crate::store::files::field::Field;
 use crate::store::files::reader::Reader;
@@ -11,4 +11,5 @@ pub(in crate::store::files) fn project(reader: &mut Reader<'_>, field: &Field<'_
         web_address(reader, &field.at("telemetry").at("endpoint"), &telemetry.endpoint);
     }
     at_least_one(reader, &field.at("budget").at("maxTokens"), project.budget.max_tokens);
+    limits(reader, field, project.limits.as_ref());
 }

@@ -1,6 +1,6 @@
 //! Rules of a model provider.
 
-use super::{at_least_one, id, web_address};
+use super::{at_least_one, id, limits, web_address};
 use crate::definitions::Provider;
 use crate::store::files::field::Field;
 use crate::store::files::reader::Reader;
@@ -15,17 +15,11 @@ pub(in crate::store::files) fn provider(reader: &mut Reader<'_>, field: &Field<'
     }
     at_least_one(reader, &field.at("timeoutSeconds"), provider.timeout_seconds);
     prices(reader, &field.at("prices"), provider);
+    limits(reader, field, provider.limits.as_ref());
 }
 
-/// A price that is not written is nothing, so one that is written nowhere is a mistake.
 fn prices(reader: &mut Reader<'_>, field: &Field<'_>, provider: &Provider) {
-    for name in provider.prices.keys() {
-        let price = field.at(name);
-        if name.trim().is_empty() {
-            reader.report(&field.key(name), "must be the name of a model");
-        }
-        if ["inputPerMillion", "outputPerMillion"].iter().all(|key| price.get(key).is_none()) {
-            reader.report(&price, "must have `inputPerMillion` or `outputPerMillion`; 0 is a price too");
-        }
+    for name in provider.prices.keys().filter(|name| name.trim().is_empty()) {
+        reader.report(&field.key(name), "must be the name of a model");
     }
 }

@@ -1,7 +1,8 @@
 //! Tables: what is written, with a `§` before everything that is wrong in it, and what is said of each.
 
+use crate::adapters::ScenarioTexts;
 use crate::definitions::{CheckRule, ScriptStep};
-use crate::store::files::{SourceFile, parse};
+use crate::store::files::{SourceFile, Surroundings, parse, parse_in};
 
 /// Field and beginning of the reason of one problem.
 type Expected<'a> = (&'a str, &'a str);
@@ -25,7 +26,8 @@ fn unmarked(text: &str) -> (String, Vec<String>) {
 
 fn problems(text: &str) -> Vec<String> {
     let file = SourceFile { name: "acme.yaml".to_owned(), text: text.to_owned() };
-    let found = parse(&[file], &|_| None);
+    let surroundings = Surroundings { texts: Some(&ScenarioTexts), max_turns: Some(10) };
+    let found = parse_in(&[file], &|_| None, surroundings);
     found.err().map(|found| found.list().iter().map(ToString::to_string).collect()).unwrap_or_default()
 }
 
@@ -48,6 +50,25 @@ fn assert_found(text: &str, expected: &[Expected<'_>]) {
 fn assert_check(check: &str, field: &str, reason: &str) {
     let field = format!("scenarios[0].checks[0]{field}");
     assert_found(&scenario(&format!("checks: [ {check} ]")), &[(&field, reason)]);
+}
+
+#[test]
+fn limits_that_limit_nothing_or_everything_are_refused_where_they_stand() {
+    for (limits, field, reason) in [
+        ("§{ }", "", "must have `requestsPerMinute`, `maxInFlight` or both"),
+        ("{ requestsPerMinute: §0 }", ".requestsPerMinute", "is 0; it must be 1 to 1000000"),
+        ("{ maxInFlight: §1000001 }", ".maxInFlight", "is 1000001; it must be 1 to 1000000"),
+        ("{ maxInFlight: 1, §perSecond: 1 }", ".perSecond", "unknown field `perSecond`"),
+    ] {
+        let project = format!("project: {{ id: acme, limits: {limits} }}\n");
+        assert_found(&project, &[(&format!("project.limits{field}"), reason)]);
+        let agents =
+            format!("project: {{ id: acme }}\nagents:\n  - {{ id: a, type: http, limits: {limits} }}\n");
+        assert_found(&agents, &[(&format!("agents[0].limits{field}"), reason)]);
+        let providers =
+            format!("project: {{ id: acme }}\nproviders:\n  - {{ id: p, kind: openai, limits: {limits} }}\n");
+        assert_found(&providers, &[(&format!("providers[0].limits{field}"), reason)]);
+    }
 }
 
 #[test]
@@ -174,8 +195,8 @@ fn a_step_that_says_nothing_or_cannot_be_played_is_refused_where_it_stands() {
         ("§{ check: { contain: a } }", "", "the step `check`: unknown field `contain`"),
         ("§{ usr: a }", "", "unknown step `usr`, expected one of user, agent"),
     ] {
-        let field = format!("scenarios[0].script[0]{field}");
-        let more = format!("criteria: [It is polite]\n    script: [ {step} ]");
+        let field = format!("scenarios[0].script[1]{field}");
+        let more = format!("criteria: [It is polite]\n    script: [ {{ proceed: 1 }}, {step} ]");
         assert_found(&scenario(&more), &[(&field, reason)]);
     }
     let long = format!("criteria: [a]\n    script: §[ {} ]", "user, ".repeat(501));
@@ -186,7 +207,7 @@ fn a_step_that_says_nothing_or_cannot_be_played_is_refused_where_it_stands() {
 fn a_step_behind_the_end_of_the_run_is_never_played() {
     for (steps, index, end) in [
         ("[ user, agent, judge, §user ]", 3, "`judge` (step 2), which has no `criteria` of its own"),
-        ("[ { succeed: Done }, §agent, agent ]", 1, "`succeed` (step 0)"),
+        ("[ { proceed: 1 }, { succeed: Done }, §agent, agent ]", 2, "`succeed` (step 1)"),
         ("[ fail, §judge ]", 1, "`fail` (step 0)"),
         ("[ proceed, §judge ]", 1, "`proceed` (step 0), which has neither `turns` nor `until`"),
     ] {
@@ -287,9 +308,10 @@ fn prices_and_budgets_are_refused_where_they_stand() {
     let price = "providers[0].prices.m";
     assert_found(&provider("{ inputPerMillion: 0, outputPerMillion: 1.5 }"), &[]);
     for (text, field, reason) in [
-        (provider("§{}"), price, "must have `inputPerMillion` or `outputPerMillion`"),
+        (provider("§{ outputPerMillion: 1 }"), price, "missing field `inputPerMillion`"),
+        (provider("§{ inputPerMillion: 1 }"), price, "missing field `outputPerMillion`"),
         (
-            provider("{ inputPerMillion: §-1 }"),
+            provider("{ inputPerMillion: §-1, outputPerMillion: 1 }"),
             &format!("{price}.inputPerMillion"),
             "-1 is no amount of US dollars",
         ),
@@ -314,4 +336,95 @@ fn the_example_of_scripts_and_checks_can_be_imported_and_is_what_the_manual_show
     let (_, shown) = section.split_once("```yaml\n").unwrap();
     let (shown, _) = shown.split_once("```").unwrap();
     assert!(example.contains(shown), "the manual shows a part of config/scripts.yaml");
+}
+
+#[test]
+fn criteria_that_the_script_leaves_unjudged_are_refused() {
+    let never = [("scenarios[0].criteria", "are never judged: the script ends the run before")];
+    assert_found(&scenario("criteria: §[a]\n    script: [ user, agent, succeed ]"), &never);
+    for judged in ["[ user, agent, judge ]", "[ { proceed: 2 }, fail ]", "[ user, agent ]"] {
+        assert_eq!(
+            problems(&scenario(&format!("criteria: [a]\n    script: {judged}"))),
+            Vec::<String>::new()
+        );
+    }
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn a_text_that_no_request_could_fill_in_is_refused_where_it_stands() {
+    let parameters = "parameters: [ { name: region, default: eu }, { name: token, secret: true } ]";
+    for (text, field, reason) in [
+        (
+            "criteria: [ a, §'{{ colour }}' ]",
+            "criteria[1]",
+            "reads 'colour', which is no parameter; there is 'region'",
+        ),
+        ("criteria: [ §'{{ token }}' ]", "criteria[0]", "reads the secret 'token'"),
+        ("criteria: [ §'{{ secrets.token }}' ]", "criteria[0]", "reads the secret 'token'"),
+        (
+            "criteria: [ §'{{ region' ]",
+            "criteria[0]",
+            "is no template that can be filled in: line 1: syntax error",
+        ),
+        (
+            "criteria: [ §'{{ region | nope }}' ]",
+            "criteria[0]",
+            "is no template that can be filled in: line 1: unknown filter",
+        ),
+        (
+            "criteria: [ §'{% for i in range(100000000) %}x{% endfor %}' ]",
+            "criteria[0]",
+            "is no template that can be filled in",
+        ),
+        ("checks: [ { contains: [ a, §'{{ b }}' ] } ]", "checks[0].contains[1]", "reads 'b'"),
+        ("script: [ user: §'{{ b }}', judge: { } ]", "script[0].user", "reads 'b'"),
+    ] {
+        let more = format!("{parameters}\n    criteria: [ x ]\n    {text}")
+            .replace("criteria: [ x ]\n    criteria", "criteria");
+        assert_found(&scenario(&more), &[(&format!("scenarios[0].{field}"), reason)]);
+    }
+    let fine = format!("{parameters}\n    criteria: [ '{{{{ region | upper }}}}' ]");
+    assert_found(&scenario(&fine), &[]);
+    assert_found(&scenario("criteria: [ 'no parameters: {{ x' ]"), &[]);
+}
+
+#[test]
+fn turns_that_the_default_does_not_reach_are_refused_unless_there_are_more() {
+    let reason = "is 30, more than the setting `run.max_turns` (10): give `maxTurns`, too";
+    assert_found(&scenario("criteria: [ a ]\n    minTurns: §30"), &[("scenarios[0].minTurns", reason)]);
+    assert_found(&scenario("criteria: [ a ]\n    maxTurns: 30\n    minTurns: 30"), &[]);
+}
+
+#[test]
+fn a_prompt_has_templates_that_compile_and_variables_that_they_can_read() {
+    let prompts = "project: { id: acme }\nprompts:\n  - id: p\n    systemPrompt: §'{{ input'\n    messages: [ { role: user, content: §'{% if %}' } ]\n    fieldMappings: { §'a b': { type: value, value: 1 }, mood: { type: value, value: 1 } }\n";
+    assert_found(
+        prompts,
+        &[
+            ("prompts[0].systemPrompt", "is no template that can be used: line 1: syntax error"),
+            ("prompts[0].messages[0].content", "is no template that can be used"),
+            ("prompts[0].fieldMappings.a b", "cannot be read by a template"),
+        ],
+    );
+}
+
+#[test]
+fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
+    for (check, field, reason) in [
+        ("{ §contians: a }", ".contians", "unknown field `contians`; is `contains` meant? Known are `name`"),
+        ("{ §costUSD: { max: 1 } }", ".costUSD", "unknown field `costUSD`; is `costUsd` meant?"),
+        ("{ contains: a, §zzzzzz: 1 }", ".zzzzzz", "unknown field `zzzzzz`, expected one of"),
+        (
+            "{ §tool_called: { name: a } }",
+            ".tool_called",
+            "unknown field `tool_called`; is `toolCalled` meant?",
+        ),
+    ] {
+        assert_check(check, field, reason);
+    }
+    for amount in ["1e300", "-1e300"] {
+        let found = problems(&scenario(&format!("checks: [ {{ costUsd: {{ max: {amount} }} }} ]")));
+        assert!(found[0].contains("is no amount of US dollars") && found[0].len() < 200, "{found:?}");
+    }
 }

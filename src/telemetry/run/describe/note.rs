@@ -12,5 +12,16 @@ pub(in super::super) fn note(note: &SpanNote) -> (&'static str, Vec<KeyValue>) {
         SpanNote::UnboundInputs { names } => {
             (key::UNBOUND_INPUTS, vec![KeyValue::new(key::UNBOUND_INPUT_NAMES, strings(names))])
         }
+        SpanNote::SessionNotEnded { code, message } => (
+            key::SESSION_NOT_ENDED,
+            vec![
+                KeyValue::new(key::ERROR_TYPE, code.clone()),
+                KeyValue::new(key::ERROR_MESSAGE, message.clone()),
+            ],
+        ),
+        SpanNote::Waited { waited } => {
+            let waited = i64::try_from(waited.as_millis()).unwrap_or(i64::MAX);
+            (key::LIMIT_WAIT, vec![KeyValue::new(key::LIMIT_WAIT_MS, waited)])
+        }
     }
 }

@@ -1,0 +1,159 @@
+use base64::Engine as _;
+use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::definitions::REDACTED;
+
+/// Every character that some encoding writes otherwise.
+const AWKWARD: &str = "a b+\"/\\<ü&'🙂%41\n=z";
+
+fn lower_percent(text: &str) -> String {
+    let encoded = utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    encoded.split('%').enumerate().map(|(n, part)| lowered(n, part)).collect::<Vec<_>>().join("%")
+}
+
+fn lowered(number: usize, part: &str) -> String {
+    let digits = if number == 0 { 0 } else { 2 };
+    part[..digits].to_lowercase() + &part[digits..]
+}
+
+fn form_encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+fn as_json(text: &str) -> String {
+    let json = json!(text).to_string();
+    json[1..json.len() - 1].to_owned()
+}
+
+fn as_ascii_json(text: &str) -> String {
+    text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect::<Vec<_>>().concat()
+}
+
+fn as_html(text: &str) -> String {
+    let named =
+        [('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;"), ('\'', "&#39;"), ('ü', "&#xFC;")];
+    let escaped = |c: char| named.iter().find(|(known, _)| *known == c).map(|(_, name)| (*name).to_owned());
+    text.chars().map(|c| escaped(c).unwrap_or_else(|| c.to_string())).collect()
+}
+
+/// Encodings of a whole text, which leave nothing around it.
+fn plain_forms(secret: &str) -> Vec<String> {
+    let percent = utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string();
+    vec![
+        secret.to_owned(),
+        lower_percent(secret),
+        form_encoded(secret),
+        as_json(secret),
+        as_ascii_json(secret),
+        as_json(&as_json(secret)),
+        as_json(&as_json(&as_json(&as_json(secret)))),
+        as_html(secret),
+        as_json(&as_html(secret)),
+        utf8_percent_encode(&percent, NON_ALPHANUMERIC).to_string(),
+        utf8_percent_encode(&as_json(secret), NON_ALPHANUMERIC).to_string(),
+        hex::encode(secret),
+        hex::encode_upper(secret),
+        percent,
+    ]
+}
+
+#[test]
+fn a_secret_is_found_in_every_form_and_nothing_of_it_is_left() {
+    let scrubber = Scrubber::new([AWKWARD]);
+    for form in plain_forms(AWKWARD) {
+        assert_eq!(scrubber.scrub(&format!("it is '{form}'.")), format!("it is '{REDACTED}'."), "{form}");
+    }
+}
+
+#[test]
+fn a_secret_is_found_in_base64_wherever_it_begins_and_whatever_the_alphabet() {
+    let secret = "s3cr?t>>value~";
+    let scrubber = Scrubber::new([secret]);
+    for user in ["", "u:", "me:", "you:", "müller:"] {
+        for tail in ["", "!", "!!", "{}}"] {
+            let text = format!("{user}{secret}{tail}");
+            for engine in [BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD] {
+                let shown = scrubber.scrub_answer(&format!("Basic {}, more", engine.encode(&text)));
+                assert!(shown.starts_with("Basic ") && shown.ends_with(", more"), "{shown}");
+                assert!(shown.contains(REDACTED), "{text}: {shown}");
+                let left = shown["Basic ".len()..].replace(REDACTED, "").replace(", more", "");
+                assert!(left.len() <= user.len() * 4 / 3 + tail.len() * 4 / 3, "{text} leaves {left}");
+            }
+        }
+    }
+}
+
+#[test]
+fn where_two_secrets_overlap_both_go() {
+    let scrubber = Scrubber::new(["abc", "abcdef", "efgh"]);
+    assert_eq!(scrubber.scrub("xabcdefx abc"), "x[redacted]x [redacted]");
+    assert_eq!(scrubber.scrub("xabcdefghx"), "x[redacted]x");
+    assert_eq!(scrubber.scrub("abcabc"), "[redacted][redacted]");
+}
+
+#[test]
+fn what_is_too_short_stays_and_blanks_around_a_secret_are_no_part_of_it() {
+    let scrubber = Scrubber::new(["", "ab", "abc", " hunter2\n"]);
+    assert_eq!(scrubber.scrub("ab abc hunter2"), "ab [redacted] [redacted]");
+    assert_eq!(scrubber.scrub_answer("ab abc hunter2"), "ab abc [redacted]", "words that people say");
+}
+
+#[test]
+fn the_beginning_of_a_secret_at_a_break_goes_too() {
+    let scrubber = Scrubber::new(["hunter2 \"the\" key", "abab"]);
+    for (text, shown) in [
+        ("it is hunter2", "it is "),
+        ("it is hunter2%20%2", "it is "),
+        ("it is hunter2%20%22th", "it is "),
+        (r#"it is hunter2 \"th"#, "it is "),
+        (r"it is hunter2 \", "it is "),
+        ("it is abab", "it is [redacted]"),
+        ("it is hunter2 \"the\" key", "it is [redacted]"),
+        ("it is no secret", "it is no secret"),
+        ("es ist grün", "es ist grün"),
+    ] {
+        assert_eq!(scrubber.scrub_broken_off(text), shown, "{text}");
+    }
+}
+
+#[test]
+fn every_text_of_a_tool_call_is_cleaned() {
+    let scrubber = Scrubber::new(["hunter2"]);
+    let mut arguments = json!({ "hunter2": [{ "deep": "Bearer hunter2" }, 7, null], "ok": "fine" });
+    scrubber.scrub_json(&mut arguments);
+    assert_eq!(arguments, json!({ REDACTED: [{ "deep": "Bearer [redacted]" }, 7, null], "ok": "fine" }));
+}
+
+#[test]
+fn a_text_without_secrets_stays_as_it_is() {
+    let scrubber = Scrubber::new(["hunter2"]);
+    for text in ["", "100% of a+b &amp; \\u00fc \\", "&#xZZ; \\ud800 %zz %", "🙂&"] {
+        assert_eq!(scrubber.scrub(text), text);
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_form_of_a_secret_survives_in_any_text(
+        secret in "[ -~üß🙂]{6,24}", before in "[ -~ü]{0,9}", behind in "[ -~ü]{0,9}",
+    ) {
+        prop_assume!(secret.trim().len() >= SHORTEST_IN_ANSWERS);
+        let secret = secret.trim();
+        let scrubber = Scrubber::new([secret]);
+        for form in plain_forms(secret) {
+            let scrubbed = scrubber.scrub_answer(&format!("{before} {form} {behind}"));
+            prop_assert!(!scrubbed.contains(&form), "{} leaves {}", form, scrubbed);
+        }
+    }
+
+    #[test]
+    fn any_text_can_be_scrubbed(text in any::<String>(), secret in any::<String>()) {
+        let scrubber = Scrubber::new([secret.as_str()]);
+        scrubber.scrub(&text);
+        scrubber.scrub_broken_off(&text);
+    }
+}
