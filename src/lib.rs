@@ -13,6 +13,7 @@ pub mod events;
 pub mod execution;
 pub mod http_client;
 pub mod isolation;
+mod json;
 pub mod models;
 pub mod queue;
 mod recent;

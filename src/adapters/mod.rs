@@ -5,6 +5,7 @@
 
 pub mod codes;
 pub mod http;
+mod impersonal;
 mod limited;
 pub mod presets;
 pub mod prompt;

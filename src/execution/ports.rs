@@ -179,6 +179,11 @@ pub trait TargetAdapter: Send + Sync {
         None
     }
 
+    /// What [`TargetAdapter::reply`] would ask in this turn; see [`TargetQuestions::asked`].
+    fn asked(&self, _turn: &TargetTurn<'_>) -> Option<Value> {
+        None
+    }
+
     /// Begins a session before the first turn, if the target has any. It is stored with the run, so that whoever goes on
     /// with the run goes on with it; one whose begin was under way when its worker was lost is begun again.
     ///
@@ -204,6 +209,13 @@ pub trait TargetAdapter: Send + Sync {
     async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure>;
 }
 
+/// Knows what a target would be asked, and asks nobody.
+pub trait TargetQuestions: Send + Sync {
+    /// What would be asked in this turn, free of credentials and of all that is different in every run: ids, times,
+    /// traces. `None` if the type does not say, or nothing would be asked.
+    fn asked(&self, turn: &TargetTurn<'_>) -> Option<Value>;
+}
+
 /// Makes adapters for targets of any registered type.
 #[async_trait]
 pub trait TargetAdapters: Send + Sync {
@@ -213,6 +225,16 @@ pub trait TargetAdapters: Send + Sync {
     /// A failure if the type is unknown, the target does not exist or its definition cannot work, or
     /// [`Unavailable`] if the store does not answer.
     async fn adapter(&self, spec: TargetSpec) -> Result<Box<dyn TargetAdapter>, PlanError>;
+
+    /// What `spec`'s target would be asked; `None` if its type does not say. Nothing has to be there that only an answer
+    /// needs, such as secrets.
+    ///
+    /// # Errors
+    /// A failure if the target does not exist or its definition cannot work, or [`Unavailable`] if the store does not
+    /// answer.
+    async fn questions(&self, _spec: TargetSpec) -> Result<Option<Box<dyn TargetQuestions>>, PlanError> {
+        Ok(None)
+    }
 }
 
 /// What texts of a scenario may read.

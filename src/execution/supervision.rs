@@ -124,12 +124,10 @@ impl Stage<'_> {
         }
     }
 
-    /// What a run recorded is a cassette once the run is over, whatever it came to.
+    /// What a run recorded may be a cassette once the run is over.
     async fn close_tape(&self, stopped: Stopped) -> Stopped {
-        let Some(tape) = self.plan.tape.as_ref().filter(|_| matches!(stopped, Stopped::Ended(_))) else {
-            return stopped;
-        };
-        match tape.finish().await {
+        let (Some(tape), Stopped::Ended(ending)) = (&self.plan.tape, &stopped) else { return stopped };
+        match tape.finish(ending).await {
             Ok(()) => stopped,
             Err(error) => Stopped::Interrupted(Interruption::Unavailable(error)),
         }

@@ -19,8 +19,8 @@ use scenario_worker::execution::orchestrator::{Orchestrator, Player, RunContext,
 use scenario_worker::execution::planner::{PlanDefaults, Planner};
 use scenario_worker::execution::ports::{
     ChatModel, ChatModelFactory, JournalError, OnUnknown, ProjectRepository, RunJournal, RunSpan, RunTrace,
-    RunTracers, ScenarioRepository, SessionCall, SystemClock, TargetAdapter, TargetAdapters, TargetReply,
-    TargetSpec, TargetTurn, TraceNote,
+    RunTracers, ScenarioRepository, SessionCall, SystemClock, TargetAdapter, TargetAdapters, TargetQuestions,
+    TargetReply, TargetSpec, TargetTurn, TraceNote,
 };
 use scenario_worker::execution::signals::{Progress, StopReason, StopSignal};
 use scenario_worker::execution::types::{
@@ -96,6 +96,8 @@ pub(crate) struct Stage {
     pub(crate) project: Option<Project>,
     /// The agent under test.
     pub(crate) agent: Agent,
+    /// What the agent is told to do, if its type says so.
+    pub(crate) instructions: Option<&'static str>,
     /// The customer's answers are this text.
     pub(crate) customer: &'static str,
     /// The judge asks for the verdict in this turn.
@@ -162,6 +164,7 @@ impl Default for Stage {
             scenario: Some(scenario()),
             project: Some(project()),
             agent: Agent::Says("I am sorry"),
+            instructions: Some("Be kind."),
             customer: "my mug broke",
             verdict_in_turn: 1,
             hangs: None,
@@ -371,14 +374,31 @@ impl ChatModel for Model {
 impl TargetAdapters for Stage {
     async fn adapter(&self, _: TargetSpec) -> Result<Box<dyn TargetAdapter>, PlanError> {
         let record = Arc::clone(&self.record);
-        let (agent, on_unknown, session) = (self.agent.clone(), self.on_unknown, self.session);
-        Ok(Box::new(Target { agent, on_unknown, session, record }))
+        let Self { on_unknown, instructions, session, .. } = *self;
+        let questions = Instructions(instructions);
+        Ok(Box::new(Target { agent: self.agent.clone(), on_unknown, questions, session, record }))
+    }
+
+    async fn questions(&self, _: TargetSpec) -> Result<Option<Box<dyn TargetQuestions>>, PlanError> {
+        if self.instructions.is_none() {
+            return Err(RunFailure::definition("target_not_found", "The agent is not there").into());
+        }
+        Ok(Some(Box::new(Instructions(self.instructions))))
+    }
+}
+
+struct Instructions(Option<&'static str>);
+
+impl TargetQuestions for Instructions {
+    fn asked(&self, _: &TargetTurn<'_>) -> Option<Value> {
+        Some(json!({ "instructions": self.0? }))
     }
 }
 
 struct Target {
     agent: Agent,
     on_unknown: OnUnknown,
+    questions: Instructions,
     session: Sessions,
     record: Arc<Record>,
 }
@@ -415,6 +435,10 @@ impl TargetAdapter for Target {
 
     fn on_unknown(&self) -> OnUnknown {
         self.on_unknown
+    }
+
+    fn asked(&self, turn: &TargetTurn<'_>) -> Option<Value> {
+        self.questions.asked(turn)
     }
 
     async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::caller::{Caller, Means, Wired};
 use super::endpoint::Endpoint;
 use super::exchange::Exchange;
+use super::question::HttpQuestions;
 use super::request::{Filling, usual_body};
 use super::response;
 use super::session::{Kept, SessionPlan};
@@ -17,18 +18,19 @@ use super::transport::Received;
 use crate::adapters::template::{Variables, trace_context};
 use crate::execution::failure::RunFailure;
 use crate::execution::limits::Admission;
-use crate::execution::ports::{Clock, OnUnknown, SessionCall, TargetAdapter, TargetReply, TargetTurn};
+use crate::execution::ports::{
+    Clock, OnUnknown, SessionCall, TargetAdapter, TargetQuestions as _, TargetReply, TargetTurn,
+};
 use crate::execution::types::Session;
 use crate::scrub::Scrubber;
-
-/// The variable that holds what the session has captured.
-const CAPTURED: &str = "captured";
 
 /// An HTTP agent in one run.
 pub(super) struct HttpAdapter {
     pub(super) wired: Wired,
     pub(super) endpoint: Endpoint,
     pub(super) parameters: Map<String, Value>,
+    /// What a recording keeps of the requests, where that is known.
+    pub(super) questions: Option<HttpQuestions>,
     pub(super) scrubber: Scrubber,
     pub(super) tokens: Arc<Tokens>,
     pub(super) clock: Arc<dyn Clock>,
@@ -123,10 +125,7 @@ impl HttpAdapter {
 
     /// What templates read.
     pub(super) fn variables(&self, turn: &TargetTurn<'_>, captured: &Map<String, Value>) -> Variables {
-        let mut variables = Variables::of_turn(turn, &self.parameters);
-        variables.bind_json(CAPTURED, &Value::Object(captured.clone()));
-        variables.bind_mapped(&self.endpoint.mappings, turn);
-        variables
+        self.endpoint.variables(turn, &self.parameters, captured)
     }
 }
 
@@ -138,6 +137,10 @@ impl TargetAdapter for HttpAdapter {
 
     fn reports_tool_calls(&self) -> bool {
         self.endpoint.reply.tool_calls.is_some()
+    }
+
+    fn asked(&self, turn: &TargetTurn<'_>) -> Option<Value> {
+        self.questions.as_ref()?.asked(turn)
     }
 
     async fn begin(&self, call: SessionCall<'_>) -> Result<Option<Session>, RunFailure> {

@@ -1,5 +1,6 @@
 //! An HTTP agent whose definition was read and found to be usable.
 
+use serde_json::{Map, Value};
 use url::Url;
 
 use super::auth::Auth;
@@ -9,9 +10,12 @@ use super::rules::ReplyRules;
 use super::session::SessionPlan;
 use super::templates::RequestTemplates;
 use super::tls::Tls;
-use crate::adapters::template::{Place, UnknownSecret};
+use crate::adapters::template::{Place, UnknownSecret, Variables};
 use crate::definitions::{AgentDefinition, FieldMappings, Secret, Secrets, variable_name_problem};
-use crate::execution::ports::OnUnknown;
+use crate::execution::ports::{OnUnknown, TargetTurn};
+
+/// The variable that holds what the session has captured.
+pub(super) const CAPTURED: &str = "captured";
 
 /// An HTTP agent, ready to be asked.
 pub(super) struct Endpoint {
@@ -60,6 +64,19 @@ impl Endpoint {
         self.auth.resolve_secrets(secrets)?;
         self.tls.iter_mut().try_for_each(|tls| tls.resolve_secrets(secrets))?;
         self.session.iter_mut().try_for_each(|session| session.resolve_secrets(secrets))
+    }
+
+    /// What its templates can read in a turn of a session that has `captured` these values.
+    pub(super) fn variables(
+        &self,
+        turn: &TargetTurn<'_>,
+        parameters: &Map<String, Value>,
+        captured: &Map<String, Value>,
+    ) -> Variables {
+        let mut variables = Variables::of_turn(turn, parameters);
+        variables.bind_json(CAPTURED, &Value::Object(captured.clone()));
+        variables.bind_mapped(&self.mappings, turn);
+        variables
     }
 
     /// URLs that are the same in every run, each with the place that it has in the definition.

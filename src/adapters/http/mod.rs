@@ -18,6 +18,7 @@ mod no_reply;
 mod oauth2;
 pub(super) mod path;
 mod polling;
+mod question;
 pub(super) mod request;
 mod response;
 mod retry;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::{Map, Value};
 use url::Url;
 
 use self::adapter::HttpAdapter;
@@ -43,6 +45,7 @@ use self::auth::Auth;
 use self::caller::Wired;
 use self::endpoint::Endpoint;
 use self::oauth2::Grant;
+use self::question::HttpQuestions;
 use self::tls::Tls;
 use self::tokens::Tokens;
 use super::codes;
@@ -53,7 +56,7 @@ use crate::egress::{Client, TlsMaterial};
 use crate::events::ProjectId;
 use crate::execution::failure::{PlanError, RunFailure, code};
 use crate::execution::ports::{
-    AgentRepository, Clock, SecretRepository, SystemClock, TargetAdapter, TargetSpec,
+    AgentRepository, Clock, SecretRepository, SystemClock, TargetAdapter, TargetQuestions, TargetSpec,
 };
 use crate::http_client::CONNECT_TIMEOUT;
 use crate::scrub::{Scrubber, credentials_in, parts_of_url};
@@ -160,13 +163,21 @@ impl HttpAdapterFactory {
             RunFailure::definition(codes::SECRET_NOT_FOUND, format!("{called}: {unknown}"))
                 .with_hint(SECRET_HINT)
         })?;
-        let scrubber = scrubber(of_project.values().chain(secrets.values()), &endpoint, agent);
+        let credentials = endpoint.credentials();
+        let scrubber = scrubber(of_project.values().chain(secrets.values()).chain(&credentials), agent);
         let wired = self.wired(&spec.project.id, &endpoint, &scrubber).map_err(|mut failure| {
             failure.message = format!("{called}: {}", failure.message);
             scrubber.clean(failure)
         })?;
         let (tokens, clock) = (Arc::clone(&self.tokens), Arc::clone(&self.clock));
-        Ok(HttpAdapter { wired, endpoint, parameters: spec.parameters, scrubber, tokens, clock })
+        let (parameters, questions) = (spec.parameters, None);
+        Ok(HttpAdapter { wired, endpoint, parameters, questions, scrubber, tokens, clock })
+    }
+
+    /// Every secret that a run of `spec` may use.
+    async fn secrets_of(&self, spec: &TargetSpec) -> Result<Vec<Secret>, PlanError> {
+        let of_project = self.secrets.secrets(&spec.project.id).await?;
+        Ok(of_project.into_values().chain(spec.secrets.values().cloned()).collect())
     }
 }
 
@@ -178,9 +189,16 @@ impl TargetAdapterFactory for HttpAdapterFactory {
 
     async fn create(&self, spec: TargetSpec) -> Result<Box<dyn TargetAdapter>, PlanError> {
         let agent = self.definition(&spec, KIND, NAME).await?;
-        let endpoint = Endpoint::read(&agent)
-            .map_err(|message| RunFailure::definition(code::INVALID_TARGET, message))?;
-        Ok(Box::new(self.adapter(NAME, &agent, endpoint, spec).await?))
+        let secrets = self.secrets_of(&spec).await?;
+        let questions = questions(&agent, spec.parameters.clone(), secrets.iter())?;
+        let adapter = self.adapter(NAME, &agent, endpoint(&agent)?, spec).await?;
+        Ok(Box::new(HttpAdapter { questions: Some(questions), ..adapter }))
+    }
+
+    async fn questions(&self, spec: TargetSpec) -> Result<Option<Box<dyn TargetQuestions>>, PlanError> {
+        let agent = self.definition(&spec, KIND, NAME).await?;
+        let secrets = self.secrets_of(&spec).await?;
+        Ok(Some(Box::new(questions(&agent, spec.parameters, secrets.iter())?)))
     }
 
     fn check(&self, agent: &AgentDefinition) -> Result<(), String> {
@@ -188,14 +206,23 @@ impl TargetAdapterFactory for HttpAdapterFactory {
     }
 }
 
-fn scrubber<'a>(
-    secrets: impl Iterator<Item = &'a Secret>,
-    endpoint: &Endpoint,
+fn endpoint(agent: &AgentDefinition) -> Result<Endpoint, RunFailure> {
+    Endpoint::read(agent).map_err(|message| RunFailure::definition(code::INVALID_TARGET, message))
+}
+
+/// What is taken out of them does not depend on which references of the definition can be resolved: a replay may have
+/// fewer secrets than the recording had.
+fn questions<'a>(
     agent: &AgentDefinition,
-) -> Scrubber {
-    let (credentials, written) = (endpoint.credentials(), credentials_in(&agent.config));
+    parameters: Map<String, Value>,
+    secrets: impl Iterator<Item = &'a Secret>,
+) -> Result<HttpQuestions, RunFailure> {
+    Ok(HttpQuestions { endpoint: endpoint(agent)?, parameters, scrubber: scrubber(secrets, agent) })
+}
+
+fn scrubber<'a>(secrets: impl Iterator<Item = &'a Secret>, agent: &AgentDefinition) -> Scrubber {
+    let written = credentials_in(&agent.config);
     let mut values: Vec<&str> = secrets.map(Secret::expose).collect();
-    values.extend(credentials.iter().map(Secret::expose));
     values.extend(written.iter().map(String::as_str));
     let pieces: Vec<String> = values.iter().flat_map(|value| parts_of_url(value)).collect();
     values.extend(pieces.iter().map(String::as_str));

@@ -76,6 +76,11 @@ impl SessionPlan {
         self.cookies
     }
 
+    /// The names of what is to be remembered.
+    pub(super) fn captured_names(&self) -> impl Iterator<Item = &str> {
+        self.captures.iter().map(|(name, _)| name.as_str())
+    }
+
     /// Takes what is to be remembered out of the reply to the first request.
     pub(super) fn capture(&self, reply: &Received) -> Result<Map<String, Value>, RunFailure> {
         let body = serde_json::from_slice(&reply.body).unwrap_or_default();
