@@ -3,7 +3,8 @@
 //! How a run flows: [`queue`] takes a request from its durable consumer, [`worker`] claims it and hands it to
 //! [`execution`], which plays it with a target of [`adapters`] and models of [`models`], both found in the [`store`];
 //! [`isolation`] does that in a process of its own where that is asked for; [`telemetry`] keeps its spans apart; [`worker`] publishes the one outcome. [`events`] is the contract on the wire,
-//! [`definitions`] what people write in files, [`cli`] wires everything in one place.
+//! [`definitions`] what people write in files, [`schemas`] says for others
+//! what both look like, [`cli`] wires everything in one place.
 
 pub mod adapters;
 pub mod cli;
@@ -17,6 +18,7 @@ mod json;
 pub mod models;
 pub mod queue;
 mod recent;
+pub mod schemas;
 mod scrub;
 pub mod settings;
 pub mod store;

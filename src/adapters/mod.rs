@@ -3,6 +3,7 @@
 //! A new type of target is one file with a [`TargetAdapterFactory`] and one [`Registry::with`] where the program
 //! is wired.
 
+mod agent_schemas;
 pub mod codes;
 pub mod http;
 mod impersonal;
@@ -13,6 +14,7 @@ mod registry;
 pub mod stream;
 mod template;
 
+pub use agent_schemas::{AgentSchema, agent_schemas};
 pub use http::HttpAdapterFactory;
 pub use prompt::PromptAdapterFactory;
 pub use registry::{Registry, TargetAdapterFactory};

@@ -2,19 +2,22 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::CallLimits;
-use crate::events::TargetType;
+use crate::events::schema::LABEL_PATTERN;
+use crate::events::{MAX_ID_CHARS, TargetType};
 
 /// An agent: its id, its type, and what the adapter of that type makes of the rest.
 ///
 /// The rest stays untyped here so that a new target type needs no change in this room. `Debug` shows only the
 /// names in it: nobody here knows which of its values are credentials.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentDefinition {
     /// The agent's id.
+    #[schemars(length(min = 1, max = MAX_ID_CHARS), regex(pattern = LABEL_PATTERN))]
     pub id: String,
     /// Which adapter it is for.
     #[serde(rename = "type")]

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use super::shape::more_names;
 
 /// Variables that a target's templates read, and what each stands for. They come before everything of the same name.
 pub type FieldMappings = BTreeMap<String, FieldMapping>;
@@ -31,7 +34,7 @@ pub fn variable_name_problem(name: &str) -> Option<String> {
 }
 
 /// What a variable stands for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "lowercase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum FieldMapping {
     /// A fact of the run.
@@ -50,7 +53,7 @@ pub enum FieldMapping {
 }
 
 /// Where facts are from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MappingSource {
     /// The scenario that is played.
@@ -59,8 +62,9 @@ pub enum MappingSource {
 }
 
 /// A fact of a turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = more_names(["scenario_message", "conversation_history", "thread_id"]))]
 pub enum ScenarioField {
     /// The customer's last line.
     #[serde(alias = "scenario_message")]

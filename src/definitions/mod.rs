@@ -15,9 +15,10 @@ mod sampling;
 mod scenario;
 mod script;
 mod secret;
+mod shape;
 
 pub use agent::AgentDefinition;
-pub use call_limits::CallLimits;
+pub use call_limits::{CallLimits, MAX_CALL_LIMIT};
 pub use check::{
     Check, CheckRule, Compile, Compiled, Limit, On, Path, PathTest, Pattern, Range, ReplyRule, ReplyTest,
     Schema, Texts, Times, TokenLimit, ToolCalls, ToolRule, ToolUse, UsageRole, Words,
@@ -34,7 +35,8 @@ pub use provider::{
     Price, Provider, ProviderKind, ScriptedFailure, ScriptedForm, ScriptedModel, ScriptedReply,
     ScriptedVerdict,
 };
-pub use sampling::Sampling;
+pub use sampling::{MAX_TEMPERATURE, Sampling};
 pub use scenario::{CustomerForm, CustomerSettings, Opening, RoleModels, Scenario};
 pub use script::{JudgeStep, ProceedStep, ScriptMessage, ScriptStep};
 pub use secret::{REDACTED, Secret, Secrets};
+pub use shape::also_called;

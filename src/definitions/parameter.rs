@@ -1,7 +1,10 @@
 //! What a scenario leaves open until it is run.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use super::shape::also_called;
 
 /// The most parameters of one scenario.
 pub const MAX_PARAMETERS: usize = 20;
@@ -16,16 +19,20 @@ const RESERVED_NAMES: [&str; 5] = ["params", "secrets", "__proto__", "constructo
 
 /// A parameter that a scenario declares: its text may read it as `{{ name }}`, and templates of targets as
 /// `{{ params.name }}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(transform = also_called("defaultValue", "default"))]
 pub struct ParameterDefinition {
     /// Its name: a letter or `_`, then letters, digits and `_`.
+    #[schemars(length(min = 1, max = MAX_PARAMETER_NAME), regex(pattern = "^[A-Za-z_][A-Za-z0-9_]*$"))]
     pub name: String,
     /// What it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_PARAMETER_DESCRIPTION))]
     pub description: Option<String>,
     /// Its value where a request gives none: a text, a number, or true or false.
     #[serde(default, alias = "default", skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("type" = ["string", "number", "boolean", "null"], "maxLength" = MAX_PARAMETER_TEXT))]
     pub default_value: Option<Value>,
     /// Its value is a secret: only a target's `{{ secrets.name }}` reads it, and no definition holds it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -1,12 +1,13 @@
 //! A tenant's project.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CallLimits, Secret};
 use crate::events::{Budget, ProjectId};
 
 /// A tenant's project: who it is, its default model, and where its spans go.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Project {
     /// The project's id.
@@ -29,7 +30,7 @@ pub struct Project {
 }
 
 /// An OTLP/HTTP endpoint of a tenant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TelemetryDestination {
     /// Base or full URL; see [`TelemetryDestination::traces_url`].
@@ -46,7 +47,7 @@ pub struct TelemetryDestination {
 }
 
 /// What spans say of the conversation.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ContentCapture {
     /// What was said, asked and answered.
@@ -57,7 +58,7 @@ pub enum ContentCapture {
 }
 
 /// Who answers behind a telemetry endpoint.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TelemetryProtocol {
     /// LangWatch: traces go to `/api/otel/v1/traces`.

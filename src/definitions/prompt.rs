@@ -1,11 +1,14 @@
 //! A prompt: an agent under test that is only a model and its instructions.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::FieldMappings;
+use super::{FieldMappings, MAX_TEMPERATURE};
+use crate::events::MAX_ID_CHARS;
+use crate::events::schema::LABEL_PATTERN;
 
 /// Who a prompt's own message is from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PromptRole {
     /// Instructions.
@@ -17,7 +20,7 @@ pub enum PromptRole {
 }
 
 /// A message that a prompt brings along, before the conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PromptMessage {
     /// Who it is from.
@@ -27,10 +30,11 @@ pub struct PromptMessage {
 }
 
 /// A prompt target's definition.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Prompt {
     /// The prompt's id.
+    #[schemars(length(min = 1, max = MAX_ID_CHARS), regex(pattern = LABEL_PATTERN))]
     pub id: String,
     /// The instructions: a template.
     pub system_prompt: String,
@@ -42,9 +46,11 @@ pub struct Prompt {
     pub model: Option<String>,
     /// Sampling temperature.
     #[serde(default)]
+    #[schemars(range(min = 0, max = MAX_TEMPERATURE))]
     pub temperature: Option<f64>,
     /// The most tokens of one reply.
     #[serde(default)]
+    #[schemars(range(min = 1))]
     pub max_tokens: Option<u32>,
     /// Makes answers repeatable where the provider takes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CallLimits, Secret};
-use crate::events::{Cost, CriterionStatus};
+use crate::events::schema::LABEL_PATTERN;
+use crate::events::{Cost, CriterionStatus, MAX_ID_CHARS};
 
 /// Which API a provider speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ProviderKind {
     /// Chat completions with tools: `OpenAI`, `LiteLLM`, vLLM, Ollama, llama.cpp.
@@ -22,10 +24,11 @@ pub enum ProviderKind {
 }
 
 /// A model provider of a project.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Provider {
     /// The part of a model's name before the slash.
+    #[schemars(length(min = 1, max = MAX_ID_CHARS), regex(pattern = LABEL_PATTERN))]
     pub id: String,
     /// Which API it speaks.
     pub kind: ProviderKind,
@@ -43,6 +46,7 @@ pub struct Provider {
     pub send_full_name: bool,
     /// Time for one call in seconds, retries not included.
     #[serde(default)]
+    #[schemars(range(min = 1))]
     pub timeout_seconds: Option<u64>,
     /// How many calls its key may be used for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,7 +60,7 @@ pub struct Provider {
 }
 
 /// What a model costs, in US dollars.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Price {
     /// For a million tokens sent to it.
@@ -79,7 +83,7 @@ fn enabled() -> bool {
 }
 
 /// An offline model: its lines as customer or agent, its judgements as judge.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ScriptedModel {
     /// What it says: the first reply whose `when` occurs in the last thing said to it, else the reply
@@ -107,7 +111,7 @@ pub struct ScriptedModel {
 }
 
 /// A form of answers that an offline model may refuse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ScriptedForm {
     /// The call of a tool.
@@ -117,7 +121,7 @@ pub enum ScriptedForm {
 }
 
 /// One line of an offline model: a string, or a string for an occasion.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, deny_unknown_fields, expecting = "expected a text, or `when` and `text` and nothing else")]
 pub enum ScriptedReply {
     /// Said in its turn.
@@ -132,7 +136,7 @@ pub enum ScriptedReply {
 }
 
 /// How an offline judge decides a criterion.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ScriptedVerdict {
     /// Occurs in the criterion's text, letter case aside.
@@ -146,7 +150,7 @@ pub struct ScriptedVerdict {
 }
 
 /// A failure of an offline model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ScriptedFailure {
     /// The HTTP status that it stands for.

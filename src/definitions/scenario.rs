@@ -1,12 +1,13 @@
 //! A scenario: the situation that is rehearsed and what must come of it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Check, ParameterDefinition, Sampling, ScriptStep};
-use crate::events::{JudgeModels, ScenarioId};
+use super::{Check, MAX_PARAMETERS, MAX_TEMPERATURE, ParameterDefinition, Sampling, ScriptStep};
+use crate::events::{JudgeModels, MAX_TURNS_LIMIT, ScenarioId};
 
 /// Models that a scenario chooses over the project's default, as `provider/model`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RoleModels {
     /// Plays the customer.
@@ -18,7 +19,7 @@ pub struct RoleModels {
 }
 
 /// Who says the first word.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Opening {
     /// The customer.
@@ -29,7 +30,7 @@ pub enum Opening {
 }
 
 /// In which form the simulator is told the conversation.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CustomerForm {
     /// The transcript in one message, and the customer's line as a field of a JSON object: the form that small models keep to.
@@ -40,7 +41,7 @@ pub enum CustomerForm {
 }
 
 /// How the customer is played.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CustomerSettings {
     /// In which form the simulator is told the conversation.
@@ -48,9 +49,11 @@ pub struct CustomerSettings {
     pub form: CustomerForm,
     /// Sampling temperature, 0 to 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = MAX_TEMPERATURE))]
     pub temperature: Option<f64>,
     /// The most tokens of one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub max_tokens: Option<u32>,
     /// Makes lines repeatable where the provider takes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,7 +73,7 @@ impl CustomerSettings {
 }
 
 /// A scenario's definition.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Scenario {
     /// The scenario's id.
@@ -87,9 +90,11 @@ pub struct Scenario {
     pub labels: Vec<String>,
     /// Turns after which the judge must decide.
     #[serde(default)]
+    #[schemars(range(min = 1, max = MAX_TURNS_LIMIT))]
     pub max_turns: Option<u32>,
     /// Turns before which the judge is not asked.
     #[serde(default)]
+    #[schemars(range(max = MAX_TURNS_LIMIT))]
     pub min_turns: Option<u32>,
     /// Models of the customer and the judge.
     #[serde(default)]
@@ -102,6 +107,7 @@ pub struct Scenario {
     pub judge: Sampling,
     /// What is left open until it is run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_PARAMETERS))]
     pub parameters: Vec<ParameterDefinition>,
     /// Who says the first word, where no script says.
     #[serde(default)]

@@ -1,8 +1,12 @@
 //! The course of a rehearsal, step by step.
 
+mod written;
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use self::written::WrittenStep;
 use super::Check;
 use crate::events::MessageRole;
 
@@ -11,8 +15,9 @@ const STEPS: &str = "user, agent, message, judge, proceed, check, succeed, fail"
 
 /// One step of a script. In a file it is its name, or its name with what belongs to it: `user`, `user: "Hello"`,
 /// `proceed: 2`, `judge: { criteria: […] }`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Value", into = "Value")]
+#[schemars(with = "WrittenStep")]
 pub enum ScriptStep {
     /// The customer says this, or whatever the simulator comes up with.
     User(Option<String>),
@@ -33,7 +38,7 @@ pub enum ScriptStep {
 }
 
 /// A message that nobody is asked for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScriptMessage {
     /// Who is taken to have said it.
@@ -43,7 +48,7 @@ pub struct ScriptMessage {
 }
 
 /// What the judge is asked in the middle of a script.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct JudgeStep {
     /// The criteria of this step; the scenario's where there are none.
@@ -55,7 +60,7 @@ pub struct JudgeStep {
 }
 
 /// How far the conversation goes on by itself: to its end where nothing says otherwise.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProceedStep {
     /// For this many turns at most; the rest of a turn that has begun is one.

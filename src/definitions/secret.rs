@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serializer};
 
 /// What stands wherever a secret would be shown.
@@ -11,8 +12,9 @@ pub const REDACTED: &str = "[redacted]";
 /// A credential or another value that reaches no log, span, event, error or `Debug`.
 ///
 /// It has no `Serialize`: a field that has to be stored names [`Secret::serialize_exposed`].
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(extend("writeOnly" = true))]
 pub struct Secret(String);
 
 impl Secret {

@@ -1,5 +1,6 @@
 //! `scenario.run.cancel_requested`: stop a run, or every run of a batch.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -9,7 +10,7 @@ use super::{BatchRunId, DeadLetterCode, ProjectId, RequestRejection, RunId};
 const WHAT: &str = "the cancel request, which needs `projectId` and one of `scenarioRunId` and `batchRunId`,";
 
 /// What is to be cancelled.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, rename_all_fields = "camelCase")]
 pub enum CancelScope {
     /// One run.
@@ -25,7 +26,7 @@ pub enum CancelScope {
 }
 
 /// The payload of `scenario.run.cancel_requested`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CancelRequest {
     /// The project.

@@ -1,12 +1,13 @@
 //! What a request says of recording and replaying.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::InvalidId;
 use super::ids::CassetteName;
 
 /// What is done with a cassette.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CassetteMode {
     /// Everything that the run says and hears is kept.
@@ -16,7 +17,7 @@ pub enum CassetteMode {
 }
 
 /// Which cassette, and what is done with it. On the wire `"record"` or `"replay"`, or an object that names one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "Wire", into = "Wire")]
 pub struct CassetteRequest {
     /// What is done with it.
@@ -25,7 +26,7 @@ pub struct CassetteRequest {
     pub name: Option<CassetteName>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected \"record\", \"replay\" or an object with `mode` and `name`")]
 enum Wire {
     Mode(CassetteMode),

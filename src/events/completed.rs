@@ -1,12 +1,14 @@
 //! `scenario.run.completed`: the one outcome of a run.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use super::schema::Timestamp;
 use super::{Cost, MessageRole, RunIds, TargetRef, TelemetryReceipt, ToolCall};
 
 /// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum RunStatus {
     /// Every criterion was met.
@@ -20,7 +22,7 @@ pub enum RunStatus {
 }
 
 /// What the judgement came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// Every criterion is met.
@@ -32,7 +34,7 @@ pub enum Verdict {
 }
 
 /// What the judge says of one criterion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CriterionStatus {
     /// The conversation shows that it holds.
@@ -44,7 +46,7 @@ pub enum CriterionStatus {
 }
 
 /// One criterion with its judgement.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CriterionResult {
     /// `c1`, `c2`, … in the definition's order.
@@ -99,7 +101,7 @@ impl CriterionResult {
 }
 
 /// Who decided a criterion.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DecidedBy {
     /// A model, or several.
@@ -117,7 +119,7 @@ impl DecidedBy {
 }
 
 /// Words of the transcript.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Quote {
     /// The message in which they stand, from 0.
     pub index: u32,
@@ -126,7 +128,7 @@ pub struct Quote {
 }
 
 /// How many of the judges agree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Agreement {
     /// Those that came to the status.
     pub agreeing: u32,
@@ -135,7 +137,7 @@ pub struct Agreement {
 }
 
 /// What one of several judges said of a criterion.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Vote {
     /// The model, as `provider/model`.
     pub model: String,
@@ -146,7 +148,7 @@ pub struct Vote {
 }
 
 /// Who a failure is put down to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Attribution {
     /// The agent under test.
@@ -166,7 +168,7 @@ pub enum Attribution {
 }
 
 /// Why a run could not be judged.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RunError {
     /// Stable code for programs.
@@ -181,7 +183,7 @@ pub struct RunError {
 }
 
 /// Tokens and calls of one role.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TokenUsage {
     /// Tokens sent to the model.
@@ -225,7 +227,7 @@ impl TokenUsage {
 }
 
 /// Usage of a run by role.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UsageByRole {
     /// The simulated customer.
@@ -248,7 +250,7 @@ impl UsageByRole {
 }
 
 /// One message of the transcript, as the outcome repeats it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TranscriptMessage {
     /// Position in the transcript, from 0.
@@ -268,7 +270,7 @@ pub struct TranscriptMessage {
 }
 
 /// The payload of `scenario.run.completed`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RunCompleted {
     /// Which run it is about.
@@ -314,9 +316,11 @@ pub struct RunCompleted {
     pub telemetry: TelemetryReceipt,
     /// When the run began.
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "Timestamp")]
     pub started_at: OffsetDateTime,
     /// When it ended.
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "Timestamp")]
     pub finished_at: OffsetDateTime,
     /// The time between, in milliseconds.
     pub duration_ms: u64,

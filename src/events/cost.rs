@@ -1,7 +1,9 @@
 //! Money: what calls of models cost, and what a run may cost.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// Units of one US dollar. With a million of a million, the price of a single token is a whole number.
@@ -78,6 +80,21 @@ impl From<Cost> for f64 {
     }
 }
 
+impl JsonSchema for Cost {
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("Cost")
+    }
+
+    /// Sums may be larger than what is taken from anybody.
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = json_schema!({ "description": "US dollars.", "type": "number", "minimum": 0 });
+        if generator.contract().is_deserialize() {
+            schema.insert("maximum".to_owned(), Self::MAX_USD.into());
+        }
+        schema
+    }
+}
+
 impl fmt::Display for Cost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let usd = f64::from(*self);
@@ -90,7 +107,7 @@ impl fmt::Display for Cost {
 }
 
 /// What a run may cost; a limit that is not set is none.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Budget {
     /// The most money that its calls of models may cost together.
@@ -98,6 +115,7 @@ pub struct Budget {
     pub max_cost_usd: Option<Cost>,
     /// The most tokens that its calls of models may use together, sent and received.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub max_tokens: Option<u64>,
 }
 

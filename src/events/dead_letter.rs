@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use super::schema::{SHA256_PATTERN, Timestamp};
+
 /// What is wrong with a dead letter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeadLetterCode {
     /// The bytes are not JSON.
@@ -36,7 +39,7 @@ impl DeadLetterCode {
 }
 
 /// An object that holds the bytes of a message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PayloadObject {
     /// The object store.
@@ -46,11 +49,12 @@ pub struct PayloadObject {
     /// Its length in bytes.
     pub bytes: usize,
     /// SHA-256 of the bytes, as hexadecimal digits.
+    #[schemars(regex(pattern = SHA256_PATTERN))]
     pub sha256: String,
 }
 
 /// The payload of `scenario.run.dead_lettered`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeadLetter {
     /// What is wrong.
@@ -62,6 +66,7 @@ pub struct DeadLetter {
     /// Its headers.
     pub headers: BTreeMap<String, Vec<String>>,
     /// Its original bytes, as base64.
+    #[schemars(extend("contentEncoding" = "base64"))]
     pub payload: String,
     /// True where only the beginning of the bytes fitted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -78,5 +83,6 @@ pub struct DeadLetter {
     pub deliveries: u64,
     /// When it was given up.
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "Timestamp")]
     pub at: OffsetDateTime,
 }

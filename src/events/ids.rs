@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use super::schema::{LABEL_PATTERN, TOKEN_PATTERN};
 
 /// The longest identifier that is accepted, in characters.
 pub const MAX_ID_CHARS: usize = 128;
@@ -38,10 +41,11 @@ fn is_label(value: &str) -> bool {
 }
 
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $check:ident, $rule:literal) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $check:ident, $pattern:ident, $rule:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(try_from = "String", into = "String")]
+        #[schemars(extend("minLength" = 1, "maxLength" = MAX_ID_CHARS, "pattern" = $pattern))]
         pub struct $name(String);
 
         impl $name {
@@ -84,35 +88,35 @@ macro_rules! id {
 
 id!(
     /// A tenant's project. A subject token, so permissions can follow it.
-    ProjectId, "project id", is_subject_token, "1 to 128 of A-Z a-z 0-9 _ -"
+    ProjectId, "project id", is_subject_token, TOKEN_PATTERN, "1 to 128 of A-Z a-z 0-9 _ -"
 );
 id!(
     /// One run of a scenario. A subject token; unique only together with its project.
-    RunId, "scenario run id", is_subject_token, "1 to 128 of A-Z a-z 0-9 _ -"
+    RunId, "scenario run id", is_subject_token, TOKEN_PATTERN, "1 to 128 of A-Z a-z 0-9 _ -"
 );
 id!(
     /// The batch that a run was started in.
-    BatchRunId, "batch run id", is_label, "1 to 128 characters, none of them a control character"
+    BatchRunId, "batch run id", is_label, LABEL_PATTERN, "1 to 128 characters, none of them a control character"
 );
 id!(
     /// A scenario's definition.
-    ScenarioId, "scenario id", is_label, "1 to 128 characters, none of them a control character"
+    ScenarioId, "scenario id", is_label, LABEL_PATTERN, "1 to 128 characters, none of them a control character"
 );
 id!(
     /// The set that runs are grouped under.
-    SetId, "set id", is_label, "1 to 128 characters, none of them a control character"
+    SetId, "set id", is_label, LABEL_PATTERN, "1 to 128 characters, none of them a control character"
 );
 id!(
     /// What a target points at: a prompt's or an agent's id.
-    ReferenceId, "target reference id", is_label, "1 to 128 characters, none of them a control character"
+    ReferenceId, "target reference id", is_label, LABEL_PATTERN, "1 to 128 characters, none of them a control character"
 );
 id!(
     /// A kind of target, such as `prompt` or `http`; an adapter may or may not exist for it.
-    TargetType, "target type", is_label, "1 to 128 characters, none of them a control character"
+    TargetType, "target type", is_label, LABEL_PATTERN, "1 to 128 characters, none of them a control character"
 );
 id!(
     /// A recording of what a run said and heard, as its project names it.
-    CassetteName, "cassette name", is_label, "1 to 128 characters, none of them a control character"
+    CassetteName, "cassette name", is_label, LABEL_PATTERN, "1 to 128 characters, none of them a control character"
 );
 
 impl RunId {

@@ -1,12 +1,13 @@
 //! Who judges: one model, or a panel of them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The most models of a panel: each is paid for every judgement.
 pub const MAX_JUDGES: usize = 9;
 
 /// The models that judge, as `provider/model`: one, or several that decide by majority. On the wire one model is a text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "OneOrMany", into = "OneOrMany")]
 pub struct JudgeModels(Vec<String>);
 
@@ -15,11 +16,11 @@ pub struct JudgeModels(Vec<String>);
 #[error("{0} models cannot judge together: name 1 to {MAX_JUDGES}")]
 pub struct InvalidPanel(usize);
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a model's name or a list of them")]
 enum OneOrMany {
     One(String),
-    Many(Vec<String>),
+    Many(#[schemars(length(min = 1, max = MAX_JUDGES))] Vec<String>),
 }
 
 impl JudgeModels {

@@ -13,6 +13,7 @@ mod judge_models;
 mod progress;
 mod receipt;
 mod request;
+pub mod schema;
 mod service;
 pub mod subjects;
 mod telemetry;

@@ -1,13 +1,15 @@
 //! `scenario.run.started` and `scenario.run.message`: what a run says on its way.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 
+use super::schema::{TRACE_ID_PATTERN, Timestamp};
 use super::{BatchRunId, ProjectId, RunId, RunKey, ScenarioId, SetId, TargetRef};
 
 /// Which run an event is about: the ids that every event begins with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RunIds {
     /// The run.
@@ -31,7 +33,7 @@ impl RunIds {
 }
 
 /// Who said a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MessageRole {
     /// The simulated customer.
@@ -55,7 +57,7 @@ impl MessageRole {
 }
 
 /// A tool call of the agent under test, or of a model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ToolCall {
     /// The call's id, where the agent gives one.
     pub id: String,
@@ -66,7 +68,7 @@ pub struct ToolCall {
 }
 
 /// A scenario as events name it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ScenarioSummary {
     /// The scenario's name.
     pub name: String,
@@ -75,7 +77,7 @@ pub struct ScenarioSummary {
 }
 
 /// The payload of `scenario.run.started`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RunStarted {
     /// Which run it is about.
@@ -86,16 +88,19 @@ pub struct RunStarted {
     /// Name and labels of the scenario.
     pub scenario: ScenarioSummary,
     /// Which delivery this is, from 1.
+    #[schemars(range(min = 1))]
     pub attempt: u32,
     /// The run's trace.
+    #[schemars(regex(pattern = TRACE_ID_PATTERN))]
     pub trace_id: String,
     /// When the run began.
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "Timestamp")]
     pub started_at: OffsetDateTime,
 }
 
 /// The payload of `scenario.run.message`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RunMessage {
     /// Which run it is about.
@@ -104,6 +109,7 @@ pub struct RunMessage {
     /// Position in the transcript, from 0.
     pub index: u32,
     /// Turn, from 1.
+    #[schemars(range(min = 1))]
     pub turn: u32,
     /// Who said it.
     pub role: MessageRole,
@@ -116,8 +122,10 @@ pub struct RunMessage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<u64>,
     /// The run's trace.
+    #[schemars(regex(pattern = TRACE_ID_PATTERN))]
     pub trace_id: String,
     /// When it was said.
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "Timestamp")]
     pub at: OffsetDateTime,
 }

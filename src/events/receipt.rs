@@ -1,11 +1,12 @@
 //! What a client gets back for a request: scheduled, or why not.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{BatchRunId, RunId, SetId};
 
 /// Why a request was not scheduled.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReceiptError {
     /// Stable code for programs.
     pub code: String,
@@ -14,12 +15,13 @@ pub struct ReceiptError {
 }
 
 /// The answer to a request to schedule. It says `scheduled: true` only of what the stream has stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, rename_all_fields = "camelCase")]
 pub enum Receipt {
     /// The stream has it.
     Scheduled {
         /// Always true.
+        #[schemars(extend("const" = true))]
         scheduled: bool,
         /// The request's `Nats-Msg-Id`.
         job_id: String,
@@ -37,6 +39,7 @@ pub enum Receipt {
     /// It was refused; nothing was published.
     Refused {
         /// Always false.
+        #[schemars(extend("const" = false))]
         scheduled: bool,
         /// Why.
         error: ReceiptError,

@@ -3,14 +3,16 @@
 use std::fmt;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use super::schema::LABEL_PATTERN;
 use super::{
     BatchRunId, Budget, CassetteRequest, Cost, DeadLetterCode, InvalidId, JudgeModels, ProjectId,
     ReferenceId, RunId, RunKey, ScenarioId, SetId, TargetType,
 };
-use super::{RunIds, TraceContext, subjects};
+use super::{MAX_ID_CHARS, RunIds, TraceContext, subjects};
 use crate::text::{cut, cut_middle};
 
 /// The most turns that a request may ask for.
@@ -19,7 +21,7 @@ pub const MAX_TURNS_LIMIT: u32 = 100;
 pub const MAX_TIMEOUT_SECONDS: u64 = 86_400;
 
 /// The target of a run: a kind and what it refers to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TargetRef {
     /// The kind of target, such as `prompt` or `http`.
@@ -30,7 +32,7 @@ pub struct TargetRef {
 }
 
 /// Models that a request chooses over the project's default, as `provider/model`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelOverrides {
     /// Plays the customer.
@@ -42,7 +44,7 @@ pub struct ModelOverrides {
 }
 
 /// How a run's trace relates to the `traceparent` of its request.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TraceContextMode {
     /// The run has a trace of its own whose root links to the request's span.
@@ -53,7 +55,7 @@ pub enum TraceContextMode {
 }
 
 /// The payload of `scenario.run.requested`, as it travels. Its parameters may be secrets, so `Debug` shows their names only.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestPayload {
     /// The tenant's project.
@@ -70,30 +72,38 @@ pub struct RequestPayload {
     pub batch_run_id: Option<BatchRunId>,
     /// The set; missing or empty is the configured default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_ID_CHARS), regex(pattern = LABEL_PATTERN))]
     pub set_id: Option<String>,
     /// Values for the scenario's parameters.
     #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "Map::is_empty")]
+    #[schemars(with = "Option<Map<String, Value>>")]
     pub parameters: Map<String, Value>,
     /// Models chosen for this run.
     #[serde(default, deserialize_with = "null_is_default")]
+    #[schemars(with = "Option<ModelOverrides>")]
     pub models: ModelOverrides,
     /// Turns after which the judge must decide, 1 to 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MAX_TURNS_LIMIT))]
     pub max_turns: Option<u32>,
     /// Turns before which the judge is not asked, 0 to `maxTurns`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = MAX_TURNS_LIMIT))]
     pub min_turns: Option<u32>,
     /// Time for the whole run in seconds, 1 to 86400.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MAX_TIMEOUT_SECONDS))]
     pub timeout_seconds: Option<u64>,
     /// What a `traceparent` on the request means for the run's trace.
     #[serde(default, deserialize_with = "null_is_default")]
+    #[schemars(with = "Option<TraceContextMode>")]
     pub trace_context: TraceContextMode,
     /// The most money that the run's calls of models may cost together, in US dollars.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_cost_usd: Option<Cost>,
     /// The most tokens that the run's calls of models may use together, at least 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub max_tokens: Option<u64>,
     /// Whether what the run says and hears is recorded, or replayed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

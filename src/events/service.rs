@@ -1,12 +1,14 @@
 //! What the service is asked and what it answers; requests to schedule and to cancel have files of their own.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use super::schema::Timestamp;
 use super::{ProjectId, ReceiptError, RunId, RunKey, RunStatus};
 
 /// Where a run is, as far as anybody knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ReportedPhase {
     /// A worker gave it back, and it waits for the next.
@@ -21,7 +23,7 @@ pub enum ReportedPhase {
 }
 
 /// The payload of `scenario.run.status`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RunQuery {
     /// The project.
@@ -39,7 +41,7 @@ impl RunQuery {
 }
 
 /// The answer to `scenario.run.status`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RunReport {
     /// The run.
@@ -58,14 +60,16 @@ pub struct RunReport {
     pub turn: Option<u32>,
     /// When it was last heard of.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "time::serde::rfc3339::option")]
+    #[schemars(with = "Option<Timestamp>")]
     pub updated_at: Option<OffsetDateTime>,
 }
 
 /// The answer to `scenario.run.cancel`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CancelReply {
     /// Always true: the request is stored, or the run is over and there is nothing to store.
+    #[schemars(extend("const" = true))]
     pub accepted: bool,
     /// Where the run was at that moment; `unknown` for a batch, whose runs are in many places.
     pub phase: ReportedPhase,
@@ -75,7 +79,7 @@ pub struct CancelReply {
 }
 
 /// The answer to what could not be done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorReply {
     /// Why.
     pub error: ReceiptError,

@@ -60,6 +60,10 @@ pub const HEADER_REDRIVEN_FROM: &str = "Scenario-Redriven-From";
 pub const HEADER_CONTENT_TYPE: &str = "Content-Type";
 /// Media type of every payload.
 pub const CONTENT_TYPE_JSON: &str = "application/json";
+/// Header of an answer that is an error: its code (NATS micro, ADR-32).
+pub const HEADER_SERVICE_ERROR: &str = "Nats-Service-Error";
+/// Header of an answer that is an error: its number, as in HTTP (NATS micro, ADR-32).
+pub const HEADER_SERVICE_ERROR_CODE: &str = "Nats-Service-Error-Code";
 /// Header: W3C trace context. NATS header names are case-sensitive; this one is lowercase.
 pub const HEADER_TRACEPARENT: &str = "traceparent";
 /// Header: W3C trace state.
@@ -79,6 +83,9 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Started, Self::Message, Self::Completed, Self::TelemetryDelivered];
+
     /// The last token of the event's subject.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -94,8 +101,7 @@ impl EventKind {
     #[must_use]
     pub fn from_subject(subject: &str) -> Option<Self> {
         let token = subject.rsplit('.').next()?;
-        let kinds = [Self::Started, Self::Message, Self::Completed, Self::TelemetryDelivered];
-        kinds.into_iter().find(|kind| kind.as_str() == token)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == token)
     }
 }
 

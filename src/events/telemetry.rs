@@ -1,18 +1,21 @@
 //! What became of a run's spans: the receipt in its outcome, and `scenario.run.telemetry_delivered` for those that came later.
 
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::RunIds;
+use super::schema::{TRACE_ID_PATTERN, Timestamp, open_names};
 
 /// The most failures that one receipt lists.
 pub const MAX_DELIVERY_FAILURES: usize = 8;
 
 /// What became of a run's spans. `spans` is the sum of `exported`, `rejected`, `spooled`, `undelivered` and `unconfirmed`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TelemetryReceipt {
     /// The run's trace; null if it never came to run.
+    #[schemars(regex(pattern = TRACE_ID_PATTERN))]
     pub trace_id: Option<String>,
     /// Spans made over the whole run.
     pub spans: u64,
@@ -38,7 +41,7 @@ pub struct TelemetryReceipt {
 }
 
 /// One reason why spans did not arrive, or not as they should.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeliveryFailure {
     /// What kind of reason it is.
@@ -53,8 +56,9 @@ pub struct DeliveryFailure {
 }
 
 /// Kinds of reasons why spans did not arrive, or not as they should.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(transform = |schema: &mut Schema| open_names(schema, Self::Other.as_str()))]
 pub enum DeliveryFailureKind {
     /// The endpoint refused the request with a status.
     Status,
@@ -111,13 +115,14 @@ impl DeliveryFailureKind {
 }
 
 /// The payload of `scenario.run.telemetry_delivered`: what became of spans that the run's outcome calls spooled.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RunTelemetryDelivered {
     /// Which run it is about.
     #[serde(flatten)]
     pub ids: RunIds,
     /// The run's trace.
+    #[schemars(regex(pattern = TRACE_ID_PATTERN))]
     pub trace_id: String,
     /// Spans that were kept for later.
     pub spooled: u64,
@@ -129,6 +134,7 @@ pub struct RunTelemetryDelivered {
     pub undelivered: u64,
     /// When the last of them was settled.
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "Timestamp")]
     pub at: OffsetDateTime,
 }
 

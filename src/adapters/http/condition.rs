@@ -1,12 +1,13 @@
 //! Something that holds of a reply or does not.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::path::{ReplyPath, says_something};
 
 /// A condition as it is written: a `JSONPath` that has to match something, or one with what it has to match.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "it is no JSONPath, and no map of `path` with `equals` or `oneOf` and nothing else"
@@ -19,7 +20,7 @@ pub(super) enum ConditionDefinition {
 }
 
 /// A path, and what it has to match.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ComparisonDefinition {
     /// The path.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -13,14 +14,14 @@ use super::streaming::StreamDefinition;
 use super::templates::RequestParts;
 use super::tool_calls::ToolCallsDefinition;
 use super::usage::UsageDefinition;
-use crate::definitions::{AgentDefinition, FieldMappings, Secret};
+use crate::definitions::{AgentDefinition, FieldMappings, Secret, also_called};
 use crate::execution::ports::OnUnknown;
 
 /// The method of a definition that names none.
 const DEFAULT_METHOD: &str = "POST";
 
 /// An HTTP agent's part of its definition. It has no `Debug`: any text of it may be a credential.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct HttpDefinition {
     /// Where the agent answers: a template.
@@ -94,7 +95,7 @@ pub(super) struct HttpDefinition {
 }
 
 /// What to do about a request whose end is unknown.
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum OnUnknownDefinition {
     /// Send it again, under the same `Idempotency-Key`.
@@ -114,7 +115,7 @@ impl From<OnUnknownDefinition> for OnUnknown {
 }
 
 /// One header, or one parameter of a query.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PairDefinition {
     /// Its name.
@@ -124,7 +125,7 @@ pub(super) struct PairDefinition {
 }
 
 /// How a request proves where it comes from. Every field may name secrets; none is a template.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum AuthDefinition {
     /// Not at all.
@@ -172,7 +173,7 @@ pub(super) enum AuthDefinition {
 }
 
 /// How an OAuth 2.0 client says who it is (RFC 6749, section 2.3.1).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum ClientAuthDefinition {
     /// In an `Authorization: Basic` header.
@@ -183,7 +184,7 @@ pub(super) enum ClientAuthDefinition {
 }
 
 /// Certificates of an agent's own, each as PEM. Every field may name secrets.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct TlsDefinition {
     /// Authorities that are trusted beside the machine's.
@@ -201,7 +202,7 @@ pub(super) struct TlsDefinition {
 }
 
 /// What begins and ends an agent's part in a run.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct SessionDefinition {
     /// The request before the first turn.
@@ -216,8 +217,9 @@ pub(super) struct SessionDefinition {
 }
 
 /// A request that is no turn.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(transform = also_called("body", "bodyTemplate"))]
 pub(super) struct StepDefinition {
     /// Where it goes: a template.
     pub(super) url: String,
@@ -239,7 +241,7 @@ pub(super) struct StepDefinition {
 }
 
 /// Where in a reply something is.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a JSONPath, { header: NAME } or { cookie: NAME }")]
 pub(super) enum CaptureDefinition {
     /// In its body: a `JSONPath`.
@@ -249,7 +251,7 @@ pub(super) enum CaptureDefinition {
 }
 
 /// Where beside the body something is.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum CaptureSource {
     /// In a header of this name.

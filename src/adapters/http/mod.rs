@@ -37,17 +37,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use schemars::{JsonSchema as _, Schema, SchemaGenerator};
 use serde_json::{Map, Value};
 use url::Url;
 
 use self::adapter::HttpAdapter;
 use self::auth::Auth;
 use self::caller::Wired;
+use self::definition::HttpDefinition;
 use self::endpoint::Endpoint;
 use self::oauth2::Grant;
 use self::question::HttpQuestions;
 use self::tls::Tls;
 use self::tokens::Tokens;
+use super::agent_schemas::agent_schema;
 use super::codes;
 use super::registry::TargetAdapterFactory;
 use super::template::Place;
@@ -68,6 +71,12 @@ const SECRET_HINT: &str = "Import the secret into the project, declare it as a s
      agent's definition";
 /// What messages call such an agent.
 const NAME: &str = "HTTP agent";
+
+/// What definitions of HTTP agents look like.
+pub(super) fn definition_schema(generator: &mut SchemaGenerator) -> Schema {
+    let own = HttpDefinition::json_schema(generator);
+    agent_schema(KIND, generator, &[own])
+}
 
 /// Makes adapters for HTTP agents. All of them share one client and its connections.
 #[derive(Clone)]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, Method, StatusCode};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
@@ -28,7 +29,7 @@ const PATH_SIGN: char = '$';
 const REPLY: &str = "reply";
 
 /// What a definition says of answers that come later.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct PollDefinition {
     /// Where to look: a `JSONPath` into the first answer, or a template that can read it as `reply`. Without it, the

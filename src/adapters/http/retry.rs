@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::status::{RangeDefinition, Statuses};
@@ -27,7 +28,7 @@ const NOT_DEALT_WITH: [u16; 2] = [429, 503];
 const PERHAPS_DEALT_WITH: [u16; 2] = [502, 504];
 
 /// What a definition says of asking again.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct RetriesDefinition {
     /// How often the agent is asked at most, the first time included.
@@ -42,7 +43,7 @@ pub(super) struct RetriesDefinition {
 }
 
 /// Something to ask again after, as it is written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "it is no status, and none of connect, timeout, interrupted")]
 pub(super) enum TriggerDefinition {
     /// A failure without a status.
@@ -52,7 +53,7 @@ pub(super) enum TriggerDefinition {
 }
 
 /// A failure without a status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Named {
     /// No connection came about.

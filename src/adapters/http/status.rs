@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -16,7 +17,7 @@ const USUAL: RangeInclusive<u16> = 200..=299;
 const WHOLE_HUNDRED: &str = "xx";
 
 /// What a definition says of statuses.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct StatusDefinition {
     /// Statuses that are answers: each a number, `4xx`, or `400-404`.
@@ -28,7 +29,7 @@ pub(super) struct StatusDefinition {
 }
 
 /// Some statuses, as they are written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "it is no status such as 404, 4xx or 400-404")]
 pub(super) enum RangeDefinition {
     /// One.

@@ -1,5 +1,6 @@
 //! How the words of an agent that answers bit by bit are put together: what a definition says of it.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::condition::{Condition, ConditionDefinition};
@@ -12,7 +13,7 @@ const PATH_SIGN: char = '$';
 pub(super) const USUAL_MARKER: &str = "[DONE]";
 
 /// What a definition says of a stream.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct StreamDefinition {
     /// What it is written in.
@@ -35,7 +36,7 @@ pub(super) struct StreamDefinition {
 }
 
 /// What a stream is written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum StreamFormat {
     /// Server-sent events.
@@ -45,7 +46,7 @@ pub(super) enum StreamFormat {
 }
 
 /// What becomes of words that are there when more come.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Accumulate {
     /// The new ones are put behind them.
@@ -65,7 +66,7 @@ impl From<Accumulate> for Joining {
 }
 
 /// One name, or several.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "it is neither a name nor a list of names")]
 enum NamesDefinition {
     One(String),
@@ -79,7 +80,7 @@ impl Default for NamesDefinition {
 }
 
 /// What an event says about the stream, as it is written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "it is no marker, no JSONPath, no map of `event`, and no map of `path` with `equals` or `oneOf`"
@@ -91,7 +92,7 @@ enum SignalDefinition {
     Condition(ConditionDefinition),
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct EventDefinition {
     event: String,

@@ -1,5 +1,6 @@
 //! The tools that an agent says it called.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -10,7 +11,7 @@ use crate::events::ToolCall;
 const MOST_CALLS: usize = 256;
 
 /// Where calls are in a reply, and in each event of a stream.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ToolCallsDefinition {
     /// The calls: a `JSONPath`.

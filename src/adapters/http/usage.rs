@@ -1,5 +1,6 @@
 //! The tokens that an agent says it used.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -7,7 +8,7 @@ use super::path::ReplyPath;
 use crate::events::TokenUsage;
 
 /// Where tokens are in a reply, and in the events of a stream.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct UsageDefinition {
     /// Tokens that the agent's model was sent: a `JSONPath`.

@@ -5,9 +5,11 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::adapters::agent_schemas::agent_schema;
 use crate::adapters::http::HttpAdapterFactory;
 use crate::adapters::http::line::{self, Call, FIELDS, Line, Reach};
 use crate::adapters::registry::TargetAdapterFactory;
@@ -28,7 +30,7 @@ pub(super) trait Preset: Sized + Send + Sync + 'static {
     /// Whether its answers tell which tools were called.
     const TELLS_TOOL_CALLS: bool = false;
     /// What people write about it beside the fields that every agent can have.
-    type Definition: DeserializeOwned;
+    type Definition: DeserializeOwned + JsonSchema;
 
     /// Checks what people wrote.
     fn from_definition(definition: Self::Definition) -> Result<Self, String>;
@@ -82,6 +84,12 @@ impl<P: Preset> TargetAdapterFactory for PresetFactory<P> {
     fn check(&self, agent: &AgentDefinition) -> Result<(), String> {
         read::<P>(agent).map(drop)
     }
+}
+
+/// What definitions of a preset look like: its own fields, and those that every agent can have.
+pub(super) fn definition_schema<P: Preset>(generator: &mut SchemaGenerator) -> Schema {
+    let (own, common) = (P::Definition::json_schema(generator), line::schema(generator));
+    agent_schema(P::KIND, generator, &[common, own])
 }
 
 /// Reads a definition. An error names the agent and the place in it.

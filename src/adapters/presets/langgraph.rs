@@ -6,6 +6,7 @@
 //! Specification: <https://langchain-ai.github.io/langgraph/cloud/reference/api/api_ref.html>.
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -24,7 +25,7 @@ use crate::execution::failure::RunFailure;
 use crate::execution::ports::TargetReply;
 
 /// What people write about a graph.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct LangGraphDefinition {
     /// The assistant's id, or the graph's name.
@@ -49,7 +50,7 @@ pub(super) struct LangGraphDefinition {
     output_path: Option<String>,
 }
 
-#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum ThreadDefinition {
     /// A thread a run.

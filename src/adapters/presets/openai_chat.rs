@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -25,7 +26,7 @@ const OWN: [&str; 4] = ["model", "messages", "stream", "n"];
 const DONE: &str = "[DONE]";
 
 /// Chat completions have nothing of their own to be said.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(super) enum Nothing {}
 
 /// An agent behind chat completions.

@@ -5,6 +5,7 @@
 //! Specification: <https://platform.openai.com/docs/api-reference/responses>.
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -23,7 +24,7 @@ const PATH: [&str; 1] = ["responses"];
 const OWN: [&str; 4] = ["model", "input", "stream", "previous_response_id"];
 
 /// What is sent of the conversation.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum History {
     /// What is new; the server has the rest.

@@ -1,5 +1,6 @@
 //! What the two interfaces of `OpenAI` have in common.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -12,7 +13,7 @@ use crate::execution::failure::RunFailure;
 use crate::execution::types::Message;
 
 /// What people write about an agent with such an interface.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, bound = "Extra: DeserializeOwned")]
 pub(super) struct OpenAiDefinition<Extra> {
     /// The model, as the server names it.

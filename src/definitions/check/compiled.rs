@@ -1,10 +1,12 @@
 //! Texts of a definition that have to be compiled: patterns, paths, schemas.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use jsonschema::{PatternOptions, Validator};
 use regex::{Regex, RegexBuilder};
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -25,7 +27,7 @@ const MAX_REASON_BYTES: usize = 300;
 /// What can be made of a text, once.
 pub trait Compile: Sized {
     /// As people write it.
-    type Source: Clone + fmt::Debug + PartialEq + Serialize + DeserializeOwned;
+    type Source: Clone + fmt::Debug + PartialEq + Serialize + DeserializeOwned + JsonSchema;
 
     /// Makes it.
     ///
@@ -173,6 +175,24 @@ impl<T: Compile> Serialize for Compiled<T> {
 impl<'de, T: Compile> Deserialize<'de> for Compiled<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         T::Source::deserialize(deserializer).map(Self::new)
+    }
+}
+
+impl<T: Compile> JsonSchema for Compiled<T> {
+    fn inline_schema() -> bool {
+        T::Source::inline_schema()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::Source::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        T::Source::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> schemars::Schema {
+        T::Source::json_schema(generator)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Rules of what the run took.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Range;
@@ -21,7 +22,7 @@ pub enum Limit {
 }
 
 /// How many tokens may be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TokenLimit {
     /// The most, sent and received.
@@ -32,7 +33,7 @@ pub struct TokenLimit {
 }
 
 /// Who uses tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum UsageRole {
     /// The simulated customer.

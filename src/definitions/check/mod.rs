@@ -7,6 +7,7 @@ mod schema;
 mod tool;
 mod written;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use compiled::{Compile, Compiled, Path, Pattern, Schema};
@@ -21,7 +22,7 @@ const MAX_TITLE_BYTES: usize = 200;
 
 /// A deterministic check: one rule. In a file the rule is a key of its own beside `name` and `required`, such as
 /// `contains: refund` or `turns: { max: 4 }`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "written::WrittenCheck", into = "written::WrittenCheck")]
 pub struct Check {
     /// How the outcome calls it; its rule in words where there is no name.

@@ -1,5 +1,6 @@
 //! Rules of the tools that the agent called.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -15,7 +16,7 @@ pub enum ToolRule {
 }
 
 /// A tool that is called: its name, or its name and what is asked of its calls.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a tool's name, or `name` with `arguments` and `times`")]
 pub enum ToolUse {
     /// At least once, with whatever arguments.
@@ -26,7 +27,7 @@ pub enum ToolUse {
 }
 
 /// What is asked of the calls of a tool.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ToolCalls {
     /// The tool.
@@ -40,7 +41,7 @@ pub struct ToolCalls {
 }
 
 /// How many there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a number of calls, or `min` and `max`")]
 pub enum Times {
     /// This many.
@@ -50,7 +51,7 @@ pub enum Times {
 }
 
 /// Bounds, both of them included.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Range {
     /// No fewer.

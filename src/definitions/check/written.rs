@@ -1,11 +1,13 @@
 //! A check as people write it: its rule is the one key that is not about all checks.
 
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::tool::ToolUse;
 use super::{
-    Check, CheckRule, Limit, On, PathTest, Pattern, Range, ReplyRule, ReplyTest, Schema, Texts, TokenLimit,
-    ToolRule, Words,
+    Check, CheckRule, Limit, On, PathTest, Pattern, Range, ReplyRule, ReplyTest, Schema as CompiledSchema,
+    Texts, TokenLimit, ToolRule, Words,
 };
 use crate::events::Cost;
 
@@ -29,8 +31,9 @@ pub(super) enum InvalidCheck {
 }
 
 /// A check with every key that it may have.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(transform = one_rule)]
 pub(super) struct WrittenCheck {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
@@ -51,7 +54,7 @@ pub(super) struct WrittenCheck {
     #[serde(skip_serializing_if = "Option::is_none")]
     json_path: Option<PathTest>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    json_schema: Option<Schema>,
+    json_schema: Option<CompiledSchema>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_called: Option<ToolUse>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,9 +73,16 @@ pub(super) struct WrittenCheck {
     cost_usd: Option<Most<Cost>>,
 }
 
+/// Exactly one of the rules has to be there.
+fn one_rule(schema: &mut Schema) {
+    let rules = RULES.split(", ").map(|rule| json!({ "required": [rule] }));
+    schema.insert("oneOf".to_owned(), rules.collect());
+}
+
 /// No more than this.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 struct Most<T> {
     max: T,
 }

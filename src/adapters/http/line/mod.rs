@@ -10,6 +10,7 @@ pub(in crate::adapters) use call::{Call, below};
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::{JsonSchema as _, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -42,6 +43,15 @@ pub(in crate::adapters) const FIELDS: [&str; 12] = [
 /// Reads what people wrote. An error names the place, and no value.
 pub(in crate::adapters) fn read<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, String> {
     definition::read(fields)
+}
+
+/// What the [`FIELDS`] look like.
+pub(in crate::adapters) fn schema(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = HttpDefinition::json_schema(generator);
+    if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+        properties.retain(|name, _| FIELDS.contains(&name.as_str()));
+    }
+    schema
 }
 
 /// Where an agent is and how it is reached, checked.

@@ -12,6 +12,7 @@ mod progress;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -35,7 +36,7 @@ const FIRST_POLL: Duration = Duration::from_millis(250);
 const LONGEST_POLL: Duration = Duration::from_secs(5);
 
 /// What people write about an A2A agent.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct A2aDefinition {
     /// Whether the URL is where the agent's card is; else it is where JSON-RPC is spoken.
@@ -52,7 +53,7 @@ pub(super) struct A2aDefinition {
     context: ContextDefinition,
 }
 
-#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum ContextDefinition {
     /// It is derived from the run.

@@ -11,6 +11,7 @@ mod session;
 
 use async_trait::async_trait;
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -27,7 +28,7 @@ use crate::execution::ports::TargetReply;
 use crate::execution::types::Session;
 
 /// What people write about a tool.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct McpDefinition {
     /// The tool's name.

@@ -10,6 +10,7 @@ mod socket;
 use std::borrow::Cow;
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -32,7 +33,7 @@ const USUAL_TEXT: &str = "{{ input }}";
 const SCHEMES: [(&str, &str); 2] = [("ws://", "http://"), ("wss://", "https://")];
 
 /// What people write about such an agent.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct WebSocketDefinition {
     /// How long a connection lasts.
@@ -55,7 +56,7 @@ pub(super) struct WebSocketDefinition {
     done: Option<DoneDefinition>,
 }
 
-#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Lasting {
     #[default]
@@ -63,7 +64,7 @@ enum Lasting {
     Turn,
 }
 
-#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Format {
     #[default]
@@ -72,7 +73,7 @@ enum Format {
 }
 
 /// What ends an answer: exactly one of these.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct DoneDefinition {
     /// A message with something at this path.

@@ -1,12 +1,9 @@
 //! Rules of limits of calls.
 
 use super::between;
-use crate::definitions::CallLimits;
+use crate::definitions::{CallLimits, MAX_CALL_LIMIT};
 use crate::store::files::field::Field;
 use crate::store::files::reader::Reader;
-
-/// The largest limit: more calls than any worker makes in a minute, so that a mistyped number is noticed.
-const MAX_LIMIT: u32 = 1_000_000;
 
 /// Limits that are a key of `field`.
 pub(in crate::store::files) fn limits(
@@ -18,6 +15,6 @@ pub(in crate::store::files) fn limits(
     if limits.is_empty() {
         reader.report(&field, "must have `requestsPerMinute`, `maxInFlight` or both");
     }
-    between(reader, &field.at("requestsPerMinute"), limits.requests_per_minute, 1, MAX_LIMIT);
-    between(reader, &field.at("maxInFlight"), limits.max_in_flight, 1, MAX_LIMIT);
+    between(reader, &field.at("requestsPerMinute"), limits.requests_per_minute, 1, MAX_CALL_LIMIT);
+    between(reader, &field.at("maxInFlight"), limits.max_in_flight, 1, MAX_CALL_LIMIT);
 }

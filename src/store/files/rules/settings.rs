@@ -1,12 +1,9 @@
 //! Rules of how a role's model is to think.
 
 use super::{at_least_one, id, model, some_text, text};
-use crate::definitions::{Prompt, Sampling};
+use crate::definitions::{MAX_TEMPERATURE, Prompt, Sampling};
 use crate::store::files::field::Field;
 use crate::store::files::reader::Reader;
-
-/// The highest temperature that any provider takes.
-const MAX_TEMPERATURE: f64 = 2.0;
 
 pub(in crate::store::files) fn prompt(reader: &mut Reader<'_>, field: &Field<'_>, prompt: &Prompt) {
     id(reader, &field.at("id"), &prompt.id);
