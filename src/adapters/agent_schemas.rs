@@ -38,7 +38,8 @@ pub(super) fn agent_schema(kind: &str, generator: &mut SchemaGenerator, parts: &
 }
 
 fn fits_nothing(shape: &Value) -> bool {
-    let null = json!({ "type": "null" });
     let options = shape.get("anyOf").and_then(Value::as_array);
-    options.is_some_and(|options| options.iter().all(|option| *option == json!(false) || *option == null))
+    options.map_or(shape["type"] == "null", |options| {
+        options.iter().all(|option| *option == json!(false) || option["type"] == "null")
+    })
 }

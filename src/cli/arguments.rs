@@ -95,6 +95,8 @@ pub(super) enum Command {
     DeadLetters(DeadLetterOptions),
     /// Check the settings, or show what is in force.
     Config(ConfigOptions),
+    /// Print what payloads and definition files look like, as JSON Schemas, and what travels where.
+    Schemas(SchemaOptions),
     /// Play one run that a worker sends on the standard input.
     #[command(hide = true)]
     ExecuteRun(ExecuteRunOptions),
@@ -302,6 +304,17 @@ pub(super) struct KeysOptions {
 pub(super) enum KeysAction {
     /// Print a new key, for a file that `store.encryption_keys_file` names.
     Generate,
+}
+
+/// Options of `schemas`.
+#[derive(Debug, Args)]
+pub(super) struct SchemaOptions {
+    /// The schema to print, such as `run-completed` or `definitions`; without it, the names of all.
+    #[arg(value_name = "NAME", conflicts_with = "write")]
+    pub(super) name: Option<String>,
+    /// Write all of them into this folder instead.
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) write: Option<PathBuf>,
 }
 
 /// Options of `config`.

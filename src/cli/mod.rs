@@ -13,6 +13,7 @@ mod listening;
 mod redaction;
 mod rejudge;
 mod schedule;
+mod schemas;
 mod serve;
 mod signals;
 mod terminal;
@@ -60,6 +61,7 @@ async fn run(arguments: Arguments) -> Result<Finished, CliError> {
         Command::Keys(options) => keys::run(&options),
         Command::DeadLetters(options) => dead_letters::run(&layers, options).await,
         Command::Config(options) => config::run(&layers, &options),
+        Command::Schemas(options) => schemas::run(&options),
         Command::ExecuteRun(_) => Err(CliError::refused("`execute-run` brings its own runtime")),
     }
 }

@@ -5,6 +5,7 @@ use schemars::transform::Transform;
 use serde_json::{Value, json};
 
 /// Lets a field be written by its `other` name, too.
+#[must_use]
 pub fn also_called(field: &'static str, other: &'static str) -> impl Transform {
     move |schema: &mut Schema| {
         let Some(Value::Object(fields)) = schema.get_mut("properties") else { return };

@@ -2,9 +2,8 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{BatchRunId, DeadLetterCode, ProjectId, RequestRejection, RunId};
+use super::{BatchRunId, ProjectId, RequestRejection, RunId};
 
 /// What a rejection calls the payload.
 const WHAT: &str = "the cancel request, which needs `projectId` and one of `scenarioRunId` and `batchRunId`,";
@@ -36,15 +35,28 @@ pub struct CancelRequest {
     pub scope: CancelScope,
 }
 
+/// The fields that a cancel request can have.
+#[derive(Deserialize)]
+struct Fields {
+    #[serde(rename = "projectId")]
+    _project: ProjectId,
+    #[serde(rename = "scenarioRunId")]
+    _run: Option<RunId>,
+    #[serde(rename = "batchRunId")]
+    _batch: Option<BatchRunId>,
+}
+
 impl CancelRequest {
     /// Reads a payload.
     ///
     /// # Errors
     /// [`RequestRejection`] that says what is missing or wrong.
     pub fn decode(bytes: &[u8]) -> Result<Self, RequestRejection> {
-        let value: Value = serde_json::from_slice(bytes).map_err(|error| {
-            RequestRejection::new(DeadLetterCode::InvalidJson, format!("the payload is not JSON: {error}"))
-        })?;
-        serde_json::from_value(value).map_err(|error| RequestRejection::wrong(WHAT, "", &error))
+        let value = RequestRejection::unless_object(bytes, WHAT)?;
+        Self::deserialize(&value).map_err(|error| {
+            // A choice that fails does not say why; the fields one by one do.
+            let fields: Result<Fields, _> = RequestRejection::unless_fits(value, WHAT);
+            fields.err().unwrap_or_else(|| RequestRejection::wrong(WHAT, "", &error))
+        })
     }
 }

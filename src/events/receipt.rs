@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{BatchRunId, RunId, SetId};
 
-/// Why a request was not scheduled.
+/// Why a request was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReceiptError {
     /// Stable code for programs.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
@@ -14,6 +15,9 @@ use super::{
 };
 use super::{MAX_ID_CHARS, RunIds, TraceContext, subjects};
 use crate::text::{cut, cut_middle};
+
+/// What a rejection calls the payload.
+const WHAT: &str = "the request";
 
 /// The most turns that a request may ask for.
 pub const MAX_TURNS_LIMIT: u32 = 100;
@@ -57,6 +61,7 @@ pub enum TraceContextMode {
 /// The payload of `scenario.run.requested`, as it travels. Its parameters may be secrets, so `Debug` shows their names only.
 #[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(description = "The payload of `scenario.run.requested`, and of a request to schedule.")]
 pub struct RequestPayload {
     /// The tenant's project.
     pub project_id: ProjectId,
@@ -137,6 +142,24 @@ impl RequestRejection {
     #[must_use]
     pub fn new(code: DeadLetterCode, reason: impl AsRef<str>) -> Self {
         Self { code, reason: cut(reason.as_ref(), Self::MAX_REASON) }
+    }
+
+    /// The JSON object that `bytes` are; `what` is what it should be.
+    pub(super) fn unless_object(bytes: &[u8], what: &str) -> Result<Value, Self> {
+        let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+            Self::new(DeadLetterCode::InvalidJson, format!("the payload is not JSON: {error}"))
+        })?;
+        // An array of the fields' values would be read, too.
+        if value.is_object() {
+            return Ok(value);
+        }
+        Err(Self::new(DeadLetterCode::InvalidRequest, format!("{what} is not a JSON object")))
+    }
+
+    /// What `value` says.
+    pub(super) fn unless_fits<T: DeserializeOwned>(value: Value, what: &str) -> Result<T, Self> {
+        serde_path_to_error::deserialize(value)
+            .map_err(|error| Self::wrong(what, &error.path().to_string(), error.inner()))
     }
 
     /// A rejection because of `error`, at the field `place` if that is known.
@@ -240,15 +263,8 @@ impl RequestPayload {
     /// # Errors
     /// [`RequestRejection`] that says whether the bytes are no JSON, or which field is wrong.
     pub fn decode(bytes: &[u8]) -> Result<Self, RequestRejection> {
-        let value: Value = serde_json::from_slice(bytes).map_err(|e| {
-            RequestRejection::new(DeadLetterCode::InvalidJson, format!("the payload is not JSON: {e}"))
-        })?;
-        if !value.is_object() {
-            let reason = "the request is not a JSON object";
-            return Err(RequestRejection::new(DeadLetterCode::InvalidRequest, reason));
-        }
-        serde_path_to_error::deserialize(value)
-            .map_err(|e| RequestRejection::wrong("the request", &e.path().to_string(), e.inner()))
+        RequestRejection::unless_object(bytes, WHAT)
+            .and_then(|value| RequestRejection::unless_fits(value, WHAT))
     }
 
     /// Checks the bounds and fills in what the message itself decides.

@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::schema::Timestamp;
-use super::{ProjectId, ReceiptError, RunId, RunKey, RunStatus};
+use super::{ProjectId, ReceiptError, RequestRejection, RunId, RunKey, RunStatus};
+
+/// What a rejection calls a request for a status.
+const WHAT: &str = "the status request, which needs `projectId` and `scenarioRunId`,";
 
 /// Where a run is, as far as anybody knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +36,15 @@ pub struct RunQuery {
 }
 
 impl RunQuery {
+    /// Reads a payload.
+    ///
+    /// # Errors
+    /// [`RequestRejection`] that says what is missing or wrong.
+    pub fn decode(bytes: &[u8]) -> Result<Self, RequestRejection> {
+        RequestRejection::unless_object(bytes, WHAT)
+            .and_then(|value| RequestRejection::unless_fits(value, WHAT))
+    }
+
     /// The run that is asked about.
     #[must_use]
     pub fn key(&self) -> RunKey {

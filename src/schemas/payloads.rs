@@ -47,12 +47,19 @@ fn written<T: JsonSchema>(name: &str) -> Value {
     identified(name, settings.into_generator().into_root_schema_for::<T>())
 }
 
-/// The schema with its own identifier in front.
-pub(super) fn identified(name: &str, schema: Schema) -> Value {
-    const META_SCHEMA: &str = "$schema";
-    let mut identified = Map::new();
-    identified.extend(schema.get(META_SCHEMA).map(|meta| (META_SCHEMA.to_owned(), meta.clone())));
-    identified.insert("$id".to_owned(), schema::id(name).into());
+/// The schema with what it is in front. Who makes types of it calls them by the title.
+pub(super) fn identified(name: &str, mut schema: Schema) -> Value {
+    const FRONT: [&str; 4] = ["$schema", "$id", "title", "description"];
+    schema.insert(FRONT[1].to_owned(), schema::id(name).into());
+    schema.insert(FRONT[2].to_owned(), title(name).into());
+    let front = FRONT.into_iter().filter_map(|key| Some((key.to_owned(), schema.get(key)?.clone())));
+    let mut identified: Map<String, Value> = front.collect();
     identified.extend(schema.to_value().as_object().cloned().unwrap_or_default());
     Value::Object(identified)
+}
+
+/// `run-completed` as `RunCompleted`.
+fn title(name: &str) -> String {
+    let word = |word: &str| word[..1].to_ascii_uppercase() + &word[1..];
+    name.split('-').map(word).collect()
 }

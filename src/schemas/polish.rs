@@ -22,11 +22,13 @@ pub(super) fn known_formats(schema: &mut Schema) {
     }
 }
 
-/// Descriptions are for people without this program's source, and so are no links into it. A default of null says nothing.
+/// Descriptions are for people without this program's source: the first paragraph, without links. A default of null says
+/// nothing.
 pub(super) fn plain_words(schema: &mut Schema) {
     transform_subschemas(&mut plain_words, schema);
     if let Some(Value::String(words)) = schema.get_mut("description") {
-        *words = words.replace("[`", "`").replace("`]", "`").replace('\n', " ");
+        let first = words.split("\n\n").next().unwrap_or_default();
+        *words = first.replace("[`", "`").replace("`]", "`").replace('\n', " ");
     }
     if schema.get("default").is_some_and(Value::is_null) {
         schema.remove("default");

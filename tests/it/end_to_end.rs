@@ -22,3 +22,4 @@ mod stops;
 mod strangers;
 mod takeovers;
 mod terminals;
+mod wire;

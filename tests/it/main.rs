@@ -13,5 +13,6 @@ mod isolation;
 mod models;
 mod planning;
 mod queue;
+mod schemas;
 mod store;
 mod telemetry;

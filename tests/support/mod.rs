@@ -11,6 +11,7 @@ pub(crate) mod otlp_receiver;
 pub(crate) mod play;
 pub(crate) mod protocols;
 pub(crate) mod raw_nats;
+pub(crate) mod schemas;
 pub(crate) mod shop;
 pub(crate) mod span_spool;
 pub(crate) mod spans;

@@ -27,6 +27,7 @@ const DONE: &str = "[DONE]";
 
 /// Chat completions have nothing of their own to be said.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub(super) enum Nothing {}
 
 /// An agent behind chat completions.

@@ -75,7 +75,9 @@ pub(super) struct WrittenCheck {
 
 /// Exactly one of the rules has to be there.
 fn one_rule(schema: &mut Schema) {
-    let rules = RULES.split(", ").map(|rule| json!({ "required": [rule] }));
+    let is_there =
+        |rule: &str| json!({ "required": [rule], "properties": { rule: { "not": { "type": "null" } } } });
+    let rules = RULES.split(", ").map(is_there);
     schema.insert("oneOf".to_owned(), rules.collect());
 }
 

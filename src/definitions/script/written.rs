@@ -12,7 +12,7 @@ use crate::events::MAX_TURNS_LIMIT;
 #[expect(dead_code, reason = "steps are read by their name; this says what there is to be read")]
 pub(super) enum WrittenStep {
     Alone(Alone),
-    Full(Full),
+    Full(Box<Full>),
 }
 
 #[derive(JsonSchema)]
@@ -62,5 +62,5 @@ pub(super) enum Proceed {
     /// For this many turns at most.
     Turns(#[schemars(range(min = 1, max = MAX_TURNS_LIMIT))] u32),
     /// For some turns at most, until something holds, or both.
-    Described(Option<ProceedStep>),
+    Described(Option<Box<ProceedStep>>),
 }

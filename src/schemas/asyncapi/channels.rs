@@ -47,48 +47,29 @@ pub(super) fn payload_of(kind: EventKind) -> &'static [&'static str] {
 
 /// What clients publish, and what becomes of it where it cannot be read.
 fn commands() -> Vec<Channel> {
-    let of_project = |of: fn(&ProjectId) -> String| parameterised(|key| of(&key.project));
-    let (run, cancel): (&[_], &[_]) = (&[schema::RUN_REQUESTED], &[schema::CANCEL_REQUESTED]);
-    let (requests, commands) = (Some(subjects::REQUESTS_STREAM), Some(subjects::COMMANDS_STREAM));
-    let letters = Some(subjects::DEAD_LETTERS_STREAM);
-    let channel = |key: &str, address: String, summary, messages, stream| Channel {
-        key: key.to_owned(),
-        address: Some(address),
-        summary,
-        messages,
-        stream,
+    let letters = Channel {
+        key: "dead_lettered".to_owned(),
+        address: Some(subjects::DEAD_LETTERED.to_owned()),
+        summary: "What can never be run.",
+        messages: &[schema::RUN_DEAD_LETTERED],
+        stream: Some(subjects::DEAD_LETTERS_STREAM),
     };
-    vec![
-        channel("requested", subjects::REQUESTED.to_owned(), "Requests for runs.", run, requests),
-        channel(
-            "requested_of_project",
-            of_project(subjects::requested),
-            "Requests for runs of a project.",
-            run,
-            requests,
-        ),
-        channel(
-            "cancel_requested",
-            subjects::CANCEL_REQUESTED.to_owned(),
-            "Requests to cancel.",
-            cancel,
-            commands,
-        ),
-        channel(
-            "cancel_requested_of_project",
-            of_project(subjects::cancel_requested),
-            "Requests to cancel in a project.",
-            cancel,
-            commands,
-        ),
-        channel(
-            "dead_lettered",
-            subjects::DEAD_LETTERED.to_owned(),
-            "What can never be run.",
-            &[schema::RUN_DEAD_LETTERED],
-            letters,
-        ),
-    ]
+    let run = Channel {
+        key: "requested".to_owned(),
+        address: Some(subjects::REQUESTED.to_owned()),
+        summary: "Requests for runs.",
+        messages: &[schema::RUN_REQUESTED],
+        stream: Some(subjects::REQUESTS_STREAM),
+    };
+    let cancel = Channel {
+        key: "cancel_requested".to_owned(),
+        address: Some(subjects::CANCEL_REQUESTED.to_owned()),
+        summary: "Requests to cancel.",
+        messages: &[schema::CANCEL_REQUESTED],
+        stream: Some(subjects::COMMANDS_STREAM),
+    };
+    let of_project = [run.of_project(subjects::requested), cancel.of_project(subjects::cancel_requested)];
+    [run, cancel, letters].into_iter().chain(of_project).collect()
 }
 
 /// What runs report, as it is kept: one subject a run and kind.
@@ -117,45 +98,56 @@ fn republished() -> Vec<Channel> {
 
 /// Who wants an answer asks here, and hears it where the request says.
 fn service() -> Vec<Channel> {
-    let ask = |key: &str, subject: &str, messages, answers| {
-        let (address, summary) = (Some(subject.to_owned()), "Asks the NATS micro service `scenario-worker`.");
-        let question = Channel { key: key.to_owned(), address, summary, messages, stream: None };
-        let (key, summary) = (format!("{key}_reply"), "Its answer, on the subject that the request names.");
-        [question, Channel { key, address: None, summary, messages: answers, stream: None }]
-    };
+    const SCHEDULE: [&str; 2] = [schema::SCHEDULE_REPLY, schema::ERROR_REPLY];
+    const CANCEL: [&str; 2] = [schema::CANCEL_REPLY, schema::ERROR_REPLY];
+    const STATUS: [&str; 2] = [schema::STATUS_REPLY, schema::ERROR_REPLY];
     let calls = [
-        ask(
-            "schedule",
-            subjects::SERVICE_SCHEDULE,
-            &[schema::RUN_REQUESTED],
-            &[schema::SCHEDULE_REPLY, schema::ERROR_REPLY],
-        ),
-        ask(
-            "cancel",
-            subjects::SERVICE_CANCEL,
-            &[schema::CANCEL_REQUESTED],
-            &[schema::CANCEL_REPLY, schema::ERROR_REPLY],
-        ),
-        ask(
-            "status",
-            subjects::SERVICE_STATUS,
-            &[schema::STATUS_REQUEST],
-            &[schema::STATUS_REPLY, schema::ERROR_REPLY],
-        ),
+        call("schedule", subjects::SERVICE_SCHEDULE, &[schema::RUN_REQUESTED], &SCHEDULE),
+        call("cancel", subjects::SERVICE_CANCEL, &[schema::CANCEL_REQUESTED], &CANCEL),
+        call("status", subjects::SERVICE_STATUS, &[schema::STATUS_REQUEST], &STATUS),
     ];
     calls.into_iter().flatten().collect()
+}
+
+/// Where something is asked, and where it is answered.
+fn call(
+    key: &str,
+    subject: &str,
+    messages: &'static [&'static str],
+    answers: &'static [&'static str],
+) -> [Channel; 2] {
+    let question = Channel {
+        key: key.to_owned(),
+        address: Some(subject.to_owned()),
+        summary: "Asks the NATS micro service `scenario-worker`.",
+        messages,
+        stream: None,
+    };
+    let answer = Channel {
+        key: format!("{key}_reply"),
+        address: None,
+        summary: "Its answer, on the subject that the request names.",
+        messages: answers,
+        stream: None,
+    };
+    [question, answer]
 }
 
 /// The subject of a run with its ids as parameters.
 fn parameterised(subject: impl Fn(&RunKey) -> String) -> String {
     let [project, run] = PARAMETERS.map(|(name, _)| name);
-    let key =
-        |_: ()| Ok::<_, InvalidId>(RunKey { project: ProjectId::parse(project)?, run: RunId::parse(run)? });
-    let subject = key(()).map_or_else(|error| error.to_string(), |key| subject(&key));
+    let key = || Ok::<_, InvalidId>(RunKey { project: ProjectId::parse(project)?, run: RunId::parse(run)? });
+    let subject = key().map_or_else(|error| error.to_string(), |key| subject(&key));
     PARAMETERS.iter().fold(subject, |subject, (name, _)| subject.replace(name, &format!("{{{name}}}")))
 }
 
 impl Channel {
+    /// The channel that is one project's.
+    fn of_project(&self, subject: fn(&ProjectId) -> String) -> Self {
+        let address = parameterised(|key| subject(&key.project));
+        Self { key: format!("{}_of_project", self.key), address: Some(address), ..*self }
+    }
+
     fn written(&self) -> Value {
         let message = |name: &&str| ((*name).to_owned(), reference(&["components", "messages", name]));
         let messages: Map<String, Value> = self.messages.iter().map(message).collect();

@@ -4,54 +4,26 @@ use async_nats::{HeaderMap, Message};
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::{Endpoints, Refusal};
+use super::Endpoints;
+use super::refusal::Refusal;
 use crate::events::{
-    CancelReply, CancelRequest, CancelScope, ProjectId, Receipt, ReportedPhase, RequestPayload,
-    RequestRejection, RunKey, RunQuery, RunReport, TraceContext, subjects,
+    CancelReply, CancelRequest, CancelScope, ProjectId, Receipt, ReportedPhase, RequestPayload, RunKey,
+    RunQuery, RunReport, TraceContext, subjects,
 };
 use crate::execution::failure::Unavailable;
-use crate::queue::{RunPhase, RunState, ScheduleError, cancellation, headers};
-use crate::text::chain;
-
-/// Number of an error that is the caller's.
-const BAD_REQUEST: u16 = 400;
-/// Number of an error that passes.
-const UNAVAILABLE: u16 = 503;
-/// Code of an error that passes.
-const UNAVAILABLE_CODE: &str = "unavailable";
-/// Code of a status request that cannot be read.
-const INVALID_REQUEST_CODE: &str = "invalid_request";
-
-impl From<RequestRejection> for Refusal {
-    fn from(rejection: RequestRejection) -> Self {
-        Self { number: BAD_REQUEST, code: rejection.code.as_str(), message: rejection.reason }
-    }
-}
-
-impl From<Unavailable> for Refusal {
-    fn from(error: Unavailable) -> Self {
-        Self { number: UNAVAILABLE, code: UNAVAILABLE_CODE, message: chain(&error) }
-    }
-}
-
-impl From<ScheduleError> for Refusal {
-    fn from(error: ScheduleError) -> Self {
-        Self { number: UNAVAILABLE, code: UNAVAILABLE_CODE, message: chain(&error) }
-    }
-}
+use crate::queue::{RunPhase, RunState, cancellation, headers};
 
 impl Endpoints {
-    /// The receipt, as the command line has it.
+    /// The receipt, as the command line has it; one that refuses is an error, too.
     pub(super) async fn schedule(&self, message: &Message) -> Result<Bytes, Refusal> {
-        let payload = match RequestPayload::decode(&message.payload) {
-            Ok(payload) => payload,
-            Err(RequestRejection { code, reason }) => return write(&Receipt::refused(code.as_str(), reason)),
-        };
+        let payload = RequestPayload::decode(&message.payload).map_err(Refusal::receipt)?;
         let none = HeaderMap::new();
         let headers = message.headers.as_ref().unwrap_or(&none);
         let (key, trace) = (idempotency_key(headers, &payload.project_id), self.trace_context(headers));
-        let receipt = self.scheduler.schedule(payload, key.as_deref(), trace.as_ref()).await?;
-        write(&receipt)
+        match self.scheduler.schedule(payload, key.as_deref(), trace.as_ref()).await? {
+            Receipt::Refused { error, .. } => Err(Refusal::of_receipt(error)),
+            scheduled @ Receipt::Scheduled { .. } => write(&scheduled),
+        }
     }
 
     /// A run that is over stays as it is; for every other the request is stored before it is called accepted.
@@ -72,11 +44,7 @@ impl Endpoints {
     }
 
     pub(super) async fn status(&self, payload: &Bytes) -> Result<Bytes, Refusal> {
-        let run: RunQuery = serde_json::from_slice(payload).map_err(|error| Refusal {
-            number: BAD_REQUEST,
-            code: INVALID_REQUEST_CODE,
-            message: format!("a run is named by `projectId` and `scenarioRunId`: {error}"),
-        })?;
+        let run = RunQuery::decode(payload)?;
         let state = self.states.status(&run.key()).await?;
         write(&RunReport {
             run,

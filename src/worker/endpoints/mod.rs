@@ -1,18 +1,21 @@
 //! The NATS micro service: schedule, cancel, status. Whoever has no wish to know streams asks here.
 
 mod answers;
+mod refusal;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use async_nats::Message;
 use async_nats::service::endpoint::Endpoint;
-use async_nats::service::{NATS_SERVICE_ERROR, NATS_SERVICE_ERROR_CODE, Request, Service, ServiceExt as _};
-use async_nats::{HeaderMap, Message};
+use async_nats::service::{Request, Service, ServiceExt as _};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::{BoxStream, select_all};
 use tokio_util::sync::CancellationToken;
 
-use crate::events::{ErrorReply, ReceiptError, subjects};
+use self::refusal::Refusal;
+use crate::events::{schema, subjects};
 use crate::queue::{Connection, RunStates, Scheduler};
 use crate::telemetry::metrics::Metrics;
 
@@ -75,6 +78,21 @@ impl Call {
             Self::Status => subjects::SERVICE_STATUS,
         }
     }
+
+    /// What its requests and answers look like, for who reads `$SRV.INFO`.
+    fn metadata(self) -> HashMap<String, String> {
+        let (request, response) = match self {
+            Self::Schedule => (schema::RUN_REQUESTED, schema::SCHEDULE_REPLY),
+            Self::Cancel => (schema::CANCEL_REQUESTED, schema::CANCEL_REPLY),
+            Self::Status => (schema::STATUS_REQUEST, schema::STATUS_REPLY),
+        };
+        let schemas = [
+            ("request_schema", request),
+            ("response_schema", response),
+            ("error_schema", schema::ERROR_REPLY),
+        ];
+        schemas.map(|(name, of)| (name.to_owned(), schema::id(of))).into()
+    }
 }
 
 impl Endpoints {
@@ -93,7 +111,8 @@ impl Endpoints {
         let service = builder.start(NAME, env!("CARGO_PKG_VERSION")).await?;
         let mut endpoints = Vec::new();
         for call in Call::ALL {
-            let endpoint: Endpoint = service.endpoint_builder().name(call.name()).add(call.subject()).await?;
+            let endpoint = service.endpoint_builder().name(call.name()).metadata(call.metadata());
+            let endpoint: Endpoint = endpoint.add(call.subject()).await?;
             endpoints.push(endpoint.map(move |request| (call, request)).boxed());
         }
         Ok((service, select_all(endpoints).boxed()))
@@ -105,11 +124,11 @@ impl Endpoints {
             tracing::warn!(subject, reply = ?request.message.reply, "a request without a place for its answer is dropped");
             return;
         }
-        let (body, headers) = match self.answer(call, &request.message).await {
-            Ok(body) => (body, HeaderMap::new()),
-            Err(refusal) => refusal.written(),
+        let answered = match self.answer(call, &request.message).await {
+            Ok(body) => request.respond(Ok(body)).await,
+            Err(refusal) => refusal.answer(&self.connection.client, request).await,
         };
-        if let Err(error) = request.respond_with_headers(Ok(body), headers).await {
+        if let Err(error) = answered {
             tracing::warn!(subject, %error, "a request to the service could not be answered");
         }
     }
@@ -163,24 +182,4 @@ async fn cut_off(connection: Connection, told: CancellationToken) {
 fn is_answerable(message: &Message) -> bool {
     let is_place = |reply: &str| !NO_PLACES_FOR_ANSWERS.iter().any(|beginning| reply.starts_with(beginning));
     message.reply.as_ref().is_some_and(|reply| is_place(reply))
-}
-
-/// Why there is no answer but an error.
-#[derive(Debug)]
-struct Refusal {
-    /// As in HTTP: 400 is the caller's mistake, 503 passes.
-    number: u16,
-    code: &'static str,
-    message: String,
-}
-
-impl Refusal {
-    /// The error as a payload, and as the headers of NATS micro (ADR-32).
-    fn written(self) -> (Bytes, HeaderMap) {
-        let mut headers = HeaderMap::new();
-        headers.insert(NATS_SERVICE_ERROR, self.code);
-        headers.insert(NATS_SERVICE_ERROR_CODE, self.number.to_string());
-        let error = ReceiptError { code: self.code.to_owned(), message: self.message };
-        (serde_json::to_vec(&ErrorReply { error }).unwrap_or_default().into(), headers)
-    }
 }

@@ -6,6 +6,7 @@ use async_nats::{Client, HeaderMap, RequestErrorKind};
 use serde_json::{Value, json};
 
 use super::strangers::{next, offline, outcome, request};
+use crate::support::schemas::{problems, validator};
 use crate::support::shop::Shop;
 use crate::support::worker::{PATIENCE, Place, text};
 
@@ -105,8 +106,91 @@ async fn what_cannot_be_answered_is_an_error_with_its_code() {
         assert_eq!(error["code"], code, "{subject} {payload}");
         assert!(error["message"].as_str().unwrap().contains(message), "{error}");
     }
-    let answer = client.request("scenario.run.cancel", "nonsense".into()).await.unwrap();
-    assert_eq!(answer.headers.unwrap().get("Nats-Service-Error-Code").unwrap().as_str(), "400");
+}
+
+/// A request that is wrong in one way, by the subject that it is sent on, and the code of the answer.
+fn wrong_requests(largest: usize) -> Vec<(&'static str, Vec<u8>, &'static str)> {
+    let text = |value: Value| value.to_string().into_bytes();
+    let target = json!({ "type": "http", "referenceId": "shop" });
+    let wanted = |more: Value| request(&more);
+    // As large as the server takes: what the worker would publish, with its headers, is larger.
+    let empty = wanted(json!({ "parameters": { "p": "" } })).len();
+    let huge = wanted(json!({ "parameters": { "p": "x".repeat(largest - empty) } }));
+    let (schedule, cancel, status) = ("scenario.run.schedule", "scenario.run.cancel", "scenario.run.status");
+    let mut cases = vec![
+        (schedule, text(json!({ "projectId": "acme", "target": target })), "invalid_request"),
+        (
+            schedule,
+            text(json!({ "projectId": "acme", "scenarioId": "refund", "target": "shop" })),
+            "invalid_request",
+        ),
+        (schedule, wanted(json!({ "maxTurns": "4" })), "invalid_request"),
+        (schedule, wanted(json!({ "maxTurns": 101 })), "out_of_bounds"),
+        (schedule, wanted(json!({ "projectId": "a.b" })), "invalid_request"),
+        (schedule, wanted(json!({ "scenarioId": "nope" })), "scenario_not_found"),
+        (
+            schedule,
+            wanted(json!({ "target": { "type": "http", "referenceId": "nope" } })),
+            "target_not_found",
+        ),
+        (schedule, huge, "invalid_request"),
+        (cancel, text(json!({ "projectId": "acme" })), "invalid_request"),
+        (cancel, text(json!({ "projectId": "acme", "scenarioRunId": "a b" })), "invalid_request"),
+        (cancel, text(json!({ "scenarioRunId": "mine" })), "invalid_request"),
+        (status, text(json!({ "projectId": "acme", "scenarioRunId": 5 })), "invalid_request"),
+        (status, text(json!({ "projectId": "acme" })), "invalid_request"),
+        (status, text(json!(["acme", "mine"])), "invalid_request"),
+    ];
+    for subject in [schedule, cancel, status] {
+        let nonsense = [Vec::new(), b"nonsense".to_vec(), b"\xff\x00".to_vec(), b"{\"projectId\":".to_vec()];
+        cases.extend(nonsense.map(|bytes| (subject, bytes, "invalid_json")));
+        cases.push((subject, b"[]".to_vec(), "invalid_request"));
+    }
+    cases
+}
+
+#[tokio::test]
+async fn every_wrong_request_is_an_error_with_headers_a_code_and_a_count() {
+    let place = Place::new();
+    place.import(&offline("http://127.0.0.1:9/")).await;
+    let _worker = place.serve().await;
+    let client = place.nats.client().await;
+    let (errors, receipts) = (validator("error-reply"), validator("schedule-reply"));
+    let cases = wrong_requests(client.server_info().max_payload);
+    for (subject, payload, code) in &cases {
+        let told = format!("{subject} {}", String::from_utf8_lossy(&payload[..payload.len().min(80)]));
+        let request = async_nats::Request::new().payload(payload.clone().into()).timeout(Some(PATIENCE));
+        let answer = client.send_request((*subject).to_owned(), request).await.unwrap();
+        let headers = answer.headers.unwrap();
+        assert_eq!(headers.get("Nats-Service-Error").unwrap().as_str(), *code, "{told}");
+        assert_eq!(headers.get("Nats-Service-Error-Code").unwrap().as_str(), "400", "{told}");
+        let body: Value = serde_json::from_slice(&answer.payload).unwrap();
+        assert_eq!(body["error"]["code"], *code, "{told}: {body}");
+        let shape = if *subject == "scenario.run.schedule" { &receipts } else { &errors };
+        assert_eq!(problems(shape, &body), [""; 0], "{told}: {body}");
+    }
+    let named =
+        &ask(&client, "scenario.run.cancel", r#"{"projectId":"acme","scenarioRunId":"a b"}"#).await["error"];
+    assert!(named["message"].as_str().unwrap().contains("`scenarioRunId`: scenario run id 'a b'"), "{named}");
+
+    ask(&client, "scenario.run.status", RUN).await;
+    let stats = ask(&client, "$SRV.STATS.scenario-worker", "").await;
+    for endpoint in stats["endpoints"].as_array().unwrap() {
+        let subject = endpoint["subject"].as_str().unwrap();
+        let wrong =
+            cases.iter().filter(|case| case.0 == subject).count() + usize::from(subject.ends_with("cancel"));
+        let right = usize::from(subject.ends_with("status"));
+        assert_eq!(
+            (&endpoint["num_errors"], &endpoint["num_requests"]),
+            (&json!(wrong), &json!(wrong + right)),
+            "{stats}"
+        );
+        assert!(
+            endpoint["processing_time"].as_u64().unwrap() > 0
+                && endpoint["last_error"].to_string().contains("invalid"),
+            "{stats}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -123,6 +207,16 @@ async fn the_service_shows_itself_and_is_gone_when_the_worker_is_told_to_stop() 
         info["endpoints"].as_array().unwrap().iter().map(|e| e["subject"].as_str().unwrap()).collect();
     subjects.sort_unstable();
     assert_eq!(subjects, ["scenario.run.cancel", "scenario.run.schedule", "scenario.run.status"]);
+    assert_eq!(ask(&client, "$SRV.PING.scenario-worker", "").await["name"], "scenario-worker");
+    let ids: Vec<Value> = scenario_worker::schemas::files()
+        .iter()
+        .map(|file| serde_json::from_str::<Value>(&file.text).unwrap()["$id"].clone())
+        .collect();
+    for endpoint in info["endpoints"].as_array().unwrap() {
+        for schema in ["request_schema", "response_schema", "error_schema"] {
+            assert!(ids.contains(&endpoint["metadata"][schema]), "{endpoint}");
+        }
+    }
     ask(&client, "scenario.run.schedule", request(&json!({ "scenarioRunId": "mine" }))).await;
     next(&mut events).await;
     worker.terminate();
