@@ -17,8 +17,8 @@ use crate::support::otlp_receiver::{Mode, OtlpReceiver};
 use crate::support::schemas::{problems, validator};
 use crate::support::worker::{PATIENCE, Place, within};
 
-/// Bytes of a long answer: four of them do not fit into one message.
-const LONG: usize = 300_000;
+/// Characters of a long answer. JSON writes each of them with six bytes, so four answers do not fit into one message.
+const LONG: usize = 50_000;
 /// Schemas by what their payloads travel on.
 const SCHEMAS: [(&str, &str); 10] = [
     ("scenario.run.requested", "run-requested"),
@@ -75,7 +75,7 @@ async fn agent(awake: Arc<AtomicBool>) -> HttpAgent {
         "/deaf" => Answer::Hang,
         "/broken" => Answer::status(500, "out of order"),
         "/slow" if !awake.load(Ordering::SeqCst) => Answer::Hang,
-        "/long" => Answer::json(&json!({ "reply": "sorry ".repeat(LONG / 6) })),
+        "/long" => Answer::json(&json!({ "reply": "\u{1}".repeat(LONG) })),
         _ => Answer::json(&json!({ "reply": "I am sorry.", "calls": [{ "id": "1", "name": "refund", "arguments": { "order": 7 } }] })),
     })
     .await

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 /// Fields whose content is anybody's.
 const FREE: [&str; 3] = ["arguments", "parameters", "headers"];
 /// Fields of what the worker writes that are left out where there is nothing to say.
-const LEFT_OUT: [&str; 21] = [
+const LEFT_OUT: [&str; 18] = [
     "agreement",
     "callsWithoutPrice",
     "callsWithoutTokens",
@@ -25,12 +25,9 @@ const LEFT_OUT: [&str; 21] = [
     "toolCallsUnknown",
     "unconfirmed",
     "votes",
-    "attempt",
-    "turn",
-    "updatedAt",
 ];
-/// Fields that only the outcome of such an HTTP status, and a status that is over, have.
-const STATUS: &str = "status";
+/// Fields of an answer that are left out where nothing is known.
+const NOT_KNOWN: [&str; 4] = ["status", "attempt", "turn", "updatedAt"];
 /// Fields of a request that have to be there.
 const NEEDED: [&str; 7] = ["projectId", "scenarioId", "target", "type", "referenceId", "mode", "name"];
 /// Fields that can be null.
@@ -75,17 +72,17 @@ fn without(payload: &Value, parent: &str, field: &str) -> Value {
     changed
 }
 
-/// Whether a payload of the schema called `name` can do without `field` below `parent`.
-fn can_lack(name: &str, parent: &str, field: &str, value: &Value) -> bool {
+/// Whether a payload of the schema called `name` can do without `field`.
+fn can_lack(name: &str, field: &str, value: &Value) -> bool {
     let asked = ["run-requested", "cancel-requested", "status-request"].contains(&name);
     if asked {
         let needed = NEEDED.contains(&field) || (name != "run-requested" && field != "projectId");
         // A cassette that has no name is a word.
         return !needed;
     }
-    let said_once_over =
-        field == STATUS && (parent.is_empty() && name != "run-completed" || value.is_number());
-    LEFT_OUT.contains(&field) || said_once_over
+    let not_known = ["status-reply", "cancel-reply"].contains(&name) && NOT_KNOWN.contains(&field);
+    // Only some deliveries fail with an HTTP status.
+    LEFT_OUT.contains(&field) || not_known || (field == "status" && value.is_number())
 }
 
 /// What a schema lets pass that is wrong, or refuses that a newer worker may say.
@@ -118,12 +115,7 @@ pub(super) fn problems(name: &str, payload: &Value, validator: &Validator) -> Ve
             check("an unknown word", place, &replaced(payload, place, json!("unheard_of")), false);
         }
         if payload.pointer(parent).is_some_and(Value::is_object) && !field.is_empty() {
-            check(
-                "its absence",
-                place,
-                &without(payload, parent, field),
-                can_lack(name, parent, field, value),
-            );
+            check("its absence", place, &without(payload, parent, field), can_lack(name, field, value));
         }
     }
     problems
