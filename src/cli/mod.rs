@@ -6,6 +6,7 @@ mod config;
 mod dead_letters;
 mod demo;
 mod error;
+mod health;
 mod import;
 mod keys;
 mod listening;
@@ -55,6 +56,7 @@ async fn run(arguments: Arguments) -> Result<Finished, CliError> {
         Command::Migrate => import::migrate(&layers).await,
         Command::Keys(options) => keys::run(&options),
         Command::DeadLetters(options) => dead_letters::run(&layers, options).await,
+        Command::Health => Ok(health::run(&layers).await),
         Command::Config(options) => config::run(&layers, &options),
     }
 }

@@ -5,6 +5,7 @@ mod cancelling;
 mod commands;
 mod dead_letters;
 mod demo;
+mod health;
 mod keys;
 mod limits;
 mod lives;
@@ -19,3 +20,5 @@ mod stops;
 mod strangers;
 mod takeovers;
 mod terminals;
+
+pub(crate) use strangers::{offline, publish, request};

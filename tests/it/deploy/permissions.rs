@@ -1,0 +1,164 @@
+//! The shipped permissions are enough, and what is missing is said by name. The tests of the whole program run with them,
+//! too: see `support::worker::Place`.
+
+use async_nats::HeaderMap;
+use scenario_worker::queue;
+
+use super::nack;
+use crate::end_to_end::{offline, request};
+use crate::support::nats::{NatsServer, Role, account_users, permissions};
+use crate::support::shop::Shop;
+use crate::support::worker::{PATIENCE, Place, Worker, json_lines, text, until_said, within};
+
+/// The comment behind which the lines are that only a worker needs which creates its streams.
+const ONLY_TO_MANAGE: &str = "# From here to the end of the list:";
+/// Lines of a worker without each of which something cannot be done: at the start, while it waits, in a run.
+const NEEDED: [(&str, &str); 9] = [
+    ("publish on", "$JS.API.STREAM.INFO.SCENARIO_EVENTS"),
+    ("publish on", "$JS.API.CONSUMER.INFO.SCENARIO_REQUESTS.scenario-workers"),
+    ("publish on", "$JS.API.STREAM.CREATE.KV_SCENARIO_RUNS"),
+    ("publish on", "$JS.API.CONSUMER.CREATE.KV_SCENARIO_RUNS.>"),
+    ("publish on", "$JS.API.CONSUMER.MSG.NEXT.SCENARIO_REQUESTS.scenario-workers"),
+    ("publish on", "$JS.API.STREAM.MSG.GET.KV_SCENARIO_RUNS"),
+    ("publish on", "$KV.SCENARIO_RUNS.>"),
+    ("publish on", "scenario.events.*.*.*"),
+    ("subscribe to", "scenario.run.schedule q"),
+];
+
+/// The file without its line for `subject` in the list of the first user, who is the worker.
+fn without(subject: &str) -> String {
+    let line = format!("          \"{subject}\"\n");
+    assert!(permissions().contains(&line), "{subject} is no line of the file");
+    permissions().replacen(&line, "", 1)
+}
+
+/// A server with an account for each of these files.
+fn server(files: &[String]) -> NatsServer {
+    let account = |(number, file): (usize, &String)| {
+        let users = account_users(file, number);
+        format!(
+            "T{number}: {{ jetstream: enabled, users: [ {{ user: t{number}, password: p{number} }}\n{users} ] }}\n"
+        )
+    };
+    let accounts: String = files.iter().enumerate().map(account).collect();
+    NatsServer::start_with(&format!("accounts {{ {accounts} }}\n"))
+}
+
+/// What a person does with it: schedule, wait, watch.
+async fn play(place: &Place) -> Worker {
+    let shop = Shop::open(std::time::Duration::ZERO).await;
+    place.import(&offline(shop.url())).await;
+    let worker = place.serve().await;
+    let scheduled = [
+        "schedule",
+        "--project",
+        "acme",
+        "--scenario",
+        "refund",
+        "--target",
+        "http:shop",
+        "--wait",
+        "--json",
+    ];
+    let output = place.run(&scheduled).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let lines = json_lines(&output.stdout);
+    assert_eq!(lines[1]["status"], "SUCCESS", "{lines:?}");
+    let run = lines[0]["scenarioRunId"].as_str().unwrap();
+    let watched = place.run(&["watch", "--run", run, "--json"]).await;
+    assert_eq!(watched.status.code(), Some(0), "{}", text(&watched.stderr));
+    assert_eq!(json_lines(&watched.stdout).last().unwrap()["status"], "SUCCESS");
+    let cancelled = place.run(&["cancel", "--project", "acme", run]).await;
+    assert!(text(&cancelled.stderr).contains("finished already"), "{}", text(&cancelled.stderr));
+    worker
+}
+
+async fn assert_nothing_was_denied(worker: &Worker) {
+    assert_eq!(worker.get("/readyz").await, (200, "ready\n".to_owned()));
+    assert!(worker.metric("scenario_worker_permission_denials_total").await.abs() < f64::EPSILON);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_a_client_and_a_watcher_play_a_run_with_exactly_the_shipped_permissions() {
+    let server = server(&[permissions()]);
+    let worker = play(&Place::on(server.account(0))).await;
+    assert_nothing_was_denied(&worker).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_others_create_the_streams_a_worker_needs_none_of_the_last_lines() {
+    let shipped = permissions();
+    let (kept, rest) = shipped.split_once(ONLY_TO_MANAGE).expect("the comment is there");
+    let (_, rest) = rest.split_once("        ]\n").expect("the list ends");
+    let server = server(&[format!("{kept}\n        ]\n{rest}")]);
+    let account = server.account(0);
+    nack::apply(&queue::connect(&account.settings(), "test").await.unwrap()).await;
+    let place =
+        Place::on(account).with("NATS__MANAGE_TOPOLOGY", "false").with("CONSUMER__MAX_ACK_PENDING", "640");
+    let worker = play(&place).await;
+    assert_nothing_was_denied(&worker).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_is_missing_is_said_by_name() {
+    let server = server(&NEEDED.map(|(_, subject)| without(subject)));
+    for (number, (denied, subject)) in NEEDED.into_iter().enumerate() {
+        let account = server.account(number);
+        let place = Place::on(account.clone());
+        place.import(&offline("http://127.0.0.1:9/")).await;
+        let worker = place.begin().await;
+        let named = subject.split(['*', '>', ' ']).next().unwrap();
+        let words = format!("forbids this user to {denied} '{named}");
+        let client = account.client().await;
+        let said = async {
+            loop {
+                // The stream takes it once, and not before the worker has made it.
+                let id =
+                    HeaderMap::from_iter([("Nats-Msg-Id".parse().unwrap(), "acme:once".parse().unwrap())]);
+                let asked = request(&serde_json::json!({}));
+                client.publish_with_headers("scenario.run.requested", id, asked.into()).await.unwrap();
+                let (status, said) = worker.get("/readyz").await;
+                if status == 503 && said.contains(&words) {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, said).await.unwrap_or_else(|_| panic!("nobody said '{words}'"));
+        worker.kill().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_says_which_line_is_missing() {
+    let shipped = permissions();
+    let (worker, others) = shipped.split_once("user: client").unwrap();
+    let others = others.replacen("          \"scenario.run.requested.*\"\n", "", 1);
+    let server = server(&[format!("{worker}user: client{others}")]);
+    let place = Place::on(server.account(0));
+    place.import(&offline("http://127.0.0.1:9/")).await;
+    let _worker = place.serve().await;
+    let mut scheduling = place
+        .command(&["schedule", "--project", "acme", "--scenario", "refund", "--target", "http:shop"])
+        .spawn()
+        .unwrap();
+    until_said(&mut scheduling, "forbids this user to publish on 'scenario.run.requested.acme'").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watcher_may_not_ask_for_runs_and_a_client_may_not_read_their_states() {
+    let server = server(&[permissions()]);
+    for (role, forbidden) in [
+        (Role::Watcher, "scenario.run.requested"),
+        (Role::Watcher, "scenario.run.cancel"),
+        (Role::Client, "$JS.API.STREAM.MSG.GET.KV_SCENARIO_RUNS"),
+        (Role::Client, "$KV.SCENARIO_RUNS.run.acme.r1"),
+        (Role::Client, "scenario.events.acme.r1.completed"),
+        (Role::Operator, "scenario.events.acme.r1.completed"),
+        (Role::Worker, "$JS.API.STREAM.DELETE.SCENARIO_EVENTS"),
+    ] {
+        let account = server.account(0).with_role(role);
+        let connection = queue::connect(&account.settings(), "test").await.unwrap();
+        connection.client.publish(forbidden, "x".into()).await.unwrap();
+        within(async || connection.denials.count() == 1).await;
+    }
+}
