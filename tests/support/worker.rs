@@ -121,7 +121,7 @@ fn role(command: &str) -> Role {
     match command {
         "serve" => Role::Worker,
         "watch" => Role::Watcher,
-        "dead-letters" => Role::Operator,
+        "dead-letters" | "rejudge" => Role::Operator,
         _ => Role::Client,
     }
 }

@@ -26,6 +26,7 @@ enum Resource {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "the resource has them")]
 struct StreamSpec {
     name: String,
     subjects: Vec<String>,
