@@ -5,9 +5,12 @@
 
 pub mod codes;
 pub mod http;
+mod impersonal;
 mod limited;
+pub mod presets;
 pub mod prompt;
 mod registry;
+pub mod stream;
 mod template;
 
 pub use http::HttpAdapterFactory;

@@ -12,26 +12,35 @@ use url::Url;
 use super::error::{CliError, chain};
 use super::keys::keyring;
 use super::terminal::{WARN, say, styled};
+use crate::adapters::presets::with_presets;
 use crate::adapters::{HttpAdapterFactory, PromptAdapterFactory, Registry, ScenarioTexts};
 use crate::definitions::{AgentDefinition, TelemetryDestination, TelemetryProtocol};
 use crate::egress::{Client, EgressPolicy};
 use crate::events::SetId;
 use crate::execution::limits::{Limiter, ScopeKind};
-use crate::execution::orchestrator::Orchestrator;
+use crate::execution::orchestrator::{Orchestrator, Player};
 use crate::execution::planner::{PlanDefaults, Planner};
-use crate::execution::ports::{RunTracers, SystemClock};
+use crate::execution::ports::{
+    AgentRepository, ProjectRepository, PromptRepository, ProviderRepository, RunTracers, SecretRepository,
+    SystemClock,
+};
+use crate::isolation::child::{Line, PipeCassettes, PipeLimiter};
+use crate::isolation::{Launcher, Plan, PlanSettings, Processes, Shelf};
 use crate::models::Factory;
 use crate::queue::limits::LimitCounts;
 use crate::queue::{
     Cancellations, Cassettes, Connection, Consumer, DeadLetters, Denials, EventPublisher, GivenUpRequests,
-    KvLimiter, RunStates, Scheduler, Topology, TopologyError, connect as connect_to,
+    KvLimiter, RunStates, Scheduler, Spool, Topology, TopologyError, connect as connect_to,
 };
-use crate::settings::{EgressSettings, Settings};
+use crate::settings::{EgressSettings, Isolation, Settings, TelemetrySettings};
 use crate::store::{AgentCheck, Store, StoreError};
 use crate::telemetry::export::OtlpSender;
 use crate::telemetry::metrics::{LimitsMetric, Metrics};
 use crate::telemetry::run::RunTracerFactory;
-use crate::worker::{Endpoints, GivenUp, Listening, Processor, ProcessorParts, Service};
+use crate::telemetry::spool::Courier;
+use crate::worker::{
+    Endpoints, GivenUp, Listening, Processor, ProcessorParts, Resting, Service, SpoolSender,
+};
 
 /// How often it is looked whether the broker forbade something: well within the time that an answer is waited for.
 const DENIALS_POLL: Duration = Duration::from_millis(50);
@@ -73,21 +82,16 @@ impl Definitions {
 
     async fn of(store: Store, settings: &Settings) -> Result<Self, CliError> {
         store.check_keys().await.map_err(|error| unusable(&error))?;
-        let shared = Arc::new(store.clone());
         let client = way_out(settings)?;
-        let models = Arc::new(Factory::new(shared.clone(), client.clone()));
-        let targets = Arc::new(targets(&shared, &models, client.clone()));
+        let (models, targets) = cast(&Arc::new(store.clone()), &client, None);
         Ok(Self { store, targets, models, defaults: plan_defaults(settings), client })
     }
 
     /// The same definitions, whose calls keep to their limits by way of `limiter`.
-    pub(super) fn limited_by(&self, limiter: KvLimiter) -> Self {
-        let (shared, limiter): (_, Arc<dyn Limiter>) = (Arc::new(self.store.clone()), Arc::new(limiter));
-        let models = Factory::new(shared.clone(), self.client.clone());
-        let models = Arc::new(models.limited_by(Arc::clone(&limiter), shared.clone()));
-        let targets = targets(&shared, &models, self.client.clone()).limited_by(limiter, shared);
+    pub(super) fn limited_by(&self, limiter: &Arc<dyn Limiter>) -> Self {
+        let (models, targets) = cast(&Arc::new(self.store.clone()), &self.client, Some(limiter));
         let (store, defaults, client) = (self.store.clone(), self.defaults.clone(), self.client.clone());
-        Self { store, targets: Arc::new(targets), models, defaults, client }
+        Self { store, targets, models, defaults, client }
     }
 
     /// Resolves requests by these definitions.
@@ -104,6 +108,20 @@ impl Definitions {
         }
     }
 
+    /// Where processes of runs get theirs from.
+    fn shelf(&self) -> Shelf {
+        let shared = Arc::new(self.store.clone());
+        Shelf {
+            scenarios: shared.clone(),
+            projects: shared.clone(),
+            providers: shared.clone(),
+            prompts: shared.clone(),
+            agents: shared.clone(),
+            secrets: shared,
+            default_model: self.defaults.model.clone(),
+        }
+    }
+
     /// Schedules runs of these definitions.
     pub(super) fn scheduler(
         &self,
@@ -115,6 +133,33 @@ impl Definitions {
     }
 }
 
+/// Makes models and targets from `definitions`, which a worker has in its store and the process of a run in its plan.
+/// Their calls keep to their limits by way of `limiter`.
+fn cast<D>(
+    definitions: &Arc<D>,
+    client: &Client,
+    limiter: Option<&Arc<dyn Limiter>>,
+) -> (Arc<Factory>, Arc<Registry>)
+where
+    D: ProjectRepository
+        + ProviderRepository
+        + PromptRepository
+        + AgentRepository
+        + SecretRepository
+        + 'static,
+{
+    let mut models = Factory::new(definitions.clone(), client.clone());
+    if let Some(limiter) = limiter {
+        models = models.limited_by(Arc::clone(limiter), definitions.clone());
+    }
+    let models = Arc::new(models);
+    let mut targets = targets(definitions, &models, client.clone());
+    if let Some(limiter) = limiter {
+        targets = targets.limited_by(Arc::clone(limiter), definitions.clone());
+    }
+    (models, Arc::new(targets))
+}
+
 /// A wrong key is a setting to be corrected; everything else may be the database's fault.
 pub(super) fn unusable(error: &StoreError) -> CliError {
     match error {
@@ -124,10 +169,67 @@ pub(super) fn unusable(error: &StoreError) -> CliError {
 }
 
 /// Every target type: a new one is a line here.
-fn targets(store: &Arc<Store>, models: &Arc<Factory>, client: Client) -> Registry {
-    Registry::new()
-        .with(PromptAdapterFactory::new(store.clone(), models.clone()))
-        .with(HttpAdapterFactory::new(store.clone(), store.clone(), client))
+fn targets<D>(store: &Arc<D>, models: &Arc<Factory>, client: Client) -> Registry
+where
+    D: PromptRepository + AgentRepository + SecretRepository + 'static,
+{
+    let http = HttpAdapterFactory::new(store.clone(), store.clone(), client);
+    let registry =
+        Registry::new().with(PromptAdapterFactory::new(store.clone(), models.clone())).with(http.clone());
+    with_presets(registry, &http)
+}
+
+/// What plays the one run of a process that was started for it.
+pub(super) fn alone(plan: &Plan, line: &Line, metrics: &Metrics) -> Result<Orchestrator, CliError> {
+    let PlanSettings { run, egress, telemetry } = plan.settings().clone();
+    let telemetry = TelemetrySettings { run: telemetry, ..TelemetrySettings::default() };
+    let settings = Settings { run, egress, telemetry, ..Settings::default() };
+    let definitions = Arc::new(plan.definitions());
+    let limiter: Arc<dyn Limiter> = Arc::new(PipeLimiter(line.clone()));
+    let (models, targets) = cast(&definitions, &way_out(&settings)?, Some(&limiter));
+    let planner = Planner {
+        scenarios: definitions.clone(),
+        projects: definitions,
+        models,
+        targets,
+        cassettes: Arc::new(PipeCassettes(line.clone())),
+        texts: Arc::new(ScenarioTexts),
+        defaults: plan_defaults(&settings),
+    };
+    Ok(Orchestrator {
+        planner,
+        // The broker is out of a child's reach: what its endpoint does not take is not delivered.
+        tracers: tracers(&settings, metrics, None, &line.hurry())?,
+        clock: Arc::new(SystemClock),
+    })
+}
+
+/// What plays the runs of a worker.
+fn player(
+    settings: &Settings,
+    definitions: &Definitions,
+    orchestrator: &Orchestrator,
+    limiter: &Arc<dyn Limiter>,
+    metrics: &Metrics,
+    hurry: &CancellationToken,
+) -> Arc<dyn Player> {
+    if settings.run.isolation == Isolation::Task {
+        return Arc::new(orchestrator.clone());
+    }
+    Arc::new(Processes {
+        launcher: Launcher::of_this_program(settings.run.process.memory_bytes),
+        shelf: definitions.shelf(),
+        library: orchestrator.planner.cassettes.clone(),
+        limiter: Arc::clone(limiter),
+        orchestrator: orchestrator.clone(),
+        settings: PlanSettings {
+            run: settings.run.clone(),
+            egress: settings.egress.clone(),
+            telemetry: settings.telemetry.run.clone(),
+        },
+        metrics: metrics.clone(),
+        hurry: hurry.clone(),
+    })
 }
 
 fn plan_defaults(settings: &Settings) -> PlanDefaults {
@@ -196,14 +298,16 @@ pub(super) async fn service(
 ) -> Result<(Service, Listening), CliError> {
     let cancellations = Cancellations::new(connection, topology, &settings.consumer);
     let hand_back = CancellationToken::new();
+    let spool = Spool::new(connection, topology, settings);
+    let limiter = limiter(settings, connection, &topology.limits, metrics);
+    let orchestrator = Orchestrator {
+        planner: definitions.limited_by(&limiter).planner(Cassettes::new(connection, topology)),
+        tracers: tracers(settings, metrics, Some(spool.clone()), &hand_back)?,
+        clock: Arc::new(SystemClock),
+    };
     let parts = ProcessorParts {
-        orchestrator: Orchestrator {
-            planner: definitions
-                .limited_by(limiter(settings, connection, &topology.limits, metrics))
-                .planner(Cassettes::new(connection, topology)),
-            tracers: tracers(settings, metrics, &hand_back)?,
-            clock: Arc::new(SystemClock),
-        },
+        player: player(settings, definitions, &orchestrator, &limiter, metrics, &hand_back),
+        orchestrator,
         states: RunStates::new(connection, topology),
         publisher: EventPublisher::new(connection, topology, &settings.events),
         dead_letters: DeadLetters::new(connection),
@@ -221,6 +325,16 @@ pub(super) async fn service(
         default_set: parts.default_set.clone(),
         metrics: metrics.clone(),
     };
+    let telemetry = &settings.telemetry.spool;
+    let spooled = SpoolSender {
+        spool,
+        courier: courier(settings, definitions, metrics)?,
+        publisher: parts.publisher.clone(),
+        retention: telemetry.retention(),
+        retry: telemetry.retry(),
+        metrics: metrics.clone(),
+        resting: Resting::default(),
+    };
     let endpoints = Endpoints {
         connection: connection.clone(),
         scheduler: definitions.scheduler(connection, settings)?,
@@ -232,6 +346,7 @@ pub(super) async fn service(
         consumer: Consumer::new(connection, &topology.requests, settings.consumer.pull_expires()),
         cancellations,
         given_up,
+        spooled,
         processor: Arc::new(Processor::new(parts, hand_back.clone())),
         concurrency: settings.worker.concurrency,
         drain: settings.worker.drain(),
@@ -241,7 +356,12 @@ pub(super) async fn service(
 }
 
 /// What a lost worker had in flight counts until its runs are delivered again.
-fn limiter(settings: &Settings, connection: &Connection, store: &kv::Store, metrics: &Metrics) -> KvLimiter {
+fn limiter(
+    settings: &Settings,
+    connection: &Connection,
+    store: &kv::Store,
+    metrics: &Metrics,
+) -> Arc<dyn Limiter> {
     let limiter = KvLimiter::new(connection, store, settings.consumer.ack_wait());
     let counting = limiter.clone();
     metrics.observe_limits(move || {
@@ -254,23 +374,44 @@ fn limiter(settings: &Settings, connection: &Connection, store: &kv::Store, metr
         };
         counts.map(metric).collect()
     });
-    limiter
+    Arc::new(limiter)
 }
 
 fn tracers(
     settings: &Settings,
     metrics: &Metrics,
+    spool: Option<Spool>,
     hurry: &CancellationToken,
 ) -> Result<Arc<dyn RunTracers>, CliError> {
     let sender = OtlpSender::new(way_out(settings)?);
     let run = &settings.telemetry.run;
-    let default = run.default_endpoint.clone().map(|endpoint| TelemetryDestination {
+    let factory = RunTracerFactory::new(sender, default_endpoint(settings), run.deadline(), metrics.clone())
+        .capturing(run.capture)
+        .hurried_by(hurry.clone());
+    Ok(Arc::new(match spool.filter(|_| settings.telemetry.spool.enabled) {
+        Some(spool) => factory.spooling_to(Arc::new(spool)),
+        None => factory,
+    }))
+}
+
+/// Its own sender: what is late must not be in the way of what is new.
+fn courier(settings: &Settings, definitions: &Definitions, metrics: &Metrics) -> Result<Courier, CliError> {
+    Ok(Courier {
+        sender: OtlpSender::new(way_out(settings)?),
+        projects: Arc::new(definitions.store.clone()),
+        default_destination: default_endpoint(settings),
+        metrics: metrics.clone(),
+    })
+}
+
+/// Where the spans of runs go whose project names no endpoint.
+fn default_endpoint(settings: &Settings) -> Option<TelemetryDestination> {
+    settings.telemetry.run.default_endpoint.clone().map(|endpoint| TelemetryDestination {
         endpoint,
         api_key: None,
         protocol: TelemetryProtocol::Otlp,
-    });
-    let factory = RunTracerFactory::new(sender, default, run.deadline(), metrics.clone());
-    Ok(Arc::new(factory.hurried_by(hurry.clone())))
+        capture: None,
+    })
 }
 
 /// The client through which runs call out.

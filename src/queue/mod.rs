@@ -22,6 +22,7 @@ mod pull;
 mod retry;
 pub mod run_state;
 pub mod scheduler;
+pub mod spool;
 pub mod topology;
 
 pub use cancellation::{CancelHandle, Cancellations};
@@ -37,4 +38,5 @@ pub use permissions::{Denial, Denials, Forbidden};
 pub use publisher::{EventPublisher, PublishError, Published, StoredOutcome};
 pub use run_state::{Claim, ClaimedRun, RunPhase, RunState, RunStates};
 pub use scheduler::{ScheduleError, Scheduler};
+pub use spool::{Spool, SpoolLedger};
 pub use topology::{Topology, TopologyError};

@@ -10,7 +10,7 @@ use super::journal::DurableJournal;
 use super::stopping::StopSources;
 use crate::events::{Attribution, RequestRejection, RunRequest, SetId};
 use crate::execution::failure::{RunFailure, Unavailable, code};
-use crate::execution::orchestrator::{Interruption, Orchestrator, RunContext, RunEnd};
+use crate::execution::orchestrator::{Interruption, Orchestrator, Player, RunContext, RunEnd};
 use crate::execution::ports::JournalError;
 use crate::execution::signals::{Progress, StopSignal};
 use crate::execution::types::SpanCounts;
@@ -33,6 +33,8 @@ const STALL_GRACE: Duration = Duration::from_mins(2);
 /// What the processor works with.
 pub struct ProcessorParts {
     /// Plays runs.
+    pub player: Arc<dyn Player>,
+    /// Ends those that are not played.
     pub orchestrator: Orchestrator,
     /// Who runs what.
     pub states: RunStates,
@@ -207,10 +209,9 @@ impl Processor {
     }
 
     async fn perform(&self, request: &Arc<RunRequest>, task: Task, context: RunContext<'_>) -> RunEnd {
-        let orchestrator = &self.parts.orchestrator;
         match task {
-            Task::Play => orchestrator.run(request, context).await,
-            Task::GiveUp(failure) => orchestrator.give_up(request, failure, context).await,
+            Task::Play => self.parts.player.perform(request, context).await,
+            Task::GiveUp(failure) => self.parts.orchestrator.give_up(request, failure, context).await,
         }
     }
 

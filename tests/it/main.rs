@@ -10,6 +10,7 @@ mod deploy;
 mod egress;
 mod end_to_end;
 mod execution;
+mod isolation;
 mod models;
 mod planning;
 mod queue;

@@ -5,3 +5,4 @@ mod delivery;
 mod isolation;
 mod lifecycle;
 mod play;
+mod receipts;
