@@ -210,7 +210,7 @@ pub(super) async fn apply(connection: &Connection) {
 }
 
 /// Every stream and consumer of an account, field by field, as the server says.
-async fn definitions(connection: &Connection) -> BTreeMap<String, Value> {
+pub(super) async fn definitions(connection: &Connection) -> BTreeMap<String, Value> {
     let mut found = BTreeMap::new();
     let infos: Vec<stream::Info> = connection.jetstream.streams().try_collect().await.unwrap();
     for info in infos {

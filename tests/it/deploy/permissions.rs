@@ -1,12 +1,16 @@
 //! The shipped permissions are enough, and what is missing is said by name. The tests of the whole program run with them,
 //! too: see `support::worker::Place`.
 
+use std::collections::BTreeSet;
+
 use async_nats::HeaderMap;
-use scenario_worker::queue;
+use scenario_worker::queue::{self, topology};
+use scenario_worker::settings::Settings;
 
 use super::nack;
 use crate::end_to_end::{offline, request};
-use crate::support::nats::{NatsServer, Role, account_users, permissions};
+use crate::support::nats::{self, NatsServer, Role, account_users, permissions};
+use crate::support::raw_nats::RawClient;
 use crate::support::shop::Shop;
 use crate::support::worker::{PATIENCE, Place, Worker, json_lines, text, until_said, within};
 
@@ -86,6 +90,82 @@ async fn assert_nothing_was_denied(worker: Worker) {
 async fn a_worker_a_client_and_a_watcher_play_a_run_with_exactly_the_shipped_permissions() {
     let server = server(&[permissions()]);
     let worker = play(&Place::on(server.account(0))).await;
+    assert_nothing_was_denied(worker).await;
+}
+
+/// What the first user of the file, who is the worker, may publish on.
+fn worker_lines() -> BTreeSet<String> {
+    let file = permissions();
+    let (list, _) = file.split_once("subscribe: {").expect("the first user has a list of subscriptions");
+    let lines = list.lines().filter_map(|line| line.trim().strip_prefix('"')?.strip_suffix('"'));
+    lines.map(str::to_owned).collect()
+}
+
+/// What a worker publishes on for a stream, a bucket, an object store, or a consumer (`STREAM/CONSUMER`).
+fn needed(name: &str) -> Vec<String> {
+    let api = |rest: String| format!("$JS.API.{rest}");
+    if let Some((stream, consumer)) = name.split_once('/') {
+        let of_consumer = ["INFO", "CREATE", "MSG.NEXT"];
+        let of_messages = ["GET", "DELETE"].map(|verb| api(format!("STREAM.MSG.{verb}.{stream}")));
+        let mut lines = of_consumer.map(|verb| api(format!("CONSUMER.{verb}.{stream}.{consumer}"))).to_vec();
+        lines.push(format!("$JS.ACK.{stream}.{consumer}.>"));
+        return [lines, of_messages.to_vec()].concat();
+    }
+    let mut lines = ["INFO", "CREATE", "UPDATE"].map(|verb| api(format!("STREAM.{verb}.{name}"))).to_vec();
+    if let Some(bucket) = name.strip_prefix("KV_") {
+        lines.extend([format!("$KV.{bucket}.>"), api(format!("STREAM.MSG.GET.{name}"))]);
+    }
+    if let Some(bucket) = name.strip_prefix("OBJ_") {
+        lines.extend([format!("$O.{bucket}.>"), format!("$JS.FC.{name}.>")]);
+        let reading = ["DIRECT.GET.%.>", "CONSUMER.CREATE.%", "CONSUMER.CREATE.%.>", "CONSUMER.DELETE.%.*"];
+        lines.extend(reading.map(|subject| api(subject.replace('%', name))));
+        lines.push(api(format!("STREAM.PURGE.{name}")));
+    }
+    lines
+}
+
+#[tokio::test]
+async fn a_worker_has_every_line_for_each_stream_bucket_store_and_consumer_that_it_creates() {
+    let account = nats::account();
+    let connection = queue::connect(&account.settings(), "test").await.unwrap();
+    let settings = Settings { nats: account.settings(), ..Settings::default() };
+    topology::ensure(&connection, &settings).await.unwrap();
+    let created = nack::definitions(&connection).await;
+    let needed: BTreeSet<String> = created.keys().flat_map(|name| needed(name)).collect();
+    let lines = worker_lines();
+    let missing: Vec<_> = needed.difference(&lines).collect();
+    assert!(missing.is_empty(), "no lines for {missing:?}");
+    let stream = |line: &str| {
+        let (_, stream) = line.strip_prefix("$JS.API.STREAM.")?.rsplit_once('.')?;
+        Some(stream.to_owned())
+    };
+    let unknown: Vec<_> = lines.iter().filter_map(|line| stream(line)).collect();
+    let unknown: Vec<_> = unknown.iter().filter(|stream| !created.contains_key(*stream)).collect();
+    assert!(unknown.is_empty(), "lines for {unknown:?}, which no worker has");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_is_taken_out_of_each_queue_with_the_shipped_permissions() {
+    let place = Place::new();
+    place.import(&offline("http://127.0.0.1:9/")).await;
+    let worker = place.serve().await;
+    let mut raw = RawClient::connect(&place.nats).await;
+    for subject in
+        ["scenario.run.requested", "scenario.run.cancel_requested", "scenario.telemetry.spooled.acme"]
+    {
+        raw.publish(subject.as_bytes(), b"X-Mine: \xff\r\n", b"{}").await;
+    }
+    raw.flush().await;
+    let jetstream = async_nats::jetstream::new(place.nats.client().await);
+    for (stream, left) in [
+        ("SCENARIO_DEAD_LETTERS", 3),
+        ("SCENARIO_REQUESTS", 0),
+        ("SCENARIO_COMMANDS", 0),
+        ("SCENARIO_SPOOL", 0),
+    ] {
+        let stream = jetstream.get_stream(stream).await.unwrap();
+        within(async || stream.get_info().await.unwrap().state.messages == left).await;
+    }
     assert_nothing_was_denied(worker).await;
 }
 
