@@ -24,7 +24,7 @@ use crate::execution::ports::{
     AgentRepository, ProjectRepository, PromptRepository, ProviderRepository, RunTracers, SecretRepository,
     SystemClock,
 };
-use crate::isolation::child::{Line, PipeCassettes, PipeLimiter};
+use crate::isolation::child::{Line, PipeCassettes, PipeLimiter, PipeSpool};
 use crate::isolation::{Launcher, Plan, PlanSettings, Processes, Shelf};
 use crate::models::Factory;
 use crate::queue::limits::LimitCounts;
@@ -37,7 +37,7 @@ use crate::store::{AgentCheck, Store, StoreError};
 use crate::telemetry::export::OtlpSender;
 use crate::telemetry::metrics::{LimitsMetric, Metrics};
 use crate::telemetry::run::RunTracerFactory;
-use crate::telemetry::spool::Courier;
+use crate::telemetry::spool::{Courier, SpanSpool};
 use crate::worker::{
     Endpoints, GivenUp, Listening, Processor, ProcessorParts, Resting, Service, SpoolSender,
 };
@@ -181,7 +181,7 @@ where
 
 /// What plays the one run of a process that was started for it.
 pub(super) fn alone(plan: &Plan, line: &Line, metrics: &Metrics) -> Result<Orchestrator, CliError> {
-    let PlanSettings { run, egress, telemetry } = plan.settings().clone();
+    let PlanSettings { run, egress, telemetry, spools } = plan.settings().clone();
     let telemetry = TelemetrySettings { run: telemetry, ..TelemetrySettings::default() };
     let settings = Settings { run, egress, telemetry, ..Settings::default() };
     let definitions = Arc::new(plan.definitions());
@@ -198,10 +198,14 @@ pub(super) fn alone(plan: &Plan, line: &Line, metrics: &Metrics) -> Result<Orche
     };
     Ok(Orchestrator {
         planner,
-        // The broker is out of a child's reach: what its endpoint does not take is not delivered.
-        tracers: tracers(&settings, metrics, None, &line.hurry())?,
+        tracers: tracers(&settings, metrics, spools.then(|| late_spans(line)), &line.hurry())?,
         clock: Arc::new(SystemClock),
     })
+}
+
+/// The broker is out of a child's reach: what the endpoint does not take is for the worker to keep.
+fn late_spans(line: &Line) -> Arc<dyn SpanSpool> {
+    Arc::new(PipeSpool(line.clone()))
 }
 
 /// What plays the runs of a worker.
@@ -210,6 +214,7 @@ fn player(
     definitions: &Definitions,
     orchestrator: &Orchestrator,
     limiter: &Arc<dyn Limiter>,
+    spool: Option<Arc<dyn SpanSpool>>,
     metrics: &Metrics,
     hurry: &CancellationToken,
 ) -> Arc<dyn Player> {
@@ -226,7 +231,9 @@ fn player(
             run: settings.run.clone(),
             egress: settings.egress.clone(),
             telemetry: settings.telemetry.run.clone(),
+            spools: spool.is_some(),
         },
+        spool,
         metrics: metrics.clone(),
         hurry: hurry.clone(),
     })
@@ -302,11 +309,19 @@ pub(super) async fn service(
     let limiter = limiter(settings, connection, &topology.limits, metrics);
     let orchestrator = Orchestrator {
         planner: definitions.limited_by(&limiter).planner(Cassettes::new(connection, topology)),
-        tracers: tracers(settings, metrics, Some(spool.clone()), &hand_back)?,
+        tracers: tracers(settings, metrics, kept_in(&spool, settings), &hand_back)?,
         clock: Arc::new(SystemClock),
     };
     let parts = ProcessorParts {
-        player: player(settings, definitions, &orchestrator, &limiter, metrics, &hand_back),
+        player: player(
+            settings,
+            definitions,
+            &orchestrator,
+            &limiter,
+            kept_in(&spool, settings),
+            metrics,
+            &hand_back,
+        ),
         orchestrator,
         states: RunStates::new(connection, topology),
         publisher: EventPublisher::new(connection, topology, &settings.events),
@@ -377,10 +392,16 @@ fn limiter(
     Arc::new(limiter)
 }
 
+/// Where spans are kept that their endpoints have not taken, if they are to be.
+fn kept_in(spool: &Spool, settings: &Settings) -> Option<Arc<dyn SpanSpool>> {
+    let spool: Arc<dyn SpanSpool> = Arc::new(spool.clone());
+    Some(spool).filter(|_| settings.telemetry.spool.enabled)
+}
+
 fn tracers(
     settings: &Settings,
     metrics: &Metrics,
-    spool: Option<Spool>,
+    spool: Option<Arc<dyn SpanSpool>>,
     hurry: &CancellationToken,
 ) -> Result<Arc<dyn RunTracers>, CliError> {
     let sender = OtlpSender::new(way_out(settings)?);
@@ -388,8 +409,8 @@ fn tracers(
     let factory = RunTracerFactory::new(sender, default_endpoint(settings), run.deadline(), metrics.clone())
         .capturing(run.capture)
         .hurried_by(hurry.clone());
-    Ok(Arc::new(match spool.filter(|_| settings.telemetry.spool.enabled) {
-        Some(spool) => factory.spooling_to(Arc::new(spool)),
+    Ok(Arc::new(match spool {
+        Some(spool) => factory.spooling_to(spool),
         None => factory,
     }))
 }

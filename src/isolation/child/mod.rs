@@ -6,6 +6,7 @@ mod limiter;
 mod limits;
 mod line;
 mod log;
+mod spool;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub use limiter::PipeLimiter;
 pub use limits::{LimitError, confine};
 pub use line::{Line, OpenError};
 pub use log::PipeLog;
+pub use spool::PipeSpool;
 
 /// How often the worker is told that the run got on. It waits for much longer before it gives a run up.
 const MOVED_INTERVAL: Duration = Duration::from_secs(1);
