@@ -87,7 +87,7 @@ impl<'a> Desk<'a> {
             Call::Keep(place, exchange) => self.keep(place, exchange),
             Call::Recall(place) => self.recall(place),
             Call::Permit(call) => Ok(Work::Permit(call)),
-            Call::Spool(late) => self.spool(*late),
+            Call::Spool(late) => self.spool(&late),
         }
     }
 
@@ -176,13 +176,13 @@ impl<'a> Desk<'a> {
     }
 
     /// A spool that cannot keep spans does not keep a run from its end: the process tells of them in the run's receipt.
-    fn spool(&self, late: LateSpans) -> Result<Work<'a>, Violation> {
+    fn spool(&self, late: &LateSpans) -> Result<Work<'a>, Violation> {
         let spool = self.spool.ok_or(Violation("nobody keeps its spans"))?;
         if !is_trace_id(&late.trace_id) {
             return Err(NO_TRACE_ID);
         }
         let body = STANDARD.decode(&late.body).map_err(|_| Violation("late spans are no base64"))?;
-        let (parcel, packed) = (self.parcel(&late), Packed { body: body.into(), gzip: late.gzip });
+        let (parcel, packed) = (self.parcel(late), Packed { body: body.into(), gzip: late.gzip });
         let keep = async move {
             let kept = spool.keep(&parcel, &packed).await;
             Ok(kept.map_or_else(|error| Answer::Refused(Refusal::from(&error)), |()| Answer::Done))
