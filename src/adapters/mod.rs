@@ -6,6 +6,7 @@
 pub mod codes;
 pub mod http;
 mod limited;
+mod metered;
 pub mod prompt;
 mod registry;
 mod template;

@@ -12,8 +12,9 @@ use super::keys::keyring;
 use crate::adapters::{HttpAdapterFactory, PromptAdapterFactory, Registry, ScenarioTexts};
 use crate::definitions::{AgentDefinition, TelemetryDestination, TelemetryProtocol};
 use crate::egress::{Client, EgressPolicy};
-use crate::events::SetId;
+use crate::events::{BaggageKey, SetId};
 use crate::execution::limits::{Limiter, ScopeKind};
+use crate::execution::metering::CallMeter;
 use crate::execution::orchestrator::Orchestrator;
 use crate::execution::planner::{PlanDefaults, Planner};
 use crate::execution::ports::{RunTracers, SystemClock};
@@ -39,6 +40,8 @@ pub(super) struct Definitions {
     models: Arc<Factory>,
     defaults: PlanDefaults,
     client: Client,
+    /// What agents are told of their run as baggage.
+    telling: Vec<BaggageKey>,
 }
 
 impl Definitions {
@@ -70,18 +73,21 @@ impl Definitions {
         let shared = Arc::new(store.clone());
         let client = way_out(settings)?;
         let models = Arc::new(Factory::new(shared.clone(), client.clone()));
-        let targets = Arc::new(targets(&shared, &models, client.clone()));
-        Ok(Self { store, targets, models, defaults: plan_defaults(settings), client })
+        let telling = settings.telemetry.run.baggage.clone();
+        let targets = Arc::new(targets(&shared, &models, client.clone(), telling.clone()));
+        Ok(Self { store, targets, models, defaults: plan_defaults(settings), client, telling })
     }
 
-    /// The same definitions, whose calls keep to their limits by way of `limiter`.
-    pub(super) fn limited_by(&self, limiter: KvLimiter) -> Self {
+    /// The same definitions, whose calls keep to their limits by way of `limiter` and are counted by `meter`, if there is any.
+    pub(super) fn for_runs(&self, limiter: KvLimiter, meter: Option<Arc<dyn CallMeter>>) -> Self {
         let (shared, limiter): (_, Arc<dyn Limiter>) = (Arc::new(self.store.clone()), Arc::new(limiter));
         let models = Factory::new(shared.clone(), self.client.clone());
-        let models = Arc::new(models.limited_by(Arc::clone(&limiter), shared.clone()));
-        let targets = targets(&shared, &models, self.client.clone()).limited_by(limiter, shared);
-        let (store, defaults, client) = (self.store.clone(), self.defaults.clone(), self.client.clone());
-        Self { store, targets: Arc::new(targets), models, defaults, client }
+        let models = models.limited_by(Arc::clone(&limiter), shared.clone()).counted_by(meter.clone());
+        let (models, client, telling) = (Arc::new(models), self.client.clone(), self.telling.clone());
+        let targets = targets(&shared, &models, client.clone(), telling.clone());
+        let targets = Arc::new(targets.limited_by(limiter, shared).counted_by(meter));
+        let (store, defaults) = (self.store.clone(), self.defaults.clone());
+        Self { store, targets, models, defaults, client, telling }
     }
 
     /// Resolves requests by these definitions.
@@ -118,10 +124,10 @@ pub(super) fn unusable(error: &StoreError) -> CliError {
 }
 
 /// Every target type: a new one is a line here.
-fn targets(store: &Arc<Store>, models: &Arc<Factory>, client: Client) -> Registry {
+fn targets(store: &Arc<Store>, models: &Arc<Factory>, client: Client, telling: Vec<BaggageKey>) -> Registry {
     Registry::new()
         .with(PromptAdapterFactory::new(store.clone(), models.clone()))
-        .with(HttpAdapterFactory::new(store.clone(), store.clone(), client))
+        .with(HttpAdapterFactory::new(store.clone(), store.clone(), client).telling(telling))
 }
 
 fn plan_defaults(settings: &Settings) -> PlanDefaults {
@@ -173,10 +179,11 @@ pub(super) async fn service(
 ) -> Result<(Service, Listening), CliError> {
     let cancellations = Cancellations::new(connection, topology, &settings.consumer);
     let hand_back = CancellationToken::new();
+    let meter: Arc<dyn CallMeter> = Arc::new(metrics.clone());
     let parts = ProcessorParts {
         orchestrator: Orchestrator {
             planner: definitions
-                .limited_by(limiter(settings, connection, &topology.limits, metrics))
+                .for_runs(limiter(settings, connection, &topology.limits, metrics), Some(meter))
                 .planner(Cassettes::new(connection, topology)),
             tracers: tracers(settings, metrics, &hand_back)?,
             clock: Arc::new(SystemClock),
@@ -213,6 +220,7 @@ pub(super) async fn service(
         concurrency: settings.worker.concurrency,
         drain: settings.worker.drain(),
         hand_back,
+        metrics: metrics.clone(),
     };
     Ok((service, endpoints))
 }

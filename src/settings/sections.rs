@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::definitions::Secret;
+use crate::events::BaggageKey;
 
 const NATS_URL: &str = "nats://127.0.0.1:4222";
 const NATS_REPLICAS: usize = 1;
@@ -57,6 +58,8 @@ pub struct Settings {
     pub egress: EgressSettings,
     /// Where telemetry goes.
     pub telemetry: TelemetrySettings,
+    /// The worker's log.
+    pub log: LogSettings,
     /// The health and metrics server.
     pub http: HttpSettings,
 }
@@ -229,6 +232,27 @@ pub struct RunTelemetrySettings {
     pub default_endpoint: Option<String>,
     /// Time for delivering a run's spans at its end, retries included.
     pub deadline_seconds: u64,
+    /// What an HTTP agent is told of its run as `baggage`.
+    pub baggage: Vec<BaggageKey>,
+}
+
+/// What a line of the log looks like.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// The worker's log.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSettings {
+    /// What a line looks like.
+    pub format: LogFormat,
 }
 
 /// The health and metrics server.
@@ -320,7 +344,7 @@ impl Default for EgressSettings {
 
 impl Default for RunTelemetrySettings {
     fn default() -> Self {
-        Self { default_endpoint: None, deadline_seconds: TELEMETRY_RUN_DEADLINE_SECONDS }
+        Self { default_endpoint: None, deadline_seconds: TELEMETRY_RUN_DEADLINE_SECONDS, baggage: Vec::new() }
     }
 }
 

@@ -1,5 +1,8 @@
 //! What the worker counts. No id is ever a label: runs and tenants are unbounded.
 
+mod calls;
+mod observed;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +13,7 @@ use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::metrics::{MeterProviderBuilder, SdkMeterProvider};
 use prometheus::{Registry, TextEncoder};
 
+pub use self::observed::ConsumerMetric;
 use crate::events::{DeadLetterCode, RunStatus};
 
 /// Who counts, as metrics name it.
@@ -71,6 +75,7 @@ struct Instruments {
     provider: SdkMeterProvider,
     runs_in_flight: UpDownCounter<i64>,
     run_duration: Histogram<f64>,
+    call_duration: Histogram<f64>,
     outcomes: Counter<u64>,
     deliveries: Counter<u64>,
     redeliveries: Counter<u64>,
@@ -113,6 +118,7 @@ impl Metrics {
             .build()?;
         let metrics = Self(Arc::new(Instruments::new(registry, provider.with_reader(reader).build())));
         metrics.show_zeros();
+        metrics.show_version();
         Ok(metrics)
     }
 
@@ -275,6 +281,14 @@ impl Instruments {
                 .with_unit("s")
                 .with_description("Time from a run's beginning to its outcome")
                 .with_boundaries(DURATION_BOUNDS_SECONDS.to_vec())
+                .build(),
+            call_duration: meter
+                .f64_histogram("scenario_worker_call_duration")
+                .with_unit("s")
+                .with_description(
+                    "Time of runs' calls to models and targets, retries and waits for limits included, by kind and result",
+                )
+                .with_boundaries(calls::DURATION_BOUNDS_SECONDS.to_vec())
                 .build(),
             outcomes: counter("scenario_worker_outcomes", "Outcomes by status"),
             deliveries: counter("scenario_worker_deliveries", "Requests that were delivered"),

@@ -10,6 +10,7 @@ mod egress;
 mod end_to_end;
 mod execution;
 mod models;
+mod planes;
 mod planning;
 mod queue;
 mod store;

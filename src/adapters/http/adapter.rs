@@ -18,6 +18,7 @@ use super::transport::{self, Received};
 use crate::adapters::template::{Variables, trace_context};
 use crate::definitions::Secret;
 use crate::egress::Client;
+use crate::events::{BaggageKey, baggage};
 use crate::execution::failure::RunFailure;
 use crate::execution::limits::Admission;
 use crate::execution::ports::{Clock, OnUnknown, SessionCall, TargetAdapter, TargetReply, TargetTurn};
@@ -42,6 +43,7 @@ pub(super) struct HttpAdapter {
     pub(super) scrubber: Scrubber,
     pub(super) tokens: Arc<Tokens>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) baggage: Arc<[BaggageKey]>,
 }
 
 /// What one exchange goes on with, and what it must not show.
@@ -116,6 +118,7 @@ impl HttpAdapter {
         Filling {
             variables,
             trace: trace_context(turn),
+            baggage: baggage(&self.baggage, turn.run),
             idempotency_key: format!("{}:{step}", turn.run.run),
             usual_body: None,
             proof: self.endpoint.auth.header(),

@@ -31,7 +31,7 @@ use super::registry::TargetAdapterFactory;
 use super::template::Place;
 use crate::definitions::{AgentDefinition, Secret};
 use crate::egress::{Client, TlsMaterial};
-use crate::events::ProjectId;
+use crate::events::{BaggageKey, ProjectId};
 use crate::execution::failure::{PlanError, RunFailure, code};
 use crate::execution::ports::{
     AgentRepository, Clock, SecretRepository, SystemClock, TargetAdapter, TargetSpec,
@@ -48,6 +48,7 @@ pub struct HttpAdapterFactory {
     client: Client,
     tokens: Arc<Tokens>,
     clock: Arc<dyn Clock>,
+    baggage: Arc<[BaggageKey]>,
 }
 
 impl HttpAdapterFactory {
@@ -55,13 +56,20 @@ impl HttpAdapterFactory {
     #[must_use]
     pub fn new(agents: Arc<dyn AgentRepository>, secrets: Arc<dyn SecretRepository>, client: Client) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        Self { agents, secrets, client, tokens: Arc::new(Tokens::new(Arc::clone(&clock))), clock }
+        let tokens = Arc::new(Tokens::new(Arc::clone(&clock)));
+        Self { agents, secrets, client, tokens, clock, baggage: Arc::default() }
     }
 
     /// Tokens and cookies grow old by `clock`.
     #[must_use]
     pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
         Self { tokens: Arc::new(Tokens::new(Arc::clone(&clock))), clock, ..self }
+    }
+
+    /// Agents are told these facts of their run as `baggage`. Without this they are told none.
+    #[must_use]
+    pub fn telling(self, baggage: Vec<BaggageKey>) -> Self {
+        Self { baggage: baggage.into(), ..self }
     }
 
     /// How the agent is reached. An address that may not be called is known before a word is said; where a name leads is
@@ -132,8 +140,9 @@ impl TargetAdapterFactory for HttpAdapterFactory {
             failure.message = format!("HTTP agent {}: {}", agent.id, failure.message);
             scrubber.clean(failure)
         })?;
-        let (tokens, clock) = (Arc::clone(&self.tokens), Arc::clone(&self.clock));
-        Ok(Box::new(HttpAdapter { wired, endpoint, parameters: spec.parameters, scrubber, tokens, clock }))
+        let (tokens, clock, baggage) = (self.tokens.clone(), self.clock.clone(), self.baggage.clone());
+        let parameters = spec.parameters;
+        Ok(Box::new(HttpAdapter { wired, endpoint, parameters, scrubber, tokens, clock, baggage }))
     }
 
     fn check(&self, agent: &AgentDefinition) -> Result<(), String> {
