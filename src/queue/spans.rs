@@ -36,9 +36,9 @@ pub fn process(delivery: &Delivery, group: &str) -> Span {
         "messaging.destination.subscription.name" = group,
         "messaging.consumer.group.name" = group,
         "messaging.message.id" = delivery.message_id(),
-        "messaging.message.body.size" = delivery.payload().len(),
-        "nats.stream.sequence" = delivery.stream_sequence(),
-        "nats.deliveries" = delivery.deliveries(),
+        "messaging.message.body.size" = number(delivery.payload().len()),
+        "nats.stream.sequence" = number(delivery.stream_sequence()),
+        "nats.deliveries" = number(delivery.deliveries()),
     )
 }
 
@@ -58,7 +58,7 @@ pub(super) fn settle(verb: &'static str, delivery: &Delivery) -> Span {
         "messaging.destination.name" = delivery.subject(),
         "messaging.destination.template" = template,
         "messaging.message.id" = delivery.message_id(),
-        "nats.stream.sequence" = delivery.stream_sequence(),
+        "nats.stream.sequence" = number(delivery.stream_sequence()),
     )
 }
 
@@ -74,6 +74,11 @@ pub(super) fn settled(span: &Span, result: &Result<(), SettleError>) {
         Err(SettleError::LeaseOver { .. }) => failed(span, "lease_over"),
         Err(SettleError::Unconfirmed { .. }) => failed(span, "unconfirmed"),
     }
+}
+
+/// OpenTelemetry's numbers have a sign; any other arrives as text.
+fn number(value: impl TryInto<i64>) -> i64 {
+    value.try_into().unwrap_or(i64::MAX)
 }
 
 /// The subject without what is different for each project.

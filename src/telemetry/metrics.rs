@@ -199,7 +199,9 @@ impl Metrics {
             .u64_observable_counter("scenario_worker_dead_letters")
             .with_description("Messages that were given up, by code")
             .with_callback(move |observer| {
-                for (code, count) in counts() {
+                let counts = counts();
+                for code in DeadLetterCode::ALL {
+                    let count = counts.get(&code).copied().unwrap_or_default();
                     observer.observe(count, &[KeyValue::new("code", code.as_str())]);
                 }
             })
@@ -384,6 +386,7 @@ mod tests {
         shows(&metrics, "scenario_worker_run_duration_seconds_bucket{status=\"success\",le=\"5\"} 0");
         shows(&metrics, "scenario_worker_run_duration_seconds_bucket{status=\"success\",le=\"10\"} 1");
         shows(&metrics, "scenario_worker_dead_letters_total{code=\"invalid_json\"} 1");
+        shows(&metrics, "scenario_worker_dead_letters_total{code=\"out_of_bounds\"} 0");
         shows(&metrics, "scenario_worker_export_failures_total{kind=\"status\"} 1");
         shows(&metrics, "scenario_worker_spans_exported_total 3");
     }
