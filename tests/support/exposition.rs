@@ -182,7 +182,7 @@ fn check(name: &str, family: &Family) -> Result<(), String> {
     let is_bad = |part: &&str| {
         kinds.contains(part) || abbreviations.contains(part) || other_units.contains(part) || part.is_empty()
     };
-    if name != name.to_ascii_lowercase() || parts.iter().any(|part| is_bad(part)) {
+    if name != name.to_ascii_lowercase() || parts.iter().any(is_bad) {
         return Err(format!(
             "{name} names its type, an abbreviated or another than a base unit, or is no snake case"
         ));

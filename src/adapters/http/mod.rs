@@ -18,6 +18,7 @@ mod transport;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde_json::{Map, Value};
 use url::Url;
 
 use self::adapter::{HttpAdapter, Wired};
@@ -93,6 +94,17 @@ impl HttpAdapterFactory {
         Ok(Wired { client, grant: Some(grant) })
     }
 
+    fn adapter(
+        &self,
+        wired: Wired,
+        endpoint: Endpoint,
+        parameters: Map<String, Value>,
+        scrubber: Scrubber,
+    ) -> HttpAdapter {
+        let (tokens, clock, baggage) = (self.tokens.clone(), self.clock.clone(), self.baggage.clone());
+        HttpAdapter { wired, endpoint, parameters, scrubber, tokens, clock, baggage }
+    }
+
     fn callable(&self, place: &Place, url: &Url) -> Result<(), RunFailure> {
         self.client.policy().check_url(url).map_err(|refused| {
             RunFailure::definition(code::EGRESS_REFUSED, format!("{place} may not be called: {refused}"))
@@ -140,9 +152,7 @@ impl TargetAdapterFactory for HttpAdapterFactory {
             failure.message = format!("HTTP agent {}: {}", agent.id, failure.message);
             scrubber.clean(failure)
         })?;
-        let (tokens, clock, baggage) = (self.tokens.clone(), self.clock.clone(), self.baggage.clone());
-        let parameters = spec.parameters;
-        Ok(Box::new(HttpAdapter { wired, endpoint, parameters, scrubber, tokens, clock, baggage }))
+        Ok(Box::new(self.adapter(wired, endpoint, spec.parameters, scrubber)))
     }
 
     fn check(&self, agent: &AgentDefinition) -> Result<(), String> {

@@ -91,7 +91,9 @@ async fn a_request_in_doubt_about_its_trace_gets_events_without_one_and_is_count
     ];
     for headers_of in in_doubt {
         let mut headers = HeaderMap::new();
-        headers_of.iter().for_each(|(name, value)| headers.append(*name, *value));
+        for (name, value) in headers_of {
+            headers.append(*name, *value);
+        }
         let asked = request(&json!({ "traceContext": "continue" }));
         publish(&client, "scenario.run.requested.acme", headers, asked).await;
         let event = next(&mut outcomes).await;
