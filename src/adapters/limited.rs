@@ -9,7 +9,7 @@ use crate::execution::ports::{OnUnknown, SessionCall, TargetAdapter, TargetReply
 use crate::execution::types::Session;
 
 /// Lets each turn through its gate before the adapter does anything. An adapter that makes a turn's request once more
-/// asks the turn's [`Admission`](crate::execution::limits::Admission) again.
+/// asks the turn's [`Admission`] again.
 pub(super) struct LimitedTarget {
     gate: Gate,
     target: Box<dyn TargetAdapter>,
