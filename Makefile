@@ -4,11 +4,17 @@
 # Prints the path of a nats-server, fetching one if there is none.
 NATS = "$$(deploy/nats-server)"
 
+# Tests of the built program in which runs are played.
+PLAYED = end_to_end::strangers end_to_end::lives end_to_end::cancelling end_to_end::parameters end_to_end::replays \
+	end_to_end::stops end_to_end::takeovers end_to_end::limits end_to_end::sessions
+
 demo:
 	NATS_SERVER=$(NATS) cargo run --quiet --locked -- demo $(ARGS)
 
+# The second line is what runs do end to end, with a process for each.
 test:
 	NATS_SERVER=$(NATS) deploy/with-postgres cargo test --locked
+	NATS_SERVER=$(NATS) SCENARIO_TEST_ISOLATION=process cargo test --locked --test it -- $(PLAYED)
 
 # A long run of faults, the death of a cluster's leader and a long outage. FAULTS_RUNS says how long, FAULTS_SEED repeats one.
 faults:

@@ -4,7 +4,7 @@ use std::sync::Once;
 use std::time::Duration;
 
 /// How long a connection may take to be made, whatever the call's own limit is.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 static TLS_PROVIDER: Once = Once::new();
 

@@ -3,6 +3,9 @@
 /// Ends a text that was cut.
 pub const TRUNCATED: &str = "… [truncated]";
 
+/// The most bytes of words that come from anywhere: enough for an error's message, too little to flood an event.
+pub const MAX_WORDS_BYTES: usize = 2048;
+
 /// `text`, cut at a character's boundary behind at most `max_bytes`, and marked, if it is longer.
 #[must_use]
 pub fn cut(text: &str, max_bytes: usize) -> String {

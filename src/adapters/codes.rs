@@ -2,7 +2,7 @@
 
 use crate::execution::failure::code;
 
-/// The agent's status was not 2xx.
+/// The agent's status says that its answer is none.
 pub const HTTP_STATUS: &str = code::TARGET_STATUS;
 /// The agent did not answer in time.
 pub const HTTP_TIMEOUT: &str = "http_timeout";
@@ -12,6 +12,10 @@ pub const HTTP_UNREACHABLE: &str = code::TARGET_UNREACHABLE;
 pub const HTTP_RESPONSE_TOO_LARGE: &str = "http_response_too_large";
 /// The agent's reply broke off or cannot be read.
 pub const HTTP_INVALID_RESPONSE: &str = "http_invalid_response";
+/// The agent says in its reply that it failed.
+pub const AGENT_ERROR: &str = "agent_error";
+/// The agent answers bit by bit, and its definition does not say where the words are.
+pub const STREAM_NOT_DESCRIBED: &str = "stream_not_described";
 /// `outputPath` matches nothing in the agent's reply.
 pub const OUTPUT_PATH_NO_MATCH: &str = "output_path_no_match";
 /// The agent answered with nothing.

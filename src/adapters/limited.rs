@@ -32,6 +32,14 @@ impl TargetAdapter for LimitedTarget {
         self.target.kept()
     }
 
+    fn asked(&self, turn: &TargetTurn<'_>) -> Option<Value> {
+        self.target.asked(turn)
+    }
+
+    fn reports_tool_calls(&self) -> bool {
+        self.target.reports_tool_calls()
+    }
+
     fn knows_its_price(&self) -> bool {
         self.target.knows_its_price()
     }

@@ -26,6 +26,14 @@ impl TargetAdapter for MeteredTarget {
         self.target.kept()
     }
 
+    fn asked(&self, turn: &TargetTurn<'_>) -> Option<Value> {
+        self.target.asked(turn)
+    }
+
+    fn reports_tool_calls(&self) -> bool {
+        self.target.reports_tool_calls()
+    }
+
     fn knows_its_price(&self) -> bool {
         self.target.knows_its_price()
     }

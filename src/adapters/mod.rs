@@ -5,10 +5,13 @@
 
 pub mod codes;
 pub mod http;
+mod impersonal;
 mod limited;
 mod metered;
+pub mod presets;
 pub mod prompt;
 mod registry;
+pub mod stream;
 mod template;
 
 pub use http::HttpAdapterFactory;

@@ -10,16 +10,19 @@ use serde_json::{Map, Value};
 
 use self::messages::PromptTemplates;
 use super::codes;
+use super::impersonal::of_any_run;
 use super::registry::TargetAdapterFactory;
 use crate::definitions::{Prompt, Sampling};
 use crate::events::Attribution;
+use crate::execution::cassette::model_call;
 use crate::execution::chat::chat_in_span;
 use crate::execution::failure::{PlanError, RunFailure, Unavailable, code};
 use crate::execution::limits::Announcing;
 use crate::execution::ports::{
-    ChatModel, ChatModelFactory, PromptRepository, TargetAdapter, TargetReply, TargetSpec, TargetTurn,
+    ChatModel, ChatModelFactory, PromptRepository, TargetAdapter, TargetQuestions, TargetReply, TargetSpec,
+    TargetTurn,
 };
-use crate::execution::types::{AnswerForm, ChatReply, ChatRequest, Scene, SceneRole, SpanNote};
+use crate::execution::types::{AnswerForm, ChatReply, ChatRequest, ModelName, Scene, SceneRole, SpanNote};
 
 /// The type as requests and definitions name it.
 pub const KIND: &str = "prompt";
@@ -52,6 +55,20 @@ impl PromptAdapterFactory {
     }
 }
 
+impl PromptAdapterFactory {
+    async fn described(&self, spec: TargetSpec) -> Result<PromptQuestions, PlanError> {
+        let mut prompt = self.prompt(&spec).await?;
+        let templates = PromptTemplates::compile(&prompt).map_err(|error| {
+            RunFailure::definition(code::INVALID_TARGET, format!("Prompt {}: {error}", prompt.id))
+        })?;
+        let name = model_name(&prompt, &spec)?.to_owned();
+        let model = ModelName::parse(&name)
+            .map_err(|error| RunFailure::definition(code::INVALID_MODEL_FORMAT, error.to_string()))?;
+        prompt.model = Some(name);
+        Ok(PromptQuestions { prompt, templates, model, parameters: spec.parameters })
+    }
+}
+
 #[async_trait]
 impl TargetAdapterFactory for PromptAdapterFactory {
     fn kind(&self) -> &'static str {
@@ -59,14 +76,14 @@ impl TargetAdapterFactory for PromptAdapterFactory {
     }
 
     async fn create(&self, spec: TargetSpec) -> Result<Box<dyn TargetAdapter>, PlanError> {
-        let mut prompt = self.prompt(&spec).await?;
-        let templates = PromptTemplates::compile(&prompt).map_err(|error| {
-            RunFailure::definition(code::INVALID_TARGET, format!("Prompt {}: {error}", prompt.id))
-        })?;
-        let name = model_name(&prompt, &spec)?.to_owned();
-        let model = self.models.model(&spec.project.id, &name).await?;
-        prompt.model = Some(name);
-        Ok(Box::new(PromptAdapter { prompt, templates, model, parameters: spec.parameters }))
+        let project = spec.project.id.clone();
+        let questions = self.described(spec).await?;
+        let model = self.models.model(&project, &questions.model.to_string()).await?;
+        Ok(Box::new(PromptAdapter { questions, model }))
+    }
+
+    async fn questions(&self, spec: TargetSpec) -> Result<Option<Box<dyn TargetQuestions>>, PlanError> {
+        Ok(Some(Box::new(self.described(spec).await?)))
     }
 }
 
@@ -84,14 +101,15 @@ fn sampling(prompt: &Prompt) -> Sampling {
     Sampling { temperature, max_tokens, seed, reasoning_effort: prompt.reasoning_effort.clone() }
 }
 
-struct PromptAdapter {
+/// What the model of a prompt is asked.
+struct PromptQuestions {
     prompt: Prompt,
     templates: PromptTemplates,
-    model: Arc<dyn ChatModel>,
+    model: ModelName,
     parameters: Map<String, Value>,
 }
 
-impl PromptAdapter {
+impl PromptQuestions {
     fn request(&self, turn: &TargetTurn<'_>) -> Result<ChatRequest, RunFailure> {
         let bound = inputs::bind(&self.prompt, &self.parameters, turn);
         if !bound.unbound.is_empty() {
@@ -113,12 +131,25 @@ impl PromptAdapter {
             },
         })
     }
+}
 
+impl TargetQuestions for PromptQuestions {
+    fn asked(&self, turn: &TargetTurn<'_>) -> Option<Value> {
+        of_any_run(turn, |turn| Some(model_call(&self.model, &self.request(turn).ok()?)))
+    }
+}
+
+struct PromptAdapter {
+    questions: PromptQuestions,
+    model: Arc<dyn ChatModel>,
+}
+
+impl PromptAdapter {
     fn empty(&self, reply: &ChatReply) -> RunFailure {
         let finish = reply.finish_reason.as_deref().unwrap_or("none");
         let message = format!(
             "Prompt {}: model {} gave an empty reply (finish reason: {finish})",
-            self.prompt.id,
+            self.questions.prompt.id,
             self.model.name()
         );
         RunFailure::new(codes::EMPTY_REPLY, Attribution::Target, message)
@@ -132,12 +163,16 @@ impl TargetAdapter for PromptAdapter {
     }
 
     fn kept(&self) -> Option<Value> {
-        serde_json::to_value(&self.prompt).ok()
+        serde_json::to_value(&self.questions.prompt).ok()
+    }
+
+    fn asked(&self, turn: &TargetTurn<'_>) -> Option<Value> {
+        self.questions.asked(turn)
     }
 
     async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
         let model = Announcing { model: self.model.as_ref(), waiting: turn.admission.waiting() };
-        let reply = chat_in_span(&model, self.request(&turn)?, turn.span).await?;
+        let reply = chat_in_span(&model, self.questions.request(&turn)?, turn.span).await?;
         if reply.content.trim().is_empty() && reply.tool_calls.is_empty() {
             return Err(self.empty(&reply));
         }

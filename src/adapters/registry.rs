@@ -7,9 +7,9 @@ use async_trait::async_trait;
 
 use crate::definitions::AgentDefinition;
 use crate::execution::failure::{PlanError, RunFailure, code};
-use crate::execution::limits::{Gate, Limiter, Scope, ScopeKind};
+use crate::execution::limits::{Gate, Limiter, Scope};
 use crate::execution::metering::CallMeter;
-use crate::execution::ports::{AgentRepository, TargetAdapter, TargetAdapters, TargetSpec};
+use crate::execution::ports::{AgentRepository, TargetAdapter, TargetAdapters, TargetQuestions, TargetSpec};
 
 use super::limited::LimitedTarget;
 use super::metered::MeteredTarget;
@@ -27,6 +27,15 @@ pub trait TargetAdapterFactory: Send + Sync {
     /// A failure if the target does not exist or its definition cannot work, or
     /// [`Unavailable`](crate::execution::failure::Unavailable) if the store does not answer.
     async fn create(&self, spec: TargetSpec) -> Result<Box<dyn TargetAdapter>, PlanError>;
+
+    /// What `spec`'s target would be asked; see [`TargetAdapters::questions`]. A type says nothing of it unless it says
+    /// otherwise.
+    ///
+    /// # Errors
+    /// As [`TargetAdapterFactory::create`], but for what only an answer needs.
+    async fn questions(&self, _spec: TargetSpec) -> Result<Option<Box<dyn TargetQuestions>>, PlanError> {
+        Ok(None)
+    }
 
     /// Checks an agent's definition as far as that goes without a run.
     ///
@@ -79,9 +88,8 @@ impl Registry {
         };
         let agent = agents.agent(&project.id, &target.reference_id).await?;
         let limits = agent.filter(|agent| agent.kind == target.kind).and_then(|agent| agent.limits);
-        let parts = [project.id.as_str(), target.reference_id.as_str()];
-        let scopes =
-            [Scope::of(ScopeKind::Target, &parts, limits), Scope::project(&project.id, project.limits)];
+        let of_target = Scope::target(&project.id, &target.reference_id, limits);
+        let scopes = [of_target, Scope::project(&project.id, project.limits)];
         Ok(Gate::new(limiter, scopes.into_iter().flatten()))
     }
 
@@ -119,5 +127,12 @@ impl TargetAdapters for Registry {
         let failure =
             RunFailure::definition(code::UNKNOWN_TARGET_TYPE, format!("Unknown target type: {kind}"));
         Err(failure.with_hint(self.known()).into())
+    }
+
+    async fn questions(&self, spec: TargetSpec) -> Result<Option<Box<dyn TargetQuestions>>, PlanError> {
+        match self.factories.get(spec.target.kind.as_str()) {
+            Some(factory) => factory.questions(spec).await,
+            None => Ok(None),
+        }
     }
 }

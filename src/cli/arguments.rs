@@ -95,6 +95,17 @@ pub(super) enum Command {
     DeadLetters(DeadLetterOptions),
     /// Check the settings, or show what is in force.
     Config(ConfigOptions),
+    /// Play one run that a worker sends on the standard input.
+    #[command(hide = true)]
+    ExecuteRun(ExecuteRunOptions),
+}
+
+/// Options of `execute-run`.
+#[derive(Debug, Args)]
+pub(super) struct ExecuteRunOptions {
+    /// Memory that the process may ask for (setting `run.process.memory_bytes`).
+    #[arg(long, value_name = "BYTES")]
+    pub(super) memory_bytes: u64,
 }
 
 /// Options of `serve`.

@@ -4,7 +4,9 @@ use super::arguments::{ImportOptions, Layers};
 use super::error::{CliError, Finished, chain};
 use super::terminal::say;
 use super::wiring::{self, Definitions};
-use crate::store::files::{SourceFile, parse};
+use crate::adapters::ScenarioTexts;
+use crate::settings::Settings;
+use crate::store::files::{ParsedDocument, SourceFile, Surroundings, parse_in};
 use crate::store::{Changes, ImportError, ImportMode};
 
 /// What is said where credentials were imported without a key.
@@ -14,9 +16,7 @@ const NOT_SEALED: &str = "credentials lie in the store in the clear: `scenario-w
 /// Loads definition files: all of them, or nothing.
 pub(super) async fn run(layers: &Layers, options: ImportOptions) -> Result<Finished, CliError> {
     let settings = layers.settings()?;
-    let files: Result<Vec<SourceFile>, _> = options.files.iter().map(|path| SourceFile::read(path)).collect();
-    let files = files.map_err(|error| CliError::refused(chain(&error)))?;
-    let documents = parse(&files, &|name| std::env::var(name).ok()).map_err(CliError::refused)?;
+    let documents = documents(&options, &settings)?;
     let definitions = Definitions::open(&settings).await?;
     let mode = ImportMode { prune: options.prune };
     let imported = definitions.store.import(&documents, mode, definitions.targets.as_ref()).await;
@@ -30,6 +30,13 @@ pub(super) async fn run(layers: &Layers, options: ImportOptions) -> Result<Finis
         say(NOT_SEALED);
     }
     Ok(Finished::Well)
+}
+
+fn documents(options: &ImportOptions, settings: &Settings) -> Result<Vec<ParsedDocument>, CliError> {
+    let files: Result<Vec<SourceFile>, _> = options.files.iter().map(|path| SourceFile::read(path)).collect();
+    let files = files.map_err(|error| CliError::refused(chain(&error)))?;
+    let surroundings = Surroundings { texts: Some(&ScenarioTexts), max_turns: Some(settings.run.max_turns) };
+    parse_in(&files, &|name| std::env::var(name).ok(), surroundings).map_err(CliError::refused)
 }
 
 /// Creates or updates the store's tables, and seals what is not sealed with the first key.

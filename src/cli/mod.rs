@@ -6,6 +6,7 @@ mod config;
 mod dead_letters;
 mod demo;
 mod error;
+mod execute_run;
 mod import;
 mod keys;
 mod listening;
@@ -29,6 +30,9 @@ use error::{CliError, Finished};
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Command::ExecuteRun(options) = &arguments.command {
+        return execute_run::main(options);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return report(CliError::refused(format!("the runtime cannot start: {error}"))),
@@ -56,6 +60,7 @@ async fn run(arguments: Arguments) -> Result<Finished, CliError> {
         Command::Keys(options) => keys::run(&options),
         Command::DeadLetters(options) => dead_letters::run(&layers, options).await,
         Command::Config(options) => config::run(&layers, &options),
+        Command::ExecuteRun(_) => Err(CliError::refused("`execute-run` brings its own runtime")),
     }
 }
 

@@ -1,5 +1,7 @@
 //! `rejudge`: judge a finished run again. The agent is not asked, and the run's outcome stays what it is.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::arguments::{Layers, RejudgeOptions};
@@ -13,6 +15,7 @@ use crate::events::{
     RunStatus, TraceContextMode, Verdict,
 };
 use crate::execution::failure::PlanError;
+use crate::execution::limits::Limiter;
 use crate::execution::ports::SystemClock;
 use crate::execution::rejudging::Rejudgement;
 use crate::execution::types::{Conversation, Criterion, Message};
@@ -42,8 +45,9 @@ pub(super) async fn run(layers: &Layers, options: RejudgeOptions) -> Result<Fini
     judgeable(&outcome)?;
     let said = conversation(&connection, &outcome).await?;
     let limits = topology::bucket(&connection, LIMITS_BUCKET).await.map_err(|error| wiring::unfit(&error))?;
-    let limiter = KvLimiter::new(&connection, &limits, settings.consumer.ack_wait());
-    let planner = definitions.for_runs(limiter, None).planner(Cassettes::at(&connection));
+    let limiter: Arc<dyn Limiter> =
+        Arc::new(KvLimiter::new(&connection, &limits, settings.consumer.ack_wait()));
+    let planner = definitions.for_runs(&limiter, None).planner(Cassettes::at(&connection));
     let request = request(&outcome, &options)?;
     let judged = planner.rejudge(&request, said, options.criteria, &SystemClock).await.map_err(unjudged)?;
     show(&rejudged(outcome, judged), options.json)
@@ -78,8 +82,8 @@ async fn conversation(connection: &Connection, outcome: &RunCompleted) -> Result
     let said = archive::transcript(connection, outcome).await.map_err(CliError::refused)?;
     let messages = said.into_iter().map(Message::from).collect();
     let passed = outcome.criteria.iter().filter(|result| by_script(result)).cloned().collect();
-    let (turn, usage) = (outcome.turns, outcome.usage);
-    Ok(Conversation { messages, turn, passed, usage, ..Conversation::default() })
+    let RunCompleted { turns: turn, usage, tool_calls_unknown, .. } = *outcome;
+    Ok(Conversation { messages, tool_calls_unknown, turn, passed, usage, ..Conversation::default() })
 }
 
 /// A check of the script was looked at in the middle of the conversation, which nobody can do again.

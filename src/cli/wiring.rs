@@ -9,27 +9,36 @@ use url::Url;
 
 use super::error::{CliError, chain};
 use super::keys::keyring;
+use crate::adapters::presets::with_presets;
 use crate::adapters::{HttpAdapterFactory, PromptAdapterFactory, Registry, ScenarioTexts};
 use crate::definitions::{AgentDefinition, TelemetryDestination, TelemetryProtocol};
 use crate::egress::{Client, EgressPolicy};
 use crate::events::{BaggageKey, SetId};
 use crate::execution::limits::{Limiter, ScopeKind};
 use crate::execution::metering::CallMeter;
-use crate::execution::orchestrator::Orchestrator;
+use crate::execution::orchestrator::{Orchestrator, Player};
 use crate::execution::planner::{PlanDefaults, Planner};
-use crate::execution::ports::{RunTracers, SystemClock};
+use crate::execution::ports::{
+    AgentRepository, ProjectRepository, PromptRepository, ProviderRepository, RunTracers, SecretRepository,
+    SystemClock,
+};
+use crate::isolation::child::{Line, PipeCassettes, PipeLimiter, PipeMeter};
+use crate::isolation::{Launcher, Plan, PlanSettings, Processes, Shelf, Snapshot};
 use crate::models::Factory;
 use crate::queue::limits::LimitCounts;
 use crate::queue::{
     Cancellations, Cassettes, Connection, Consumer, DeadLetters, EventPublisher, GivenUpRequests, KvLimiter,
-    RunStates, Scheduler, Topology, TopologyError, connect as connect_to,
+    RunStates, Scheduler, Spool, Topology, TopologyError, connect as connect_to,
 };
-use crate::settings::{EgressSettings, Settings};
+use crate::settings::{EgressSettings, Isolation, Settings, TelemetrySettings};
 use crate::store::{AgentCheck, Store, StoreError};
 use crate::telemetry::export::OtlpSender;
 use crate::telemetry::metrics::{LimitsMetric, Metrics};
 use crate::telemetry::run::RunTracerFactory;
-use crate::worker::{Endpoints, GivenUp, Listening, Processor, ProcessorParts, Service};
+use crate::telemetry::spool::Courier;
+use crate::worker::{
+    Endpoints, GivenUp, Listening, Processor, ProcessorParts, Resting, Service, SpoolSender,
+};
 
 /// The store and everything that reads definitions from it.
 pub(super) struct Definitions {
@@ -70,24 +79,17 @@ impl Definitions {
 
     async fn of(store: Store, settings: &Settings) -> Result<Self, CliError> {
         store.check_keys().await.map_err(|error| unusable(&error))?;
-        let shared = Arc::new(store.clone());
         let client = way_out(settings)?;
-        let models = Arc::new(Factory::new(shared.clone(), client.clone()));
         let telling = settings.telemetry.run.baggage.clone();
-        let targets = Arc::new(targets(&shared, &models, client.clone(), telling.clone()));
+        let (models, targets) = cast(&Arc::new(store.clone()), &client, &telling, None, None);
         Ok(Self { store, targets, models, defaults: plan_defaults(settings), client, telling })
     }
 
     /// The same definitions, whose calls keep to their limits by way of `limiter` and are counted by `meter`, if there is any.
-    pub(super) fn for_runs(&self, limiter: KvLimiter, meter: Option<Arc<dyn CallMeter>>) -> Self {
-        let (shared, limiter): (_, Arc<dyn Limiter>) = (Arc::new(self.store.clone()), Arc::new(limiter));
-        let models = Factory::new(shared.clone(), self.client.clone());
-        let models = models.limited_by(Arc::clone(&limiter), shared.clone()).counted_by(meter.clone());
-        let (models, client, telling) = (Arc::new(models), self.client.clone(), self.telling.clone());
-        let targets = targets(&shared, &models, client.clone(), telling.clone());
-        let targets = Arc::new(targets.limited_by(limiter, shared).counted_by(meter));
-        let (store, defaults) = (self.store.clone(), self.defaults.clone());
-        Self { store, targets, models, defaults, client, telling }
+    pub(super) fn for_runs(&self, limiter: &Arc<dyn Limiter>, meter: Option<&Arc<dyn CallMeter>>) -> Self {
+        let (store, client, telling) = (self.store.clone(), self.client.clone(), self.telling.clone());
+        let (models, targets) = cast(&Arc::new(store.clone()), &client, &telling, Some(limiter), meter);
+        Self { store, targets, models, defaults: self.defaults.clone(), client, telling }
     }
 
     /// Resolves requests by these definitions.
@@ -104,6 +106,20 @@ impl Definitions {
         }
     }
 
+    /// Where processes of runs get theirs from.
+    fn shelf(&self) -> Shelf {
+        let shared = Arc::new(self.store.clone());
+        Shelf {
+            scenarios: shared.clone(),
+            projects: shared.clone(),
+            providers: shared.clone(),
+            prompts: shared.clone(),
+            agents: shared.clone(),
+            secrets: shared,
+            default_model: self.defaults.model.clone(),
+        }
+    }
+
     /// Schedules runs of these definitions.
     pub(super) fn scheduler(
         &self,
@@ -115,6 +131,35 @@ impl Definitions {
     }
 }
 
+/// Makes models and targets from `definitions`, which a worker has in its store and the process of a run in its plan.
+/// Agents are told `telling` of their run; calls keep to their limits by way of `limiter` and are counted by `meter`.
+fn cast<D>(
+    definitions: &Arc<D>,
+    client: &Client,
+    telling: &[BaggageKey],
+    limiter: Option<&Arc<dyn Limiter>>,
+    meter: Option<&Arc<dyn CallMeter>>,
+) -> (Arc<Factory>, Arc<Registry>)
+where
+    D: ProjectRepository
+        + ProviderRepository
+        + PromptRepository
+        + AgentRepository
+        + SecretRepository
+        + 'static,
+{
+    let mut models = Factory::new(definitions.clone(), client.clone()).counted_by(meter.cloned());
+    if let Some(limiter) = limiter {
+        models = models.limited_by(Arc::clone(limiter), definitions.clone());
+    }
+    let models = Arc::new(models);
+    let mut targets = targets(definitions, &models, client.clone(), telling).counted_by(meter.cloned());
+    if let Some(limiter) = limiter {
+        targets = targets.limited_by(Arc::clone(limiter), definitions.clone());
+    }
+    (models, Arc::new(targets))
+}
+
 /// A wrong key is a setting to be corrected; everything else may be the database's fault.
 pub(super) fn unusable(error: &StoreError) -> CliError {
     match error {
@@ -124,10 +169,78 @@ pub(super) fn unusable(error: &StoreError) -> CliError {
 }
 
 /// Every target type: a new one is a line here.
-fn targets(store: &Arc<Store>, models: &Arc<Factory>, client: Client, telling: Vec<BaggageKey>) -> Registry {
-    Registry::new()
-        .with(PromptAdapterFactory::new(store.clone(), models.clone()))
-        .with(HttpAdapterFactory::new(store.clone(), store.clone(), client).telling(telling))
+fn targets<D>(store: &Arc<D>, models: &Arc<Factory>, client: Client, telling: &[BaggageKey]) -> Registry
+where
+    D: PromptRepository + AgentRepository + SecretRepository + 'static,
+{
+    let http = HttpAdapterFactory::new(store.clone(), store.clone(), client).telling(telling.to_vec());
+    let registry =
+        Registry::new().with(PromptAdapterFactory::new(store.clone(), models.clone())).with(http.clone());
+    with_presets(registry, &http)
+}
+
+/// What plays the one run of a process that was started for it.
+pub(super) fn alone(plan: &Plan, line: &Line, metrics: &Metrics) -> Result<Orchestrator, CliError> {
+    let PlanSettings { run, egress, telemetry } = plan.settings().clone();
+    let telemetry = TelemetrySettings { run: telemetry, ..TelemetrySettings::default() };
+    let settings = Settings { run, egress, telemetry, ..Settings::default() };
+    let definitions = Arc::new(plan.definitions());
+    let (models, targets) = cast_alone(&definitions, &settings, line)?;
+    let planner = Planner {
+        scenarios: definitions.clone(),
+        projects: definitions,
+        models,
+        targets,
+        cassettes: Arc::new(PipeCassettes(line.clone())),
+        texts: Arc::new(ScenarioTexts),
+        defaults: plan_defaults(&settings),
+    };
+    Ok(Orchestrator {
+        planner,
+        // The broker is out of a child's reach: what its endpoint does not take is not delivered.
+        tracers: tracers(&settings, metrics, None, &line.hurry())?,
+        clock: Arc::new(SystemClock),
+    })
+}
+
+/// The models and targets of the one run: the worker gives their calls their turns, and counts them.
+fn cast_alone(
+    definitions: &Arc<Snapshot>,
+    settings: &Settings,
+    line: &Line,
+) -> Result<(Arc<Factory>, Arc<Registry>), CliError> {
+    let limiter: Arc<dyn Limiter> = Arc::new(PipeLimiter(line.clone()));
+    let meter: Arc<dyn CallMeter> = Arc::new(PipeMeter(line.clone()));
+    let telling = &settings.telemetry.run.baggage;
+    Ok(cast(definitions, &way_out(settings)?, telling, Some(&limiter), Some(&meter)))
+}
+
+/// What plays the runs of a worker.
+fn player(
+    settings: &Settings,
+    definitions: &Definitions,
+    orchestrator: &Orchestrator,
+    limiter: &Arc<dyn Limiter>,
+    metrics: &Metrics,
+    hurry: &CancellationToken,
+) -> Arc<dyn Player> {
+    if settings.run.isolation == Isolation::Task {
+        return Arc::new(orchestrator.clone());
+    }
+    Arc::new(Processes {
+        launcher: Launcher::of_this_program(settings.run.process.memory_bytes),
+        shelf: definitions.shelf(),
+        library: orchestrator.planner.cassettes.clone(),
+        limiter: Arc::clone(limiter),
+        orchestrator: orchestrator.clone(),
+        settings: PlanSettings {
+            run: settings.run.clone(),
+            egress: settings.egress.clone(),
+            telemetry: settings.telemetry.run.clone(),
+        },
+        metrics: metrics.clone(),
+        hurry: hurry.clone(),
+    })
 }
 
 fn plan_defaults(settings: &Settings) -> PlanDefaults {
@@ -179,15 +292,17 @@ pub(super) async fn service(
 ) -> Result<(Service, Listening), CliError> {
     let cancellations = Cancellations::new(connection, topology, &settings.consumer);
     let hand_back = CancellationToken::new();
+    let spool = Spool::new(connection, topology, settings);
+    let limiter = limiter(settings, connection, &topology.limits, metrics);
     let meter: Arc<dyn CallMeter> = Arc::new(metrics.clone());
+    let orchestrator = Orchestrator {
+        planner: definitions.for_runs(&limiter, Some(&meter)).planner(Cassettes::new(connection, topology)),
+        tracers: tracers(settings, metrics, Some(spool.clone()), &hand_back)?,
+        clock: Arc::new(SystemClock),
+    };
     let parts = ProcessorParts {
-        orchestrator: Orchestrator {
-            planner: definitions
-                .for_runs(limiter(settings, connection, &topology.limits, metrics), Some(meter))
-                .planner(Cassettes::new(connection, topology)),
-            tracers: tracers(settings, metrics, &hand_back)?,
-            clock: Arc::new(SystemClock),
-        },
+        player: player(settings, definitions, &orchestrator, &limiter, metrics, &hand_back),
+        orchestrator,
         states: RunStates::new(connection, topology),
         publisher: EventPublisher::new(connection, topology, &settings.events),
         dead_letters: DeadLetters::new(connection),
@@ -205,6 +320,16 @@ pub(super) async fn service(
         default_set: parts.default_set.clone(),
         metrics: metrics.clone(),
     };
+    let telemetry = &settings.telemetry.spool;
+    let spooled = SpoolSender {
+        spool,
+        courier: courier(settings, definitions, metrics)?,
+        publisher: parts.publisher.clone(),
+        retention: telemetry.retention(),
+        retry: telemetry.retry(),
+        metrics: metrics.clone(),
+        resting: Resting::default(),
+    };
     let endpoints = Endpoints {
         connection: connection.clone(),
         scheduler: definitions.scheduler(connection, settings)?,
@@ -216,6 +341,7 @@ pub(super) async fn service(
         consumer: Consumer::new(connection, &topology.requests, settings.consumer.pull_expires()),
         cancellations,
         given_up,
+        spooled,
         processor: Arc::new(Processor::new(parts, hand_back.clone())),
         concurrency: settings.worker.concurrency,
         drain: settings.worker.drain(),
@@ -226,7 +352,12 @@ pub(super) async fn service(
 }
 
 /// What a lost worker had in flight counts until its runs are delivered again.
-fn limiter(settings: &Settings, connection: &Connection, store: &kv::Store, metrics: &Metrics) -> KvLimiter {
+fn limiter(
+    settings: &Settings,
+    connection: &Connection,
+    store: &kv::Store,
+    metrics: &Metrics,
+) -> Arc<dyn Limiter> {
     let limiter = KvLimiter::new(connection, store, settings.consumer.ack_wait());
     let counting = limiter.clone();
     metrics.observe_limits(move || {
@@ -239,23 +370,44 @@ fn limiter(settings: &Settings, connection: &Connection, store: &kv::Store, metr
         };
         counts.map(metric).collect()
     });
-    limiter
+    Arc::new(limiter)
 }
 
 fn tracers(
     settings: &Settings,
     metrics: &Metrics,
+    spool: Option<Spool>,
     hurry: &CancellationToken,
 ) -> Result<Arc<dyn RunTracers>, CliError> {
     let sender = OtlpSender::new(way_out(settings)?);
     let run = &settings.telemetry.run;
-    let default = run.default_endpoint.clone().map(|endpoint| TelemetryDestination {
+    let factory = RunTracerFactory::new(sender, default_endpoint(settings), run.deadline(), metrics.clone())
+        .capturing(run.capture)
+        .hurried_by(hurry.clone());
+    Ok(Arc::new(match spool.filter(|_| settings.telemetry.spool.enabled) {
+        Some(spool) => factory.spooling_to(Arc::new(spool)),
+        None => factory,
+    }))
+}
+
+/// Its own sender: what is late must not be in the way of what is new.
+fn courier(settings: &Settings, definitions: &Definitions, metrics: &Metrics) -> Result<Courier, CliError> {
+    Ok(Courier {
+        sender: OtlpSender::new(way_out(settings)?),
+        projects: Arc::new(definitions.store.clone()),
+        default_destination: default_endpoint(settings),
+        metrics: metrics.clone(),
+    })
+}
+
+/// Where the spans of runs go whose project names no endpoint.
+fn default_endpoint(settings: &Settings) -> Option<TelemetryDestination> {
+    settings.telemetry.run.default_endpoint.clone().map(|endpoint| TelemetryDestination {
         endpoint,
         api_key: None,
         protocol: TelemetryProtocol::Otlp,
-    });
-    let factory = RunTracerFactory::new(sender, default, run.deadline(), metrics.clone());
-    Ok(Arc::new(factory.hurried_by(hurry.clone())))
+        capture: None,
+    })
 }
 
 /// The client through which runs call out.

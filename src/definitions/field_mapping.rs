@@ -8,6 +8,28 @@ use serde_json::Value;
 /// Variables that a target's templates read, and what each stands for. They come before everything of the same name.
 pub type FieldMappings = BTreeMap<String, FieldMapping>;
 
+/// Names that templates read as something else: values, words of the language, and the secrets.
+const NO_VARIABLES: [&str; 16] = [
+    "and", "else", "false", "False", "if", "in", "is", "loop", "none", "None", "not", "or", "secrets",
+    "self", "true", "True",
+];
+
+/// Why no template can read a variable called `name`, if it cannot.
+#[must_use]
+pub fn variable_name_problem(name: &str) -> Option<String> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let begins_well = name.starts_with(|c: char| is_word(c) && !c.is_ascii_digit());
+    if !begins_well || !name.chars().all(is_word) {
+        return Some(
+            "cannot be read by a template: a name is a letter or `_`, then letters, digits and `_`"
+                .to_owned(),
+        );
+    }
+    NO_VARIABLES
+        .contains(&name)
+        .then(|| format!("cannot be read by a template: there `{name}` is something else"))
+}
+
 /// What a variable stands for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase", rename_all_fields = "camelCase", deny_unknown_fields)]
@@ -80,6 +102,16 @@ mod tests {
             read(json!({ "type": "value", "value": "eu" })).unwrap(),
             FieldMapping::Value { value: json!("eu") }
         );
+    }
+
+    #[test]
+    fn a_variable_has_a_name_that_a_template_can_read() {
+        for good in ["a", "_x", "order_id2", "params", "input", "threadId"] {
+            assert_eq!(variable_name_problem(good), None);
+        }
+        for bad in ["", "a b", "a-b", "2a", "größe", "a.b", "secrets", "true", "loop", "not"] {
+            assert!(variable_name_problem(bad).is_some(), "{bad}");
+        }
     }
 
     #[test]

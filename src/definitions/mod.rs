@@ -23,12 +23,12 @@ pub use check::{
     Schema, Texts, Times, TokenLimit, ToolCalls, ToolRule, ToolUse, UsageRole, Words,
 };
 pub use document::Document;
-pub use field_mapping::{FieldMapping, FieldMappings, MappingSource, ScenarioField};
+pub use field_mapping::{FieldMapping, FieldMappings, MappingSource, ScenarioField, variable_name_problem};
 pub use parameter::{
     MAX_PARAMETER_DESCRIPTION, MAX_PARAMETER_NAME, MAX_PARAMETER_TEXT, MAX_PARAMETERS, ParameterDefinition,
     parameter_value_problem,
 };
-pub use project::{Project, TelemetryDestination, TelemetryProtocol};
+pub use project::{ContentCapture, Project, TelemetryDestination, TelemetryProtocol};
 pub use prompt::{Prompt, PromptMessage, PromptRole};
 pub use provider::{
     Price, Provider, ProviderKind, ScriptedFailure, ScriptedForm, ScriptedModel, ScriptedReply,

@@ -40,6 +40,20 @@ pub struct TelemetryDestination {
     /// Which path an endpoint without one gets.
     #[serde(default)]
     pub protocol: TelemetryProtocol,
+    /// What spans say of the conversation; the worker's setting where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capture: Option<ContentCapture>,
+}
+
+/// What spans say of the conversation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ContentCapture {
+    /// What was said, asked and answered.
+    #[default]
+    Full,
+    /// Who was asked when, how long it took, what it cost and what came of it, but no words.
+    Metadata,
 }
 
 /// Who answers behind a telemetry endpoint.
@@ -73,7 +87,8 @@ mod tests {
     use super::*;
 
     fn url(endpoint: &str, protocol: TelemetryProtocol) -> String {
-        TelemetryDestination { endpoint: endpoint.into(), api_key: None, protocol }.traces_url()
+        TelemetryDestination { endpoint: endpoint.into(), api_key: None, protocol, capture: None }
+            .traces_url()
     }
 
     #[test]

@@ -39,6 +39,14 @@ impl Secret {
         }
     }
 
+    /// Writes all of `secrets` with their values, as [`Secret::serialize_exposed`]. For a run's own process only.
+    ///
+    /// # Errors
+    /// Whatever the serializer reports.
+    pub fn serialize_all_exposed<S: Serializer>(secrets: &Secrets, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(secrets.iter().map(|(name, secret)| (name, &secret.0)))
+    }
+
     /// Writes that there is a value, and not which, as `#[serde(serialize_with = …)]`.
     ///
     /// # Errors

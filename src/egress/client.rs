@@ -1,6 +1,8 @@
 //! The client through which runs call out.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use reqwest::{Request, Response};
 use url::Url;
@@ -9,11 +11,13 @@ use super::policy::{EgressPolicy, Refused};
 use super::redirect;
 use super::resolver::Resolver;
 use super::tls::{TlsError, TlsMaterial};
-use crate::http_client;
+use crate::http_client::{self, CONNECT_TIMEOUT};
 use crate::recent::Recent;
 
-/// Clients with certificates of their own that are kept, each with its connections. More only cost handshakes.
-const MOST_TLS_CLIENTS: usize = 64;
+/// Clients with certificates or limits of their own that are kept, each with its connections. More only cost handshakes.
+const MOST_OTHERS: usize = 64;
+/// The name of HTTP/1.1 where protocols are negotiated (RFC 7301).
+const HTTP_1: &[u8] = b"http/1.1";
 /// Redirects that one call follows at most.
 const MOST_REDIRECTS: usize = 10;
 
@@ -30,14 +34,29 @@ pub enum Redirects {
 }
 
 /// A client that calls only where it may. Clones share its connections.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
+    /// Made as the client was built.
+    usual: reqwest::Client,
     /// For other origins, where `http` has certificates that are for one.
     elsewhere: Option<reqwest::Client>,
     policy: Arc<EgressPolicy>,
     proxy: Option<Url>,
-    with_tls: Arc<Mutex<Recent<[u8; 32], reqwest::Client>>>,
+    /// Whether connections may become another protocol's.
+    upgrades: bool,
+    /// Clients with settings of their own.
+    others: Arc<Mutex<Recent<Connecting, reqwest::Client>>>,
+}
+
+/// How connections are made: how long that may take, with which certificates, and whether they may become another protocol's.
+type Connecting = (Duration, Option<[u8; 32]>, bool);
+
+/// The proxy is left out: its URL may hold a credential.
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("policy", &self.policy).finish_non_exhaustive()
+    }
 }
 
 /// A call that brought no answer.
@@ -97,25 +116,51 @@ impl Client {
     ) -> Result<Self, reqwest::Error> {
         let policy = Arc::new(policy);
         let http = connected(&policy, proxy, builder)?;
-        let with_tls = Arc::new(Mutex::new(Recent::new(MOST_TLS_CLIENTS)));
-        Ok(Self { http, elsewhere: None, policy, proxy: proxy.cloned(), with_tls })
+        let others = Arc::new(Mutex::new(Recent::new(MOST_OTHERS)));
+        let (usual, proxy) = (http.clone(), proxy.cloned());
+        Ok(Self { usual, http, elsewhere: None, policy, proxy, upgrades: false, others })
     }
 
-    /// A client under the same policy that uses these certificates for the origin that it is asked to call; where it is
-    /// sent elsewhere it uses none. The same certificates share their connections.
+    /// A client under the same policy that makes each connection within `limit`, and that uses the certificates of `tls`
+    /// for the origin that it is asked to call; where it is sent elsewhere it uses none. What is called the same way
+    /// shares its connections.
     ///
     /// # Errors
     /// [`TlsError`] if the certificates cannot be used.
-    pub fn with_tls(&self, material: &TlsMaterial) -> Result<Self, TlsError> {
+    pub fn connecting(&self, limit: Duration, tls: Option<&TlsMaterial>) -> Result<Self, TlsError> {
+        let plain = self.http_for(limit, None)?;
+        let Some(tls) = tls else { return Ok(Self { http: plain, elsewhere: None, ..self.clone() }) };
+        Ok(Self { http: self.http_for(limit, Some(tls))?, elsewhere: Some(plain), ..self.clone() })
+    }
+
+    /// A client under the same policy whose connections can become another protocol's: it speaks HTTP/1.1 alone, which
+    /// is where that can be asked for.
+    ///
+    /// # Errors
+    /// As [`Client::connecting`].
+    pub fn upgrading(&self) -> Result<Self, TlsError> {
+        Self { upgrades: true, ..self.clone() }.connecting(CONNECT_TIMEOUT, None)
+    }
+
+    fn http_for(&self, limit: Duration, tls: Option<&TlsMaterial>) -> Result<reqwest::Client, TlsError> {
+        if tls.is_none() && limit == CONNECT_TIMEOUT && !self.upgrades {
+            return Ok(self.usual.clone());
+        }
         let make = || {
-            let builder = http_client::builder().tls_backend_preconfigured(material.config()?);
+            let mut builder = http_client::builder().connect_timeout(limit);
+            if self.upgrades {
+                builder = builder.http1_only();
+            }
+            if let Some(tls) = tls {
+                let mut config = tls.config()?;
+                config.alpn_protocols.retain(|protocol| !self.upgrades || protocol == HTTP_1);
+                builder = builder.tls_backend_preconfigured(config);
+            }
             let client = connected(&self.policy, self.proxy.as_ref(), builder);
             client.map_err(|error| TlsError::Unusable(error.to_string()))
         };
-        let mut kept = self.with_tls.lock().unwrap_or_else(PoisonError::into_inner);
-        let http = kept.get_or_make(material.digest(), make)?;
-        let elsewhere = Some(self.elsewhere.clone().unwrap_or_else(|| self.http.clone()));
-        Ok(Self { http, elsewhere, ..self.clone() })
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        others.get_or_make((limit, tls.map(TlsMaterial::digest), self.upgrades), make)
     }
 
     /// Where calls may go.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{Cost, MessageRole, RunIds, TargetRef, ToolCall};
+use super::{Cost, MessageRole, RunIds, TargetRef, TelemetryReceipt, ToolCall};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -247,20 +247,6 @@ impl UsageByRole {
     }
 }
 
-/// What became of a run's spans.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TelemetryReceipt {
-    /// The run's trace; null if it never came to run.
-    pub trace_id: Option<String>,
-    /// Spans made over the whole run.
-    pub spans: u64,
-    /// Spans that the endpoint accepted.
-    pub exported: u64,
-    /// Why not all were accepted, if so.
-    pub error: Option<String>,
-}
-
 /// One message of the transcript, as the outcome repeats it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -316,6 +302,9 @@ pub struct RunCompleted {
     /// True where the transcript was left out for its size.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub messages_truncated: bool,
+    /// True where the agent may have called tools that are not in the transcript, because it does not report them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tool_calls_unknown: bool,
     /// Tokens and calls by role.
     pub usage: UsageByRole,
     /// Tokens and calls of all roles together.

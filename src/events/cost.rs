@@ -8,6 +8,12 @@ use serde::{Deserialize, Serialize};
 const UNITS_PER_USD: f64 = 1e12;
 /// Digits behind the point that are worth showing: the cheapest call costs about that much.
 const SHOWN_DIGITS: usize = 6;
+/// Digits behind the point that an amount can have.
+const UNIT_DIGITS: usize = 12;
+/// Units of the last digit that is shown.
+const UNITS_PER_SHOWN: u64 = 1_000_000;
+/// Below this many units, which are 0.0001 US dollars, every digit of an amount is shown: it may be a price of few tokens.
+const FINE: u64 = 100_000_000;
 
 /// An amount of money. On the wire it is a number of US dollars.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -16,8 +22,15 @@ pub struct Cost(u64);
 
 /// An amount of money that is none.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-#[error("{0} is no amount of US dollars: it must be 0 or more, and no more than 1000000")]
+#[error("{} is no amount of US dollars: it must be 0 or more, and no more than 1000000", shown(*.0))]
 pub struct InvalidCost(f64);
+
+/// Numbers from here on are shown with an exponent.
+const LARGE: f64 = 1e15;
+
+fn shown(number: f64) -> String {
+    if number.abs() < LARGE { number.to_string() } else { format!("{number:e}") }
+}
 
 impl Cost {
     /// Nothing.
@@ -67,7 +80,12 @@ impl From<Cost> for f64 {
 
 impl fmt::Display for Cost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.SHOWN_DIGITS$} USD", f64::from(*self))
+        let usd = f64::from(*self);
+        if self.0.is_multiple_of(UNITS_PER_SHOWN) || self.0 >= FINE {
+            return write!(f, "{usd:.SHOWN_DIGITS$} USD");
+        }
+        let exact = format!("{usd:.UNIT_DIGITS$}");
+        write!(f, "{} USD", exact.trim_end_matches('0'))
     }
 }
 
@@ -130,6 +148,23 @@ mod tests {
             assert!(serde_json::from_str::<Cost>(wrong).is_err(), "{wrong}");
         }
         assert_eq!(usd(1.5).to_string(), "1.500000 USD");
+    }
+
+    #[test]
+    fn an_amount_is_shown_with_as_many_digits_as_it_needs() {
+        for (amount, shown) in [
+            (0.0, "0.000000 USD"),
+            (0.000_001, "0.000001 USD"),
+            (0.000_000_037_5, "0.0000000375 USD"),
+            (0.000_001_5, "0.0000015 USD"),
+            (12.345_678_9, "12.345679 USD"),
+            (1e6, "1000000.000000 USD"),
+        ] {
+            assert_eq!(usd(amount).to_string(), shown);
+        }
+        let wrong = Cost::try_from(1e300).unwrap_err().to_string();
+        assert!(wrong.starts_with("1e300 is no amount of US dollars"), "{wrong}");
+        assert!(Cost::try_from(-1.5).unwrap_err().to_string().starts_with("-1.5 is"));
     }
 
     #[test]

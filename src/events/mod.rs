@@ -16,6 +16,7 @@ mod receipt;
 mod request;
 mod service;
 pub mod subjects;
+mod telemetry;
 mod trace_context;
 
 pub use baggage::{BaggageKey, HEADER_BAGGAGE, baggage};
@@ -23,7 +24,7 @@ pub use cancel::{CancelRequest, CancelScope};
 pub use cassette::{CassetteMode, CassetteRequest};
 pub use completed::{
     Agreement, Attribution, CriterionResult, CriterionStatus, DecidedBy, Quote, RunCompleted, RunError,
-    RunStatus, TelemetryReceipt, TokenUsage, TranscriptMessage, UsageByRole, Verdict, Vote,
+    RunStatus, TokenUsage, TranscriptMessage, UsageByRole, Verdict, Vote,
 };
 pub use cost::{Budget, Cost, InvalidCost};
 pub use dead_letter::{DeadLetter, DeadLetterCode, PayloadObject};
@@ -39,4 +40,7 @@ pub use request::{
     RunRequest, TargetRef, TraceContextMode,
 };
 pub use service::{CancelReply, ErrorReply, ReportedPhase, RunQuery, RunReport};
+pub use telemetry::{
+    DeliveryFailure, DeliveryFailureKind, MAX_DELIVERY_FAILURES, RunTelemetryDelivered, TelemetryReceipt,
+};
 pub use trace_context::{InvalidTraceContext, TraceContext};

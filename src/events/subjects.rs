@@ -16,7 +16,11 @@ pub const ADVISORIES_STREAM: &str = "SCENARIO_ADVISORIES";
 pub const TRANSCRIPTS_BUCKET: &str = "SCENARIO_TRANSCRIPTS";
 /// Object store of the cassettes: what recorded runs said and heard.
 pub const CASSETTES_BUCKET: &str = "SCENARIO_CASSETTES";
-/// Key-value bucket of the run states and cancel marks.
+/// Object store of spans that their endpoints have not taken yet.
+pub const SPANS_BUCKET: &str = "SCENARIO_SPANS";
+/// Stream of what there is in that store: a work queue.
+pub const SPOOL_STREAM: &str = "SCENARIO_SPOOL";
+/// Key-value bucket of the run states, cancel marks, and what became of spooled spans.
 pub const RUNS_BUCKET: &str = "SCENARIO_RUNS";
 /// Key-value bucket in which workers agree on limits of calls.
 pub const LIMITS_BUCKET: &str = "SCENARIO_LIMITS";
@@ -33,6 +37,8 @@ pub const SERVICE_CANCEL: &str = "scenario.run.cancel";
 pub const SERVICE_STATUS: &str = "scenario.run.status";
 /// Where the worker puts dead letters.
 pub const DEAD_LETTERED: &str = "scenario.run.dead_lettered";
+/// Where the worker says what it has put into [`SPANS_BUCKET`]; `.<projectId>` follows.
+pub const SPOOLED: &str = "scenario.telemetry.spooled";
 /// Where the server says that it delivers a request no more, whatever the consumer's name is.
 pub const GIVEN_UP: &str = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.SCENARIO_REQUESTS.*";
 /// What the events stream stores.
@@ -68,6 +74,8 @@ pub enum EventKind {
     Message,
     /// The one outcome.
     Completed,
+    /// Spans that the outcome calls spooled have arrived.
+    TelemetryDelivered,
 }
 
 impl EventKind {
@@ -78,6 +86,7 @@ impl EventKind {
             Self::Started => "started",
             Self::Message => "message",
             Self::Completed => "completed",
+            Self::TelemetryDelivered => "telemetry_delivered",
         }
     }
 
@@ -85,7 +94,8 @@ impl EventKind {
     #[must_use]
     pub fn from_subject(subject: &str) -> Option<Self> {
         let token = subject.rsplit('.').next()?;
-        [Self::Started, Self::Message, Self::Completed].into_iter().find(|kind| kind.as_str() == token)
+        let kinds = [Self::Started, Self::Message, Self::Completed, Self::TelemetryDelivered];
+        kinds.into_iter().find(|kind| kind.as_str() == token)
     }
 }
 
@@ -99,6 +109,12 @@ pub fn requested(project: &ProjectId) -> String {
 #[must_use]
 pub fn cancel_requested(project: &ProjectId) -> String {
     format!("{CANCEL_REQUESTED}.{project}")
+}
+
+/// The subject that says what was spooled for `project`.
+#[must_use]
+pub fn spooled(project: &ProjectId) -> String {
+    format!("{SPOOLED}.{project}")
 }
 
 /// The subject that stores an event of `key`.
@@ -129,6 +145,12 @@ pub fn cancel_key(key: &RunKey) -> String {
 #[must_use]
 pub fn cancel_batch_key(project: &ProjectId, batch: &BatchRunId) -> String {
     format!("cancelbatch.{project}.{}", batch.token())
+}
+
+/// Key in [`RUNS_BUCKET`] of what became of a run's spooled spans.
+#[must_use]
+pub fn spool_key(key: &RunKey) -> String {
+    format!("spool.{}.{}", key.project, key.run)
 }
 
 /// The keys of every cancel mark, as a watch names them.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::cassette::Tape;
+use super::cassette::{Tape, judge_lane};
 use super::failure::{PlanError, RunFailure, code};
 use super::planner::Planner;
-use super::ports::{ChatModel, TargetAdapter, TargetSpec};
+use super::ports::{ChatModel, TargetAdapter, TargetQuestions, TargetSpec};
 use super::types::{Brief, ModelName};
 use crate::events::ProjectId;
 
@@ -45,7 +45,7 @@ impl Planner {
     ) -> Result<Vec<Arc<dyn ChatModel>>, PlanError> {
         let mut judges = Vec::new();
         for (seat, name) in brief.judges.names().iter().enumerate() {
-            judges.push(self.model(project, name, &format!("judge {}", seat + 1), tape).await?);
+            judges.push(self.model(project, name, &judge_lane(seat), tape).await?);
         }
         Ok(judges)
     }
@@ -69,8 +69,19 @@ impl Planner {
         spec: TargetSpec,
         tape: Option<&Tape>,
     ) -> Result<Box<dyn TargetAdapter>, PlanError> {
-        let Some(tape) = tape else { return self.targets.adapter(spec).await };
-        let behind = if tape.replays() { None } else { Some(self.targets.adapter(spec).await?) };
-        Ok(tape.target(behind))
+        match tape {
+            None => self.targets.adapter(spec).await,
+            Some(tape) if tape.replays() => Ok(tape.replayed_target(self.questions(spec).await?)),
+            Some(tape) => Ok(tape.target(self.targets.adapter(spec).await?)),
+        }
+    }
+
+    /// A replay goes without a target that is not there any more, or does not work any more: then only what it hears is
+    /// compared with the recording.
+    async fn questions(&self, spec: TargetSpec) -> Result<Option<Box<dyn TargetQuestions>>, PlanError> {
+        match self.targets.questions(spec).await {
+            Err(PlanError::Failure(_)) => Ok(None),
+            questions => questions,
+        }
     }
 }

@@ -66,6 +66,12 @@ pub mod code {
     pub const TARGET_CALL_UNKNOWN: &str = "target_call_unknown";
     /// The worker has a bug.
     pub const WORKER_PANIC: &str = "worker_panic";
+    /// The process of the run ended before the run did.
+    pub const CHILD_CRASHED: &str = "child_crashed";
+    /// The process of the run needed more memory than it may have.
+    pub const CHILD_OUT_OF_MEMORY: &str = "child_out_of_memory";
+    /// The process of the run said what cannot be understood, or may not be said.
+    pub const CHILD_PROTOCOL: &str = "child_protocol";
     /// The cassette that is to be replayed holds nothing.
     pub const CASSETTE_NOT_FOUND: &str = "cassette_not_found";
     /// The run is not the one that the cassette was recorded of.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use time::OffsetDateTime;
 
 use super::failure::{PlanError, RunFailure};
@@ -12,20 +13,30 @@ use super::ports::{Clock, JournalError, RunTrace, RunTracers, SessionCall, Trace
 use super::rejudging::Nobody;
 use super::sessions;
 use super::signals::StopReason;
-use super::supervision::{Stage, Stopped, stopped};
+use super::supervision::{Stage, Stopped, stopped, told_to_stop};
 use super::types::{Conversation, Ending, Report, SpanCounts, SpanEnd, TraceSpec};
-use crate::events::{RunCompleted, RunRequest, TelemetryReceipt, TraceContext};
+use crate::events::{
+    DeliveryFailure, DeliveryFailureKind, RunCompleted, RunRequest, TelemetryReceipt, TraceContext,
+};
 
-pub use super::supervision::{Interruption, RunContext};
+pub use super::sessions::END_LIMIT as SESSION_END_LIMIT;
+pub use super::supervision::{Interruption, LAST_JUDGEMENT, RunContext, TIMED_OUT};
 
 /// Why not every span of a run is there that began and cannot go on.
 const UNFINISHED_TRACE: &str = "the run could not go on, so its trace has no root";
 /// How long a cancelled run that began before waits for what its trace needs to get its root.
-const CANCEL_GRACE: Duration = Duration::from_secs(3);
+pub const CANCEL_GRACE: Duration = Duration::from_secs(3);
 /// Why a target cannot be made whose definitions do not come in time.
 const STORE_SILENT: &str = "the store does not answer";
 /// Code of a cancelled run's root span.
 const CANCELLED: &str = "cancelled";
+
+/// Plays runs to their end, wherever that is done.
+#[async_trait]
+pub trait Player: Send + Sync {
+    /// Plays one run. Failures become outcomes; only what is not the run's own business interrupts it.
+    async fn perform(&self, request: &Arc<RunRequest>, context: RunContext<'_>) -> RunEnd;
+}
 
 /// How a run ended on this worker.
 #[derive(Debug)]
@@ -57,6 +68,13 @@ pub struct Orchestrator {
     pub clock: Arc<dyn Clock>,
 }
 
+#[async_trait]
+impl Player for Orchestrator {
+    async fn perform(&self, request: &Arc<RunRequest>, context: RunContext<'_>) -> RunEnd {
+        self.run(request, context).await
+    }
+}
+
 impl Orchestrator {
     /// Plays one run. Failures become outcomes; only what is not the run's own business interrupts it.
     pub async fn run(&self, request: &Arc<RunRequest>, context: RunContext<'_>) -> RunEnd {
@@ -68,6 +86,25 @@ impl Orchestrator {
             Ok(plan) => self.play(request, plan, context, began).await,
             Err(stopped) => self.leave(request, &context, stopped, began).await,
         }
+    }
+
+    /// Stops a run that nobody plays, or not any more, for `reason`; it keeps the ending that it had before.
+    pub async fn stop(&self, request: &RunRequest, reason: StopReason, context: RunContext<'_>) -> RunEnd {
+        let stopped = match &context.resumed {
+            Some(said) => told_to_stop(said, reason),
+            None => stopped(reason, CANCELLED_BEFORE_START),
+        };
+        self.leave(request, &context, stopped, self.clock.now()).await
+    }
+
+    /// Leaves a run that cannot be played now to whoever is next; one that had its ending before is over.
+    pub async fn interrupt(
+        &self,
+        request: &RunRequest,
+        why: Interruption,
+        context: RunContext<'_>,
+    ) -> RunEnd {
+        self.leave(request, &context, Stopped::Interrupted(why), self.clock.now()).await
     }
 
     /// Ends a run that is not played any more: as `failure`, unless it had its ending before.
@@ -108,6 +145,9 @@ impl Orchestrator {
         stopped: Stopped,
         began: OffsetDateTime,
     ) -> RunEnd {
+        if let Some((said, end)) = context.resumed.clone().and_then(reported) {
+            return conclude(request, context, note_of(&said), said, end).await;
+        }
         let mut said = context.resumed.clone().unwrap_or_default();
         said.started_at.get_or_insert(began);
         let ending = match (said.ending.take(), stopped) {
@@ -175,15 +215,30 @@ async fn conclude(
     let why = match context.journal.advanced(&conversation, &note).await {
         // What cannot be reported is stored all the same.
         Ok(()) | Err(JournalError::TooLarge { .. }) => {
-            let attempts = context.attempt;
-            let around = Circumstances { request, conversation: &conversation, attempts, report };
-            let completed = Box::new(assemble(ending, around));
-            return RunEnd::Outcome { completed, context: note.context };
+            return outcome(request, context.attempt, &conversation, (ending, report), note.context);
         }
         Err(JournalError::LeaseLost(_)) => Interruption::LeaseLost,
         Err(JournalError::Unavailable(error)) => Interruption::Unavailable(error),
     };
     RunEnd::Interrupted { why, spans: None }
+}
+
+fn outcome(
+    request: &RunRequest,
+    attempts: u32,
+    conversation: &Conversation,
+    (ending, report): (Ending, Report),
+    context: Option<TraceContext>,
+) -> RunEnd {
+    let around = Circumstances { request, conversation, attempts, report };
+    RunEnd::Outcome { completed: Box::new(assemble(ending, around)), context }
+}
+
+/// The outcome of a run that was played elsewhere and stored up to its report; `None` if it was not.
+#[must_use]
+pub fn told(request: &RunRequest, attempt: u32, said: &Conversation) -> Option<RunEnd> {
+    let end = said.ending.clone().zip(said.report.clone())?;
+    Some(outcome(request, attempt, said, end, note_of(said).context))
 }
 
 /// A run that lacks nothing but its outcome.
@@ -208,8 +263,16 @@ fn opened(context: &RunContext<'_>, plan: &RunPlan, began: OffsetDateTime) -> Co
 /// The receipt of a run that ends without a stage: what earlier workers made of it, if it was on one.
 fn receipt_of(said: &Conversation) -> TelemetryReceipt {
     let error = said.trace_id.as_ref().map(|_| UNFINISHED_TRACE.to_owned());
-    let SpanCounts { made: spans, exported } = said.spans;
-    TelemetryReceipt { trace_id: said.trace_id.clone(), spans, exported, error }
+    let unconfirmed = said.spans.unconfirmed();
+    let SpanCounts { made: spans, exported, rejected, spooled, undelivered } = said.spans;
+    let lost = (unconfirmed > 0).then(|| DeliveryFailure {
+        kind: DeliveryFailureKind::WorkerLost,
+        status: None,
+        message: UNFINISHED_TRACE.to_owned(),
+        spans: unconfirmed,
+    });
+    let (trace_id, errors) = (said.trace_id.clone(), lost.into_iter().collect());
+    TelemetryReceipt { trace_id, spans, exported, rejected, spooled, undelivered, unconfirmed, error, errors }
 }
 
 fn unplanned(error: PlanError) -> Stopped {

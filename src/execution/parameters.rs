@@ -43,18 +43,33 @@ pub fn plain(scenario: &Scenario, supplied: &Map<String, Value>) -> Result<Map<S
 /// # Errors
 /// A failure with reason `scenario_secret_parameter_missing` or `scenario_parameter_invalid`.
 pub fn secrets(scenario: &Scenario, supplied: &Map<String, Value>) -> Result<Secrets, RunFailure> {
-    let declared = || scenario.parameters.iter().filter(|parameter| parameter.secret);
-    let is_missing = |parameter: &&ParameterDefinition| {
-        given(supplied, &parameter.name).is_none_or(|value| value.as_str().is_some_and(str::is_empty))
-    };
-    let missing: Vec<&str> = declared().filter(is_missing).map(|parameter| parameter.name.as_str()).collect();
+    let is_missing = |parameter: &&ParameterDefinition| !is_given(parameter, supplied);
+    let missing: Vec<&str> =
+        secret_ones(scenario).filter(is_missing).map(|parameter| parameter.name.as_str()).collect();
     if !missing.is_empty() {
         let message =
             format!("Scenario {} needs the secret parameter {}", scenario.id, shown(missing.into_iter()));
         return Err(RunFailure::definition(code::SECRET_PARAMETER_MISSING, message)
             .with_hint("Give its value in the request's `parameters`; no definition holds it."));
     }
-    declared().map(|parameter| secret(&parameter.name, supplied)).collect()
+    given_secrets(scenario, supplied)
+}
+
+/// The secret parameters that the request gives: a run in which nobody is asked needs none.
+///
+/// # Errors
+/// A failure with reason `scenario_parameter_invalid`.
+pub fn given_secrets(scenario: &Scenario, supplied: &Map<String, Value>) -> Result<Secrets, RunFailure> {
+    let given = secret_ones(scenario).filter(|parameter| is_given(parameter, supplied));
+    given.map(|parameter| secret(&parameter.name, supplied)).collect()
+}
+
+fn secret_ones(scenario: &Scenario) -> impl Iterator<Item = &ParameterDefinition> {
+    scenario.parameters.iter().filter(|parameter| parameter.secret)
+}
+
+fn is_given(parameter: &ParameterDefinition, supplied: &Map<String, Value>) -> bool {
+    given(supplied, &parameter.name).is_some_and(|value| value.as_str() != Some(""))
 }
 
 fn secret(name: &str, supplied: &Map<String, Value>) -> Result<(String, Secret), RunFailure> {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::cassette::{CassetteLibrary, Tape};
 use super::casting::Cast;
 use super::failure::{PlanError, RunFailure, code};
-use super::parameters;
+use super::parameters::{self, given_secrets, secrets};
 use super::ports::{
     ChatModel, ChatModelFactory, ProjectRepository, RequestValidator, ScenarioRepository, TargetAdapter,
     TargetAdapters, TargetSpec, TextTemplates,
@@ -97,9 +97,10 @@ impl Planner {
             Some(brief) => (brief.clone(), self.project(request).await?),
             None => self.brief(request).await?,
         };
-        let secrets = parameters::secrets(&brief.scenario, &request.parameters)?;
         let taped = earlier.map(|earlier| earlier.taped.clone()).unwrap_or_default();
         let tape = Tape::load(&self.cassettes, request, taped).await?;
+        let needed = if tape.as_ref().is_some_and(Tape::replays) { given_secrets } else { secrets };
+        let secrets = needed(&brief.scenario, &request.parameters)?;
         let spec = self.target_spec(request, &project, &brief, secrets);
         let cast = self.cast(&project.id, &brief, spec, tape.as_ref()).await?;
         brief.target = cast.target.kept();

@@ -132,8 +132,14 @@ pub struct TargetReply {
     pub tool_calls: Vec<ToolCall>,
     /// Tokens that it reports; `calls` is counted by whoever calls.
     pub usage: TokenUsage,
+    /// Whether it may have called tools of which nothing is known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tool_calls_unknown: bool,
     /// How long it took, where the adapter knows better than whoever calls.
     pub latency: Option<Duration>,
+    /// How long its first words took, where they came bit by bit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_chunk: Option<Duration>,
     /// The session as this turn has left it, if that is another than it was. It goes into the checkpoint and nowhere else.
     #[serde(skip)]
     pub session: Option<Session>,
@@ -157,6 +163,11 @@ pub trait TargetAdapter: Send + Sync {
         OnUnknown::default()
     }
 
+    /// Whether replies tell which tools the agent called. Where they do not, no check of its tools is ever met.
+    fn reports_tool_calls(&self) -> bool {
+        true
+    }
+
     /// Whether its replies say what the models behind it cost, as far as they are this run's to pay.
     fn knows_its_price(&self) -> bool {
         true
@@ -165,6 +176,11 @@ pub trait TargetAdapter: Send + Sync {
     /// What of the target's definition must stay as it is for as long as the run lasts, free of credentials. Whoever goes on with the run
     /// gets it back as [`TargetSpec::kept`].
     fn kept(&self) -> Option<Value> {
+        None
+    }
+
+    /// What [`TargetAdapter::reply`] would ask in this turn; see [`TargetQuestions::asked`].
+    fn asked(&self, _turn: &TargetTurn<'_>) -> Option<Value> {
         None
     }
 
@@ -193,6 +209,13 @@ pub trait TargetAdapter: Send + Sync {
     async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure>;
 }
 
+/// Knows what a target would be asked, and asks nobody.
+pub trait TargetQuestions: Send + Sync {
+    /// What would be asked in this turn, free of credentials and of all that is different in every run: ids, times,
+    /// traces. `None` if the type does not say, or nothing would be asked.
+    fn asked(&self, turn: &TargetTurn<'_>) -> Option<Value>;
+}
+
 /// Makes adapters for targets of any registered type.
 #[async_trait]
 pub trait TargetAdapters: Send + Sync {
@@ -202,6 +225,16 @@ pub trait TargetAdapters: Send + Sync {
     /// A failure if the type is unknown, the target does not exist or its definition cannot work, or
     /// [`Unavailable`] if the store does not answer.
     async fn adapter(&self, spec: TargetSpec) -> Result<Box<dyn TargetAdapter>, PlanError>;
+
+    /// What `spec`'s target would be asked; `None` if its type does not say. Nothing has to be there that only an answer
+    /// needs, such as secrets.
+    ///
+    /// # Errors
+    /// A failure if the target does not exist or its definition cannot work, or [`Unavailable`] if the store does not
+    /// answer.
+    async fn questions(&self, _spec: TargetSpec) -> Result<Option<Box<dyn TargetQuestions>>, PlanError> {
+        Ok(None)
+    }
 }
 
 /// What texts of a scenario may read.
@@ -234,6 +267,19 @@ pub trait TextTemplates: Send + Sync {
     /// # Errors
     /// [`TextProblem`], which never holds a secret's value.
     fn fill_in(&self, text: &str, values: TextValues<'_>) -> Result<String, TextProblem>;
+
+    /// Whether `text` can be filled in at all: with `values` or with others for the same names, which is why a value may
+    /// be null.
+    ///
+    /// # Errors
+    /// [`TextProblem`]; its missing names are those that `values` does not have.
+    fn check(&self, text: &str, values: TextValues<'_>) -> Result<(), TextProblem>;
+
+    /// Whether `text` can be a template of a prompt.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn check_prompt(&self, text: &str) -> Result<(), String>;
 }
 
 /// A span of a run. Dropped without [`RunSpan::end`], it ends as abandoned.
@@ -260,7 +306,8 @@ pub trait RunTrace: Send + Sync {
     /// The root span.
     fn root(&self) -> &dyn RunSpan;
 
-    /// Sends the spans that have ended, so that the trace can be watched. A failure is kept for [`RunTrace::finish`].
+    /// Begins to send the spans that have ended, so that the trace can be watched, and does not wait for the endpoint. A
+    /// failure is kept for [`RunTrace::finish`].
     async fn flush(&self);
 
     /// Spans of the run so far, earlier deliveries included.

@@ -11,7 +11,7 @@ use super::types::{Session, SpanNote};
 use crate::events::Attribution;
 
 /// Time for ending a session. The outcome waits for it, so it is short.
-const END_LIMIT: Duration = Duration::from_secs(10);
+pub const END_LIMIT: Duration = Duration::from_secs(10);
 
 /// Ends `session`. What goes wrong is noted on the span and in the log, and that is all that comes of it.
 pub(super) async fn end(target: &dyn TargetAdapter, call: SessionCall<'_>, session: Session) {

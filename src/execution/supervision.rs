@@ -17,11 +17,11 @@ use super::types::{Conversation, Criterion, Ending, Judgement, Step};
 use crate::events::{Attribution, MessageRole, RunRequest, RunStarted, ScenarioSummary};
 
 /// Wording of a run that took too long.
-const TIMED_OUT: &str = "Scenario execution timed out";
+pub const TIMED_OUT: &str = "Scenario execution timed out";
 /// What became of a worker that has no time left for a call under way.
 const STOPPED: &str = "stopped";
 /// Time for judging a run that took too long.
-const LAST_JUDGEMENT: Duration = Duration::from_mins(1);
+pub const LAST_JUDGEMENT: Duration = Duration::from_mins(1);
 
 /// Why a run ended without an outcome here.
 #[derive(Debug, thiserror::Error)]
@@ -124,12 +124,10 @@ impl Stage<'_> {
         }
     }
 
-    /// What a run recorded is a cassette once the run is over, whatever it came to.
+    /// What a run recorded may be a cassette once the run is over.
     async fn close_tape(&self, stopped: Stopped) -> Stopped {
-        let Some(tape) = self.plan.tape.as_ref().filter(|_| matches!(stopped, Stopped::Ended(_))) else {
-            return stopped;
-        };
-        match tape.finish().await {
+        let (Some(tape), Stopped::Ended(ending)) = (&self.plan.tape, &stopped) else { return stopped };
+        match tape.finish(ending).await {
             Ok(()) => stopped,
             Err(error) => Stopped::Interrupted(Interruption::Unavailable(error)),
         }
@@ -252,7 +250,7 @@ pub(super) fn stopped(reason: StopReason, wording: &'static str) -> Stopped {
 }
 
 /// A call that must not be made twice cannot be handed on: its end is unknown, so it is the run's.
-fn told_to_stop(conversation: &Conversation, reason: StopReason) -> Stopped {
+pub(super) fn told_to_stop(conversation: &Conversation, reason: StopReason) -> Stopped {
     if reason == StopReason::HandBack && conversation.target_call_open {
         return Stopped::Ended(Ending::Failed(RunFailure::target_call_unknown(STOPPED)));
     }

@@ -15,7 +15,7 @@ use crate::definitions::Provider;
 use crate::egress::Client;
 use crate::events::ProjectId;
 use crate::execution::failure::{PlanError, RunFailure, code};
-use crate::execution::limits::{Gate, Limiter, Scope, ScopeKind};
+use crate::execution::limits::{Gate, Limiter, Scope};
 use crate::execution::metering::CallMeter;
 use crate::execution::ports::{ChatModel, ChatModelFactory, ProjectRepository, ProviderRepository};
 use crate::execution::types::ModelName;
@@ -57,7 +57,7 @@ impl Factory {
     async fn gate(&self, project: &ProjectId, provider: &Provider) -> Result<Gate, PlanError> {
         let Some((limiter, projects)) = &self.limits else { return Ok(Gate::open()) };
         let of_project = projects.project(project).await?.and_then(|project| project.limits);
-        let scopes = [of_key(project, provider), Scope::project(project, of_project)];
+        let scopes = [Scope::provider(project, provider), Scope::project(project, of_project)];
         Ok(Gate::new(limiter, scopes.into_iter().flatten()))
     }
 
@@ -99,19 +99,6 @@ impl ChatModelFactory for Factory {
             None => model,
         })
     }
-}
-
-/// Who has the same key for the same address, by the same limits, shares them, whatever the provider is called and whichever project it
-/// is in. Without a key only the provider's own project does.
-fn of_key(project: &ProjectId, provider: &Provider) -> Option<Scope> {
-    let Provider { limits, id, .. } = provider;
-    let kind = format!("{:?} {limits:?}", provider.kind);
-    let address = provider.base_url.as_deref().unwrap_or_default();
-    let parts = match &provider.api_key {
-        Some(key) => [kind.as_str(), address, key.expose()],
-        None => [kind.as_str(), project.as_str(), id],
-    };
-    Scope::of(ScopeKind::Provider, &parts, *limits)
 }
 
 fn find<'a>(providers: &'a [Provider], id: &str) -> Result<&'a Provider, RunFailure> {

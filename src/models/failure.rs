@@ -8,10 +8,7 @@ use crate::events::Attribution;
 use crate::execution::failure::{RunFailure, code};
 use crate::execution::types::{AnswerForm, ModelName};
 use crate::scrub::Scrubber;
-use crate::text::cut;
-
-/// The most bytes of a provider's own words in a failure.
-const MAX_WORDS_BYTES: usize = 2048;
+use crate::text::{MAX_WORDS_BYTES, cut};
 
 /// The statuses with which a server refuses what it understands but cannot do, such as tools or a schema.
 ///

@@ -223,7 +223,7 @@ fn read(message: &Message) -> Result<Option<Event>, FeedError> {
         Some(EventKind::Started) => serde_json::from_slice(payload).map(Event::Started),
         Some(EventKind::Message) => serde_json::from_slice(payload).map(Event::Message),
         Some(EventKind::Completed) => serde_json::from_slice(payload).map(Event::Completed),
-        None => return Ok(None),
+        Some(EventKind::TelemetryDelivered) | None => return Ok(None),
     };
     event.map(Some).map_err(|source| FeedError::Undecodable { subject: message.subject.to_string(), source })
 }

@@ -23,6 +23,7 @@ mod retry;
 pub mod run_state;
 pub mod scheduler;
 pub mod spans;
+pub mod spool;
 pub mod topology;
 
 pub use cancellation::{CancelHandle, Cancellations};
@@ -38,4 +39,5 @@ pub use permissions::{Denial, Denials, Forbidden};
 pub use publisher::{EventPublisher, PublishError, Published, StoredOutcome};
 pub use run_state::{Claim, ClaimedRun, RunPhase, RunState, RunStates};
 pub use scheduler::{ScheduleError, Scheduler};
+pub use spool::{Spool, SpoolLedger};
 pub use topology::{Topology, TopologyError};

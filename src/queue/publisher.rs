@@ -13,7 +13,9 @@ use super::headers::{self, HEADER_EXPECTED_LAST_SUBJECT_SEQUENCE, HEADER_TTL};
 use super::publish::publish;
 use super::{Connection, Topology, retry};
 use crate::events::subjects::{self, EventKind};
-use crate::events::{RunCompleted, RunKey, RunMessage, RunStarted, RunStatus, TraceContext};
+use crate::events::{
+    RunCompleted, RunKey, RunMessage, RunStarted, RunStatus, RunTelemetryDelivered, TraceContext,
+};
 use crate::execution::failure::Unavailable;
 use crate::settings::EventSettings;
 use crate::text::cut;
@@ -143,6 +145,24 @@ impl EventPublisher {
         let without_transcript =
             || RunCompleted { messages: None, messages_truncated: true, ..event.clone() };
         self.send_or_shorten(outgoing, without_transcript).await
+    }
+
+    /// Spans that the run's outcome calls spooled have arrived. Only the first such event of a run is ever stored. It is
+    /// kept for as long as any outcome.
+    ///
+    /// # Errors
+    /// [`PublishError`] if the stream does not have it after all retries.
+    pub async fn telemetry_delivered(
+        &self,
+        event: &RunTelemetryDelivered,
+        trace: Option<&TraceContext>,
+    ) -> Result<Published, PublishError> {
+        let (key, kind) = (event.ids.key(), EventKind::TelemetryDelivered);
+        let mut headers = headers::event(&key, &event.ids.batch_run_id, kind.as_str(), trace);
+        headers.insert(HEADER_EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
+        set_ttl(&mut headers, self.retention.failed_retention_seconds);
+        let subject = subjects::event(&key, kind);
+        self.send(&Outgoing { payload: encode(&subject, event)?, subject, headers }).await
     }
 
     /// How long the outcome of a run is kept.

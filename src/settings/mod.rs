@@ -10,8 +10,8 @@ mod validation;
 pub use load::{DEFAULT_CONFIG, ENVIRONMENT_PREFIX, SettingsError, load};
 pub use sections::{
     CassetteSettings, ConsumerSettings, EgressSettings, EventSettings, HttpSettings, Isolation, LogFormat,
-    LogSettings, NatsSettings, RequestSettings, RunSettings, RunTelemetrySettings, Settings, StoreSettings,
-    TelemetrySettings, TlsSettings, WorkerSettings, WorkerTelemetrySettings,
+    LogSettings, NatsSettings, ProcessSettings, RequestSettings, RunSettings, RunTelemetrySettings, Settings,
+    SpoolSettings, StoreSettings, TelemetrySettings, TlsSettings, WorkerSettings, WorkerTelemetrySettings,
 };
 
 #[cfg(test)]
@@ -50,18 +50,23 @@ mod tests {
             ("SCENARIO_WORKER__WORKER__CONCURRENCY", "many"),
             ("SCENARIO_WORKER__WORKER__CONCURENCY", "4"),
             ("SCENARIO_WORKER__CONSUMER__ACK_WAIT_SECONDS", "1"),
+            ("SCENARIO_WORKER__RUN__PROCESS__MEMORY_BYTES", "1024"),
             ("SCENARIO_WORKER__STORE__URL", "mysql://u:hunter2@h/d"),
         ]);
         let error = load(None, environment, &[]).unwrap_err().to_string();
-        for part in
-            ["`worker.concurrency` is \"many\"", "concurency", "`consumer.ack_wait_seconds` is 1", "'mysql:'"]
-        {
+        for part in [
+            "`worker.concurrency` is \"many\"",
+            "concurency",
+            "`consumer.ack_wait_seconds` is 1",
+            "`run.process.memory_bytes` is 1024; it must be at least 67108864",
+            "'mysql:'",
+        ] {
             assert!(error.contains(part), "{part} is missing in:\n{error}");
         }
         assert!(!error.contains("hunter2"), "{error}");
     }
 
-    const LIMITS: [(&str, &str, u64); 14] = [
+    const LIMITS: [(&str, &str, u64); 18] = [
         ("NATS__REPLICAS", "nats.replicas", 5),
         ("WORKER__CONCURRENCY", "worker.concurrency", 1_000_000),
         ("WORKER__DRAIN_SECONDS", "worker.drain_seconds", 31_536_000),
@@ -70,12 +75,16 @@ mod tests {
         ("RUN__TIMEOUT_SECONDS", "run.timeout_seconds", crate::events::MAX_TIMEOUT_SECONDS),
         ("RUN__STALL_TIMEOUT_SECONDS", "run.stall_timeout_seconds", 31_536_000),
         ("RUN__MAX_TURNS", "run.max_turns", 100),
+        ("RUN__PROCESS__KILL_GRACE_SECONDS", "run.process.kill_grace_seconds", 31_536_000),
         ("EVENTS__FAILED_RETENTION_SECONDS", "events.failed_retention_seconds", 31_536_000),
         ("EVENTS__COMPLETED_RETENTION_SECONDS", "events.completed_retention_seconds", 31_536_000),
         ("EVENTS__PROGRESS_RETENTION_SECONDS", "events.progress_retention_seconds", 31_536_000),
         ("CASSETTES__RETENTION_SECONDS", "cassettes.retention_seconds", 31_536_000),
         ("REQUESTS__DEDUP_WINDOW_SECONDS", "requests.dedup_window_seconds", 31_536_000),
         ("TELEMETRY__RUN__DEADLINE_SECONDS", "telemetry.run.deadline_seconds", 31_536_000),
+        ("TELEMETRY__SPOOL__RETENTION_SECONDS", "telemetry.spool.retention_seconds", 31_536_000),
+        ("TELEMETRY__SPOOL__RETRY_SECONDS", "telemetry.spool.retry_seconds", 31_536_000),
+        ("TELEMETRY__SPOOL__MAX_BYTES", "telemetry.spool.max_bytes", 1 << 50),
     ];
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::definitions::Secret;
+use crate::definitions::{ContentCapture, Secret};
 use crate::events::BaggageKey;
 
 const NATS_URL: &str = "nats://127.0.0.1:4222";
@@ -22,6 +22,8 @@ const RUN_TIMEOUT_SECONDS: u64 = 900;
 const RUN_STALL_TIMEOUT_SECONDS: u64 = 600;
 const RUN_MAX_TURNS: u32 = 10;
 const RUN_DEFAULT_SET_ID: &str = "default";
+const RUN_PROCESS_MEMORY_BYTES: u64 = 512 * 1024 * 1024;
+const RUN_PROCESS_KILL_GRACE_SECONDS: u64 = 5;
 const EVENTS_COMPLETED_RETENTION_SECONDS: u64 = 259_200;
 const EVENTS_FAILED_RETENTION_SECONDS: u64 = 604_800;
 const EVENTS_PROGRESS_RETENTION_SECONDS: u64 = 86_400;
@@ -30,6 +32,9 @@ const REQUESTS_DEDUP_WINDOW_SECONDS: u64 = 120;
 const STORE_URL: &str = "sqlite://scenario-worker.db";
 const HTTP_BIND: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9464);
 const TELEMETRY_RUN_DEADLINE_SECONDS: u64 = 20;
+const TELEMETRY_SPOOL_RETENTION_SECONDS: u64 = 86_400;
+const TELEMETRY_SPOOL_MAX_BYTES: u64 = 1024 * 1024 * 1024;
+const TELEMETRY_SPOOL_RETRY_SECONDS: u64 = 5;
 
 /// Heartbeats that fit in one `ack_wait`: two may fail before a run is lost.
 const HEARTBEATS_PER_ACK_WAIT: u32 = 3;
@@ -149,6 +154,18 @@ pub struct RunSettings {
     pub default_model: Option<String>,
     /// Where a run executes.
     pub isolation: Isolation,
+    /// The process of a run that has one.
+    pub process: ProcessSettings,
+}
+
+/// The process of a run that has one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProcessSettings {
+    /// Memory that it may ask for.
+    pub memory_bytes: u64,
+    /// How long it may take to end when it is told to, before it is killed.
+    pub kill_grace_seconds: u64,
 }
 
 /// What runs report.
@@ -214,6 +231,8 @@ pub struct TelemetrySettings {
     pub worker: WorkerTelemetrySettings,
     /// The runs'.
     pub run: RunTelemetrySettings,
+    /// Spans of runs that their endpoints have not taken yet.
+    pub spool: SpoolSettings,
 }
 
 /// The worker's own telemetry.
@@ -232,8 +251,24 @@ pub struct RunTelemetrySettings {
     pub default_endpoint: Option<String>,
     /// Time for delivering a run's spans at its end, retries included.
     pub deadline_seconds: u64,
+    /// What spans say of the conversation, where the project does not say so.
+    pub capture: ContentCapture,
     /// What an HTTP agent is told of its run as `baggage`.
     pub baggage: Vec<BaggageKey>,
+}
+
+/// Spans of runs that their endpoints have not taken yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SpoolSettings {
+    /// Whether this worker keeps such spans. Those that are there are sent in any case.
+    pub enabled: bool,
+    /// How long they are kept.
+    pub retention_seconds: u64,
+    /// About how many bytes of them are kept.
+    pub max_bytes: u64,
+    /// The pause before they are sent again; it doubles with every attempt, up to ten minutes.
+    pub retry_seconds: u64,
 }
 
 /// What a line of the log looks like.
@@ -303,7 +338,22 @@ impl Default for RunSettings {
             default_set_id: RUN_DEFAULT_SET_ID.to_owned(),
             default_model: None,
             isolation: Isolation::Task,
+            process: ProcessSettings::default(),
         }
+    }
+}
+
+impl Default for ProcessSettings {
+    fn default() -> Self {
+        Self { memory_bytes: RUN_PROCESS_MEMORY_BYTES, kill_grace_seconds: RUN_PROCESS_KILL_GRACE_SECONDS }
+    }
+}
+
+impl ProcessSettings {
+    /// How long it may take to end when it is told to, before it is killed.
+    #[must_use]
+    pub fn kill_grace(&self) -> Duration {
+        Duration::from_secs(self.kill_grace_seconds)
     }
 }
 
@@ -344,7 +394,23 @@ impl Default for EgressSettings {
 
 impl Default for RunTelemetrySettings {
     fn default() -> Self {
-        Self { default_endpoint: None, deadline_seconds: TELEMETRY_RUN_DEADLINE_SECONDS, baggage: Vec::new() }
+        Self {
+            default_endpoint: None,
+            deadline_seconds: TELEMETRY_RUN_DEADLINE_SECONDS,
+            capture: ContentCapture::Full,
+            baggage: Vec::new(),
+        }
+    }
+}
+
+impl Default for SpoolSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            retention_seconds: TELEMETRY_SPOOL_RETENTION_SECONDS,
+            max_bytes: TELEMETRY_SPOOL_MAX_BYTES,
+            retry_seconds: TELEMETRY_SPOOL_RETRY_SECONDS,
+        }
     }
 }
 
@@ -395,6 +461,20 @@ impl RunSettings {
     #[must_use]
     pub fn stall_timeout(&self) -> Duration {
         Duration::from_secs(self.stall_timeout_seconds)
+    }
+}
+
+impl SpoolSettings {
+    /// How long spans are kept.
+    #[must_use]
+    pub fn retention(&self) -> Duration {
+        Duration::from_secs(self.retention_seconds)
+    }
+
+    /// The pause before spans are sent again for the first time.
+    #[must_use]
+    pub fn retry(&self) -> Duration {
+        Duration::from_secs(self.retry_seconds)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{EgressSettings, Isolation, Settings, StoreSettings};
+use super::{EgressSettings, Settings, StoreSettings};
 use crate::egress::EgressPolicy;
 use crate::events::{MAX_TIMEOUT_SECONDS, MAX_TURNS_LIMIT, SetId};
 use crate::store::Keyring;
@@ -13,8 +13,12 @@ const MOST_SECONDS: u64 = 365 * 24 * 60 * 60;
 /// Most runs in flight in one process: far more than one can hold, and less than a semaphore counts.
 const MOST_CONCURRENCY: u64 = 1_000_000;
 const _: () = assert!(MOST_CONCURRENCY <= tokio::sync::Semaphore::MAX_PERMITS as u64);
+/// Most bytes of spans that are kept: one pebibyte, more than a broker has.
+const MOST_SPOOLED_BYTES: u64 = 1 << 50;
 /// Most copies of a stream that JetStream keeps.
 const MOST_REPLICAS: u64 = 5;
+/// Least memory of the process of a run, in bytes (64 MiB): an ordinary run asks for less than 10 MiB.
+const LEAST_PROCESS_MEMORY: u64 = 64 * 1024 * 1024;
 /// Shortest `ack_wait` in seconds that leaves room for a heartbeat a second.
 const LEAST_ACK_WAIT_SECONDS: u64 = 2;
 
@@ -26,14 +30,15 @@ pub(super) fn problems(settings: &Settings) -> Vec<String> {
     relations(settings, &mut found);
     addresses(settings, &mut found);
     egress(settings, &mut found);
+    process(settings, &mut found);
     encryption_keys(settings, &mut found);
-    unavailable(settings, &mut found);
     if let Err(error) = SetId::parse(settings.run.default_set_id.clone()) {
         found.push(format!("`run.default_set_id`: {error}"));
     }
     found
 }
 
+#[expect(clippy::too_many_lines, reason = "one line for each setting, as a table")]
 fn positive(settings: &Settings, found: &mut Vec<String>) {
     let (consumer, events) = (&settings.consumer, &settings.events);
     let values = [
@@ -50,11 +55,15 @@ fn positive(settings: &Settings, found: &mut Vec<String>) {
         ("cassettes.retention_seconds", settings.cassettes.retention_seconds),
         ("requests.dedup_window_seconds", settings.requests.dedup_window_seconds),
         ("telemetry.run.deadline_seconds", settings.telemetry.run.deadline_seconds),
+        ("telemetry.spool.retention_seconds", settings.telemetry.spool.retention_seconds),
+        ("telemetry.spool.max_bytes", settings.telemetry.spool.max_bytes),
+        ("telemetry.spool.retry_seconds", settings.telemetry.spool.retry_seconds),
     ];
     let zero = values.iter().filter(|(_, value)| *value == 0);
     found.extend(zero.map(|(name, _)| format!("`{name}` must be at least 1")));
 }
 
+#[expect(clippy::too_many_lines, reason = "one line for each setting, as a table")]
 fn too_large(settings: &Settings, found: &mut Vec<String>) {
     let (consumer, events, run) = (&settings.consumer, &settings.events, &settings.run);
     let values = [
@@ -66,12 +75,16 @@ fn too_large(settings: &Settings, found: &mut Vec<String>) {
         ("run.timeout_seconds", run.timeout_seconds, MAX_TIMEOUT_SECONDS),
         ("run.stall_timeout_seconds", run.stall_timeout_seconds, MOST_SECONDS),
         ("run.max_turns", u64::from(run.max_turns), u64::from(MAX_TURNS_LIMIT)),
+        ("run.process.kill_grace_seconds", run.process.kill_grace_seconds, MOST_SECONDS),
         ("events.completed_retention_seconds", events.completed_retention_seconds, MOST_SECONDS),
         ("events.failed_retention_seconds", events.failed_retention_seconds, MOST_SECONDS),
         ("events.progress_retention_seconds", events.progress_retention_seconds, MOST_SECONDS),
         ("cassettes.retention_seconds", settings.cassettes.retention_seconds, MOST_SECONDS),
         ("requests.dedup_window_seconds", settings.requests.dedup_window_seconds, MOST_SECONDS),
         ("telemetry.run.deadline_seconds", settings.telemetry.run.deadline_seconds, MOST_SECONDS),
+        ("telemetry.spool.retention_seconds", settings.telemetry.spool.retention_seconds, MOST_SECONDS),
+        ("telemetry.spool.max_bytes", settings.telemetry.spool.max_bytes, MOST_SPOOLED_BYTES),
+        ("telemetry.spool.retry_seconds", settings.telemetry.spool.retry_seconds, MOST_SECONDS),
     ];
     let beyond = values.iter().filter(|(_, value, most)| value > most);
     found.extend(beyond.map(|(name, value, most)| format!("`{name}` is {value}; it must be at most {most}")));
@@ -117,12 +130,13 @@ fn addresses(settings: &Settings, found: &mut Vec<String>) {
     }
 }
 
-/// What the contract names but this version does not do: a setting that is ignored would be a lie.
-fn unavailable(settings: &Settings, found: &mut Vec<String>) {
-    if settings.run.isolation == Isolation::Process {
-        found.push(
-            "`run.isolation` is \"process\", which this version cannot do; leave it at \"task\"".to_owned(),
-        );
+/// A process of a run that could not even start would end every run.
+fn process(settings: &Settings, found: &mut Vec<String>) {
+    let (bytes, least) = (settings.run.process.memory_bytes, LEAST_PROCESS_MEMORY);
+    if bytes < least {
+        found.push(format!(
+            "`run.process.memory_bytes` is {bytes}; it must be at least {least}, or no run can be played"
+        ));
     }
 }
 

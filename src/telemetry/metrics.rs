@@ -2,6 +2,7 @@
 
 mod calls;
 mod observed;
+mod tally;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use opentelemetry_sdk::metrics::{MeterProviderBuilder, SdkMeterProvider};
 use prometheus::{Registry, TextEncoder};
 
 pub use self::observed::ConsumerMetric;
+pub use self::tally::SpanTally;
 use crate::events::{DeadLetterCode, RunStatus};
 
 /// Who counts, as metrics name it.
@@ -22,6 +24,11 @@ const METER: &str = "scenario-worker";
 /// Upper bounds of the run duration's buckets in seconds: from a smoke test to the longest run that is allowed.
 const DURATION_BOUNDS_SECONDS: [f64; 13] =
     [1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14_400.0, 86_400.0];
+
+/// The label of failed exports: what failed.
+const KIND: &str = "kind";
+/// The label of dropped spans: why they were.
+const REASON: &str = "reason";
 
 /// Why spans were dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,15 +41,21 @@ pub enum SpanLoss {
     Undelivered,
     /// The trace was dropped before it was finished.
     Unfinished,
+    /// They were kept for later and became too old.
+    Expired,
 }
 
 impl SpanLoss {
+    const ALL: [Self; 5] =
+        [Self::BufferFull, Self::Rejected, Self::Undelivered, Self::Unfinished, Self::Expired];
+
     fn as_str(self) -> &'static str {
         match self {
             Self::BufferFull => "buffer_full",
             Self::Rejected => "rejected",
             Self::Undelivered => "undelivered",
             Self::Unfinished => "unfinished",
+            Self::Expired => "expired",
         }
     }
 }
@@ -85,6 +98,7 @@ struct Instruments {
     invalid_trace_contexts: Counter<u64>,
     export_failures: Counter<u64>,
     spans_exported: Counter<u64>,
+    spans_spooled: Counter<u64>,
     spans_dropped: Counter<u64>,
 }
 
@@ -163,7 +177,7 @@ impl Metrics {
 
     /// An export of a run's spans failed, for a kind of reason from a closed set.
     pub fn export_failed(&self, kind: &'static str) {
-        self.0.export_failures.add(1, &[KeyValue::new("kind", kind)]);
+        self.0.export_failures.add(1, &[KeyValue::new(KIND, kind)]);
     }
 
     /// An endpoint accepted this many spans of a run.
@@ -171,9 +185,14 @@ impl Metrics {
         self.0.spans_exported.add(count, &[]);
     }
 
+    /// This many spans of a run are kept to be sent later.
+    pub fn spans_spooled(&self, count: u64) {
+        self.0.spans_spooled.add(count, &[]);
+    }
+
     /// This many spans of a run reached no endpoint.
     pub fn spans_dropped(&self, reason: SpanLoss, count: u64) {
-        self.0.spans_dropped.add(count, &[KeyValue::new("reason", reason.as_str())]);
+        self.0.spans_dropped.add(count, &[KeyValue::new(REASON, reason.as_str())]);
     }
 
     /// From now on, `count` is asked how often the broker denied something.
@@ -244,6 +263,7 @@ impl Metrics {
     }
 
     /// A counter that appears with its first event has no rate for it, so every known series begins at 0.
+    #[expect(clippy::too_many_lines, reason = "one line for each metric, as a table")]
     fn show_zeros(&self) {
         let all = &self.0;
         all.runs_in_flight.add(0, &[]);
@@ -255,6 +275,7 @@ impl Metrics {
             &all.outcome_conflicts,
             &all.invalid_trace_contexts,
             &all.spans_exported,
+            &all.spans_spooled,
         ];
         for counter in plain {
             counter.add(0, &[]);
@@ -262,7 +283,7 @@ impl Metrics {
         for status in [RunStatus::Success, RunStatus::Failed, RunStatus::Error, RunStatus::Cancelled] {
             all.outcomes.add(0, &[KeyValue::new("status", status_label(status))]);
         }
-        for loss in [SpanLoss::BufferFull, SpanLoss::Rejected, SpanLoss::Undelivered, SpanLoss::Unfinished] {
+        for loss in SpanLoss::ALL {
             self.spans_dropped(loss, 0);
         }
     }
@@ -315,6 +336,10 @@ impl Instruments {
             spans_exported: counter(
                 "scenario_worker_spans_exported",
                 "Spans of runs that endpoints accepted",
+            ),
+            spans_spooled: counter(
+                "scenario_worker_spans_spooled",
+                "Spans of runs that are kept to be sent later",
             ),
             spans_dropped: counter(
                 "scenario_worker_spans_dropped",

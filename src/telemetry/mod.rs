@@ -1,7 +1,7 @@
 //! Two planes of telemetry that never meet.
 //!
 //! The worker's own plane ([`worker`], [`metrics`]) is the ordinary global `tracing` stack. The run plane ([`run`],
-//! [`export`]) makes one isolated trace per run with the OpenTelemetry SDK and sends it to the tenant's endpoint; it
+//! [`export`], [`spool`]) makes one isolated trace per run with the OpenTelemetry SDK and sends it to the tenant's endpoint; it
 //! reads no global, no thread-local context and no `OTEL_*` variable. The only thing that both use is a [`metrics::Metrics`]
 //! handle, which carries counts. [`receiver`] is the other end of the wire, for the demo and for tests.
 
@@ -10,4 +10,5 @@ pub mod metrics;
 pub mod propagation;
 pub mod receiver;
 pub mod run;
+pub mod spool;
 pub mod worker;

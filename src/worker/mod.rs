@@ -9,6 +9,7 @@ mod journal;
 mod processor;
 mod readiness;
 mod service;
+mod spooled;
 mod stopping;
 
 pub use endpoints::{Endpoints, EndpointsError, Listening};
@@ -17,3 +18,4 @@ pub use health::{Health, serve as serve_health};
 pub use processor::{Processor, ProcessorParts};
 pub use readiness::{Lookout, Obstacle, Readiness};
 pub use service::{LONGEST_STOP_AFTER_DRAIN, Service, ServiceError};
+pub use spooled::{Resting, SpoolSender};

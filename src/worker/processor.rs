@@ -11,7 +11,7 @@ use super::journal::DurableJournal;
 use super::stopping::StopSources;
 use crate::events::{Attribution, RequestRejection, RunKey, RunRequest, SetId};
 use crate::execution::failure::{RunFailure, Unavailable, code};
-use crate::execution::orchestrator::{Interruption, Orchestrator, RunContext, RunEnd};
+use crate::execution::orchestrator::{Interruption, Orchestrator, Player, RunContext, RunEnd};
 use crate::execution::ports::JournalError;
 use crate::execution::signals::{Progress, StopSignal};
 use crate::execution::types::SpanCounts;
@@ -37,6 +37,8 @@ const UNSETTLED: &str = "unsettled";
 /// What the processor works with.
 pub struct ProcessorParts {
     /// Plays runs.
+    pub player: Arc<dyn Player>,
+    /// Ends those that are not played.
     pub orchestrator: Orchestrator,
     /// Who runs what.
     pub states: RunStates,
@@ -228,10 +230,9 @@ impl Processor {
     }
 
     async fn perform(&self, request: &Arc<RunRequest>, task: Task, context: RunContext<'_>) -> RunEnd {
-        let orchestrator = &self.parts.orchestrator;
         match task {
-            Task::Play => orchestrator.run(request, context).await,
-            Task::GiveUp(failure) => orchestrator.give_up(request, failure, context).await,
+            Task::Play => self.parts.player.perform(request, context).await,
+            Task::GiveUp(failure) => self.parts.orchestrator.give_up(request, failure, context).await,
         }
     }
 

@@ -73,12 +73,13 @@ async fn events(jetstream: &Context) -> Vec<Event> {
     let state = &stream.cached_info().state;
     let mut events = Vec::new();
     for sequence in state.first_sequence..=state.last_sequence {
-        events.push(event(&stream, sequence).await);
+        events.extend(event(&stream, sequence).await);
     }
     events
 }
 
-async fn event(stream: &Stream, sequence: u64) -> Event {
+/// An event of a run's life; what is told of its spans later is none.
+async fn event(stream: &Stream, sequence: u64) -> Option<Event> {
     let message = stream.get_raw_message(sequence).await.unwrap();
     let mut tokens = message.subject.as_str().split('.').skip(3);
     let (run, kind) = (tokens.next().unwrap().to_owned(), tokens.next().unwrap());
@@ -86,9 +87,10 @@ async fn event(stream: &Stream, sequence: u64) -> Event {
         "started" => Kind::Started,
         "message" => Kind::Message,
         "completed" => Kind::Completed,
+        "telemetry_delivered" => return None,
         other => panic!("an event of kind {other}"),
     };
     let at = Duration::from_nanos(u64::try_from(message.time.unix_timestamp_nanos()).unwrap());
     let payload: Value = serde_json::from_slice(&message.payload).unwrap();
-    Event { run, kind, at, payload }
+    Some(Event { run, kind, at, payload })
 }

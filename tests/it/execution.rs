@@ -240,8 +240,12 @@ async fn a_run_that_is_handed_back_has_no_outcome_here() {
 
 #[tokio::test]
 async fn a_failed_export_is_in_the_outcome_and_leaves_the_verdict_alone() {
-    let receipt =
-        TelemetryReceipt { trace_id: Some("t".into()), spans: 9, exported: 0, error: Some("401".into()) };
+    let receipt = TelemetryReceipt {
+        trace_id: Some("t".into()),
+        spans: 9,
+        error: Some("401".into()),
+        ..TelemetryReceipt::default()
+    };
     let outcome = play(Stage { receipt: receipt.clone(), ..Stage::default() }).await;
     assert_eq!((outcome.status, outcome.telemetry), (RunStatus::Success, receipt));
 }

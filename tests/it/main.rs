@@ -9,6 +9,7 @@ mod adapters;
 mod egress;
 mod end_to_end;
 mod execution;
+mod isolation;
 mod models;
 mod planes;
 mod planning;

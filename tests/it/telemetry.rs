@@ -6,3 +6,4 @@ mod exposition;
 mod isolation;
 mod lifecycle;
 mod play;
+mod receipts;

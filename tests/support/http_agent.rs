@@ -42,11 +42,18 @@ impl AgentRequest {
 }
 
 /// What the agent does with a request.
+#[derive(Debug, Clone)]
 pub(crate) enum Answer {
     /// A reply of known length.
     Reply { status: u16, headers: Vec<(&'static str, String)>, body: Vec<u8> },
     /// These bytes, then the end of the connection.
     Raw(Vec<u8>),
+    /// These bytes, a piece at a time, then nothing for as long as the client waits.
+    Stall(Vec<Vec<u8>>),
+    /// These bytes, then the same other ones for ever.
+    Forever(Vec<u8>, Vec<u8>),
+    /// These bytes, then the connection is reset.
+    Reset(Vec<u8>),
     /// A reply whose body never ends.
     Endless { status: u16 },
     /// Nothing, for as long as the client waits.
@@ -116,25 +123,49 @@ async fn accept(listener: TcpListener, script: Arc<Script>, requests: Arc<Mutex<
 async fn serve(mut stream: TcpStream, script: Arc<Script>, requests: Arc<Mutex<Vec<AgentRequest>>>) {
     let Some(request) = read_request(&mut stream).await else { return };
     requests.lock().unwrap().push(request.clone());
-    match script(&request) {
+    answer(&mut stream, script(&request)).await;
+}
+
+async fn answer(stream: &mut TcpStream, answer: Answer) {
+    match answer {
         Answer::Reply { status, headers, body } => {
             let lines: Vec<String> =
                 headers.iter().map(|(key, value)| format!("{key}: {value}\r\n")).collect();
             let length = format!("content-length: {}\r\nconnection: close\r\n", body.len());
             let head = format!("HTTP/1.1 {status} x\r\n{length}{}\r\n", lines.concat());
-            write(&mut stream, &[head.as_bytes(), &body].concat()).await;
+            write(stream, &[head.as_bytes(), &body].concat()).await;
         }
-        Answer::Raw(bytes) => drop(write(&mut stream, &bytes).await),
+        Answer::Raw(bytes) => drop(write(stream, &bytes).await),
+        Answer::Stall(pieces) => {
+            for piece in pieces {
+                write(stream, &piece).await;
+                tokio::task::yield_now().await;
+            }
+            wait_for_the_end(stream).await;
+        }
+        Answer::Forever(begin, again) => forever(stream, &begin, &again).await,
+        Answer::Reset(bytes) => {
+            write(stream, &bytes).await;
+            stream.set_zero_linger().unwrap();
+        }
         Answer::Endless { status } => {
             let head = format!("HTTP/1.1 {status} x\r\nconnection: close\r\n\r\n");
-            let mut open = write(&mut stream, head.as_bytes()).await;
-            while open {
-                open = write(&mut stream, &[b'x'; READ_SIZE]).await;
-            }
+            forever(stream, head.as_bytes(), &[b'x'; READ_SIZE]).await;
         }
-        // The client's end of the connection is the only way out.
-        Answer::Hang => while !matches!(stream.read(&mut [0; 1]).await, Ok(0) | Err(_)) {},
+        Answer::Hang => wait_for_the_end(stream).await,
     }
+}
+
+async fn forever(stream: &mut TcpStream, begin: &[u8], again: &[u8]) {
+    let mut open = write(stream, begin).await;
+    while open {
+        open = write(stream, again).await;
+    }
+}
+
+/// The client's end of the connection is the only way out.
+async fn wait_for_the_end(stream: &mut TcpStream) {
+    while !matches!(stream.read(&mut [0; 1]).await, Ok(0) | Err(_)) {}
 }
 
 async fn write(stream: &mut TcpStream, bytes: &[u8]) -> bool {

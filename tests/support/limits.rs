@@ -74,6 +74,7 @@ impl Permit for Ticket {
     }
 
     async fn again(&self) {
+        tokio::time::sleep(self.0.takes).await;
         self.0.seen.lock().unwrap().again += 1;
     }
 }

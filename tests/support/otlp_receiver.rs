@@ -1,6 +1,7 @@
 //! An OTLP/HTTP endpoint on a real socket that can misbehave in every way that matters.
 #![expect(clippy::unwrap_used, reason = "a double that cannot work must fail its test")]
 
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use flate2::read::GzDecoder;
 use http::{HeaderMap, StatusCode, header};
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceResponse,
@@ -35,6 +37,12 @@ pub(crate) enum Mode {
     PartialJson(u64),
     /// Is a web site.
     Html,
+    /// Takes every span after a while.
+    Slow(Duration),
+    /// Takes the spans, and breaks off in the middle of its answer.
+    HalfAnswer,
+    /// Finds requests of more bytes than this too large, once they are unpacked.
+    AtMost(usize),
     /// Never answers.
     Hang,
     /// Cuts every connection.
@@ -51,6 +59,11 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
+    /// Bytes of its body, unpacked.
+    pub(crate) fn unpacked_len(&self) -> usize {
+        unpacked(&self.body).len()
+    }
+
     /// Its spans; none if it is about something else.
     pub(crate) fn spans(&self) -> Vec<ReceivedSpan> {
         if self.path.ends_with("/v1/traces") {
@@ -144,7 +157,10 @@ async fn misbehave(State((log, mode)): State<Shared>, request: Request, next: Ne
         (StatusCode::from_u16(status).unwrap(), body).into_response()
     };
     match mode {
-        Mode::Ok | Mode::Reset => next.run(Request::from_parts(parts, Body::from(body))).await,
+        Mode::AtMost(bytes) if unpacked(&body).len() > bytes => refusal(413),
+        Mode::Ok | Mode::Reset | Mode::AtMost(_) => {
+            next.run(Request::from_parts(parts, Body::from(body))).await
+        }
         Mode::Refuse(status) => refusal(status),
         Mode::RefuseAtFirst { status, retry_after, .. } => {
             let mut response = refusal(status);
@@ -158,8 +174,25 @@ async fn misbehave(State((log, mode)): State<Shared>, request: Request, next: Ne
             axum::Json(serde_json::json!({ "partialSuccess": partial })).into_response()
         }
         Mode::Html => ([(header::CONTENT_TYPE, "text/html")], "<html>welcome</html>").into_response(),
+        Mode::Slow(takes) => {
+            tokio::time::sleep(takes).await;
+            next.run(Request::from_parts(parts, Body::from(body))).await
+        }
+        Mode::HalfAnswer => half_answer(),
         Mode::Hang => std::future::pending().await,
     }
+}
+
+fn half_answer() -> Response {
+    let pieces = [Ok(Bytes::from_static(b"{\"partial")), Err(std::io::Error::other("broken off"))];
+    let body = Body::from_stream(futures::stream::iter(pieces));
+    ([(header::CONTENT_TYPE, "application/json"), (header::CONTENT_LENGTH, "100")], body).into_response()
+}
+
+fn unpacked(body: &[u8]) -> Vec<u8> {
+    let mut unpacked = Vec::new();
+    GzDecoder::new(body).read_to_end(&mut unpacked).unwrap();
+    unpacked
 }
 
 /// What to do with this request, and one refusal less for the next.

@@ -15,12 +15,12 @@ use scenario_worker::events::{
 use scenario_worker::execution::cassette::{CassetteKey, CassetteLibrary, Exchange, Place, Recording};
 use scenario_worker::execution::failure::{PlanError, RunFailure, Unavailable};
 use scenario_worker::execution::limits::Gate;
-use scenario_worker::execution::orchestrator::{Orchestrator, RunContext, RunEnd};
+use scenario_worker::execution::orchestrator::{Orchestrator, Player, RunContext, RunEnd};
 use scenario_worker::execution::planner::{PlanDefaults, Planner};
 use scenario_worker::execution::ports::{
     ChatModel, ChatModelFactory, JournalError, OnUnknown, ProjectRepository, RunJournal, RunSpan, RunTrace,
-    RunTracers, ScenarioRepository, SessionCall, SystemClock, TargetAdapter, TargetAdapters, TargetReply,
-    TargetSpec, TargetTurn, TraceNote,
+    RunTracers, ScenarioRepository, SessionCall, SystemClock, TargetAdapter, TargetAdapters, TargetQuestions,
+    TargetReply, TargetSpec, TargetTurn, TraceNote,
 };
 use scenario_worker::execution::signals::{Progress, StopReason, StopSignal};
 use scenario_worker::execution::types::{
@@ -96,6 +96,8 @@ pub(crate) struct Stage {
     pub(crate) project: Option<Project>,
     /// The agent under test.
     pub(crate) agent: Agent,
+    /// What the agent is told to do, if its type says so.
+    pub(crate) instructions: Option<&'static str>,
     /// The customer's answers are this text.
     pub(crate) customer: &'static str,
     /// The judge asks for the verdict in this turn.
@@ -162,12 +164,18 @@ impl Default for Stage {
             scenario: Some(scenario()),
             project: Some(project()),
             agent: Agent::Says("I am sorry"),
+            instructions: Some("Be kind."),
             customer: "my mug broke",
             verdict_in_turn: 1,
             hangs: None,
             verdict: json!({ "c1": { "requirement": "r", "reasoning": "it did", "status": "met" } }),
             judge: None,
-            receipt: TelemetryReceipt { trace_id: Some("t".into()), spans: 3, exported: 3, error: None },
+            receipt: TelemetryReceipt {
+                trace_id: Some("t".into()),
+                spans: 3,
+                exported: 3,
+                ..TelemetryReceipt::default()
+            },
             lost: None,
             cancelled_in_journal: false,
             resumed: None,
@@ -224,15 +232,20 @@ pub(crate) fn request(more: &Value) -> Arc<RunRequest> {
 impl Stage {
     /// Plays a run of `request`.
     pub(crate) async fn play(self, request: &Arc<RunRequest>) -> RunEnd {
-        self.with_orchestrator(request, None).await
+        self.play_by(request, |orchestrator| Arc::new(orchestrator)).await
     }
 
     /// Gives a run of `request` up.
     pub(crate) async fn give_up(self, request: &Arc<RunRequest>, failure: RunFailure) -> RunEnd {
-        self.with_orchestrator(request, Some(failure)).await
+        self.play_by(request, |orchestrator| Arc::new(GivesUp(orchestrator, failure))).await
     }
 
-    async fn with_orchestrator(self, request: &Arc<RunRequest>, failure: Option<RunFailure>) -> RunEnd {
+    /// Lets another player play it, who has an orchestrator of this stage.
+    pub(crate) async fn play_by(
+        self,
+        request: &Arc<RunRequest>,
+        player: impl FnOnce(Orchestrator) -> Arc<dyn Player>,
+    ) -> RunEnd {
         let (stop, resumed, record) = (self.stop.clone(), self.resumed.clone(), Arc::clone(&self.record));
         let cancels = self.cancelled_in_journal.then(|| stop.clone());
         let journal = Journal { lost: self.lost, cancels, record };
@@ -255,10 +268,17 @@ impl Stage {
         let orchestrator = Orchestrator { planner, tracers: stage, clock: Arc::new(SystemClock) };
         let context =
             RunContext { attempt: 1, resumed, journal: &journal, stop: &stop, progress: Progress::default() };
-        match failure {
-            None => Box::pin(orchestrator.run(request, context)).await,
-            Some(failure) => Box::pin(orchestrator.give_up(request, failure, context)).await,
-        }
+        player(orchestrator).perform(request, context).await
+    }
+}
+
+/// Gives every run up.
+struct GivesUp(Orchestrator, RunFailure);
+
+#[async_trait]
+impl Player for GivesUp {
+    async fn perform(&self, request: &Arc<RunRequest>, context: RunContext<'_>) -> RunEnd {
+        self.0.give_up(request, self.1.clone(), context).await
     }
 }
 
@@ -354,14 +374,31 @@ impl ChatModel for Model {
 impl TargetAdapters for Stage {
     async fn adapter(&self, _: TargetSpec) -> Result<Box<dyn TargetAdapter>, PlanError> {
         let record = Arc::clone(&self.record);
-        let (agent, on_unknown, session) = (self.agent.clone(), self.on_unknown, self.session);
-        Ok(Box::new(Target { agent, on_unknown, session, record }))
+        let Self { on_unknown, instructions, session, .. } = *self;
+        let questions = Instructions(instructions);
+        Ok(Box::new(Target { agent: self.agent.clone(), on_unknown, questions, session, record }))
+    }
+
+    async fn questions(&self, _: TargetSpec) -> Result<Option<Box<dyn TargetQuestions>>, PlanError> {
+        if self.instructions.is_none() {
+            return Err(RunFailure::definition("target_not_found", "The agent is not there").into());
+        }
+        Ok(Some(Box::new(Instructions(self.instructions))))
+    }
+}
+
+struct Instructions(Option<&'static str>);
+
+impl TargetQuestions for Instructions {
+    fn asked(&self, _: &TargetTurn<'_>) -> Option<Value> {
+        Some(json!({ "instructions": self.0? }))
     }
 }
 
 struct Target {
     agent: Agent,
     on_unknown: OnUnknown,
+    questions: Instructions,
     session: Sessions,
     record: Arc<Record>,
 }
@@ -400,6 +437,10 @@ impl TargetAdapter for Target {
         self.on_unknown
     }
 
+    fn asked(&self, turn: &TargetTurn<'_>) -> Option<Value> {
+        self.questions.asked(turn)
+    }
+
     async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
         self.record.ask('A', turn.turn);
         if let Some(session) = turn.session {
@@ -426,6 +467,12 @@ impl TargetAdapter for Target {
 }
 
 impl Shelf {
+    /// Every cassette with the run that it is of.
+    pub(crate) fn recorded(&self) -> Vec<(String, RunId)> {
+        let recordings = self.recordings.lock().unwrap();
+        recordings.iter().map(|(name, recording)| (name.clone(), recording.run.clone())).collect()
+    }
+
     /// Everything that is on it.
     pub(crate) fn to_text(&self) -> String {
         format!("{:?} {:?}", self.recordings.lock().unwrap(), self.calls.lock().unwrap())

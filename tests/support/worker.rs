@@ -15,6 +15,9 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_scenario-worker");
 /// Longer than anything here may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
+/// Says where the runs of every worker of the tests execute: `task` or `process`.
+const ISOLATION: &str = "SCENARIO_TEST_ISOLATION";
+
 /// How often a condition outside of this process is looked at.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -43,7 +46,12 @@ impl Place {
         let place = Self { nats, folder, environment: Vec::new() };
         let url = place.nats.url.clone();
         let store = format!("sqlite://{}", place.path("worker.db").display());
-        place.with("NATS__URL", &url).with("STORE__URL", &store).with("HTTP__BIND", "127.0.0.1:0")
+        let place =
+            place.with("NATS__URL", &url).with("STORE__URL", &store).with("HTTP__BIND", "127.0.0.1:0");
+        match std::env::var(ISOLATION) {
+            Ok(isolation) => place.with("RUN__ISOLATION", &isolation),
+            Err(_) => place,
+        }
     }
 
     /// A setting, as `SECTION__KEY`.
@@ -151,6 +159,11 @@ impl Worker {
     /// Asks it to stop, as Kubernetes would.
     pub(crate) fn terminate(&self) {
         signal(&self.child, "TERM");
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("the worker runs")
     }
 
     /// Where its health server listens.

@@ -3,85 +3,83 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::StatusCode;
 use serde_json::{Map, Value};
 
-use super::auth::bearer;
+use super::caller::{Caller, Means, Wired};
 use super::endpoint::Endpoint;
-use super::oauth2::Grant;
+use super::exchange::Exchange;
+use super::question::HttpQuestions;
 use super::request::{Filling, usual_body};
 use super::response;
 use super::session::{Kept, SessionPlan};
 use super::templates::RequestTemplates;
 use super::tokens::Tokens;
-use super::transport::{self, Received};
+use super::transport::Received;
 use crate::adapters::template::{Variables, trace_context};
-use crate::definitions::Secret;
-use crate::egress::Client;
 use crate::events::{BaggageKey, baggage};
 use crate::execution::failure::RunFailure;
 use crate::execution::limits::Admission;
-use crate::execution::ports::{Clock, OnUnknown, SessionCall, TargetAdapter, TargetReply, TargetTurn};
+use crate::execution::ports::{
+    Clock, OnUnknown, SessionCall, TargetAdapter, TargetQuestions as _, TargetReply, TargetTurn,
+};
 use crate::execution::types::Session;
 use crate::scrub::Scrubber;
-
-/// The variable that holds what the session has captured.
-const CAPTURED: &str = "captured";
-
-/// How an agent is reached.
-pub(super) struct Wired {
-    pub(super) client: Client,
-    /// What tokens are fetched with, where it takes any.
-    pub(super) grant: Option<Grant>,
-}
 
 /// An HTTP agent in one run.
 pub(super) struct HttpAdapter {
     pub(super) wired: Wired,
     pub(super) endpoint: Endpoint,
     pub(super) parameters: Map<String, Value>,
+    /// What a recording keeps of the requests, where that is known.
+    pub(super) questions: Option<HttpQuestions>,
     pub(super) scrubber: Scrubber,
     pub(super) tokens: Arc<Tokens>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) baggage: Arc<[BaggageKey]>,
 }
 
-/// What one exchange goes on with, and what it must not show.
-struct Exchange {
-    kept: Kept,
-    scrubber: Scrubber,
-}
-
 impl HttpAdapter {
-    fn exchange(&self, session: Option<&Session>) -> Result<Exchange, RunFailure> {
-        let kept = Kept::of(session)?;
-        let credentials = kept.credentials();
-        let scrubber = self.scrubber.with(credentials.iter().map(String::as_str));
-        Ok(Exchange { kept, scrubber })
+    /// What requests are sent with.
+    pub(super) fn caller<'a>(
+        &'a self,
+        session: Option<&Session>,
+        admission: Admission<'a>,
+    ) -> Result<Caller<'a>, RunFailure> {
+        let means = Means {
+            wired: &self.wired,
+            tokens: &self.tokens,
+            clock: self.clock.as_ref(),
+            limits: &self.endpoint.reply.limits,
+            admission,
+            keeps_cookies: self.endpoint.session.as_ref().is_some_and(SessionPlan::keeps_cookies),
+        };
+        Ok(Caller::new(means, Kept::of(session)?, &self.scrubber))
     }
 
-    async fn ask(&self, turn: &TargetTurn<'_>, exchange: &mut Exchange) -> Result<TargetReply, RunFailure> {
+    async fn ask(&self, turn: &TargetTurn<'_>, caller: &mut Caller<'_>) -> Result<TargetReply, RunFailure> {
+        let before = caller.kept().clone();
         let filling = Filling {
             usual_body: Some(usual_body(turn)),
-            ..self.filling(turn, &turn.turn.to_string(), exchange)
+            ..self.filling(turn, &turn.turn.to_string(), &before.captured)
         };
-        let before = exchange.kept.clone();
-        let received = self.call(&self.endpoint.request, filling, exchange).await?;
-        let content = response::read(&received, self.endpoint.output.as_ref(), &exchange.scrubber)?;
-        let session = (exchange.kept != before).then(|| exchange.kept.to_session());
+        let request = filling.build(&self.endpoint.request)?;
+        let variables = || self.variables(turn, &before.captured);
+        let exchange = Exchange { caller: &mut *caller, rules: &self.endpoint.reply, variables: &variables };
         // An agent that echoes its credentials must not put them into events and spans.
-        Ok(exchange.scrubber.clean_reply(TargetReply { content, session, ..TargetReply::default() }))
+        let reply = exchange.run(request).await?;
+        let session = (*caller.kept() != before).then(|| caller.kept().to_session());
+        Ok(TargetReply { session, ..caller.scrubber().clean_reply(reply) })
     }
 
     async fn start(
         &self,
         plan: &SessionPlan,
         call: SessionCall<'_>,
-        exchange: &mut Exchange,
+        caller: &mut Caller<'_>,
     ) -> Result<(), RunFailure> {
         let Some(templates) = &plan.start else { return Ok(()) };
-        let received = self.step(templates, "start", call, exchange).await?;
-        exchange.kept.captured = plan.capture(&received)?;
+        let received = self.step(templates, "start", call, caller).await?;
+        caller.kept_mut().captured = plan.capture(&received)?;
         Ok(())
     }
 
@@ -91,7 +89,7 @@ impl HttpAdapter {
         templates: &RequestTemplates,
         name: &str,
         call: SessionCall<'_>,
-        exchange: &mut Exchange,
+        caller: &mut Caller<'_>,
     ) -> Result<Received, RunFailure> {
         let nothing_said = Arc::from([]);
         let SessionCall { run, span } = call;
@@ -103,20 +101,23 @@ impl HttpAdapter {
             session: None,
             admission: Admission::default(),
         };
-        let filling = self.filling(&turn, name, exchange);
-        let received = self.call(templates, filling, exchange).await?;
+        let request = self.filling(&turn, name, &caller.kept().captured).build(templates)?;
+        let received = caller.fetch(&request).await?;
         if received.status.is_success() {
             return Ok(received);
         }
-        Err(response::status_failure(&received, &exchange.scrubber))
+        Err(response::status_failure(&received, caller.scrubber()))
     }
 
-    fn filling(&self, turn: &TargetTurn<'_>, step: &str, exchange: &Exchange) -> Filling {
-        let mut variables = Variables::of_turn(turn, &self.parameters);
-        variables.bind_json(CAPTURED, &Value::Object(exchange.kept.captured.clone()));
-        variables.bind_mapped(&self.endpoint.mappings, turn);
+    /// What a request is filled in with, which is the same whenever `step` is repeated.
+    pub(super) fn filling(
+        &self,
+        turn: &TargetTurn<'_>,
+        step: &str,
+        captured: &Map<String, Value>,
+    ) -> Filling {
         Filling {
-            variables,
+            variables: self.variables(turn, captured),
             trace: trace_context(turn),
             baggage: baggage(&self.baggage, turn.run),
             idempotency_key: format!("{}:{step}", turn.run.run),
@@ -125,50 +126,9 @@ impl HttpAdapter {
         }
     }
 
-    /// Sends a request. A token that is refused is fetched again, and the request sent once more.
-    async fn call(
-        &self,
-        templates: &RequestTemplates,
-        mut filling: Filling,
-        exchange: &mut Exchange,
-    ) -> Result<Received, RunFailure> {
-        let Some(grant) = &self.wired.grant else { return self.send(templates, &filling, exchange).await };
-        let token = self.token(grant, None, exchange).await?;
-        filling.proof = Some(bearer(token.expose()));
-        let received = self.send(templates, &filling, exchange).await?;
-        if received.status != StatusCode::UNAUTHORIZED {
-            return Ok(received);
-        }
-        let token = self.token(grant, Some(&token), exchange).await?;
-        filling.proof = Some(bearer(token.expose()));
-        self.send(templates, &filling, exchange).await
-    }
-
-    async fn token(
-        &self,
-        grant: &Grant,
-        refused: Option<&Secret>,
-        exchange: &mut Exchange,
-    ) -> Result<Secret, RunFailure> {
-        let token = self.tokens.token(grant, refused).await?;
-        exchange.scrubber = exchange.scrubber.with([token.expose()]);
-        Ok(token)
-    }
-
-    async fn send(
-        &self,
-        templates: &RequestTemplates,
-        filling: &Filling,
-        exchange: &mut Exchange,
-    ) -> Result<Received, RunFailure> {
-        let request = filling.build(templates, |url| exchange.kept.cookies.header(url, self.clock.now()))?;
-        let received = transport::send(&self.wired.client, request, self.endpoint.timeout).await?;
-        if self.endpoint.session.as_ref().is_some_and(SessionPlan::keeps_cookies) {
-            exchange.kept.cookies.take(&received.headers, &received.url, self.clock.now());
-            let credentials = exchange.kept.credentials();
-            exchange.scrubber = exchange.scrubber.with(credentials.iter().map(String::as_str));
-        }
-        Ok(received)
+    /// What templates read.
+    pub(super) fn variables(&self, turn: &TargetTurn<'_>, captured: &Map<String, Value>) -> Variables {
+        self.endpoint.variables(turn, &self.parameters, captured)
     }
 }
 
@@ -178,30 +138,38 @@ impl TargetAdapter for HttpAdapter {
         self.endpoint.on_unknown
     }
 
+    fn reports_tool_calls(&self) -> bool {
+        self.endpoint.reply.tool_calls.is_some()
+    }
+
+    fn asked(&self, turn: &TargetTurn<'_>) -> Option<Value> {
+        self.questions.as_ref()?.asked(turn)
+    }
+
     async fn begin(&self, call: SessionCall<'_>) -> Result<Option<Session>, RunFailure> {
         let Some(plan) = &self.endpoint.session else { return Ok(None) };
-        let mut exchange = self.exchange(None)?;
-        let started = self.start(plan, call, &mut exchange).await;
-        let session = started.map(|()| Some(exchange.kept.to_session()));
-        session.map_err(|failure| saying("The agent's session could not be started", &exchange, failure))
+        let mut caller = self.caller(None, Admission::default())?;
+        let started = self.start(plan, call, &mut caller).await;
+        let session = started.map(|()| Some(caller.kept().to_session()));
+        session.map_err(|failure| saying("The agent's session could not be started", &caller, failure))
     }
 
     async fn end(&self, call: SessionCall<'_>, session: Session) -> Result<(), RunFailure> {
         let end = self.endpoint.session.as_ref().and_then(|plan| plan.end.as_ref());
         let Some(templates) = end else { return Ok(()) };
-        let mut exchange = self.exchange(Some(&session))?;
-        let ended = self.step(templates, "end", call, &mut exchange).await.map(drop);
-        ended.map_err(|failure| saying("The agent's session could not be ended", &exchange, failure))
+        let mut caller = self.caller(Some(&session), Admission::default())?;
+        let ended = self.step(templates, "end", call, &mut caller).await.map(drop);
+        ended.map_err(|failure| saying("The agent's session could not be ended", &caller, failure))
     }
 
     async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
-        let mut exchange = self.exchange(turn.session)?;
-        let reply = self.ask(&turn, &mut exchange).await;
-        reply.map_err(|failure| exchange.scrubber.clean(failure))
+        let mut caller = self.caller(turn.session, turn.admission)?;
+        let reply = self.ask(&turn, &mut caller).await;
+        reply.map_err(|failure| caller.scrubber().clean(failure))
     }
 }
 
-fn saying(what: &str, exchange: &Exchange, mut failure: RunFailure) -> RunFailure {
+fn saying(what: &str, caller: &Caller<'_>, mut failure: RunFailure) -> RunFailure {
     failure.message = format!("{what}: {}", failure.message);
-    exchange.scrubber.clean(failure)
+    caller.scrubber().clean(failure)
 }

@@ -3,9 +3,16 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
+use super::polling::PollDefinition;
+use super::retry::RetriesDefinition;
+use super::status::StatusDefinition;
+use super::streaming::StreamDefinition;
 use super::templates::RequestParts;
+use super::tool_calls::ToolCallsDefinition;
+use super::usage::UsageDefinition;
 use crate::definitions::{AgentDefinition, FieldMappings, Secret};
 use crate::execution::ports::OnUnknown;
 
@@ -54,6 +61,36 @@ pub(super) struct HttpDefinition {
     /// Time for one reply, in seconds.
     #[serde(default)]
     pub(super) timeout_seconds: Option<u64>,
+    /// Time for making a connection, in seconds.
+    #[serde(default)]
+    pub(super) connect_timeout_seconds: Option<u64>,
+    /// Time until an answer begins, in seconds.
+    #[serde(default)]
+    pub(super) first_byte_timeout_seconds: Option<u64>,
+    /// Time between two pieces of an answer, in seconds.
+    #[serde(default)]
+    pub(super) idle_timeout_seconds: Option<u64>,
+    /// The most of a reply that is taken in, in bytes after decompression.
+    #[serde(default)]
+    pub(super) max_response_bytes: Option<usize>,
+    /// Which answers are answers.
+    #[serde(default)]
+    pub(super) status: StatusDefinition,
+    /// When the agent is asked again.
+    #[serde(default)]
+    pub(super) retries: Option<RetriesDefinition>,
+    /// How an answer that comes bit by bit is put together.
+    #[serde(default)]
+    pub(super) stream: Option<StreamDefinition>,
+    /// Where the agent says which tools it called.
+    #[serde(default)]
+    pub(super) tool_calls: Option<ToolCallsDefinition>,
+    /// Where the agent says how many tokens it used.
+    #[serde(default)]
+    pub(super) usage: Option<UsageDefinition>,
+    /// How to look for an answer that comes later.
+    #[serde(default)]
+    pub(super) poll: Option<PollDefinition>,
 }
 
 /// What to do about a request whose end is unknown.
@@ -248,12 +285,17 @@ impl HttpDefinition {
 
     /// Reads an agent's untyped part.
     pub(super) fn read(agent: &AgentDefinition) -> Result<Self, String> {
-        serde_path_to_error::deserialize(Value::Object(agent.config.clone())).map_err(|error| {
-            let place = error.path().to_string();
-            let place = if place == "." { String::new() } else { format!("{place}: ") };
-            format!("{place}{}", without_value(&error.inner().to_string()))
-        })
+        read(agent.config.clone())
     }
+}
+
+/// Reads what people wrote. An error names the place, and no value.
+pub(super) fn read<T: DeserializeOwned>(config: Map<String, Value>) -> Result<T, String> {
+    serde_path_to_error::deserialize(Value::Object(config)).map_err(|error| {
+        let place = error.path().to_string();
+        let place = if place == "." { String::new() } else { format!("{place}: ") };
+        format!("{place}{}", without_value(&error.inner().to_string()))
+    })
 }
 
 /// A value of the wrong type may be a credential that was not quoted, so it is not repeated.

@@ -103,6 +103,14 @@ impl Grant {
         }
     }
 
+    /// Whoever needs the token cannot wait for it any longer than `limit`.
+    pub(super) fn late(&self, limit: Duration) -> RunFailure {
+        self.failed(&format!(
+            "it did not answer within the {} seconds that timeoutSeconds leaves for everything",
+            limit.as_secs()
+        ))
+    }
+
     async fn ask(&self) -> Result<Granted, RunFailure> {
         let request = self.request().map_err(|error| self.failed(&chain(&error.without_url())))?;
         let answer = self.client.execute(request, Redirects::Answer).await;

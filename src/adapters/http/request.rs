@@ -18,14 +18,17 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const BAGGAGE: HeaderName = HeaderName::from_static(HEADER_BAGGAGE);
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A request that only has to be sent.
-pub(super) struct Outgoing {
-    pub(super) method: Method,
-    pub(super) url: Url,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Option<String>,
+#[derive(Clone)]
+pub(in crate::adapters) struct Outgoing {
+    pub(in crate::adapters) method: Method,
+    pub(in crate::adapters) url: Url,
+    pub(in crate::adapters) headers: HeaderMap,
+    pub(in crate::adapters) body: Option<String>,
+    /// Whether it goes where whoever gave the token wants it to be shown.
+    pub(super) takes_token: bool,
     /// What is done about an answer that leads elsewhere.
     pub(super) redirects: Redirects,
 }
@@ -47,12 +50,8 @@ pub(super) struct Filling {
 }
 
 impl Filling {
-    /// Fills the templates in. `cookies` is what the session has for wherever the request goes.
-    pub(super) fn build(
-        &self,
-        templates: &RequestTemplates,
-        cookies: impl FnOnce(&Url) -> Option<String>,
-    ) -> Result<Outgoing, RunFailure> {
+    /// Fills the templates in.
+    pub(super) fn build(&self, templates: &RequestTemplates) -> Result<Outgoing, RunFailure> {
         let url = url(templates, &self.variables)?;
         let body = match (&templates.method, &templates.body) {
             (&Method::GET, _) => None,
@@ -63,12 +62,11 @@ impl Filling {
         if body.is_some() && !headers.contains_key(CONTENT_TYPE) {
             headers.insert(CONTENT_TYPE, JSON);
         }
-        add_cookies(cookies(&url), &mut headers)?;
         propagate(self.trace.as_ref(), &mut headers)?;
         tell(self.baggage.as_deref(), &mut headers)?;
         identify(&self.idempotency_key, &mut headers)?;
         let (method, redirects) = (templates.method.clone(), templates.redirects());
-        Ok(Outgoing { method, url, headers, body, redirects })
+        Ok(Outgoing { method, url, headers, body, takes_token: true, redirects })
     }
 
     /// The definition's headers; authentication wins over a header of the same name. Where a redirect leads to another
@@ -80,13 +78,36 @@ impl Filling {
             value.set_sensitive(is_private(name));
             headers.append(name, value);
         }
-        if let Some((name, value)) = &self.proof {
-            let mut value = header_value(&Place::Header(format!("{name}, from auth")), value.expose())?;
-            value.set_sensitive(true);
-            headers.insert(name, value);
+        if let Some(proof) = &self.proof {
+            prove(proof, &mut headers)?;
         }
         Ok(headers)
     }
+}
+
+impl Outgoing {
+    /// With a header that proves who calls.
+    pub(super) fn proved_by(mut self, proof: &(HeaderName, Secret)) -> Result<Self, RunFailure> {
+        prove(proof, &mut self.headers)?;
+        Ok(self)
+    }
+
+    /// With the session's cookies behind those that the definition has.
+    pub(super) fn with_cookies(mut self, cookies: &str) -> Result<Self, RunFailure> {
+        let own = self.headers.get(COOKIE).and_then(|own| own.to_str().ok()).map(|own| format!("{own}; "));
+        let all = format!("{}{cookies}", own.unwrap_or_default());
+        let mut value = header_value(&Place::Header("Cookie, from the session".to_owned()), &all)?;
+        value.set_sensitive(true);
+        self.headers.insert(COOKIE, value);
+        Ok(self)
+    }
+}
+
+fn prove((name, value): &(HeaderName, Secret), headers: &mut HeaderMap) -> Result<(), RunFailure> {
+    let mut value = header_value(&Place::Header(format!("{name}, from auth")), value.expose())?;
+    value.set_sensitive(true);
+    headers.insert(name, value);
+    Ok(())
 }
 
 /// A segment of dots cannot be escaped, and would lead out of where the definition points.
@@ -122,7 +143,7 @@ fn add_parameters(
 }
 
 /// As WHATWG URL reads them, percent-encoded or not.
-fn is_dots(segment: &str) -> bool {
+pub(super) fn is_dots(segment: &str) -> bool {
     matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
 }
 
@@ -131,17 +152,6 @@ pub(super) fn usual_body(turn: &TargetTurn<'_>) -> String {
     let message = |m: &crate::execution::types::Message| json!({ "role": m.role, "content": m.content });
     let messages: Vec<Value> = turn.transcript.iter().map(message).collect();
     json!({ "messages": messages, "threadId": turn.run.run, "input": last_line(turn) }).to_string()
-}
-
-/// The session's cookies go behind those that the definition has.
-fn add_cookies(cookies: Option<String>, headers: &mut HeaderMap) -> Result<(), RunFailure> {
-    let Some(cookies) = cookies else { return Ok(()) };
-    let own = headers.get(COOKIE).and_then(|own| own.to_str().ok()).map(|own| format!("{own}; "));
-    let all = format!("{}{cookies}", own.unwrap_or_default());
-    let mut value = header_value(&Place::Header("Cookie, from the session".to_owned()), &all)?;
-    value.set_sensitive(true);
-    headers.insert(COOKIE, value);
-    Ok(())
 }
 
 /// Lets the agent continue the run's trace, unless the definition has a `traceparent` of its own.
@@ -182,7 +192,8 @@ fn render(template: &Template, variables: &Variables) -> Result<String, RunFailu
     template.render(variables).map_err(|error: TemplateError| unusable(error.to_string()))
 }
 
-fn unusable(message: String) -> RunFailure {
+/// A definition whose template comes to nothing that can be sent.
+pub(in crate::adapters) fn unusable(message: String) -> RunFailure {
     RunFailure::new(codes::TEMPLATE_FAILED, Attribution::Definition, message)
 }
 

@@ -1,86 +1,111 @@
 //! What an agent's reply says.
 
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use std::time::Duration;
+
+use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::output::OutputPath;
+use super::content_type::{essence, is_json};
+use super::path::{ReplyPath, words};
+use super::rules::ReplyRules;
+use super::tool_calls::{Joining, ToolCalls};
 use super::transport::Received;
 use crate::adapters::codes;
 use crate::egress::retry_after;
-use crate::events::Attribution;
+use crate::events::{Attribution, TokenUsage};
 use crate::execution::failure::RunFailure;
 use crate::execution::limits::Throttled;
+use crate::execution::ports::TargetReply;
 use crate::scrub::Scrubber;
-use crate::text::{TRUNCATED, cut};
+use crate::text::{MAX_WORDS_BYTES, TRUNCATED, cut};
 
-/// The most of an error's body that is shown, in bytes.
-const SHOWN_BODY: usize = 2048;
 /// Headers in which servers and gateways put the id of a request, the usual one first.
 const REQUEST_ID: [&str; 3] = ["x-request-id", "x-amzn-requestid", "x-n8n-execution-id"];
 /// Some servers begin JSON and text with it.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// The agent's words.
+/// The agent's words, and what it says of its work.
 pub(super) fn read(
     received: &Received,
-    output: Option<&OutputPath>,
+    rules: &ReplyRules,
     scrubber: &Scrubber,
-) -> Result<String, RunFailure> {
-    if !received.status.is_success() {
-        return Err(status_failure(received, scrubber));
-    }
+) -> Result<TargetReply, RunFailure> {
     let text = std::str::from_utf8(&received.body)
-        .map_err(|error| invalid(format!("the reply of {} is not UTF-8: {error}", received.place)))?;
+        .map_err(|error| invalid(&received.place, &format!("it is not UTF-8: {error}")))?;
     let text = text.trim_start_matches(BYTE_ORDER_MARK);
-    let said = match output {
-        Some(path) => said_at(path, text, received)?,
-        None if is_json(&received.headers) && !text.trim().is_empty() => words(&json(text, received)?),
-        None => text.to_owned(),
+    let reply = document(text, rules, received)?;
+    if let Some(error) = reply.as_ref().and_then(|reply| rules.status.error_of(reply)) {
+        return Err(reported(&received.place, &error, scrubber));
+    }
+    let (tool_calls, usage) = told(reply.as_ref(), rules, received)?;
+    let content = match (&rules.output, &reply) {
+        (Some(path), Some(reply)) => said_at(path, reply, !tool_calls.is_empty(), received)?,
+        (None, Some(reply)) if is_json(&essence(&received.headers)) => words(reply),
+        _ => text.to_owned(),
     };
-    if said.trim().is_empty() {
-        let message = format!("{} answered HTTP {} with an empty reply", received.place, received.status);
-        return Err(RunFailure::new(codes::EMPTY_REPLY, Attribution::Target, message));
+    Ok(TargetReply { content, tool_calls, usage, ..TargetReply::default() })
+}
+
+/// The reply as JSON, where it is or has to be. Tools, tokens and errors are looked for wherever there is JSON.
+fn document(text: &str, rules: &ReplyRules, received: &Received) -> Result<Option<Value>, RunFailure> {
+    let says_so = is_json(&essence(&received.headers)) && !text.trim().is_empty();
+    let parsed = || serde_json::from_str(text);
+    if rules.output.is_some() || says_so {
+        let not_json = |error| invalid(&received.place, &format!("it is not JSON: {error}"));
+        return parsed().map(Some).map_err(not_json);
     }
-    Ok(said)
+    let looks_into = rules.status.looks_for_errors() || rules.tool_calls.is_some() || rules.usage.looks();
+    Ok(parsed().ok().filter(|_| looks_into))
 }
 
-fn said_at(path: &OutputPath, text: &str, received: &Received) -> Result<String, RunFailure> {
-    let reply = json(text, received)?;
-    path.first(&reply).map(words).ok_or_else(|| {
-        let message =
-            format!("outputPath '{}' matches nothing in the reply of {}", path.source(), received.place);
-        RunFailure::new(codes::OUTPUT_PATH_NO_MATCH, Attribution::Target, message)
-            .with_hint("Correct outputPath in the agent's definition, or what the agent answers")
-    })
+fn told(
+    reply: Option<&Value>,
+    rules: &ReplyRules,
+    received: &Received,
+) -> Result<(Vec<crate::events::ToolCall>, TokenUsage), RunFailure> {
+    let mut calls = ToolCalls::new(rules.tool_calls.as_ref(), Joining::Whole);
+    let mut usage = TokenUsage::default();
+    if let Some(reply) = reply {
+        calls.take(reply).map_err(|problem| invalid(&received.place, &problem))?;
+        rules.usage.take(reply, &mut usage);
+    }
+    Ok((calls.finish().map_err(|problem| invalid(&received.place, &problem))?, usage))
 }
 
-fn json(text: &str, received: &Received) -> Result<Value, RunFailure> {
-    serde_json::from_str(text)
-        .map_err(|error| invalid(format!("the reply of {} is not JSON: {error}", received.place)))
-}
-
-/// A text as it is; nothing for `null`; anything else as JSON.
-fn words(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        other => other.to_string(),
+/// Who only called tools may have said nothing.
+fn said_at(path: &ReplyPath, reply: &Value, acted: bool, received: &Received) -> Result<String, RunFailure> {
+    match path.first(reply).map(words) {
+        Some(said) => Ok(said),
+        None if acted => Ok(String::new()),
+        None => {
+            let message = format!("{path} matches nothing in the reply of {}", received.place);
+            Err(RunFailure::new(codes::OUTPUT_PATH_NO_MATCH, Attribution::Target, message)
+                .with_hint("Correct outputPath in the agent's definition, or what the agent answers"))
+        }
     }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || essence.ends_with("+json")
-}
-
-fn invalid(message: String) -> RunFailure {
+/// A reply that cannot be read.
+pub(super) fn invalid(place: &str, problem: &str) -> RunFailure {
+    let message = format!("the reply of {place} cannot be read: {problem}");
     RunFailure::new(codes::HTTP_INVALID_RESPONSE, Attribution::Target, message)
 }
 
-/// What a status says that is not 2xx.
+/// A reply in which the agent says that it failed.
+pub(super) fn reported(place: &str, error: &str, scrubber: &Scrubber) -> RunFailure {
+    let message = format!("{place} reports an error: {}", cut(&scrubber.scrub(error), MAX_WORDS_BYTES));
+    RunFailure::new(codes::AGENT_ERROR, Attribution::Target, message)
+}
+
+/// A reply that says nothing.
+pub(super) fn empty(place: &str) -> RunFailure {
+    let message = format!("{place} answered with an empty reply");
+    RunFailure::new(codes::EMPTY_REPLY, Attribution::Target, message)
+}
+
+/// An answer whose status says that it is none.
 pub(super) fn status_failure(received: &Received, scrubber: &Scrubber) -> RunFailure {
     let status = received.status;
     let message = format!(
@@ -91,8 +116,8 @@ pub(super) fn status_failure(received: &Received, scrubber: &Scrubber) -> RunFai
         request_id(&received.headers),
         shown_body(received, scrubber),
     );
-    let failure = RunFailure::new(codes::HTTP_STATUS, Attribution::Target, message)
-        .throttling(throttled(status, &received.headers));
+    let failure =
+        RunFailure::new(codes::HTTP_STATUS, Attribution::Target, message).throttling(throttled(received));
     if status.is_redirection() {
         return failure
             .with_hint("Its answer names no place to go to; put the final URL into the agent's definition");
@@ -100,9 +125,15 @@ pub(super) fn status_failure(received: &Received, scrubber: &Scrubber) -> RunFai
     failure
 }
 
-fn throttled(status: StatusCode, headers: &HeaderMap) -> Option<Throttled> {
-    let retry_after = || retry_after(headers.get(RETRY_AFTER), OffsetDateTime::now_utc());
-    (status == StatusCode::TOO_MANY_REQUESTS).then(|| Throttled { retry_after: retry_after() })
+/// What the agent says of the number of calls.
+pub(super) fn throttled(received: &Received) -> Option<Throttled> {
+    let is_busy = received.status == StatusCode::TOO_MANY_REQUESTS;
+    is_busy.then(|| Throttled { retry_after: asked_pause(received) })
+}
+
+/// How long the agent asks not to be asked.
+pub(super) fn asked_pause(received: &Received) -> Option<Duration> {
+    retry_after(received.headers.get(RETRY_AFTER), OffsetDateTime::now_utc())
 }
 
 fn request_id(headers: &HeaderMap) -> &str {
@@ -114,8 +145,8 @@ fn request_id(headers: &HeaderMap) -> &str {
 fn shown_body(received: &Received, scrubber: &Scrubber) -> String {
     let text = String::from_utf8_lossy(&received.body);
     let text = if received.broken_off { scrubber.scrub_broken_off(&text) } else { scrubber.scrub(&text) };
-    if received.broken_off && text.len() <= SHOWN_BODY {
+    if received.broken_off && text.len() <= MAX_WORDS_BYTES {
         return format!("{text}{TRUNCATED}");
     }
-    cut(&text, SHOWN_BODY)
+    cut(&text, MAX_WORDS_BYTES)
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::cookies::{self, Cookies};
 use super::definition::{CaptureDefinition, CaptureSource, SessionDefinition, StepDefinition};
-use super::output::OutputPath;
+use super::path::ReplyPath;
 use super::templates::{RequestParts, RequestTemplates};
 use super::transport::Received;
 use crate::adapters::codes;
@@ -40,7 +40,7 @@ pub(super) struct SessionPlan {
 
 /// Where something is that is to be remembered.
 enum Capture {
-    Path(OutputPath),
+    Path(ReplyPath),
     Header(HeaderName),
     Cookie(String),
 }
@@ -76,6 +76,11 @@ impl SessionPlan {
         self.cookies
     }
 
+    /// The names of what is to be remembered.
+    pub(super) fn captured_names(&self) -> impl Iterator<Item = &str> {
+        self.captures.iter().map(|(name, _)| name.as_str())
+    }
+
     /// Takes what is to be remembered out of the reply to the first request.
     pub(super) fn capture(&self, reply: &Received) -> Result<Map<String, Value>, RunFailure> {
         let body = serde_json::from_slice(&reply.body).unwrap_or_default();
@@ -108,7 +113,7 @@ fn captures(definitions: &BTreeMap<String, CaptureDefinition>) -> Result<Vec<(St
         if !is_name(name) {
             return Err(format!("{at}: '{name}' is no name that a template can read"));
         }
-        Ok((name.clone(), Capture::read(definition).map_err(|problem| format!("{at}: {problem}"))?))
+        Ok((name.clone(), Capture::read(&at, definition)?))
     };
     definitions.iter().map(read).collect()
 }
@@ -126,12 +131,12 @@ fn not_there(name: &str, why: &str) -> RunFailure {
 }
 
 impl Capture {
-    fn read(definition: &CaptureDefinition) -> Result<Self, String> {
+    fn read(at: &str, definition: &CaptureDefinition) -> Result<Self, String> {
         match definition {
-            CaptureDefinition::Path(path) => OutputPath::parse(path).map(Self::Path),
+            CaptureDefinition::Path(path) => ReplyPath::parse(at.to_owned(), path).map(Self::Path),
             CaptureDefinition::From(CaptureSource::Header(name)) => {
                 let name = HeaderName::try_from(name.trim());
-                name.map(Self::Header).map_err(|_| "it is no header name".to_owned())
+                name.map(Self::Header).map_err(|_| format!("{at}: it is no header name"))
             }
             CaptureDefinition::From(CaptureSource::Cookie(name)) => Ok(Self::Cookie(name.trim().to_owned())),
         }

@@ -1,29 +1,31 @@
-//! Sending a request and taking in the reply, within bounds of time and memory.
-
-use std::error::Error;
-use std::io;
-use std::time::Duration;
+//! Sending a request and taking in its answer.
 
 use http::{HeaderMap, StatusCode};
-use reqwest::Response;
-use url::Url;
+use reqwest::{Request, Response};
+use tokio::time::Instant;
+use url::{Origin, Url};
 
+use super::body::Body;
+use super::limits::Limits;
+use super::no_reply::NoReply;
 use super::request::Outgoing;
-use crate::adapters::codes;
-use crate::egress::{Client, ClientError, Refused};
-use crate::events::Attribution;
-use crate::execution::failure::{RunFailure, code};
+use crate::egress::Client;
 
-/// The most of a reply that is taken in, in bytes after decompression: far more than anybody says in one turn.
-pub(super) const RESPONSE_LIMIT: usize = 4 * 1024 * 1024;
 /// The most of an error's body that is taken in, in bytes: enough to show the part of it that is shown.
 const ERROR_BODY_LIMIT: usize = 64 * 1024;
 
-const SLOW_HINT: &str = "If the agent needs longer, raise timeoutSeconds in its definition";
-const UNREACHABLE_HINT: &str =
-    "Check that the agent runs at the URL of its definition, and that the worker can reach it";
+/// The beginning of an answer.
+pub(super) struct Arrived {
+    /// The origin and path that was asked, without the query and without credentials.
+    pub(super) place: String,
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    /// When it was asked for.
+    pub(super) sent: Instant,
+    response: Response,
+}
 
-/// A reply that was taken in.
+/// An answer that was taken in.
 pub(super) struct Received {
     /// The origin and path that was asked, without the query and without credentials.
     pub(super) place: String,
@@ -36,121 +38,70 @@ pub(super) struct Received {
     pub(super) broken_off: bool,
 }
 
-/// Why there is no reply.
-#[derive(Debug, thiserror::Error)]
-enum NoReply {
-    #[error("{place} did not answer within {seconds} seconds")]
-    Timeout { place: String, seconds: u64 },
-    #[error("{place} may not be called: {refused}")]
-    Forbidden { place: String, refused: Refused },
-    #[error("{place} could not be reached: {cause}")]
-    Unreachable { place: String, cause: String },
-    #[error("{place} ended the connection before its reply was complete: {cause}")]
-    Interrupted { place: String, cause: String },
-    #[error("the reply of {place} is larger than the {RESPONSE_LIMIT} bytes that are read")]
-    TooLarge { place: String },
-}
-
-impl From<NoReply> for RunFailure {
-    fn from(error: NoReply) -> Self {
-        let of_target = |code| Self::new(code, Attribution::Target, error.to_string());
-        match error {
-            NoReply::Timeout { .. } => of_target(codes::HTTP_TIMEOUT).with_hint(SLOW_HINT),
-            NoReply::Forbidden { .. } => Self::definition(code::EGRESS_REFUSED, error.to_string()),
-            NoReply::Unreachable { .. } => of_target(codes::HTTP_UNREACHABLE).with_hint(UNREACHABLE_HINT),
-            NoReply::Interrupted { .. } => of_target(codes::HTTP_INVALID_RESPONSE),
-            NoReply::TooLarge { .. } => of_target(codes::HTTP_RESPONSE_TOO_LARGE),
-        }
-    }
-}
-
-/// Sends `request`. `timeout` is for everything, from the name's resolution to the last byte.
-pub(super) async fn send(
-    client: &Client,
-    request: Outgoing,
-    timeout: Duration,
-) -> Result<Received, RunFailure> {
+/// Sends `request` and waits for its answer to begin.
+pub(super) async fn send(client: &Client, request: Outgoing, limits: &Limits) -> Result<Arrived, NoReply> {
     let place = origin_and_path(&request.url);
-    match tokio::time::timeout(timeout, exchange(client, request, &place)).await {
-        Ok(result) => Ok(result?),
-        Err(_) => Err(NoReply::Timeout { place, seconds: timeout.as_secs() }.into()),
+    let forbidden = |refused| NoReply::Forbidden { place: place.clone(), refused };
+    client.policy().check_url(&request.url).map_err(forbidden)?;
+    let (sent, redirects) = (Instant::now(), request.redirects);
+    let built = build(client, request).map_err(|error| NoReply::broken(error, &place))?;
+    let answer = client.execute(built, redirects);
+    let answer = match limits.first_byte {
+        None => answer.await,
+        Some(limit) => tokio::time::timeout(limit, answer)
+            .await
+            .map_err(|_| NoReply::FirstByteTimeout { place: place.clone(), limit })?,
+    };
+    let response = answer.map_err(|error| NoReply::to_request(error, &place, limits.connect))?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    Ok(Arrived { place, status, headers, sent, response })
+}
+
+fn build(client: &Client, request: Outgoing) -> Result<Request, reqwest::Error> {
+    let builder = client.request(request.method, request.url).headers(request.headers);
+    match request.body {
+        Some(body) => builder.body(body).build(),
+        None => builder.build(),
     }
 }
 
-async fn exchange(client: &Client, request: Outgoing, place: &str) -> Result<Received, NoReply> {
-    let mut builder = client.request(request.method, request.url).headers(request.headers);
-    if let Some(body) = request.body {
-        builder = builder.body(body);
+impl Arrived {
+    /// Who answered, behind all redirects.
+    pub(super) fn url(&self) -> &Url {
+        self.response.url()
     }
-    let redirects = request.redirects;
-    let request = builder.build().map_err(|error| no_reply(error, place))?;
-    let answer = client.execute(request, redirects).await;
-    let mut response = answer.map_err(|error| no_answer(error, place))?;
-    let (url, status, headers) = (response.url().clone(), response.status(), response.headers().clone());
-    let limit = if status.is_success() { RESPONSE_LIMIT } else { ERROR_BODY_LIMIT };
-    let (body, broken_off) = take(&mut response, limit, place).await?;
-    if broken_off && status.is_success() {
-        return Err(NoReply::TooLarge { place: place.to_owned() });
-    }
-    Ok(Received { place: place.to_owned(), url, status, headers, body, broken_off })
-}
 
-/// The body up to `limit`, and whether there was more.
-async fn take(response: &mut Response, limit: usize, place: &str) -> Result<(Vec<u8>, bool), NoReply> {
-    let failed = !response.status().is_success();
-    let mut body = Vec::new();
-    loop {
-        match response.chunk().await {
-            Ok(None) => return Ok((body, false)),
-            Ok(Some(chunk)) if chunk.len() > limit - body.len() => {
-                body.extend_from_slice(&chunk[..limit - body.len()]);
-                return Ok((body, true));
-            }
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            // The status is the news; what arrived of its body is shown.
-            Err(_) if failed => return Ok((body, true)),
-            Err(error) => return Err(no_reply(error, place)),
-        }
+    /// The answer as it is, whose connection may become another protocol's.
+    pub(super) fn into_response(self) -> Response {
+        self.response
+    }
+
+    /// The body, to be taken in piece by piece.
+    pub(super) fn into_body(self, limits: &Limits) -> Body {
+        Body::new(self.response, &self.place, limits.idle, limits.bytes)
+    }
+
+    /// Takes all of it in.
+    pub(super) async fn take(self, limits: &Limits) -> Result<Received, NoReply> {
+        let Self { place, status, headers, response, .. } = self;
+        let url = response.url().clone();
+        let body = Body::new(response, &place, limits.idle, limits.bytes).take().await?;
+        Ok(Received { place, url, status, headers, body, broken_off: false })
+    }
+
+    /// Takes in as much as is shown of an answer that failed: its status is the news, whatever becomes of its body.
+    pub(super) async fn take_shown(self, limits: &Limits) -> Received {
+        let Self { place, status, headers, response, .. } = self;
+        let url = response.url().clone();
+        let (body, broken_off) = Body::new(response, &place, limits.idle, ERROR_BODY_LIMIT).take_some().await;
+        Received { place, url, status, headers, body, broken_off }
     }
 }
 
-fn no_answer(error: ClientError, place: &str) -> NoReply {
-    match error {
-        ClientError::Refused(refused) => NoReply::Forbidden { place: place.to_owned(), refused },
-        ClientError::TooManyRedirects => {
-            NoReply::Unreachable { place: place.to_owned(), cause: error.to_string() }
-        }
-        ClientError::Http(error) => no_reply(error, place),
+/// Where a request goes, as errors show it.
+pub(in crate::adapters) fn origin_and_path(url: &Url) -> String {
+    match url.origin() {
+        origin @ Origin::Tuple(..) => format!("{}{}", origin.ascii_serialization(), url.path()),
+        Origin::Opaque(_) => format!("{}:{}", url.scheme(), url.path()),
     }
-}
-
-fn no_reply(error: reqwest::Error, place: &str) -> NoReply {
-    let (unreachable, place) = (error.is_connect() || error.is_builder(), place.to_owned());
-    let cause = cause(&error.without_url());
-    if unreachable { NoReply::Unreachable { place, cause } } else { NoReply::Interrupted { place, cause } }
-}
-
-/// The innermost reason: the layers above it only say that something failed.
-fn cause(error: &reqwest::Error) -> String {
-    let mut reason: &(dyn Error + 'static) = error;
-    let mut layer = "";
-    while let Some(source) = reason.source() {
-        reason = source;
-        if reason.to_string().starts_with("dns error") {
-            layer = "the host name could not be resolved: ";
-        } else if is_tls(reason) {
-            layer = "the TLS connection failed: ";
-        }
-    }
-    format!("{layer}{reason}")
-}
-
-/// An I/O error hides what it wraps from the chain of sources, and may wrap another one.
-fn is_tls(reason: &(dyn Error + 'static)) -> bool {
-    let wrapped = reason.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    reason.is::<rustls::Error>() || wrapped.is_some_and(|wrapped| is_tls(wrapped))
-}
-
-fn origin_and_path(url: &Url) -> String {
-    format!("{}{}", url.origin().ascii_serialization(), url.path())
 }

@@ -21,6 +21,10 @@ pub(crate) enum Place {
     Tls(&'static str),
     /// An agent's body.
     Body,
+    /// Where an agent's answer is looked for that comes later.
+    PollUrl,
+    /// Another field of an agent's definition.
+    Field(String),
     /// A prompt's instructions.
     SystemPrompt,
     /// A prompt's own message, from 0.
@@ -31,7 +35,7 @@ impl Place {
     /// Whether it is a URL, of whichever request.
     pub(super) fn is_url(&self) -> bool {
         match self {
-            Self::Url => true,
+            Self::Url | Self::PollUrl => true,
             Self::In(_, place) => place.is_url(),
             _ => false,
         }
@@ -48,6 +52,8 @@ impl fmt::Display for Place {
             Self::Auth(field) => write!(f, "auth.{field}"),
             Self::Tls(field) => write!(f, "tls.{field}"),
             Self::Body => f.write_str("bodyTemplate"),
+            Self::PollUrl => f.write_str("poll.url"),
+            Self::Field(path) => f.write_str(path),
             Self::SystemPrompt => f.write_str("systemPrompt"),
             Self::PromptMessage(index) => write!(f, "messages[{index}]"),
         }
@@ -71,6 +77,11 @@ impl TemplateError {
     /// A rule of this program that the template breaks.
     pub(super) fn new(place: &Place, cause: impl Into<String>) -> Self {
         Self { place: place.clone(), line: None, cause: cause.into() }
+    }
+
+    /// What is wrong, without the place.
+    pub(super) fn cause(&self) -> String {
+        format!("{}{}", self.line.map(|line| format!("line {line}: ")).unwrap_or_default(), self.cause)
     }
 
     /// What the template engine reports.

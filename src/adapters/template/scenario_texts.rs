@@ -3,17 +3,20 @@
 use std::collections::BTreeSet;
 
 use minijinja::value::Serde;
-use minijinja::{Environment, UndefinedBehavior, Value};
+use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
 
 use super::error::cause_of;
 use super::secret_references::SecretText;
-use super::{Escape, NAME, SECRETS, read};
+use super::{Escape, NAME, Place, SECRETS, Template, read};
 use crate::execution::ports::{TextProblem, TextTemplates, TextValues};
 
 /// The variable that holds all parameters.
 const PARAMETERS: &str = "params";
 /// What a text has in it that is a template.
 const OPENINGS: [&str; 3] = ["{{", "{%", "{#"];
+/// What is wrong with a text whatever its values are, though only who renders it finds it.
+const UNKNOWN: [ErrorKind; 3] =
+    [ErrorKind::UnknownFilter, ErrorKind::UnknownTest, ErrorKind::UnknownFunction];
 
 /// Fills parameters into the texts of scenarios.
 #[derive(Debug, Clone, Copy, Default)]
@@ -21,17 +24,49 @@ pub struct ScenarioTexts;
 
 impl TextTemplates for ScenarioTexts {
     fn fill_in(&self, text: &str, values: TextValues<'_>) -> Result<String, TextProblem> {
-        if !OPENINGS.iter().any(|opening| text.contains(opening)) {
+        if !is_template(text) {
             return Ok(text.to_owned());
         }
-        let fenced = SecretText::new(text);
-        unless_empty(fenced.names().map(str::to_owned).collect(), TextProblem::Secret)?;
-        let environment =
-            read(text, Escape::Text, UndefinedBehavior::Strict).map_err(|error| unusable(&error))?;
-        check_reads(&names_read(&environment), values)?;
-        let template = environment.get_template(NAME).map_err(|error| unusable(&error))?;
-        template.render(context(values)).map_err(|error| unusable(&error))
+        let (environment, _) = readable(text, values)?;
+        render(&environment, values).map_err(|error| unusable(&error))
     }
+
+    fn check(&self, text: &str, values: TextValues<'_>) -> Result<(), TextProblem> {
+        if !is_template(text) {
+            return Ok(());
+        }
+        let (environment, read) = readable(text, values)?;
+        match render(&environment, values) {
+            Err(error) if read.is_empty() || UNKNOWN.contains(&error.kind()) => Err(unusable(&error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_prompt(&self, text: &str) -> Result<(), String> {
+        Template::compile(Place::SystemPrompt, text, Escape::Prose).map(drop).map_err(|error| error.cause())
+    }
+}
+
+fn is_template(text: &str) -> bool {
+    OPENINGS.iter().any(|opening| text.contains(opening))
+}
+
+/// The template, and the names that it reads.
+fn readable(
+    text: &str,
+    values: TextValues<'_>,
+) -> Result<(Environment<'static>, BTreeSet<String>), TextProblem> {
+    let fenced = SecretText::new(text);
+    unless_empty(fenced.names().map(str::to_owned).collect(), TextProblem::Secret)?;
+    let environment =
+        read(text, Escape::Text, UndefinedBehavior::Strict).map_err(|error| unusable(&error))?;
+    let names = names_read(&environment);
+    check_reads(&names, values)?;
+    Ok((environment, names))
+}
+
+fn render(environment: &Environment<'_>, values: TextValues<'_>) -> Result<String, minijinja::Error> {
+    environment.get_template(NAME)?.render(context(values))
 }
 
 fn unusable(error: &minijinja::Error) -> TextProblem {
@@ -135,6 +170,23 @@ mod tests {
         ] {
             assert!(matches!(filled(text), Err(TextProblem::Invalid(_))), "{text}: {:?}", filled(text));
         }
+    }
+
+    #[test]
+    fn what_no_value_can_mend_is_found_without_values() {
+        let plain: Map<_, _> = json!({ "region": null, "days": 3 }).as_object().unwrap().clone();
+        let check = |text: &str| ScenarioTexts.check(text, TextValues { plain: &plain, secrets: &["token"] });
+        for text in
+            ["a {", "{{ region }}", "{{ region | upper }}", "{{ params['region'] }}", "{{ region.x }}"]
+        {
+            assert_eq!(check(text), Ok(()), "{text}");
+        }
+        assert_eq!(check("{{ colour }}"), Err(TextProblem::Missing(names(&["colour"]))));
+        assert_eq!(check("{{ token }}"), Err(TextProblem::Secret(names(&["token"]))));
+        for text in ["{{ region", "{{ region | nope }}", "{{ nope() }}", "{% if days is nope %}{% endif %}"] {
+            assert!(check(text).is_err(), "{text}");
+        }
+        assert!(check("{% for i in range(100000000) %}x{% endfor %}").is_err());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Cassettes: everything that a run said to others and heard from them, kept, so that it can be heard again without asking.
 //!
 //! A recording is made call by call, because a run may change its worker. It becomes the cassette only when the run is
-//! over: half a recording is never replayed.
+//! over: half a recording is never replayed, and replaces no whole one.
 
 mod difference;
 mod model;
@@ -15,13 +15,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::failure::{PlanError, RunFailure, Unavailable, code};
-use super::ports::{ChatModel, TargetAdapter};
-use super::types::ModelName;
-use crate::events::{Attribution, CassetteMode, ProjectId, RunError, RunId, RunRequest};
+use super::ports::{ChatModel, TargetAdapter, TargetQuestions};
+use super::types::{Ending, ModelName};
+use crate::events::{Attribution, CassetteMode, CassetteRequest, ProjectId, RunError, RunId, RunRequest};
 use crate::text::chain;
 use difference::difference;
 use model::TapedModel;
-use target::TapedTarget;
+use target::{TapedTarget, comparable};
+
+pub use model::model_call;
 
 /// What to do about a cassette that does not fit.
 const RECORD_ANEW: &str =
@@ -39,8 +41,17 @@ pub struct CassetteKey {
     pub name: String,
 }
 
+impl CassetteKey {
+    /// The cassette that `request` asks for with `asked`.
+    #[must_use]
+    pub fn of(request: &RunRequest, asked: &CassetteRequest) -> Self {
+        let name = asked.name.as_ref().map_or_else(|| default_name(request), ToString::to_string);
+        Self { project: request.key.project.clone(), name }
+    }
+}
+
 /// One call of a recording: who called, and the how many-th time that was, from 0.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// Who called.
     pub lane: String,
@@ -128,7 +139,20 @@ pub struct Tape {
     mode: CassetteMode,
     /// Whose recording it is.
     run: RunId,
-    calls: Arc<Mutex<CallCounts>>,
+    calls: Arc<Mutex<Calls>>,
+}
+
+/// How far a run is on its lanes.
+#[derive(Debug, Default)]
+struct Calls {
+    made: CallCounts,
+    /// How many there were on each lane whose calls do not count yet.
+    held: CallCounts,
+}
+
+/// The lane of the judge in a seat of a panel, from 0.
+pub(super) fn judge_lane(seat: usize) -> String {
+    format!("judge {}", seat + 1)
 }
 
 impl Tape {
@@ -142,12 +166,12 @@ impl Tape {
         calls: CallCounts,
     ) -> Result<Option<Self>, PlanError> {
         let Some(asked) = &request.cassette else { return Ok(None) };
-        let name = asked.name.as_ref().map_or_else(|| default_name(request), ToString::to_string);
-        let cassette = CassetteKey { project: request.key.project.clone(), name };
+        let cassette = CassetteKey::of(request, asked);
         let run = match asked.mode {
             CassetteMode::Record => request.key.run.clone(),
             CassetteMode::Replay => recorded_run(library.as_ref(), &cassette).await?,
         };
+        let calls = Calls { made: calls, held: CallCounts::new() };
         let (library, calls) = (Arc::clone(library), Arc::new(Mutex::new(calls)));
         Ok(Some(Self { library, cassette, mode: asked.mode, run, calls }))
     }
@@ -158,10 +182,26 @@ impl Tape {
         self.mode == CassetteMode::Replay
     }
 
-    /// How many calls there were so far.
+    /// How many calls there were so far, those of lanes left out that are held.
     #[must_use]
     pub fn calls(&self) -> CallCounts {
-        self.counts().clone()
+        let calls = self.counts();
+        let mut counted = calls.made.clone();
+        counted.extend(calls.held.clone());
+        counted.retain(|_, calls| *calls > 0);
+        counted
+    }
+
+    /// From now on no call of `lane` counts until it is released: whoever goes on with the run will make them again.
+    pub fn hold(&self, lane: String) {
+        let mut calls = self.counts();
+        let made = calls.made.get(&lane).copied().unwrap_or_default();
+        calls.held.insert(lane, made);
+    }
+
+    /// What came of the calls of `lane` is kept, so they count.
+    pub fn release(&self, lane: &str) {
+        self.counts().held.remove(lane);
     }
 
     /// A model whose calls are on this tape as those of `lane`. Nobody is behind one that is replayed.
@@ -175,22 +215,40 @@ impl Tape {
         Arc::new(TapedModel::new(self.clone(), lane.into(), name, behind))
     }
 
-    /// A target whose calls are on this tape. Nobody is behind one that is replayed.
+    /// A target whose calls are on this tape.
     #[must_use]
-    pub fn target(&self, behind: Option<Box<dyn TargetAdapter>>) -> Box<dyn TargetAdapter> {
-        Box::new(TapedTarget::new(self.clone(), behind))
+    pub fn target(&self, behind: Box<dyn TargetAdapter>) -> Box<dyn TargetAdapter> {
+        Box::new(TapedTarget::recorded(self.clone(), behind))
     }
 
-    /// The run is over: what it recorded is the cassette now.
+    /// The recording of a target, with nobody behind it but who knows what would be asked now.
+    #[must_use]
+    pub fn replayed_target(&self, questions: Option<Box<dyn TargetQuestions>>) -> Box<dyn TargetAdapter> {
+        Box::new(TapedTarget::replayed(self.clone(), questions))
+    }
+
+    /// The run is over as `ending`: what it recorded is the cassette now, if it can be heard to its end. A run that failed
+    /// can, but replaces no other recording; one that was cancelled cannot.
     ///
     /// # Errors
     /// [`Unavailable`] if the library does not answer.
-    pub async fn finish(&self) -> Result<(), Unavailable> {
-        if self.replays() {
+    pub async fn finish(&self, ending: &Ending) -> Result<(), Unavailable> {
+        let is_kept = !self.replays()
+            && match ending {
+                Ending::Judged(_) => true,
+                Ending::Failed(_) => self.holds_no_other().await?,
+                Ending::Cancelled(_) => false,
+            };
+        if !is_kept {
             return Ok(());
         }
-        let recording = Recording { run: self.run.clone(), calls: self.calls() };
+        let recording = Recording { run: self.run.clone(), calls: self.counts().made.clone() };
         self.library.publish(&self.cassette, &recording).await
+    }
+
+    async fn holds_no_other(&self) -> Result<bool, Unavailable> {
+        let held = self.library.recording(&self.cassette).await?;
+        Ok(held.is_none_or(|recording| recording.run == self.run))
     }
 
     /// What is answered on `lane` to `asked`: what the recording says, or what `ask` comes to, which is kept.
@@ -203,7 +261,8 @@ impl Tape {
     where
         T: Serialize + for<'de> Deserialize<'de>,
     {
-        let place = Place { lane: lane.to_owned(), number: self.counts().get(lane).copied().unwrap_or(0) };
+        let place =
+            Place { lane: lane.to_owned(), number: self.counts().made.get(lane).copied().unwrap_or(0) };
         let result = match ask {
             None => self.recall(&place, &asked).await,
             Some(ask) => {
@@ -213,7 +272,7 @@ impl Tape {
             }
         };
         // Counted when it is over: a call that was under way when its worker was lost is made again, in its place.
-        *self.counts().entry(place.lane).or_default() += 1;
+        *self.counts().made.entry(place.lane).or_default() += 1;
         result
     }
 
@@ -231,7 +290,7 @@ impl Tape {
             Err(failure) => failure,
         };
         self.keep::<()>(&place, asked, &Err(failure.clone())).await?;
-        self.counts().insert(place.lane, 1);
+        self.counts().made.insert(place.lane, 1);
         Err(failure)
     }
 
@@ -269,8 +328,9 @@ impl Tape {
         let recalled = self.library.recall(&self.cassette.project, &self.run, place).await;
         let exchange = recalled.map_err(|error| self.broken(place, &error))?;
         let Some(exchange) = exchange else { return Err(self.too_short(place)) };
-        if exchange.asked != *asked {
-            return Err(self.differs(place, &exchange.asked, asked));
+        let (recorded, asked) = comparable(&exchange.asked, asked);
+        if recorded != asked {
+            return Err(self.differs(place, &recorded, &asked));
         }
         match exchange.answered {
             Answered::Reply(reply) => {
@@ -280,7 +340,7 @@ impl Tape {
         }
     }
 
-    fn counts(&self) -> MutexGuard<'_, CallCounts> {
+    fn counts(&self) -> MutexGuard<'_, Calls> {
         // Every change leaves the counts whole.
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -46,12 +46,13 @@ impl ChatModel for TapedModel {
         waiting: &dyn Waiting,
     ) -> Result<ChatReply, RunFailure> {
         let ask = self.behind.as_ref().map(|model| model.chat_watched(request, waiting));
-        self.tape.exchange(&self.lane, asked(&self.name, request), ask).await
+        self.tape.exchange(&self.lane, model_call(&self.name, request), ask).await
     }
 }
 
-/// Everything by which an answer may differ.
-fn asked(name: &ModelName, request: &ChatRequest) -> Value {
+/// A model's call as a recording keeps it: everything by which an answer may differ.
+#[must_use]
+pub fn model_call(name: &ModelName, request: &ChatRequest) -> Value {
     let ChatRequest { messages, form, sampling, .. } = request;
     let form = form.spec().map(|tool| json!({ "name": tool.name, "schema": tool.parameters }));
     json!({ "model": name.to_string(), "messages": messages, "form": form, "sampling": sampling })

@@ -9,7 +9,7 @@ mod replies;
 mod reply;
 mod tools;
 
-use super::types::Message;
+use super::types::{MAX_QUOTES, Message};
 use crate::definitions::{Check, CheckRule};
 use crate::events::{CriterionResult, CriterionStatus, DecidedBy, MessageRole, Quote, UsageByRole};
 use crate::text::cut;
@@ -19,15 +19,13 @@ use crate::text::cut;
 const MAX_REASONING_BYTES: usize = 2048;
 /// The most that a sentence repeats of a message or of a definition, in bytes.
 const SHOWN_BYTES: usize = 160;
-/// The most passages that a result rests on.
-const MAX_QUOTES: usize = 5;
-/// The longest passage, in bytes: a paragraph.
-const MAX_QUOTE_BYTES: usize = 512;
 
 /// What checks look at.
 pub struct Observed<'a> {
     /// What was said.
     pub messages: &'a [Message],
+    /// The agent may have called tools that no message has.
+    pub tool_calls_unknown: bool,
     /// Turns begun.
     pub turns: u32,
     /// What was used.

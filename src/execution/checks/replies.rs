@@ -1,10 +1,10 @@
 //! Rules of what the agent said: which of its replies are looked at, and what that comes to.
 
 use super::reply::{Probe, Seen, probes};
-use super::{Finding, MAX_QUOTE_BYTES, Observed, Standing};
+use super::{Finding, Observed, Standing};
 use crate::definitions::{On, ReplyRule};
 use crate::events::Quote;
-use crate::execution::types::Message;
+use crate::execution::types::{MAX_QUOTE_BYTES, Message};
 
 /// Nothing can be shown of an agent that was never heard, not even that it says nothing forbidden.
 const SILENCE: &str = "The agent has said nothing.";

@@ -36,7 +36,7 @@ fn calling(calls: &[(&str, Value)]) -> Vec<Message> {
 fn find(written: Value, messages: &[Message]) -> Finding {
     let usage = UsageByRole::default();
     let check = serde_json::from_value(written).unwrap();
-    examine(&check, &Observed { messages, turns: 2, usage: &usage })
+    examine(&check, &Observed { messages, tool_calls_unknown: false, turns: 2, usage: &usage })
 }
 
 fn standing(written: Value, replies: &[&str]) -> Standing {
@@ -228,6 +228,26 @@ fn tools_are_forbidden_or_put_in_order() {
 }
 
 #[test]
+fn where_nobody_knows_of_tools_no_rule_of_them_holds() {
+    let calls = calling(&[("find", json!({})), ("refund", json!({}))]);
+    let usage = UsageByRole::default();
+    for written in [
+        json!({ "toolNotCalled": "delete" }),
+        json!({ "toolCalled": "find" }),
+        json!({ "toolCalled": { "name": "delete", "times": 0 } }),
+        json!({ "toolsInOrder": ["find", "refund"] }),
+    ] {
+        let check = serde_json::from_value(written).unwrap();
+        for messages in [&calls[..], &[]] {
+            let observed = Observed { messages, tool_calls_unknown: true, turns: 1, usage: &usage };
+            let found = examine(&check, &observed);
+            assert_eq!(found.standing, Standing::Open, "{check:?}");
+            assert!(found.reasoning.contains("`toolCalls` of its definition"), "{}", found.reasoning);
+        }
+    }
+}
+
+#[test]
 fn latencies_are_those_of_replies_that_somebody_was_asked_for() {
     let mut messages = conversation(&["a", "b", "from the script"]);
     messages[1].latency_ms = Some(1500);
@@ -284,7 +304,8 @@ fn tokens_and_cost_have_limits_and_what_is_not_known_is_not_within_them() {
         (json!({ "tokens": { "max": 199 } }), partly, Standing::Broken),
     ] {
         let check = serde_json::from_value(written.clone()).unwrap();
-        let found = examine(&check, &Observed { messages: &[], turns: 1, usage: &usage });
+        let found =
+            examine(&check, &Observed { messages: &[], tool_calls_unknown: false, turns: 1, usage: &usage });
         assert_eq!(found.standing, expected, "{written}: {}", found.reasoning);
     }
 }
@@ -311,9 +332,17 @@ fn a_result_is_decided_by_the_check_and_carries_its_evidence() {
     let (check, usage) =
         (serde_json::from_value(json!({ "contains": "a", "name": "A" })).unwrap(), UsageByRole::default());
     let met = conversation(&["a"]);
-    let met = result("check1".to_owned(), &check, &Observed { messages: &met, turns: 1, usage: &usage });
+    let met = result(
+        "check1".to_owned(),
+        &check,
+        &Observed { messages: &met, tool_calls_unknown: false, turns: 1, usage: &usage },
+    );
     assert_eq!((met.id.as_str(), met.text.as_str(), met.status), ("check1", "A", CriterionStatus::Met));
     assert_eq!((met.decided_by, met.evidence.len()), (DecidedBy::Check, 1));
-    let open = result("check1".to_owned(), &check, &Observed { messages: &[], turns: 1, usage: &usage });
+    let open = result(
+        "check1".to_owned(),
+        &check,
+        &Observed { messages: &[], tool_calls_unknown: false, turns: 1, usage: &usage },
+    );
     assert_eq!(open.status, CriterionStatus::Unmet);
 }

@@ -1,4 +1,5 @@
-//! Rules of the tools that the agent called.
+//! Rules of the tools that the agent called. Where nobody knows of any, none of them holds: not even that one was not
+//! called.
 
 use serde_json::Value;
 
@@ -10,7 +11,14 @@ use crate::events::ToolCall;
 /// The most calls that are listed in a sentence.
 const MAX_LISTED: usize = 5;
 
+/// What is said of an agent whose tools nobody knows of.
+const NOT_KNOWN: &str = "Which tools the agent called is not known, because it does not report them: say in `toolCalls` of its definition \
+     where its replies have them.";
+
 pub(super) fn examine(rule: &ToolRule, observed: &Observed<'_>) -> Finding {
+    if observed.tool_calls_unknown {
+        return Finding::new(Standing::Open, NOT_KNOWN);
+    }
     let calls = calls(observed);
     match rule {
         ToolRule::Called(tool) => called(tool, &calls),

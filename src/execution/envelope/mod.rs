@@ -10,10 +10,8 @@ use self::presentable::presentable;
 use self::rules::Rule;
 use super::failure::{RunFailure, code};
 use crate::events::RunError;
-use crate::text::cut;
+use crate::text::{MAX_WORDS_BYTES, cut};
 
-/// The most bytes of words that come from anywhere.
-const MAX_WORDS_BYTES: usize = 2048;
 /// The most bytes of a message that was made here: others' words, which whoever heard them has cut at
 /// [`MAX_WORDS_BYTES`], and what is said around them.
 const MAX_MESSAGE_BYTES: usize = 2 * MAX_WORDS_BYTES;

@@ -5,12 +5,14 @@
 
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Captures, Regex};
 
 /// What stands for a page of HTML.
 const HTML_PAGE: &str = "[HTML page]";
 /// What stands for a path.
-const PATH: &str = "${before}[path]";
+const PATH: &str = "${before}[path]${after}";
+/// How often a text is gone through at most: what is taken out may leave something that shows only then.
+const MAX_PASSES: usize = 5;
 /// What stands for a stack frame: nothing but what stood before it.
 const NOTHING: &str = "${before}";
 
@@ -25,7 +27,7 @@ const INDENT: &str = r"(?:[ \t]|\\+t)*";
 const START: &str = r#"(?:^|BREAK|(?<before>"|: ))INDENT"#;
 
 /// Stack frames, and the lines around them, each as it follows START.
-const FRAMES: [&str; 16] = [
+const FRAMES: [&str; 23] = [
     // Python: the head, a frame with the lines of code below it, the links between several traces.
     r"Traceback \(most recent call last\):",
     r#"File \\*"[^"\n]*?\\*", line \d+(?:, in [^\n"\\]+)?(?:\n {4,}[^\n]*|\\+n {4,}(?:[^"\\\n]|\\(?:\\\\)*["'tu])*)*"#,
@@ -44,7 +46,17 @@ const FRAMES: [&str; 16] = [
     // PHP, and Ruby.
     r#"#\d+ (?:\{main\}|[^\n"\\]*(?:\(\d+\)|\[internal function\]): [^\n"\\]*)"#,
     r"Stack trace:",
+    r"--- End of (?:inner exception )?stack trace(?: from previous location[^\n\\]*)? ---",
     r#"from [^\n"\\]+:\d+:in [^\n"\\]*"#,
+    // Elixir and Erlang, with the application in front or without it.
+    r#"\([a-z]\w*(?: [\d.]+[^)\n"]*)?\) [^\s"\\:]+\.\w+:\d+: [^\n"\\]*"#,
+    r#"[^\s"\\:]+\.(?:exs?|erl|eex|heex):\d+: [^\n"\\]*"#,
+    // Lua, and Dart.
+    r"stack traceback:",
+    r#"(?:\[C\]|[^\s"\\:]+\.lua:\d+): in [^\n"\\]*"#,
+    r#"#\d+ +[^\n"\\]*\((?:package:|dart:|file:)[^\n")]*\)"#,
+    // Kotlin between coroutines.
+    r"\(Coroutine boundary\)",
     // What Node.js says when it crashes.
     r#"node:internal/[^\n"\\]+"#,
     r#"Require stack:(?:BREAK- [^\n"\\]+)*"#,
@@ -53,17 +65,41 @@ const FRAMES: [&str; 16] = [
 /// Where a Rust program panicked, and in which thread.
 const PANIC: &str = r#"thread '[^'\n]*'(?: \(\d+\))? panicked at [^\s'"\\]+:\d+:\d+:?"#;
 
-/// Paths, each as it follows what may stand before a path. That is never a part of a URL.
-const PATHS: [&str; 5] = [
-    r#"(?<before>)\bfile://[^\s"'`)\]>,\\]+"#,
-    // Where systems keep files, and where containers keep programs.
-    r#"(?<before>^|[\s"'`(\[<=,;:|])/(?:(?:Library|System|Users|Volumes|builds|etc|home|mnt|nix|opt|private|proc|root|rustc|srv|tmp|usr|var)/[^\s"'`()\[\]<>:;,|\\]+|(?:app|code|src|workspace|workspaces)/[^\s"'`()\[\]<>:;,|\\]*\.\w+)(?::\d+(?::\d+)?)?"#,
+/// What may stand before a path. That is never a part of a URL.
+const BEFORE: &str = r#"(?<before>^|[\s"'`(\[{<>=,;:|])"#;
+/// What a path is made of.
+const PART: &str = r#"[^\s"'`()\[\]<>:;,|\\]"#;
+/// Where systems keep files, and where containers keep programs.
+const ROOTS: &str = "(?:Applications|Library|System|Users|Volumes|app|application|apps|backups?|bin|boot|builds?|certs?|code|conf|config|data|dev|dist|efs|etc|home|lib|lib64|logs?|media|mnt|nix|node|opt|private|proc|project|projects|repo|root|run|rustc|sbin|secrets?|snap|src|srv|storage|sys|tmp|usr|vagrant|var|vendor|volumes?|workspaces?)";
+/// The place in a file.
+const POSITION: &str = r"(?::\d+(?::\d+)?)?";
+
+/// Paths, each as it follows what may stand before one. What an HTTP method is in front of is a URL's, and kept.
+const PATHS: [&str; 9] = [
+    r#"(?<before>)\bfile://[^\s"'`)\]<>,\\]+"#,
+    r"(?<kept>\b(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE|CONNECT)\s+/\S*)|BEFORE/ROOTS/PART*[^/]\.\w{1,8}POSITION",
+    // With blanks in it, between quotation marks; these may be escaped.
+    r#"(?<before>["'`])/ROOTS/[^"'`\n\\<>:]*\.\w{1,8}(?<after>\\*["'`])"#,
+    r#"(?<kept>\b(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE|CONNECT)\s+/\S*)|BEFORE/ROOTS/PART+(?: [^\s"'`()\[\]<>:;,|\\/]+/PART*\.\w{1,8})*POSITION"#,
+    // A file somewhere else.
+    r"(?<kept>\b(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE|CONNECT)\s+/\S*)|BEFORE(?:/[\w.@+-]+)+/[\w.@+-]*\.(?:bash|cert|cfg|conf|crt|db|env|ini|jar|jks|key|log|p12|pem|pfx|pid|sh|so|sock|sql|sqlite3?|toml|war|ya?ml)\bPOSITION",
+    r"BEFORE~(?:\w+/\.|/)PART*POSITION",
     // Windows. One backslash may be the beginning of `\n` behind a single letter, so what follows it has to tell.
     r#"(?<before>^|[^\w])[A-Za-z]:(?:(?:\\\\)+|\\[^nrtubf\\"\s]|\\[^\\\s"]+\\[^nrtubf\\"\s])(?:(?:[^\\/:*?"<>|\s]+(?: [^\\/:*?"<>|\s]+)*\\+)*[^\\/:*?"<>|\s',;)]+)?(?::(?:line )?\d+(?::\d+)?)?"#,
     // A place in code, and packages.
-    r#"(?<before>^|[\s"'`(\[<=,;|])[\w./@+~-]+\.(?:c|cc|cjs|cpp|cs|go|h|java|js|jsx|kt|mjs|php|py|rb|rs|ts|tsx):\d+(?::\d+)?"#,
-    r#"(?<before>^|[\s"'`(\[<=,;|])[^\s"'`()<>:\\]*(?:node_modules|site-packages|dist-packages)/[^\s"'`()\[\]<>:;,|\\]*(?::\d+(?::\d+)?)?"#,
+    r"BEFORE[\w./@+~-]+\.(?:c|cc|cjs|clj|cpp|cs|dart|erl|exs?|fs|go|h|hs|java|js|jsx|kts?|lua|mjs|php|pl|pm|py|rb|rs|scala|swift|ts|tsx|vb):\d+(?::\d+)?",
+    r#"BEFORE[^\s"'`()<>:\\]*(?:node_modules|site-packages|dist-packages)/PART*POSITION"#,
 ];
+
+/// A share of Windows, its backslashes as they are or as JSON writes them, and writes them again: in front there are
+/// twice as many as between two names, which tells them from line breaks.
+fn shares() -> impl Iterator<Item = String> {
+    const NAME: &str = r#"[\w$][^\\/:*?"<>|\s',;)]*"#;
+    [1, 2, 4].into_iter().map(|between| {
+        let (front, back) = (r"\\".repeat(2 * between), r"\\".repeat(between));
+        format!("{BEFORE}{front}{NAME}(?:{back}{NAME})+")
+    })
+}
 
 /// What is taken out, and what is left in its place.
 type Cleaner = (Regex, &'static str);
@@ -71,29 +107,60 @@ type Cleaner = (Regex, &'static str);
 /// In the order in which they are applied.
 static CLEANERS: LazyLock<Vec<Cleaner>> = LazyLock::new(|| {
     let frames = FRAMES.iter().map(|frame| (format!("{START}{frame}"), NOTHING));
-    let paths = PATHS.iter().map(|path| ((*path).to_owned(), PATH));
+    let paths = shares().chain(PATHS.iter().map(|path| (*path).to_owned())).map(|path| (path, PATH));
     let whole = [(PAGE.to_owned(), HTML_PAGE), (PANIC.to_owned(), "panicked:")];
     whole.into_iter().chain(frames).chain(paths).map(|(source, left)| (pattern(&source), left)).collect()
 });
 
 #[expect(clippy::expect_used, reason = "the patterns are constants, and every test compiles all of them")]
 fn pattern(source: &str) -> Regex {
-    let source = source.replace("BREAK", BREAK).replace("INDENT", INDENT);
+    let parts = [
+        ("BREAK", BREAK),
+        ("INDENT", INDENT),
+        ("BEFORE", BEFORE),
+        ("ROOTS", ROOTS),
+        ("PART", PART),
+        ("POSITION", POSITION),
+    ];
+    let source = parts.iter().fold(source.to_owned(), |source, (name, part)| source.replace(name, part));
     Regex::new(&source).expect("a constant pattern is valid")
 }
 
 /// What of `text` can be shown; none if that tells nothing.
 pub(super) fn presentable(text: &str) -> Option<String> {
-    let shown = CLEANERS.iter().fold(text.to_owned(), |shown, (pattern, left)| {
-        if pattern.is_match(&shown) { pattern.replace_all(&shown, *left).trim().to_owned() } else { shown }
-    });
+    let mut shown = cleaned(text);
+    for _ in 1..MAX_PASSES {
+        let again = cleaned(&shown);
+        if again == shown {
+            break;
+        }
+        shown = again;
+    }
     let bare = shown.replace(HTML_PAGE, "").replace("[path]", "");
     bare.contains(char::is_alphanumeric).then_some(shown)
+}
+
+fn cleaned(text: &str) -> String {
+    CLEANERS.iter().fold(text.to_owned(), |shown, (pattern, left)| {
+        let replaced = |found: &Captures<'_>| {
+            let mut text = String::new();
+            match found.name("kept") {
+                Some(kept) => text.push_str(kept.as_str()),
+                None => found.expand(left, &mut text),
+            }
+            text
+        };
+        if pattern.is_match(&shown) { pattern.replace_all(&shown, replaced).trim().to_owned() } else { shown }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::Attribution;
+    use crate::execution::envelope::{MAX_MESSAGE_BYTES, seal};
+    use crate::execution::failure::{RunFailure, code};
+    use crate::text::{MAX_WORDS_BYTES, TRUNCATED};
 
     /// Each text and what is shown of it.
     fn check(table: &[(&str, &str)]) {
@@ -226,6 +293,142 @@ mod tests {
                 );
                 assert!(json.get("packed").is_some() || json["code"] == 5, "{shown}");
                 body = serde_json::json!({ "packed": body }).to_string();
+            }
+        }
+    }
+
+    #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
+    fn paths_of_every_sort_are_hidden() {
+        for (path, place) in [
+            ("/run/secrets/db_password", "no password in §"),
+            ("/data/app/keys.json", "cannot read §: gone"),
+            ("~/.ssh/id_rsa", "cannot open §"),
+            ("~deploy/.ssh/id_rsa", "cannot open §"),
+            ("/app/secrets", "ENOENT: no such file, open '§'"),
+            (r"\\\\fileserver\\share\\secret.txt", "cannot open §, sorry"),
+            ("/srv/app/main.php", "<path>§</path>"),
+            ("/var/www/html/x.php", "<pre>§</pre>"),
+            ("/opt/app/a b/c.txt", "cannot open §"),
+            ("/opt/app/a b/c d/the key.pem", "cannot open '§'"),
+            ("file:///srv/x/y.mjs", "<li>§</li>"),
+            ("/custom/place/server.key", "no key at §"),
+            ("/app/dist/agent.ts:4:2", "in {§}"),
+            ("lib/agent/reply.ex:12", "error in (§)"),
+            ("C:\\\\Users\\\\me\\\\x.txt", r#"{"error":"no §"}"#),
+        ] {
+            let (text, shown) = (place.replace('§', path), place.replace('§', "[path]"));
+            assert_eq!(presentable(&text).as_deref(), Some(shown.as_str()), "{text}");
+            let packed = serde_json::json!({ "error": text, "code": 5 }).to_string();
+            let json: serde_json::Value = serde_json::from_str(&presentable(&packed).unwrap()).unwrap();
+            assert_eq!(json["error"], shown.as_str(), "{packed}");
+        }
+    }
+
+    #[test]
+    fn frames_of_elixir_lua_dart_and_kotlin_go() {
+        check(&[
+            (
+                "** (RuntimeError) no stock\n    (shop 0.1.0) lib/shop/agent.ex:12: Shop.Agent.reply/1\n    (stdlib 3.17) gen_server.erl:680: :gen_server.try_dispatch/4\n    lib/shop.ex:3: anonymous fn/1 in Shop.run/0",
+                "** (RuntimeError) no stock",
+            ),
+            (
+                "no stock\nstack traceback:\n\t[C]: in function 'error'\n\tagent.lua:12: in function 'reply'",
+                "no stock",
+            ),
+            ("Bad state: no stock\n#0      reply (package:shop/agent.dart:12:5)", "Bad state: no stock"),
+            (
+                "java.lang.IllegalStateException: no stock\n\tat com.shop.AgentKt$main$1.invokeSuspend(Agent.kt:12)\n\tat com.shop.AgentKt.main(Agent.kt)",
+                "java.lang.IllegalStateException: no stock",
+            ),
+        ]);
+    }
+
+    /// Words that have slashes, colons and backslashes and are no paths.
+    const PROSE: [&str; 22] = [
+        "and/or",
+        "24/7",
+        "km/h",
+        "12/05/2026",
+        "2026-05-12T10:00:00Z",
+        "text/html; charset=utf-8",
+        "application/json",
+        "he/she",
+        "n/a",
+        "https://shop.example/data/orders/17?x=1",
+        "http://127.0.0.1:8080/app/chat.php",
+        "POST /v1/chat/completions",
+        "GET /data/orders.json",
+        "no route for /v1/chat",
+        "1/2 litre",
+        "w/o sugar",
+        "5 €/month",
+        "TCP/IP",
+        "a: b: c",
+        "input/output error",
+        "~5 days",
+        "either/or :/",
+    ];
+
+    #[test]
+    fn ordinary_words_are_not_taken_for_paths() {
+        for prose in PROSE {
+            for text in [prose.to_owned(), format!("Sorry: {prose}, we are \"{prose}\" ({prose}).")] {
+                let text = if prose.contains(' ') { prose.to_owned() } else { text };
+                assert_eq!(presentable(&text).as_deref(), Some(text.as_str()));
+            }
+        }
+    }
+
+    /// What texts of errors are made of.
+    #[expect(clippy::too_many_lines, reason = "a table")]
+    fn pieces() -> impl proptest::strategy::Strategy<Value = String> {
+        use proptest::prelude::*;
+        let odd: Vec<&str> = vec![
+            "/run/secrets/x",
+            "~/",
+            "/opt/a b/c.txt",
+            r"\\srv\share",
+            "C:\\x",
+            "\n",
+            "\\n",
+            "\"",
+            "'",
+            "<",
+            ">",
+            " ",
+            ": ",
+            "    at f (x.js:1:2)",
+            "Traceback (most recent call last):",
+            "<html>",
+            "</html>",
+            "é",
+            "file:///a",
+            "a.ex:1: b",
+            "[path]",
+            "GET ",
+            "{\"error\":\"",
+        ];
+        let word = prop::sample::select(odd.into_iter().chain(PROSE).map(str::to_owned).collect::<Vec<_>>());
+        prop::collection::vec(word, 0..12).prop_map(|words| words.concat())
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+
+        #[test]
+        fn what_is_shown_is_shown_as_it_is(text in pieces()) {
+            if let Some(shown) = presentable(&text) {
+                proptest::prop_assert_eq!(presentable(&shown), Some(shown));
+            }
+        }
+
+        #[test]
+        fn whatever_is_shown_has_a_bound(text in pieces(), often in 0_usize..100) {
+            let text = text.repeat(often);
+            for (code, most) in [(code::UNCLASSIFIED, MAX_WORDS_BYTES), (code::TARGET_STATUS, MAX_MESSAGE_BYTES)] {
+                let failure = RunFailure::new(code, Attribution::Target, text.as_str());
+                proptest::prop_assert!(seal(&failure).message.len() <= most + TRUNCATED.len());
             }
         }
     }

@@ -9,13 +9,14 @@ mod waiting;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 pub use gate::{Admission, Gate, Passage};
 pub use scope::{Scope, ScopeKind};
 pub use waiting::{Announcing, Both, SpanWaits, TotalWait, Unwatched, Waiting};
 
 /// Whoever was called said that there are too many calls (HTTP 429).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Throttled {
     /// How long they ask to be left alone.
     pub retry_after: Option<Duration>,

@@ -1,15 +1,17 @@
 //! What a limit is for.
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::definitions::CallLimits;
-use crate::events::ProjectId;
+use crate::definitions::{CallLimits, Provider};
+use crate::events::{ProjectId, ReferenceId};
 
 /// Bytes of a scope's digest that are kept: enough that no two scopes share them by chance.
 const ID_BYTES: usize = 16;
 
-/// What kind of thing a limit is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// What kind of thing a limit is for, from the narrowest to the widest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ScopeKind {
     /// An agent under test.
     Target,
@@ -35,7 +37,7 @@ impl ScopeKind {
 }
 
 /// Calls that are limited together.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
     /// What kind of thing is limited.
     pub kind: ScopeKind,
@@ -57,6 +59,26 @@ impl Scope {
             hash.update(part.as_bytes());
         }
         Some(Self { kind, id: hex::encode(&hash.finalize()[..ID_BYTES]), limits })
+    }
+
+    /// The scope of an agent under test.
+    #[must_use]
+    pub fn target(project: &ProjectId, id: &ReferenceId, limits: Option<CallLimits>) -> Option<Self> {
+        Self::of(ScopeKind::Target, &[project.as_str(), id.as_str()], limits)
+    }
+
+    /// The scope of a provider's key. Who has the same key for the same address, by the same limits, shares them, whatever
+    /// the provider is called and whichever project it is in. Without a key only the provider's own project does.
+    #[must_use]
+    pub fn provider(project: &ProjectId, provider: &Provider) -> Option<Self> {
+        let Provider { limits, id, .. } = provider;
+        let kind = format!("{:?} {limits:?}", provider.kind);
+        let address = provider.base_url.as_deref().unwrap_or_default();
+        let parts = match &provider.api_key {
+            Some(key) => [kind.as_str(), address, key.expose()],
+            None => [kind.as_str(), project.as_str(), id],
+        };
+        Self::of(ScopeKind::Provider, &parts, *limits)
     }
 
     /// The scope of a whole project.

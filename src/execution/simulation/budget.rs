@@ -76,3 +76,14 @@ fn immeasurable(calls: u64) -> RunFailure {
     RunFailure::new(code::BUDGET_UNMEASURED, Attribution::Budget, message)
         .with_hint("Use models whose provider reports tokens, or leave the run without a budget.")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_call_is_not_calls() {
+        let said = |calls| exhausted("5 tokens", &TokenUsage { calls, ..TokenUsage::default() }).message;
+        assert!(said(1).contains("1 call used") && said(2).contains("2 calls used"));
+    }
+}

@@ -90,12 +90,13 @@ impl Simulation<'_> {
         Ok(judgement)
     }
 
-    /// Stores how far the run is, and publishes what is new.
+    /// Stores how far the run is, publishes what is new, and sends what there is of the trace.
     async fn record(&self, conversation: &mut Conversation) -> Result<(), JournalError> {
         conversation.spans = self.trace.counts();
         conversation.taped = self.plan.tape.as_ref().map(Tape::calls).unwrap_or_default();
         self.journal.advanced(conversation, self.note).await?;
         self.progress.touch();
+        self.trace.flush().await;
         Ok(())
     }
 
@@ -106,5 +107,6 @@ impl Simulation<'_> {
 
 /// What checks see of `conversation`.
 fn observed(conversation: &Conversation) -> Observed<'_> {
-    Observed { messages: &conversation.messages, turns: conversation.turn, usage: &conversation.usage }
+    let Conversation { messages, tool_calls_unknown, turn, usage, .. } = conversation;
+    Observed { messages, tool_calls_unknown: *tool_calls_unknown, turns: *turn, usage }
 }

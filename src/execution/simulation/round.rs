@@ -10,6 +10,7 @@ use super::judge::panel::Round;
 use super::judge::{Asked, Case, Judge};
 use super::watched::WatchedModel;
 use super::{Simulation, SimulationStop};
+use crate::execution::cassette::judge_lane;
 use crate::execution::failure::RunFailure;
 use crate::execution::ports::JournalError;
 use crate::execution::types::{Ballot, Ballots, Conversation, FormKind, Question};
@@ -29,6 +30,7 @@ impl Simulation<'_> {
         let models: Vec<WatchedModel<'_>> =
             self.plan.judges.iter().map(|model| self.watched(model, &purse)).collect();
         let failures = self.hear_each(conversation, case, question, &models).await?;
+        self.release_lanes(0..models.len());
         let answers = conversation.ballots.take().map(|ballots| ballots.cast).unwrap_or_default();
         let models = self.plan.judges.iter().map(|model| model.name().to_string()).collect();
         Ok(Round { models, cast: answers, failures }.settled()?)
@@ -42,6 +44,7 @@ impl Simulation<'_> {
         models: &[WatchedModel<'_>],
     ) -> Result<Vec<(usize, RunFailure)>, SimulationStop> {
         let judges = judges(conversation, case, question, models);
+        self.hold_lanes(judges.iter().map(|(seat, _)| *seat));
         let asking = judges.into_iter().map(|(seat, judge)| ask(seat, judge, question));
         let mut asked: FuturesUnordered<_> = asking.collect();
         let (mut failures, mut come) = (Vec::new(), VecDeque::new());
@@ -52,6 +55,17 @@ impl Simulation<'_> {
             }
         }
         Ok(failures)
+    }
+
+    /// A judge who has not answered when the run changes its worker is asked anew, from its first call on.
+    fn hold_lanes(&self, seats: impl IntoIterator<Item = usize>) {
+        let Some(tape) = &self.plan.tape else { return };
+        seats.into_iter().for_each(|seat| tape.hold(judge_lane(seat)));
+    }
+
+    fn release_lanes(&self, seats: impl IntoIterator<Item = usize>) {
+        let Some(tape) = &self.plan.tape else { return };
+        seats.into_iter().for_each(|seat| tape.release(&judge_lane(seat)));
     }
 
     /// Records while the other judges go on: a slow record must not let an answer that is there already time out.
@@ -80,7 +94,10 @@ impl Simulation<'_> {
         }
         let cast = conversation.ballots.as_mut().map(|ballots| &mut ballots.cast);
         match (answer, cast) {
-            (Ok(answer), Some(cast)) => cast.push(Ballot { seat, answer }),
+            (Ok(answer), Some(cast)) => {
+                cast.push(Ballot { seat, answer });
+                self.release_lanes([seat]);
+            }
             (Err(failure), _) => return Some(failure),
             (Ok(_), None) => {}
         }
@@ -110,11 +127,12 @@ fn judges<'a>(
     question: Question,
     models: &'a [WatchedModel<'a>],
 ) -> Vec<(usize, Judge<'a>)> {
-    let fresh = Ballots::open(question, case.messages.len(), case.criteria);
+    let forms = conversation.answer_forms.clone();
+    let fresh = Ballots { forms, ..Ballots::open(question, case.messages.len(), case.criteria) };
     let kept = conversation.ballots.take().filter(|kept| kept.is_round_of(&fresh));
     let ballots = kept.unwrap_or_else(|| Box::new(fresh));
     let form = |model: &WatchedModel<'_>| {
-        conversation.answer_forms.get(&model.model.name().to_string()).copied().unwrap_or_default()
+        ballots.forms.get(&model.model.name().to_string()).copied().unwrap_or_default()
     };
     let has_answered = |seat: usize| ballots.cast.iter().any(|ballot| ballot.seat == seat);
     let open = models.iter().enumerate().filter(|(seat, _)| !has_answered(*seat));

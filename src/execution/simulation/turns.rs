@@ -165,6 +165,7 @@ impl Simulation<'_> {
         if let Some(session) = reply.as_mut().ok().and_then(|reply| reply.session.take()) {
             conversation.session = Some(session);
         }
+        conversation.tool_calls_unknown |= reply.as_ref().is_ok_and(|reply| reply.tool_calls_unknown);
         let tokens = reply.as_ref().map(|reply| reply.usage).unwrap_or_default();
         conversation.usage.target.add(TokenUsage { calls: 1, ..tokens });
         conversation.target_call_open = false;
@@ -199,6 +200,7 @@ impl Simulation<'_> {
         let mut reply = self.plan.target.reply(turn).await?;
         let took: Duration = (self.clock.now() - began).try_into().unwrap_or_default();
         reply.latency.get_or_insert(took.saturating_sub(waited.get()));
+        reply.tool_calls_unknown |= !self.plan.target.reports_tool_calls();
         Ok(reply)
     }
 
@@ -231,9 +233,12 @@ fn has_come(conversation: &Conversation, step: &ProceedStep) -> bool {
 
 fn said_end(said: &Result<TargetReply, RunFailure>) -> SpanEnd {
     match said {
-        Ok(TargetReply { content, tool_calls, usage, .. }) => {
-            SpanEnd::Said { content: content.clone(), tool_calls: tool_calls.clone(), usage: *usage }
-        }
+        Ok(TargetReply { content, tool_calls, usage, first_chunk, .. }) => SpanEnd::Said {
+            content: content.clone(),
+            tool_calls: tool_calls.clone(),
+            usage: *usage,
+            first_chunk: *first_chunk,
+        },
         Err(failure) => failure.into(),
     }
 }

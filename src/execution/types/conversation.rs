@@ -73,6 +73,9 @@ pub struct Conversation {
     pub started: bool,
     /// The transcript; a message's index is its position.
     pub messages: Vec<Message>,
+    /// The agent may have called tools that are not in the transcript, because it does not report them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tool_calls_unknown: bool,
     /// Turns begun.
     pub turn: u32,
     /// Whose move it is; the customer's is the first of a turn that has not begun.

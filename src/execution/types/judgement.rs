@@ -4,6 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::events::{CriterionResult, CriterionStatus, Verdict};
 
+/// The most quotes that a result rests on: the outcome of a run with many criteria has to be published.
+pub const MAX_QUOTES: usize = 5;
+/// The longest quote, in bytes: a paragraph.
+pub const MAX_QUOTE_BYTES: usize = 512;
 /// How ids of steps begin; others begin otherwise.
 const STEP: char = 's';
 

@@ -1,5 +1,7 @@
 //! What a judge is asked for and what it answers: its two tools with their fields, and the answers that a run keeps.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{AnswerForm, Criterion, Judgement, ToolSpec};
@@ -110,6 +112,10 @@ pub struct Ballots {
     pub messages: usize,
     /// The ids of the criteria that it was asked about.
     pub criteria: Vec<String>,
+    /// The forms in which models were asked first when the round began, by the model's name. What a judge of the round
+    /// teaches about its model is for the next one: whether others know it already is chance.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub forms: BTreeMap<String, FormKind>,
     /// The answers, in the order in which they came.
     pub cast: Vec<Ballot>,
 }
@@ -119,7 +125,7 @@ impl Ballots {
     #[must_use]
     pub fn open(question: Question, messages: usize, criteria: &[Criterion]) -> Self {
         let criteria = criteria.iter().map(|criterion| criterion.id.clone()).collect();
-        Self { question, messages, criteria, cast: Vec::new() }
+        Self { question, messages, criteria, forms: BTreeMap::new(), cast: Vec::new() }
     }
 
     /// Whether `other` is about the same.

@@ -14,7 +14,7 @@ pub use brief::Brief;
 pub use chat::{AnswerForm, ChatMessage, ChatReply, ChatRequest, ChatRole, Scene, SceneRole, ToolSpec};
 pub use conversation::{Conversation, Message, ScriptPosition, Step};
 pub use ending::{Ending, Report};
-pub use judgement::{Criterion, Judgement};
+pub use judgement::{Criterion, Judgement, MAX_QUOTE_BYTES, MAX_QUOTES};
 pub use judging::{Ballot, Ballots, DECIDE_TOOL, FormKind, JudgeAnswer, Question, VERDICT_TOOL};
 pub use model_name::{InvalidModelName, ModelName};
 pub use session::Session;

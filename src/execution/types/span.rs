@@ -17,6 +17,35 @@ pub struct SpanCounts {
     pub made: u64,
     /// Accepted by the endpoint.
     pub exported: u64,
+    /// Refused by the endpoint for good.
+    #[serde(default)]
+    pub rejected: u64,
+    /// Kept, to be sent later.
+    #[serde(default)]
+    pub spooled: u64,
+    /// Given up.
+    #[serde(default)]
+    pub undelivered: u64,
+}
+
+impl SpanCounts {
+    /// Those of which nobody has said what became of them.
+    #[must_use]
+    pub fn unconfirmed(&self) -> u64 {
+        self.made.saturating_sub(self.exported + self.rejected + self.spooled + self.undelivered)
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            made: self.made + other.made,
+            exported: self.exported + other.exported,
+            rejected: self.rejected + other.rejected,
+            spooled: self.spooled + other.spooled,
+            undelivered: self.undelivered + other.undelivered,
+        }
+    }
 }
 
 /// What a run's trace is about and where it goes.
@@ -109,6 +138,8 @@ pub enum SpanEnd {
         tool_calls: Vec<ToolCall>,
         /// Tokens that the speaker reports.
         usage: TokenUsage,
+        /// How long the first words took, where they came bit by bit.
+        first_chunk: Option<Duration>,
     },
     /// A model answered.
     Replied(ChatReply),

@@ -4,6 +4,7 @@ mod anthropic;
 mod gemini;
 mod openai;
 pub(super) mod reasoning;
+mod shape;
 mod strict;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use serde_json::{Map, Value};
 use crate::definitions::ProviderKind;
 use crate::events::ToolCall;
 use crate::execution::types::{ChatMessage, ChatReply, ChatRequest, ChatRole};
+use crate::json::Verbatim;
 
 /// One provider API.
 pub(super) trait Wire: fmt::Debug + Send + Sync {
@@ -50,7 +52,7 @@ pub(super) trait Wire: fmt::Debug + Send + Sync {
 pub(super) enum UnexpectedAnswer {
     /// The JSON has another shape.
     #[error("the answer has another shape than expected: {0}")]
-    Shape(#[from] serde_json::Error),
+    Shape(String),
     /// It lacks what it is about.
     #[error("the answer {0}")]
     Lacking(String),
@@ -105,19 +107,26 @@ fn effort(request: &ChatRequest) -> Option<&str> {
 }
 
 fn parse<T: DeserializeOwned>(answer: Value) -> Result<T, UnexpectedAnswer> {
-    Ok(serde_json::from_value(answer)?)
+    serde_path_to_error::deserialize(answer).map_err(|error| UnexpectedAnswer::Shape(shape::in_words(&error)))
 }
 
 /// A tool call with its arguments as JSON, whether they came as JSON or as a text of JSON.
 ///
-/// A text that is not JSON is kept as a text: whoever reads the arguments sees what the model said.
+/// A text that is not JSON, or contradicts itself, is kept as a text: whoever reads the arguments sees what the model said.
 fn tool_call(id: Option<String>, name: String, arguments: Value) -> ToolCall {
     let arguments = match arguments {
         Value::Null => Value::Object(Map::new()),
-        Value::String(text) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        Value::String(text) => unambiguous(&text).unwrap_or(Value::String(text)),
         arguments => arguments,
     };
     ToolCall { id: id.unwrap_or_default(), name, arguments }
+}
+
+/// The JSON of `text`, unless a key in it has two values.
+fn unambiguous(text: &str) -> Option<Value> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    let Verbatim(said) = serde_json::from_str(text).ok()?;
+    (said == value).then_some(value)
 }
 
 #[cfg(test)]
@@ -142,6 +151,7 @@ mod tests {
         assert_eq!(arguments(json!("{\"a\":1}")), json!({"a": 1}));
         assert_eq!(arguments(json!({"a": 1})), json!({"a": 1}));
         assert_eq!(arguments(json!("{\"a\":")), json!("{\"a\":"));
+        assert_eq!(arguments(json!("{\"a\":1,\"a\":2}")), json!("{\"a\":1,\"a\":2}"));
         assert_eq!(arguments(Value::Null), json!({}));
     }
 }

@@ -18,7 +18,8 @@ use crate::events::subjects;
 use crate::settings::Settings;
 use apply::Applier;
 pub use drift::{Difference, Differences};
-pub use spec::{ADVISORIES_DURABLE, COMMANDS_DURABLE, MAX_DELIVER};
+pub(super) use spec::SPOOL_GRACE;
+pub use spec::{ADVISORIES_DURABLE, COMMANDS_DURABLE, MAX_DELIVER, SPOOL_DURABLE};
 use spec::{ConsumerSpec, StreamSpec};
 
 /// What the program needs of JetStream, checked.
@@ -42,6 +43,12 @@ pub struct Topology {
     pub transcripts: ObjectStore,
     /// Cassettes.
     pub cassettes: ObjectStore,
+    /// Spans that their endpoints have not taken.
+    pub spans: ObjectStore,
+    /// The stream behind [`Topology::spans`].
+    pub spans_stream: stream::Stream,
+    /// The durable consumer on the notices of such spans.
+    pub spooled: PullConsumer,
 }
 
 impl fmt::Debug for Topology {
@@ -102,7 +109,7 @@ impl TopologyError {
 }
 
 /// Streams that are only brought about: nothing refers to them, or only by name.
-const UNREFERRED: [fn(&Settings) -> StreamSpec; 7] = [
+const UNREFERRED: [fn(&Settings) -> StreamSpec; 8] = [
     StreamSpec::commands,
     StreamSpec::dead_letters,
     StreamSpec::advisories,
@@ -110,6 +117,7 @@ const UNREFERRED: [fn(&Settings) -> StreamSpec; 7] = [
     StreamSpec::limits_bucket,
     StreamSpec::transcripts,
     StreamSpec::cassettes,
+    StreamSpec::spool,
 ];
 
 /// Brings the topology about, or only checks it if `nats.manage_topology` is false.
@@ -121,12 +129,14 @@ pub async fn ensure(connection: &Connection, settings: &Settings) -> Result<Topo
     Box::pin(apply_all(connection, settings)).await
 }
 
+#[expect(clippy::too_many_lines, reason = "one line a stream, consumer or bucket")]
 async fn apply_all(connection: &Connection, settings: &Settings) -> Result<Topology, TopologyError> {
     let applier = Applier::new(connection, settings.nats.manage_topology);
     let requests_stream = applier.stream(&StreamSpec::requests(settings)).await?;
     for spec in UNREFERRED {
         applier.stream(&spec(settings)).await?;
     }
+    let spans_stream = applier.stream(&StreamSpec::spans(settings)).await?;
     Ok(Topology {
         events: applier.stream(&StreamSpec::events(settings)).await?,
         requests: applier.consumer(&ConsumerSpec::requests(settings)).await?,
@@ -137,6 +147,9 @@ async fn apply_all(connection: &Connection, settings: &Settings) -> Result<Topol
         limits: bucket(connection, subjects::LIMITS_BUCKET).await?,
         transcripts: objects(connection, subjects::TRANSCRIPTS_BUCKET).await?,
         cassettes: objects(connection, subjects::CASSETTES_BUCKET).await?,
+        spans: objects(connection, subjects::SPANS_BUCKET).await?,
+        spans_stream,
+        spooled: applier.consumer(&ConsumerSpec::spool()).await?,
     })
 }
 

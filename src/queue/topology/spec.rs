@@ -19,6 +19,15 @@ pub const COMMANDS_DURABLE: &str = "scenario-commands";
 
 /// The durable consumer of the server's advisories.
 pub const ADVISORIES_DURABLE: &str = "scenario-advisories";
+/// The durable consumer of the notices of spooled spans.
+pub const SPOOL_DURABLE: &str = "scenario-spool";
+/// How much longer than `telemetry.spool.retention_seconds` the broker has them: whoever gives them up wants to say so.
+pub(in crate::queue) const SPOOL_GRACE: Duration = Duration::from_hours(1);
+/// Time to send spooled spans once and to write down what became of them.
+const SPOOL_ACK_WAIT: Duration = Duration::from_mins(1);
+/// Notices that are sent or wait for their next attempt, over all workers: all of them, so that those of a dead endpoint
+/// are in nobody's way.
+const SPOOL_MAX_ACK_PENDING: i64 = -1;
 
 /// Open pulls of all workers together. It cannot be changed later, so it is roomy.
 const MAX_WAITING: i64 = 4_096;
@@ -114,6 +123,16 @@ impl StreamSpec {
     pub(super) fn cassettes(settings: &Settings) -> Self {
         let max_age = Duration::from_secs(settings.cassettes.retention_seconds);
         Self::objects(settings, subjects::CASSETTES_BUCKET, max_age)
+    }
+
+    pub(super) fn spans(settings: &Settings) -> Self {
+        Self::objects(settings, subjects::SPANS_BUCKET, settings.telemetry.spool.retention() + SPOOL_GRACE)
+    }
+
+    pub(super) fn spool(settings: &Settings) -> Self {
+        let max_age = Some(settings.telemetry.spool.retention() + SPOOL_GRACE);
+        let kind = Kind::WorkQueue { max_age, dedup: DEDUP_WINDOW };
+        Self::new(settings, subjects::SPOOL_STREAM, vec![format!("{}.*", subjects::SPOOLED)], kind)
     }
 
     fn objects(settings: &Settings, bucket: &str, max_age: Duration) -> Self {
@@ -222,6 +241,15 @@ impl ConsumerSpec {
             name: COMMANDS_DURABLE.to_owned(),
             ack_wait: COMMANDS_ACK_WAIT,
             max_ack_pending: COMMANDS_MAX_ACK_PENDING,
+        }
+    }
+
+    pub(super) fn spool() -> Self {
+        Self {
+            stream: subjects::SPOOL_STREAM,
+            name: SPOOL_DURABLE.to_owned(),
+            ack_wait: SPOOL_ACK_WAIT,
+            max_ack_pending: SPOOL_MAX_ACK_PENDING,
         }
     }
 

@@ -3,7 +3,7 @@
 use super::field::Field;
 use super::node::Content;
 use super::reader::{NOT_A_TEXT, Reader};
-use super::rules;
+use super::{rules, spelling};
 use crate::definitions::{AgentDefinition, Document, Project, Prompt, Provider, Scenario, Secret, Secrets};
 use crate::store::Kind;
 
@@ -25,8 +25,9 @@ fn check_keys(reader: &mut Reader<'_>, root: &Field<'_>) -> Option<()> {
         return None;
     }
     for (key, _) in root.entries().iter().filter(|(key, _)| !KEYS.contains(&key.name.as_str())) {
-        let reason = format!("unknown field `{}`, expected one of {}", key.name, KEYS.join(", "));
-        reader.report(&root.key(&key.name), reason);
+        let known = KEYS.map(|known| format!("`{known}`")).join(", ");
+        let reason = format!("unknown field `{}`, expected one of {known}", key.name);
+        reader.report(&root.key(&key.name), spelling::with_the_nearest(&key.name, &reason));
     }
     Some(())
 }

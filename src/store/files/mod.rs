@@ -7,6 +7,7 @@ mod parsed;
 mod problem;
 mod reader;
 mod rules;
+mod spelling;
 mod variables;
 
 use std::io;
@@ -17,6 +18,7 @@ pub use self::parsed::ParsedDocument;
 pub use self::problem::{Place, Problem, Problems};
 use self::reader::Reader;
 use self::variables::Variables;
+use crate::execution::ports::TextTemplates;
 
 /// A definition file before it is understood.
 #[derive(Clone)]
@@ -47,13 +49,34 @@ impl SourceFile {
     }
 }
 
-/// Understands `files`. `variable` gives the value of an environment variable that a text refers to as `${NAME}`.
+/// What definitions are checked with beyond their own words. What is not given is not checked.
+#[derive(Clone, Copy, Default)]
+pub struct Surroundings<'a> {
+    /// Reads templates.
+    pub texts: Option<&'a dyn TextTemplates>,
+    /// The setting `run.max_turns`.
+    pub max_turns: Option<u32>,
+}
+
+/// Understands `files`, as far as they can be without their surroundings; see [`parse_in`].
 ///
 /// # Errors
 /// [`Problems`] with everything that is wrong in any of the files.
 pub fn parse(
     files: &[SourceFile],
     variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Vec<ParsedDocument>, Problems> {
+    parse_in(files, variable, Surroundings::default())
+}
+
+/// Understands `files`. `variable` gives the value of an environment variable that a text refers to as `${NAME}`.
+///
+/// # Errors
+/// [`Problems`] with everything that is wrong in any of the files.
+pub fn parse_in(
+    files: &[SourceFile],
+    variable: &dyn Fn(&str) -> Option<String>,
+    surroundings: Surroundings<'_>,
 ) -> Result<Vec<ParsedDocument>, Problems> {
     let (mut documents, mut problems) = (Vec::new(), Vec::new());
     for file in files {
@@ -62,7 +85,12 @@ pub fn parse(
                 problems.push(Problem::of_file(&file.name, "it has no document in it"));
             }
             Ok(roots) => roots.into_iter().for_each(|root| {
-                documents.extend(read_document(&file.name, root, variable, &mut problems));
+                documents.extend(read_document(
+                    Reader::new(&file.name, surroundings),
+                    root,
+                    variable,
+                    &mut problems,
+                ));
             }),
             Err(error) => problems.push(Problem::of_syntax(&file.name, &error)),
         }
@@ -72,21 +100,20 @@ pub fn parse(
 }
 
 fn read_document(
-    file: &str,
+    mut reader: Reader<'_>,
     mut root: Node,
     variable: &dyn Fn(&str) -> Option<String>,
     problems: &mut Vec<Problem>,
 ) -> Option<ParsedDocument> {
     let mut variables = Variables::new(variable);
-    let mut reader = Reader::new(file);
     for (path, place, reason) in variables.expand(&mut root) {
         reader.report_at(path, place, reason);
     }
-    let found = reader.document(&root);
+    let (found, file) = (reader.document(&root), reader.file().to_owned());
     let hidden = variables.into_hidden();
     problems.extend(reader.into_problems().into_iter().map(|problem| problem.without(&hidden)));
     let (document, origins) = found?;
-    Some(ParsedDocument::new(file, document, origins, hidden))
+    Some(ParsedDocument::new(&file, document, origins, hidden))
 }
 
 #[cfg(test)]

@@ -1,19 +1,25 @@
 //! Reads typed values out of a document and remembers what is wrong.
 
+use std::collections::BTreeSet;
+
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Segment;
 
+use super::Surroundings;
 use super::field::Field;
 use super::node::{Content, Node};
 use super::parsed::Origins;
 use super::problem::{Place, Problem};
+use super::spelling;
 use crate::definitions::Document;
 use crate::store::Kind;
 
 /// The field of every definition that holds a credential.
 const API_KEY: &str = "apiKey";
 
+/// How serde begins to say that a key is missing.
+const MISSING_FIELD: &str = "missing field `";
 /// How serde begins to say that a key is not known.
 const UNKNOWN_FIELD: &str = "unknown field `";
 
@@ -23,13 +29,20 @@ pub(super) const NOT_A_TEXT: &str = "must be a text; put it in quotes if it look
 /// Reads one document.
 pub(super) struct Reader<'a> {
     file: &'a str,
+    /// What definitions are checked with beyond their own words.
+    pub(super) surroundings: Surroundings<'a>,
     problems: Vec<Problem>,
     origins: Origins,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(file: &'a str) -> Self {
-        Self { file, problems: Vec::new(), origins: Origins::new() }
+    pub(super) fn new(file: &'a str, surroundings: Surroundings<'a>) -> Self {
+        Self { file, surroundings, problems: Vec::new(), origins: Origins::new() }
+    }
+
+    /// The file that the document is from.
+    pub(super) fn file(&self) -> &str {
+        self.file
     }
 
     /// Everything that was wrong, in the order of the file.
@@ -84,7 +97,7 @@ impl<'a> Reader<'a> {
     /// The value of `field` if it has the shape of `T`. Keys that `T` does not know are reported, each of them, and
     /// the rest is read without them.
     pub(super) fn value<T: DeserializeOwned>(&mut self, field: &Field<'_>) -> Option<T> {
-        let mut json = field.node.to_json();
+        let (mut json, mut mistaken) = (field.node.to_json(), BTreeSet::new());
         loop {
             let error = match serde_path_to_error::deserialize(&json) {
                 Ok(value) => return Some(value),
@@ -93,10 +106,16 @@ impl<'a> Reader<'a> {
             let (path, reason) = (Vec::from_iter(error.path()), error.inner().to_string());
             let unknown = path.split_last().filter(|_| reason.starts_with(UNKNOWN_FIELD));
             let Some((key, parent)) = unknown.and_then(|(last, parent)| Some((key(last)?, parent))) else {
-                self.misfit(&field.follow(&path), &reason);
+                let place = field.follow(&path);
+                // What a mapping lacks may be what one of its keys was meant to be.
+                if !mistaken.contains(&place.path) || reason.starts_with(MISSING_FIELD) {
+                    self.misfit(&place, &reason);
+                }
                 return None;
             };
-            self.report(&field.follow(parent).key(key), reason.as_str());
+            let place = field.follow(parent);
+            self.report(&place.key(key), spelling::with_the_nearest(key, &reason));
+            mistaken.insert(place.path);
             remove(&mut json, parent, key)?;
         }
     }

@@ -108,6 +108,7 @@ mod tests {
             endpoint: endpoint.into(),
             api_key: key.map(Secret::new),
             protocol: TelemetryProtocol::Otlp,
+            capture: None,
         })
     }
 

@@ -4,6 +4,12 @@ use std::error::Error;
 use std::time::Duration;
 
 use crate::egress::ClientError;
+use crate::events::DeliveryFailureKind;
+
+/// Statuses after which the same request can never go better: it is malformed, too large, or refused for what it says.
+const FINAL_STATUSES: [u16; 3] = [400, STATUS_TOO_LARGE, 422];
+/// The status of an endpoint to which a request is too large.
+pub(in crate::telemetry) const STATUS_TOO_LARGE: u16 = 413;
 
 /// Why an export failed. No text holds credentials; URLs are without user, password and query.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +23,8 @@ pub enum ExportError {
         status: u16,
         /// What the endpoint said, cut.
         body: String,
+        /// How long it asks to be left alone.
+        retry_after: Option<Duration>,
     },
     /// The endpoint was not reached, or the connection broke.
     #[error("the request to {url} failed")]
@@ -75,16 +83,38 @@ fn after(last: Option<&ExportError>) -> String {
 }
 
 impl ExportError {
-    /// The kind, as a metric's label.
+    /// The kind, as receipts name it.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> DeliveryFailureKind {
         match self {
-            Self::Status { .. } => "status",
-            Self::Transport { .. } => "transport",
-            Self::Partial { .. } => "partial",
-            Self::NotOtlp { .. } => "not_otlp",
-            Self::Deadline { .. } => "deadline",
-            Self::TooLarge { .. } => "too_large",
+            Self::Status { .. } => DeliveryFailureKind::Status,
+            Self::Transport { .. } => DeliveryFailureKind::Transport,
+            Self::Partial { .. } => DeliveryFailureKind::Partial,
+            Self::NotOtlp { .. } => DeliveryFailureKind::NotOtlp,
+            Self::Deadline { .. } => DeliveryFailureKind::Deadline,
+            Self::TooLarge { .. } => DeliveryFailureKind::TooLarge,
+        }
+    }
+
+    /// How many of `sent` spans are not there and never will be, so that sending them again makes no sense; `None` if it
+    /// does.
+    #[must_use]
+    pub fn refused(&self, sent: u64) -> Option<u64> {
+        match self {
+            Self::Partial { rejected, .. } => Some(sent.min(*rejected)),
+            Self::Status { status, .. } if FINAL_STATUSES.contains(status) => Some(sent),
+            Self::TooLarge { .. } => Some(sent),
+            _ => None,
+        }
+    }
+
+    /// How long the endpoint asks to be left alone.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            Self::Deadline { last, .. } => last.as_ref().and_then(|error| error.retry_after()),
+            _ => None,
         }
     }
 

@@ -11,5 +11,8 @@ mod sender;
 
 pub use destination::{Destination, InvalidDestination};
 pub use error::ExportError;
-pub use payload::{MAX_REQUEST_BYTES, SpanEnvelope};
+pub(in crate::telemetry) use error::STATUS_TOO_LARGE;
+pub use payload::{MAX_REQUEST_BYTES, Packed, SpanEnvelope};
+pub(in crate::telemetry) use payload::{SPAN_FRAMING_BYTES, compress};
+pub(in crate::telemetry) use sender::Attempts;
 pub use sender::{MAX_CONCURRENT_POSTS, OtlpSender};

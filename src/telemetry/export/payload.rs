@@ -17,6 +17,11 @@ use prost::Message as _;
 /// The most bytes of spans in one request before compression: 4 MiB, well under the 10 MiB that LangWatch takes.
 pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 
+/// The most bytes that a span takes in a request beside its own: a tag and a length.
+pub(crate) const SPAN_FRAMING_BYTES: usize = 6;
+/// The most bytes by which the lengths of what is around the spans grow with these.
+const NESTING_BYTES: usize = 8;
+
 /// Bodies above this many bytes are compressed on a thread for blocking work; below it, moving them costs more.
 const COMPRESS_ELSEWHERE_BYTES: usize = 256 * 1024;
 
@@ -33,6 +38,11 @@ impl SpanEnvelope {
     pub fn new(resource: &Resource, scope: &InstrumentationScope) -> Self {
         let attributes = ResourceAttributesWithSchema::from(resource).attributes.0;
         Self { resource: WireResource { attributes, ..WireResource::default() }, scope: (scope, None).into() }
+    }
+
+    /// Bytes of spans, framing included, that fit in one request.
+    pub(crate) fn room(&self) -> usize {
+        MAX_REQUEST_BYTES.saturating_sub(self.encode(&mut Vec::new()).len() + NESTING_BYTES)
     }
 
     /// The request for `spans`, encoded. The spans are handed back untouched.
@@ -56,13 +66,16 @@ impl SpanEnvelope {
 }
 
 /// A body and its `Content-Encoding`, if it has one.
-pub(super) struct Encoded {
-    pub(super) body: Bytes,
-    pub(super) gzip: bool,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packed {
+    /// The body as it travels.
+    pub body: Bytes,
+    /// Whether it is compressed.
+    pub gzip: bool,
 }
 
 /// Compresses a body; what cannot be compressed goes as it is.
-pub(super) async fn compress(body: Vec<u8>) -> Encoded {
+pub(in crate::telemetry) async fn compress(body: Vec<u8>) -> Packed {
     let body = Bytes::from(body);
     let source = body.clone();
     let packed = if source.len() > COMPRESS_ELSEWHERE_BYTES {
@@ -71,8 +84,8 @@ pub(super) async fn compress(body: Vec<u8>) -> Encoded {
         gzip(&source)
     };
     match packed {
-        Some(packed) => Encoded { body: packed.into(), gzip: true },
-        None => Encoded { body, gzip: false },
+        Some(packed) => Packed { body: packed.into(), gzip: true },
+        None => Packed { body, gzip: false },
     }
 }
 

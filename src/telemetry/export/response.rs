@@ -1,5 +1,7 @@
 //! What an endpoint's answer means.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
@@ -16,8 +18,12 @@ const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 /// How much of an endpoint's own words is repeated, in bytes.
 const MAX_QUOTED_BYTES: usize = 512;
 
-/// Reads an answer and decides whether the spans were taken.
-pub(super) async fn judge(response: reqwest::Response, destination: &Destination) -> Result<(), ExportError> {
+/// Reads an answer and decides whether the spans were taken. `asked` is how long the endpoint wants to be left alone.
+pub(super) async fn judge(
+    response: reqwest::Response,
+    destination: &Destination,
+    asked: Option<Duration>,
+) -> Result<(), ExportError> {
     let status = response.status();
     let content_type = response
         .headers()
@@ -28,7 +34,12 @@ pub(super) async fn judge(response: reqwest::Response, destination: &Destination
     let body = read(response)
         .await
         .map_err(|source| ExportError::Transport { url: destination.public_url(), source: source.into() })?;
-    interpret(status, &content_type, &body, destination)
+    interpret(status, &content_type, &body, destination).map_err(|error| match error {
+        ExportError::Status { url, status, body, .. } => {
+            ExportError::Status { url, status, body, retry_after: asked }
+        }
+        error => error,
+    })
 }
 
 async fn read(mut response: reqwest::Response) -> Result<Bytes, reqwest::Error> {
@@ -52,7 +63,7 @@ fn interpret(
     let url = destination.public_url();
     if !status.is_success() {
         let body = quote(&String::from_utf8_lossy(body), destination);
-        return Err(ExportError::Status { url, status: status.as_u16(), body });
+        return Err(ExportError::Status { url, status: status.as_u16(), body, retry_after: None });
     }
     let Some((rejected, message)) = partial_success(content_type, body) else {
         return Err(ExportError::NotOtlp { url, content_type: name(content_type) });
@@ -103,12 +114,14 @@ fn json_partial_success(body: &[u8]) -> Option<(u64, String)> {
 mod tests {
     use super::*;
     use crate::definitions::{Secret, TelemetryDestination, TelemetryProtocol};
+    use crate::events::DeliveryFailureKind;
 
     fn destination() -> Destination {
         Destination::parse(&TelemetryDestination {
             endpoint: "http://c.example".into(),
             api_key: Some(Secret::new("hunter2")),
             protocol: TelemetryProtocol::Otlp,
+            capture: None,
         })
         .unwrap()
     }
@@ -139,7 +152,7 @@ mod tests {
             ("application/x-protobuf", b"<html>"),
         ] {
             let error = ok(content_type, body).unwrap_err();
-            assert_eq!(error.kind(), "not_otlp", "{content_type} {body:?}");
+            assert_eq!(error.kind(), DeliveryFailureKind::NotOtlp, "{content_type} {body:?}");
         }
     }
 

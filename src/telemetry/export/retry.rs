@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use http::header::RETRY_AFTER;
-use http::{HeaderMap, StatusCode};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc2822;
+use http::StatusCode;
 
 /// Attempts for one request. More would only follow a server that is down for longer than any deadline.
 pub(super) const MAX_ATTEMPTS: u32 = 6;
@@ -33,34 +30,9 @@ pub(super) fn pause(attempt: u32, asked: Option<Duration>) -> Duration {
     asked.unwrap_or_else(|| interval.mul_f64(rand::random_range(0.5..=1.0)))
 }
 
-/// What `Retry-After` asks for: seconds or a date (RFC 9110, section 10.2.3).
-pub(super) fn retry_after(headers: &HeaderMap, now: OffsetDateTime) -> Option<Duration> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let at = OffsetDateTime::parse(value, &Rfc2822).ok()?;
-    Some((at - now).try_into().unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
-    use time::macros::datetime;
-
     use super::*;
-
-    fn asked(value: &str) -> Option<Duration> {
-        let headers = HeaderMap::from_iter([(RETRY_AFTER, value.parse().unwrap())]);
-        retry_after(&headers, datetime!(1994-11-06 08:49:30 UTC))
-    }
-
-    #[test]
-    fn a_server_may_ask_in_seconds_or_with_a_date() {
-        assert_eq!(asked("2"), Some(Duration::from_secs(2)));
-        assert_eq!(asked("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(7)));
-        assert_eq!(asked("Sun, 06 Nov 1994 08:49:07 GMT"), Some(Duration::ZERO));
-        assert_eq!(asked("soon"), None);
-    }
 
     #[test]
     fn pauses_grow_up_to_their_limit() {

@@ -19,6 +19,8 @@ pub(super) const LANGWATCH_SPAN_TYPE: &str = "langwatch.span.type";
 pub(super) const LANGWATCH_LABELS: &str = "langwatch.labels";
 pub(super) const LANGWATCH_INPUT: &str = "langwatch.input";
 pub(super) const LANGWATCH_OUTPUT: &str = "langwatch.output";
+/// US dollars that the call of the span cost, by the prices of the definitions.
+pub(super) const LANGWATCH_COST: &str = "langwatch.span.cost";
 pub(super) const LANGWATCH_EVALUATION: &str = "langwatch.evaluation.custom";
 pub(super) const JSON_ENCODED_EVENT: &str = "json_encoded_event";
 
@@ -35,6 +37,10 @@ pub(super) const SCENARIO_TURN: &str = "scenario.turn";
 pub(super) const SCENARIO_ROLE: &str = "scenario.role";
 pub(super) const SCENARIO_TARGET_TYPE: &str = "scenario.target.type";
 pub(super) const SCENARIO_TARGET_ID: &str = "scenario.target.reference_id";
+/// On a span that was too large and was cut.
+pub(super) const SCENARIO_SPAN_CUT: &str = "scenario.span.cut";
+pub(super) const SCENARIO_SDK_NAME: &str = "scenario.sdk.name";
+pub(super) const SCENARIO_SDK_VERSION: &str = "scenario.sdk.version";
 pub(super) const SCENARIO_VERDICT: &str = "scenario.verdict";
 pub(super) const SCENARIO_CRITERIA_MET: &str = "scenario.criteria.met";
 pub(super) const SCENARIO_CRITERIA_UNMET: &str = "scenario.criteria.unmet";
@@ -49,6 +55,8 @@ pub(super) const GEN_AI_AGENT_NAME: &str = "gen_ai.agent.name";
 pub(super) const GEN_AI_REQUEST_MODEL: &str = "gen_ai.request.model";
 pub(super) const GEN_AI_TEMPERATURE: &str = "gen_ai.request.temperature";
 pub(super) const GEN_AI_MAX_TOKENS: &str = "gen_ai.request.max_tokens";
+pub(super) const GEN_AI_SEED: &str = "gen_ai.request.seed";
+pub(super) const GEN_AI_WORKFLOW_NAME: &str = "gen_ai.workflow.name";
 pub(super) const GEN_AI_INSTRUCTIONS: &str = "gen_ai.system_instructions";
 pub(super) const GEN_AI_INPUT: &str = "gen_ai.input.messages";
 pub(super) const GEN_AI_OUTPUT: &str = "gen_ai.output.messages";
@@ -56,6 +64,8 @@ pub(super) const GEN_AI_TOOLS: &str = "gen_ai.tool.definitions";
 pub(super) const GEN_AI_RESPONSE_ID: &str = "gen_ai.response.id";
 pub(super) const GEN_AI_RESPONSE_MODEL: &str = "gen_ai.response.model";
 pub(super) const GEN_AI_FINISH_REASONS: &str = "gen_ai.response.finish_reasons";
+/// In seconds.
+pub(super) const GEN_AI_FIRST_CHUNK: &str = "gen_ai.response.time_to_first_chunk";
 pub(super) const GEN_AI_INPUT_TOKENS: &str = "gen_ai.usage.input_tokens";
 pub(super) const GEN_AI_OUTPUT_TOKENS: &str = "gen_ai.usage.output_tokens";
 

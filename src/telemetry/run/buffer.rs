@@ -10,6 +10,9 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use prost::Message as _;
 
+use super::fitting::fitting;
+use crate::telemetry::export::SPAN_FRAMING_BYTES;
+
 /// The most ended spans that one run keeps in memory. A run of 100 turns makes fewer.
 pub(super) const MAX_SPANS: usize = 2048;
 /// The most encoded bytes of ended spans that one run keeps in memory: 8 MiB.
@@ -30,7 +33,7 @@ struct Ended {
     dropped: u64,
 }
 
-/// A span and the size that it has in a request.
+/// A span and the size that it has in a request, framing included.
 #[derive(Debug)]
 pub(super) struct SizedSpan {
     span: WireSpan,
@@ -45,6 +48,10 @@ impl SpanBuffer {
     /// Spans that were dropped because the buffer was full.
     pub(super) fn dropped(&self) -> u64 {
         self.lock().dropped
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().spans.is_empty()
     }
 
     /// Takes every span out. What the guard still holds when it is dropped goes back, so a delivery may be cancelled.
@@ -62,7 +69,7 @@ impl SpanBuffer {
 
     fn push(&self, span: WireSpan) {
         if self.keep {
-            let bytes = span.encoded_len();
+            let bytes = span.encoded_len() + SPAN_FRAMING_BYTES;
             let mut ended = self.lock();
             ended.bytes += bytes;
             ended.spans.push_back(SizedSpan { span, bytes });
@@ -104,7 +111,7 @@ pub(super) struct Taken<'a> {
 }
 
 impl Taken<'_> {
-    /// The next spans that fit in a request of `limit` bytes, at least one; `None` when all were looked at.
+    /// The next spans that fit in `limit` bytes, framing included, at least one; `None` when all were looked at.
     pub(super) fn next_batch(&mut self, limit: usize) -> Option<&mut Vec<WireSpan>> {
         let mut room = limit;
         while let Some(next) = self.waiting.front() {
@@ -119,9 +126,17 @@ impl Taken<'_> {
         (!self.sending.is_empty()).then_some(&mut self.sending)
     }
 
-    /// The size of the largest span of the batch.
-    pub(super) fn largest(&self) -> usize {
-        self.sizes.iter().copied().max().unwrap_or_default()
+    /// Spans of the batch.
+    pub(super) fn batch_len(&self) -> u64 {
+        self.sending.len() as u64
+    }
+
+    /// The batch is taken apart again: the next one may be smaller.
+    pub(super) fn unpack_batch(&mut self) {
+        let pairs = self.sending.drain(..).zip(self.sizes.drain(..));
+        for (span, bytes) in pairs.rev() {
+            self.waiting.push_front(SizedSpan { span, bytes });
+        }
     }
 
     /// The batch is done with: taken by the endpoint, or refused in a way that forbids sending it again.
@@ -162,7 +177,7 @@ impl SpanProcessor for IntoBuffer {
     fn on_start(&self, _span: &mut Span, _cx: &Context) {}
 
     fn on_end(&self, span: SpanData) {
-        self.0.push(span.into());
+        self.0.push(fitting(span.into()));
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -210,6 +225,8 @@ mod tests {
         let mut taken = buffer.take();
         assert_eq!(names(&mut taken, 1), ["a"]);
         taken.fail_batch();
+        assert_eq!(names(&mut taken, usize::MAX), ["b", "c"]);
+        taken.unpack_batch();
         assert_eq!(names(&mut taken, 1), ["b"]);
         drop(taken);
         buffer.push(span("d"));

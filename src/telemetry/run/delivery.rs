@@ -1,48 +1,74 @@
-//! Brings one run's spans to its endpoint and keeps account of them.
+//! Brings one run's spans to its endpoint, or where they are kept for later.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::account::{Account, Delivered, failure, reason};
 use super::buffer::{SpanBuffer, Taken};
-use crate::events::RunKey;
-use crate::telemetry::export::{Destination, ExportError, MAX_REQUEST_BYTES, OtlpSender, SpanEnvelope};
+use crate::events::{DeliveryFailureKind, RunIds, RunKey, TraceContext};
+use crate::telemetry::export::{
+    Attempts, Destination, ExportError, MAX_REQUEST_BYTES, OtlpSender, STATUS_TOO_LARGE, SpanEnvelope,
+};
 use crate::telemetry::metrics::{Metrics, SpanLoss};
+use crate::telemetry::spool::SpanSpool;
 
-/// Time for a delivery between two steps of a run: the conversation waits for it, so it is short.
-const FLUSH_DEADLINE: Duration = Duration::from_secs(3);
+/// Time for a delivery between two steps of a run. Nobody waits for it, but the next one.
+const FLUSH_DEADLINE: Duration = Duration::from_secs(10);
 /// Time for the last delivery of a run that goes on elsewhere, or whose worker may not go on any longer.
 pub const LAST_DELIVERY: Duration = Duration::from_secs(3);
-/// Kind of failure: the worker had no more time.
-const WORKER_STOPS: &str = "worker_stops";
-/// After a failed delivery a run goes on this long before it tries again, so that a dead endpoint slows no conversation.
-const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(30);
+/// After a failed delivery a run goes on this long before it tries again, or longer if the endpoint asks for it, so that a
+/// dead endpoint is not knocked at after every step.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(10);
+/// An endpoint to which a request is too large gets smaller ones, down to this many bytes.
+const LEAST_SPLIT_BYTES: usize = 64 * 1024;
 
-/// What may go on after a batch that did not arrive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum OnFailure {
-    /// Keep the rest for later.
-    Stop,
-    /// Try the rest: there is no later.
-    GoOn,
+/// Whose spans are delivered.
+#[derive(Debug)]
+pub(super) struct Owner {
+    pub(super) key: RunKey,
+    pub(super) ids: RunIds,
+    pub(super) trace_id: String,
+    /// The root's context, where events may tell it.
+    pub(super) context: Option<TraceContext>,
+}
+
+/// Everything that takes part in a delivery.
+#[derive(Clone)]
+pub(super) struct Means {
+    pub(super) sender: OtlpSender,
+    pub(super) spool: Option<Arc<dyn SpanSpool>>,
+    pub(super) metrics: Metrics,
+    /// Fires when the worker has no time left.
+    pub(super) hurry: CancellationToken,
 }
 
 /// The delivery of one run's spans.
-#[derive(Debug)]
 pub(super) struct Delivery {
-    run: RunKey,
+    pub(super) owner: Owner,
     /// Or why there is none.
     destination: Result<Destination, NoDestination>,
-    envelope: SpanEnvelope,
-    sender: OtlpSender,
-    metrics: Metrics,
-    /// Fires when the worker has no time left.
-    hurry: CancellationToken,
+    pub(super) envelope: SpanEnvelope,
+    /// Bytes of spans that fit in one request.
+    pub(super) room: usize,
+    pub(super) means: Means,
     account: Mutex<Account>,
-    /// One delivery at a time keeps the spans in order.
-    turn: tokio::sync::Mutex<()>,
+    /// The delivery between two steps that is under way. One at a time keeps the spans in order.
+    flush: Mutex<Option<JoinHandle<()>>>,
+    /// There may be more to send than the delivery under way has taken.
+    more: AtomicBool,
+    late_at: OnceLock<Instant>,
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery").field("destination", &self.destination).finish_non_exhaustive()
+    }
 }
 
 /// Why a run has no endpoint.
@@ -54,93 +80,110 @@ pub(super) enum NoDestination {
     Invalid(#[from] crate::telemetry::export::InvalidDestination),
 }
 
-#[derive(Debug, Default)]
-struct Account {
-    exported: u64,
-    last_failure: Option<Failure>,
-    paused_until: Option<Instant>,
-}
-
-/// A failure as the receipt and the log tell it. The log gets no body: an endpoint may echo the run's data.
-#[derive(Debug)]
-struct Failure {
-    text: String,
-    kind: &'static str,
-    status: Option<u16>,
-}
-
-/// What became of the spans in the end.
-pub(super) struct Delivered {
-    pub(super) exported: u64,
-    pub(super) error: Option<String>,
+impl NoDestination {
+    fn kind(&self) -> DeliveryFailureKind {
+        match self {
+            Self::NotConfigured(_) => DeliveryFailureKind::NoEndpoint,
+            Self::Invalid(_) => DeliveryFailureKind::InvalidDestination,
+        }
+    }
 }
 
 impl Delivery {
     pub(super) fn new(
-        run: RunKey,
+        owner: Owner,
         destination: Result<Destination, NoDestination>,
         envelope: SpanEnvelope,
-        sender: OtlpSender,
-        metrics: Metrics,
-        hurry: CancellationToken,
-    ) -> Self {
-        let (account, turn) = Default::default();
-        Self { run, destination, envelope, sender, metrics, hurry, account, turn }
+        means: Means,
+    ) -> Arc<Self> {
+        let (account, flush, more, late_at) = Default::default();
+        let room = envelope.room();
+        Arc::new(Self { owner, destination, envelope, room, means, account, flush, more, late_at })
     }
 
-    /// Sends what has ended. What does not arrive is kept.
-    pub(super) async fn flush(&self, buffer: &SpanBuffer) {
-        let (Ok(destination), Ok(_turn)) = (&self.destination, self.turn.try_lock()) else { return };
-        if self.account().paused_until.is_some_and(|until| Instant::now() < until) {
+    /// Begins to send what has ended. What does not arrive is kept.
+    pub(super) fn flush(self: &Arc<Self>, buffer: &Arc<SpanBuffer>) {
+        if self.destination.is_err() || self.is_paused() || buffer.is_empty() {
             return;
         }
-        let mut taken = buffer.take();
-        self.deliver(&mut taken, destination, FLUSH_DEADLINE, OnFailure::Stop).await;
+        self.more.store(true, Ordering::Release);
+        let mut flush = self.flush.lock().unwrap_or_else(PoisonError::into_inner);
+        if flush.as_ref().is_none_or(JoinHandle::is_finished) {
+            *flush = Some(tokio::spawn(Arc::clone(self).flush_all(Arc::clone(buffer))));
+        }
     }
 
-    /// Sends what is left until `deadline` has passed, or sooner if the worker stops meanwhile, and gives up the rest.
-    /// `made` is how many spans there are.
+    async fn flush_all(self: Arc<Self>, buffer: Arc<SpanBuffer>) {
+        let Ok(destination) = &self.destination else { return };
+        while self.more.swap(false, Ordering::AcqRel) && !self.is_paused() {
+            let (mut taken, until) = (buffer.take(), Instant::now() + FLUSH_DEADLINE);
+            self.deliver(&mut taken, destination, until, Attempts::One).await;
+        }
+    }
+
+    fn is_paused(&self) -> bool {
+        self.account().paused_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Sends what is left until `deadline` has passed, or sooner if the worker stops meanwhile, and has the rest kept for
+    /// later. `made` is how many spans there are.
     pub(super) async fn finish(&self, buffer: &SpanBuffer, deadline: Duration, made: u64) -> Delivered {
         let destination = match &self.destination {
             Ok(destination) => destination,
-            Err(reason) => return self.nowhere(reason),
+            Err(reason) => return self.nowhere(reason, made),
         };
-        let start = Instant::now();
-        let _turn = self.turn.lock().await;
-        let mut taken = buffer.take();
-        let left = deadline.saturating_sub(start.elapsed());
-        let delivered = self.deliver(&mut taken, destination, left, OnFailure::GoOn);
+        let spool_time = self.spool_time(deadline);
+        let until = Instant::now() + deadline.saturating_sub(spool_time);
+        self.end_flush(until).await;
+        let sending = async {
+            self.deliver(&mut buffer.take(), destination, until, Attempts::Several).await;
+        };
         tokio::select! {
-            () = delivered => {}
+            () = sending => {}
             () = self.out_of_time() => self.cut_short(),
         }
-        self.metrics.spans_dropped(SpanLoss::Undelivered, taken.give_up());
-        self.metrics.spans_dropped(SpanLoss::BufferFull, buffer.dropped());
+        self.keep_rest(buffer.take(), spool_time).await;
         self.settle(made, buffer.dropped())
+    }
+
+    /// Waits for the delivery under way. What it has not sent by then is in the buffer again.
+    async fn end_flush(&self, until: Instant) {
+        let flush = self.flush.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut flush) = flush else { return };
+        tokio::select! {
+            _ = &mut flush => return,
+            () = sleep_until(until) => {}
+            () = self.out_of_time() => {}
+        }
+        flush.abort();
+        // Its end is all that matters: what went wrong in it is in the account.
+        drop(flush.await);
     }
 
     /// Ends when the worker has stopped so long ago that no delivery may go on.
     async fn out_of_time(&self) {
-        self.hurry.cancelled().await;
-        tokio::time::sleep(LAST_DELIVERY).await;
+        self.means.hurry.cancelled().await;
+        sleep_until(*self.late_at.get_or_init(|| Instant::now() + LAST_DELIVERY)).await;
     }
 
     fn cut_short(&self) {
-        self.metrics.export_failed(WORKER_STOPS);
+        let kind = DeliveryFailureKind::WorkerStops;
+        self.means.metrics.export_failed(kind.as_str());
         let text = "the worker stopped before the endpoint had answered".to_owned();
-        self.account().last_failure.get_or_insert(Failure { text, kind: WORKER_STOPS, status: None });
+        self.account().cut_off(failure(kind, text));
     }
 
-    /// Spans that the endpoint accepted so far.
-    pub(super) fn exported(&self) -> u64 {
-        self.account().exported
+    /// Spans so far, of which somebody may have to say later what became of them.
+    pub(super) fn so_far(&self) -> (u64, u64) {
+        let account = self.account();
+        (account.exported, account.rejected)
     }
 
     /// Spans were still open when the run was over: somebody works on for a run that is not there any more.
     pub(super) fn left_open(&self, count: usize) {
         if count > 0 {
             tracing::warn!(
-                project = %self.run.project, run = %self.run.run, count,
+                project = %self.owner.key.project, run = %self.owner.key.run, count,
                 "spans of a run were still open at its end; they were ended as abandoned"
             );
         }
@@ -149,11 +192,14 @@ impl Delivery {
     /// The trace was dropped before it was finished.
     pub(super) fn unfinished(&self, made: u64) {
         let exported = self.account().exported;
+        if let Some(flush) = self.flush.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            flush.abort();
+        }
         if self.destination.is_ok() {
-            self.metrics.spans_dropped(SpanLoss::Unfinished, made.saturating_sub(exported));
+            self.means.metrics.spans_dropped(SpanLoss::Unfinished, made.saturating_sub(exported));
         }
         tracing::warn!(
-            project = %self.run.project, run = %self.run.run, spans = made, exported,
+            project = %self.owner.key.project, run = %self.owner.key.run, spans = made, exported,
             "a run's trace was dropped before it was finished"
         );
     }
@@ -162,102 +208,121 @@ impl Delivery {
         &self,
         taken: &mut Taken<'_>,
         destination: &Destination,
-        deadline: Duration,
-        on_failure: OnFailure,
+        until: Instant,
+        attempts: Attempts,
     ) {
-        let end = Instant::now() + deadline;
-        while let Some(batch) = taken.next_batch(MAX_REQUEST_BYTES) {
-            let left = end.saturating_duration_since(Instant::now());
+        let mut limit = self.room;
+        while let Some(batch) = taken.next_batch(limit) {
+            let (left, spans) = (until.saturating_duration_since(Instant::now()), batch.len());
             if left.is_zero() {
                 return;
             }
             let body = self.envelope.encode(batch);
-            let result = match too_large(taken.largest()) {
-                Some(error) => Err(error),
-                None => self.sender.send(destination, body, left).await,
-            };
-            if self.record(taken, result) == Arrival::Missing && on_failure == OnFailure::Stop {
+            let bytes = body.len();
+            let result = self.send(destination, body, left, attempts).await;
+            if spans > 1 && bytes > LEAST_SPLIT_BYTES && is_too_large(&result) {
+                limit = bytes / 2;
+                taken.unpack_batch();
+            } else if self.record(taken, result) == Arrival::Missing && attempts == Attempts::One {
+                // Another step comes, and with it another delivery.
                 return;
             }
         }
     }
 
+    async fn send(
+        &self,
+        destination: &Destination,
+        body: Vec<u8>,
+        left: Duration,
+        attempts: Attempts,
+    ) -> Result<(), ExportError> {
+        let (bytes, limit) = (body.len(), MAX_REQUEST_BYTES);
+        if bytes > limit {
+            return Err(ExportError::TooLarge { bytes, limit });
+        }
+        self.means.sender.send(destination, body, left, attempts).await
+    }
+
     fn record(&self, taken: &mut Taken<'_>, result: Result<(), ExportError>) -> Arrival {
         let Err(error) = result else {
-            self.accept(taken.settle_batch(), 0);
+            self.accept(taken.settle_batch());
             return Arrival::Settled;
         };
-        // Never sent again: some of these spans are there, or can never be.
-        let refused = match &error {
-            ExportError::Partial { rejected, .. } => Some(*rejected),
-            ExportError::TooLarge { .. } => Some(u64::MAX),
-            _ => None,
-        };
-        let arrival = if let Some(refused) = refused {
-            self.accept(taken.settle_batch(), refused);
-            Arrival::Settled
-        } else {
-            taken.fail_batch();
-            Arrival::Missing
-        };
-        self.fail(&error, arrival);
-        arrival
+        self.means.metrics.export_failed(error.kind().as_str());
+        if let Some(refused) = error.refused(taken.batch_len()) {
+            let sent = taken.settle_batch();
+            self.accept(sent - refused);
+            self.refuse(&error, refused);
+            return Arrival::Settled;
+        }
+        taken.fail_batch();
+        self.miss(&error);
+        Arrival::Missing
     }
 
-    fn accept(&self, sent: u64, rejected: u64) {
-        let rejected = rejected.min(sent);
-        let accepted = sent - rejected;
+    fn accept(&self, spans: u64) {
         let mut account = self.account();
-        account.exported += accepted;
+        account.exported += spans;
         account.paused_until = None;
-        self.metrics.spans_exported(accepted);
-        self.metrics.spans_dropped(SpanLoss::Rejected, rejected);
+        self.means.metrics.spans_exported(spans);
     }
 
-    fn fail(&self, error: &ExportError, arrival: Arrival) {
-        let (kind, status) = (error.kind(), error.status());
-        self.metrics.export_failed(kind);
+    /// Never sent again: some of these spans are there, or can never be.
+    fn refuse(&self, error: &ExportError, spans: u64) {
+        self.means.metrics.spans_dropped(SpanLoss::Rejected, spans);
         let mut account = self.account();
-        if account.last_failure.is_none() {
+        account.blame(reason(error), spans);
+        if !matches!(error, ExportError::TooLarge { .. }) {
+            account.rejected += spans;
+        }
+    }
+
+    fn miss(&self, error: &ExportError) {
+        let mut account = self.account();
+        let pause = error.retry_after().unwrap_or_default().max(PAUSE_AFTER_FAILURE);
+        account.paused_until = Some(Instant::now() + pause);
+        if account.attempt_failed(error) {
+            let (kind, status) = (error.kind().as_str(), error.status());
             tracing::warn!(
-                project = %self.run.project, run = %self.run.run, kind, status,
+                project = %self.owner.key.project, run = %self.owner.key.run, kind, status,
                 "an export of a run's spans failed; it is tried again until the run ends, and its outcome says more"
             );
-        }
-        account.last_failure = Some(Failure { text: error.describe(), kind, status });
-        if arrival == Arrival::Missing {
-            account.paused_until = Some(Instant::now() + PAUSE_AFTER_FAILURE);
         }
     }
 
     fn settle(&self, made: u64, overflowed: u64) -> Delivered {
-        let account = self.account();
-        let exported = account.exported;
-        if exported >= made {
-            return Delivered { exported, error: None };
+        self.means.metrics.spans_dropped(SpanLoss::BufferFull, overflowed);
+        let mut account = self.account();
+        let text = format!("{overflowed} spans were dropped because the run's buffer was full");
+        account.blame(failure(DeliveryFailureKind::BufferFull, text), overflowed);
+        let delivered = account.close(made);
+        let counts = delivered.counts;
+        if counts.exported < made {
+            let first = delivered.failures.first();
+            tracing::warn!(
+                project = %self.owner.key.project, run = %self.owner.key.run,
+                spans = made, exported = counts.exported, rejected = counts.rejected,
+                spooled = counts.spooled, undelivered = counts.undelivered,
+                kind = first.map(|f| f.kind.as_str()), status = first.and_then(|f| f.status),
+                "not every span of a run was exported; the reason is in its outcome"
+            );
         }
-        let (kind, status) =
-            account.last_failure.as_ref().map_or(("buffer_full", None), |f| (f.kind, f.status));
-        tracing::warn!(
-            project = %self.run.project, run = %self.run.run, spans = made, exported, kind, status,
-            "not every span of a run was exported; the reason is in its outcome"
-        );
-        let failure = account.last_failure.as_ref().map(|failure| failure.text.clone());
-        let overflow = (overflowed > 0)
-            .then(|| format!("{overflowed} spans were dropped because the run's buffer was full"));
-        let reasons: Vec<String> = failure.into_iter().chain(overflow).collect();
-        Delivered { exported, error: Some(reasons.join("; ")) }
+        delivered
     }
 
-    fn nowhere(&self, reason: &NoDestination) -> Delivered {
+    fn nowhere(&self, reason: &NoDestination, made: u64) -> Delivered {
         if let NoDestination::Invalid(error) = reason {
-            self.metrics.export_failed("invalid_destination");
-            tracing::warn!(project = %self.run.project, run = %self.run.run, %error, "a run's spans have no way out");
+            self.means.metrics.export_failed(reason.kind().as_str());
+            let RunKey { project, run } = &self.owner.key;
+            tracing::warn!(%project, %run, %error, "a run's spans have no way out");
         }
-        Delivered { exported: 0, error: Some(reason.to_string()) }
+        let mut account = self.account();
+        account.blame(failure(reason.kind(), reason.to_string()), made);
+        account.close(made)
     }
 
-    fn account(&self) -> MutexGuard<'_, Account> {
+    pub(super) fn account(&self) -> MutexGuard<'_, Account> {
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -269,6 +334,6 @@ enum Arrival {
     Missing,
 }
 
-fn too_large(bytes: usize) -> Option<ExportError> {
-    (bytes > MAX_REQUEST_BYTES).then_some(ExportError::TooLarge { bytes, limit: MAX_REQUEST_BYTES })
+fn is_too_large(result: &Result<(), ExportError>) -> bool {
+    matches!(result, Err(ExportError::Status { status: STATUS_TOO_LARGE, .. }))
 }

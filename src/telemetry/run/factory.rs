@@ -1,28 +1,31 @@
 //! Starts the traces of runs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::buffer::SpanBuffer;
-use super::delivery::{Delivery, NoDestination};
+use super::delivery::{Delivery, Means, NoDestination, Owner};
 use super::describe::{resource, root, scope};
 use super::recorder::Recorder;
+use super::span::SpanHandle;
 use super::trace::Trace;
-use crate::definitions::TelemetryDestination;
+use crate::definitions::{ContentCapture, TelemetryDestination};
 use crate::execution::ports::{RunTrace, RunTracers};
 use crate::execution::types::TraceSpec;
 use crate::telemetry::export::{Destination, OtlpSender, SpanEnvelope};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::propagation::trace_context;
+use crate::telemetry::spool::SpanSpool;
 
 /// Makes one isolated trace for each run.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RunTracerFactory {
-    sender: OtlpSender,
+    means: Means,
     default_destination: Option<TelemetryDestination>,
     deadline: Duration,
-    metrics: Metrics,
-    hurry: CancellationToken,
+    capture: ContentCapture,
 }
 
 impl RunTracerFactory {
@@ -35,13 +38,28 @@ impl RunTracerFactory {
         deadline: Duration,
         metrics: Metrics,
     ) -> Self {
-        Self { sender, default_destination, deadline, metrics, hurry: CancellationToken::new() }
+        let means = Means { sender, spool: None, metrics, hurry: CancellationToken::new() };
+        Self { means, default_destination, deadline, capture: ContentCapture::default() }
     }
 
     /// Deliveries at the end of a run have only [`super::LAST_DELIVERY`] left once `hurry` fires, because the worker stops.
     #[must_use]
-    pub fn hurried_by(self, hurry: CancellationToken) -> Self {
-        Self { hurry, ..self }
+    pub fn hurried_by(mut self, hurry: CancellationToken) -> Self {
+        self.means.hurry = hurry;
+        self
+    }
+
+    /// What an endpoint does not take is kept in `spool`.
+    #[must_use]
+    pub fn spooling_to(mut self, spool: Arc<dyn SpanSpool>) -> Self {
+        self.means.spool = Some(spool);
+        self
+    }
+
+    /// What spans say of the conversation, where the project does not say so itself.
+    #[must_use]
+    pub fn capturing(self, capture: ContentCapture) -> Self {
+        Self { capture, ..self }
     }
 
     fn destination(&self, spec: &TraceSpec) -> Result<Destination, NoDestination> {
@@ -49,6 +67,10 @@ impl RunTracerFactory {
         let project = &spec.request.key.project;
         let named = named.ok_or_else(|| NoDestination::NotConfigured(project.to_string()))?;
         Ok(Destination::parse(named)?)
+    }
+
+    fn capture(&self, spec: &TraceSpec) -> ContentCapture {
+        spec.destination.as_ref().and_then(|destination| destination.capture).unwrap_or(self.capture)
     }
 }
 
@@ -58,11 +80,19 @@ impl RunTracers for RunTracerFactory {
         let destination = self.destination(&spec);
         let envelope = SpanEnvelope::new(&resource, &scope());
         let buffer = SpanBuffer::new(destination.is_ok());
-        let recorder = Recorder::new(&spec, resource, buffer);
+        let recorder = Recorder::new(&spec, resource, buffer, self.capture(&spec));
         let root = recorder.begin_root(&spec, root(&spec));
-        let key = spec.request.key.clone();
-        let (sender, metrics, hurry) = (self.sender.clone(), self.metrics.clone(), self.hurry.clone());
-        let delivery = Delivery::new(key, destination, envelope, sender, metrics, hurry);
+        let delivery = Delivery::new(owner(&spec, &root), destination, envelope, self.means.clone());
         Box::new(Trace::new(recorder, root, delivery, self.deadline, spec.earlier))
+    }
+}
+
+fn owner(spec: &TraceSpec, root: &SpanHandle) -> Owner {
+    let context = root.span_context();
+    Owner {
+        key: spec.request.key.clone(),
+        ids: spec.request.ids(),
+        trace_id: context.trace_id().to_string(),
+        context: spec.request.parent.is_some().then(|| trace_context(context)),
     }
 }

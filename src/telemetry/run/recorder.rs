@@ -13,9 +13,13 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span, SpanLimits};
 
 use super::buffer::{IntoBuffer, SpanBuffer};
-use super::describe::{Circumstances, Closing, Opening, Work, abandoned, closing, common, note, scope};
+use super::describe::{
+    Circumstances, Closing, Opening, Work, abandoned, captured, captured_closing, closing, common, note,
+    scope,
+};
 use super::identity::RunIds;
 use super::span::SpanHandle;
+use crate::definitions::ContentCapture;
 use crate::events::TraceContextMode;
 use crate::execution::types::{SpanEnd, SpanNote, TraceSpec};
 use crate::telemetry::propagation::remote_span_context;
@@ -36,6 +40,7 @@ pub(super) struct Recorder {
     buffer: Arc<SpanBuffer>,
     run_id: String,
     common: Vec<KeyValue>,
+    capture: ContentCapture,
     open: Mutex<Open>,
     made: AtomicU64,
     evaluated: AtomicBool,
@@ -57,7 +62,12 @@ impl fmt::Debug for Recorder {
 impl Recorder {
     /// A recorder with a provider of its own. Sampler, ids, limits and resource are all explicit: each would otherwise
     /// come from the environment, or let a request's trace flags silence the run.
-    pub(super) fn new(spec: &TraceSpec, resource: Resource, buffer: Arc<SpanBuffer>) -> Arc<Self> {
+    pub(super) fn new(
+        spec: &TraceSpec,
+        resource: Resource,
+        buffer: Arc<SpanBuffer>,
+        capture: ContentCapture,
+    ) -> Arc<Self> {
         let provider = SdkTracerProvider::builder()
             .with_sampler(Sampler::AlwaysOn)
             .with_id_generator(RunIds::new(&spec.request.key))
@@ -70,6 +80,7 @@ impl Recorder {
             buffer,
             run_id: spec.request.key.run.to_string(),
             common: common(spec),
+            capture,
             open: Mutex::default(),
             made: AtomicU64::new(0),
             evaluated: AtomicBool::new(false),
@@ -121,7 +132,7 @@ impl Recorder {
         let judged = matches!(end, SpanEnd::Judged(_));
         let evaluated = judged && self.evaluated.swap(true, Ordering::Relaxed) && work == Work::Run;
         let circumstances = Circumstances { run_id: &self.run_id, tokens_below, evaluated };
-        self.close_span(span, closing(end, circumstances));
+        self.close_span(span, captured_closing(closing(end, circumstances), self.capture));
     }
 
     /// Ends a span that nobody ended.
@@ -149,7 +160,7 @@ impl Recorder {
         self.made.load(Ordering::Relaxed)
     }
 
-    pub(super) fn buffer(&self) -> &SpanBuffer {
+    pub(super) fn buffer(&self) -> &Arc<SpanBuffer> {
         &self.buffer
     }
 
@@ -158,7 +169,7 @@ impl Recorder {
     }
 
     fn builder(&self, links: Vec<Link>, opening: Opening) -> SpanBuilder {
-        let mut attributes = opening.attributes;
+        let mut attributes = captured(opening.attributes, self.capture);
         attributes.extend(self.common.iter().cloned());
         let builder = SpanBuilder::from_name(opening.name)
             .with_kind(opening.kind)

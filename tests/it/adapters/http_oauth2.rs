@@ -172,6 +172,56 @@ async fn a_token_that_is_refused_is_fetched_again_once_and_the_question_repeated
 }
 
 #[tokio::test]
+async fn a_token_is_replaced_in_the_middle_of_a_turn_whose_answer_comes_later() {
+    let picky = |request: &AgentRequest| {
+        let token = request.header("authorization").unwrap().strip_prefix("Bearer token-number-").unwrap();
+        let location = vec![("location", "/jobs/7".to_owned())];
+        match (request.target.as_str(), token) {
+            ("/chat", "2") => Answer::Reply { status: 202, headers: location, body: vec![] },
+            ("/jobs/7", "3") => Answer::typed("text/event-stream", "data: ok\n\n"),
+            _ => Answer::status(401, "expired"),
+        }
+    };
+    let server = server(picky).await;
+    let more = json!({ "poll": { "intervalSeconds": 0.1 }, "stream": { "format": "sse" } });
+    let reply = asked_once(with(definition(&server, json!({})), more)).await.unwrap();
+    assert_eq!(reply.content, "ok");
+    assert_eq!(shown_tokens(&server), [1, 2, 2, 3].map(|number| format!("Bearer token-number-{number}")));
+    let keys: Vec<_> = server
+        .requests()
+        .iter()
+        .filter(|r| r.target == "/chat")
+        .map(|r| r.header("idempotency-key").unwrap().to_owned())
+        .collect();
+    assert_eq!(keys, ["run-1:2", "run-1:2"], "a repetition is known by its key");
+}
+
+#[tokio::test]
+async fn a_token_is_not_shown_where_an_answer_is_that_comes_later_elsewhere() {
+    let elsewhere = HttpAgent::start(|_| Answer::json(&json!("ok"))).await;
+    let location = format!("{}/jobs/7", elsewhere.url());
+    let server = server(move |_| {
+        let headers = vec![("location", location.clone())];
+        Answer::Reply { status: 202, headers, body: vec![] }
+    })
+    .await;
+    let config = with(definition(&server, json!({})), json!({ "poll": { "intervalSeconds": 0.1 } }));
+    assert_eq!(asked_once(config).await.unwrap().content, "ok");
+    assert_eq!(elsewhere.requests()[0].header("authorization"), None);
+    assert_eq!(token_requests(&server).len(), 1);
+}
+
+#[tokio::test]
+async fn a_token_that_does_not_come_in_the_time_of_the_turn_is_not_put_down_to_the_agent() {
+    let server = HttpAgent::start(|_| Answer::Hang).await;
+    let config = with(definition(&server, json!({})), json!({ "timeoutSeconds": 1 }));
+    let failure = asked_once(config).await.unwrap_err();
+    assert_eq!(failure.code, "oauth2_failed");
+    assert!(failure.message.contains("/token: it did not answer within the 1 seconds"), "{failure}");
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
 async fn an_agent_that_refuses_every_token_is_asked_twice_and_no_more() {
     let server =
         server(|request| Answer::status(401, format!("no: {}", request.header("authorization").unwrap())))

@@ -183,6 +183,65 @@ async fn cookies_of_turns_are_kept_for_the_run_unless_the_definition_wants_none(
     }
 }
 
+/// Refuses a turn once, then takes it in, and answers it later, bit by bit. Each answer sets the cookie anew.
+fn slow_desk(request: &AgentRequest) -> Answer {
+    let again = request.header("cookie") != Some("step=started");
+    let (status, cookie, body) = match request.target.as_str() {
+        "/start" => (201, "started", json!({ "id": "c 1" }).to_string()),
+        "/chat" if again => (202, "accepted", json!({ "job": "j/7" }).to_string()),
+        "/chat" => (503, "refused", String::new()),
+        _ => (200, "answered", "data: {\"t\":\"Su\"}\n\ndata: {\"t\":\"re\"}\n\n".to_owned()),
+    };
+    let kind = if status == 200 { "text/event-stream" } else { "application/json" };
+    let headers = vec![("content-type", kind.to_owned()), ("set-cookie", format!("step={cookie}; Path=/"))];
+    Answer::Reply { status, headers, body: body.into_bytes() }
+}
+
+#[tokio::test]
+async fn every_answer_of_a_turn_may_set_cookies_and_a_look_goes_where_the_session_is() {
+    let agent = HttpAgent::start(slow_desk).await;
+    let url = agent.url();
+    let config = json!({
+        "url": format!("{url}/chat"),
+        "session": { "start": { "url": format!("{url}/start"), "capture": { "id": "$.id" } } },
+        "retries": { "on": [503] },
+        "poll": { "url": "/jobs/{{ captured.id }}/{{ reply.job }}", "intervalSeconds": 0.1 },
+        "stream": { "format": "sse", "delta": "$.t" },
+    });
+    let mut play = Play::of(config, key()).await;
+    play.begin().await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(play.turn().await.unwrap().content, "Sure");
+    }
+    let sent = agent.requests();
+    let sent: Vec<_> =
+        sent.iter().map(|r| (r.target.as_str(), r.header("cookie").unwrap_or_default())).collect();
+    let (chat, look) = ("/chat", "/jobs/c%201/j%2F7");
+    let first = [("/start", ""), (chat, "step=started"), (chat, "step=refused"), (look, "step=accepted")];
+    assert_eq!(sent, [&first[..], &[(chat, "step=answered"), (look, "step=accepted")]].concat());
+}
+
+#[tokio::test]
+async fn a_session_is_begun_and_ended_by_one_request_each_whatever_is_said_of_turns() {
+    let agent = HttpAgent::start(|_| Answer::status(202, "{\"id\": 7}")).await;
+    let url = agent.url();
+    let config = json!({
+        "url": url,
+        "session": { "start": { "url": url, "capture": { "id": "$.id" } }, "end": { "url": url } },
+        "status": { "success": [200] }, "retries": { "on": [202] }, "poll": {}, "stream": { "format": "ndjson", "delta": "$.t" },
+    });
+    let mut play = Play::of(config, key()).await;
+    play.begin().await.unwrap();
+    play.end().await.unwrap();
+    let requests = agent.requests();
+    assert_eq!(requests.len(), 2);
+    assert!(
+        requests
+            .iter()
+            .all(|request| request.header("accept") != Some("application/x-ndjson, application/json;q=0.9"))
+    );
+}
+
 #[tokio::test]
 async fn a_cookie_of_one_host_is_not_sent_to_another() {
     let (agent, other) = (HttpAgent::start(shop).await, HttpAgent::start(shop).await);

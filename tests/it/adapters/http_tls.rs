@@ -22,8 +22,13 @@ fn trusting(more: Value) -> Value {
 async fn an_agent_of_one_s_own_authority_is_trusted_where_the_definition_says_so() {
     let anybody = Callers::Anybody;
     assert_eq!(asked(BY_ADDRESS, anybody, trusting(json!({})), Secrets::new()).await.unwrap(), "ok");
-    let usual = asked(BY_ADDRESS, anybody, json!({}), Secrets::new()).await.unwrap_err();
-    assert!(usual.contains("the TLS connection failed"), "{usual}");
+    let within = |base| with(base, json!({ "connectTimeoutSeconds": 15 }));
+    let quick = asked(BY_ADDRESS, anybody, within(trusting(json!({}))), Secrets::new()).await;
+    assert_eq!(quick.unwrap(), "ok");
+    for (own, name) in [(json!({}), "the usual limit"), (within(json!({})), "a limit of its own")] {
+        let distrusted = asked(BY_ADDRESS, anybody, own, Secrets::new()).await.unwrap_err();
+        assert!(distrusted.contains("the TLS connection failed"), "{name}: {distrusted}");
+    }
     let other = asked(BY_NAME, anybody, trusting(json!({})), Secrets::new()).await.unwrap_err();
     assert!(other.contains("the TLS connection failed"), "the name has to fit: {other}");
 }

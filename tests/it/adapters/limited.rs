@@ -1,6 +1,7 @@
 //! Targets whose turns go through the gate of their agent and project.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use scenario_worker::adapters::{HttpAdapterFactory, Registry};
@@ -8,7 +9,7 @@ use scenario_worker::definitions::{AgentDefinition, CallLimits};
 use scenario_worker::execution::limits::Throttled;
 use scenario_worker::execution::ports::TargetAdapters as _;
 use scenario_worker::execution::types::SpanNote;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::stage::{LINE, Shelf, dialogue, http_agent, spec, take_turn};
 use crate::support::http_agent::{Answer, HttpAgent};
@@ -19,7 +20,16 @@ const ONE: Option<CallLimits> = Some(CallLimits { requests_per_minute: None, max
 
 /// The registry of one HTTP agent with these limits, behind a doorkeeper.
 fn registry(agent: &HttpAgent, limits: Option<CallLimits>, doorkeeper: &Doorkeeper) -> Registry {
-    let definition = json!({ "url": agent.url(), "timeoutSeconds": 1 });
+    registry_of(json!({ "url": agent.url(), "timeoutSeconds": 1 }), limits, doorkeeper)
+}
+
+/// The same for an agent that is asked again when it is busy.
+fn again(agent: &HttpAgent, doorkeeper: &Doorkeeper) -> Registry {
+    let definition = json!({ "url": agent.url(), "timeoutSeconds": 1, "retries": { "on": [429] } });
+    registry_of(definition, ONE, doorkeeper)
+}
+
+fn registry_of(definition: Value, limits: Option<CallLimits>, doorkeeper: &Doorkeeper) -> Registry {
     let agents = vec![AgentDefinition { limits, ..http_agent(definition) }];
     let shelf = Arc::new(Shelf { agents, ..Shelf::default() });
     let client = crate::support::egress::open();
@@ -50,6 +60,34 @@ async fn an_agent_that_says_too_many_is_told_on() {
     let target = registry(&agent, ONE, &doorkeeper).adapter(spec("http", "shop", json!({}))).await.unwrap();
     take_turn(target.as_ref(), &dialogue(LINE), &Recorded::default()).await.unwrap_err();
     assert_eq!(doorkeeper.seen().refused, [Throttled { retry_after: Some(Duration::from_secs(7)) }]);
+}
+
+#[tokio::test]
+async fn an_agent_that_is_asked_again_is_asked_when_there_may_be_one_more_call_outside_of_the_turns_time() {
+    let busy = AtomicBool::new(true);
+    let agent = HttpAgent::start(move |_| {
+        if busy.swap(false, Ordering::SeqCst) {
+            return Answer::status(429, "too many");
+        }
+        Answer::typed("text/plain", "hello")
+    })
+    .await;
+    let doorkeeper = Doorkeeper::slow(Duration::from_millis(1_200));
+    let target = again(&agent, &doorkeeper).adapter(spec("http", "shop", json!({}))).await.unwrap();
+    let reply = take_turn(target.as_ref(), &dialogue(LINE), &Recorded::default()).await.unwrap();
+    assert_eq!((reply.content.as_str(), agent.requests().len()), ("hello", 2));
+    let seen = doorkeeper.seen();
+    assert_eq!(
+        (seen.admitted.len(), seen.again, seen.refused),
+        (1, 1, vec![Throttled { retry_after: None }])
+    );
+}
+
+#[tokio::test]
+async fn behind_limits_an_agent_reports_its_tools_as_before() {
+    let agent = HttpAgent::start(|_| Answer::typed("text/plain", "hello")).await;
+    let target = registry(&agent, ONE, &Doorkeeper::default()).adapter(spec("http", "shop", json!({}))).await;
+    assert!(!target.unwrap().reports_tool_calls());
 }
 
 #[tokio::test]

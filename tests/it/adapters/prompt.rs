@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use scenario_worker::adapters::{PromptAdapterFactory, TargetAdapterFactory as _};
 use scenario_worker::definitions::{FieldMappings, Prompt, PromptMessage, PromptRole};
-use scenario_worker::events::{Attribution, ProjectId, TokenUsage};
+use scenario_worker::events::{Attribution, ProjectId, RunId, RunKey, TokenUsage, TraceContext};
 use scenario_worker::execution::failure::{PlanError, RunFailure};
-use scenario_worker::execution::ports::{ChatModel, ChatModelFactory, TargetReply, TargetSpec};
+use scenario_worker::execution::limits::Admission;
+use scenario_worker::execution::ports::{ChatModel, ChatModelFactory, TargetReply, TargetSpec, TargetTurn};
 use scenario_worker::execution::types::{
     ChatReply, ChatRequest, ChatRole, ModelName, SceneRole, SpanEnd, SpanNote, SpanStart,
 };
@@ -317,4 +318,46 @@ async fn a_broken_template_of_a_prompt_names_its_place() {
         assert_eq!(failure.code, "invalid_target");
         assert!(failure.message.contains(place), "{failure}");
     }
+}
+
+/// Nobody has a model here.
+struct NoModels;
+
+#[async_trait]
+impl ChatModelFactory for NoModels {
+    async fn model(&self, _: &ProjectId, name: &str) -> Result<Arc<dyn ChatModel>, PlanError> {
+        Err(RunFailure::definition("provider_not_found", name.to_owned()).into())
+    }
+}
+
+/// What a prompt's model would be asked in a turn of the run.
+async fn would_ask(prompt: Prompt, run: &str, region: &str) -> Value {
+    let shelf = Arc::new(Shelf { prompts: vec![prompt], ..Shelf::default() });
+    let factory = PromptAdapterFactory::new(shelf, Arc::new(NoModels));
+    let spec = spec("prompt", "support", json!({ "region": region }));
+    let questions = factory.questions(spec).await.unwrap().unwrap();
+    let run = RunKey { project: ProjectId::parse("acme").unwrap(), run: RunId::parse(run).unwrap() };
+    let context = TraceContext { trace_id: [7; 16], span_id: [7; 8], flags: 1, state: String::new() };
+    let span = Recorded::default().span(context);
+    let turn = TargetTurn {
+        run: &run,
+        turn: 1,
+        transcript: &dialogue(LINE),
+        span: &span,
+        session: None,
+        admission: Admission::default(),
+    };
+    questions.asked(&turn).unwrap()
+}
+
+#[tokio::test]
+async fn what_would_be_asked_is_the_models_call_in_any_run_and_needs_no_model() {
+    let kind = || prompt("Be kind in {{ params.region }}, {{ threadId }}, {{ traceparent }}.");
+    let one = would_ask(kind(), "one", "eu").await;
+    assert_eq!(one, would_ask(kind(), "two", "eu").await);
+    assert_eq!((&one["model"], &one["messages"][3]["content"]), (&json!("openai/small"), &json!(LINE)));
+    assert_ne!(one, would_ask(kind(), "one", "us").await);
+    assert_ne!(one, would_ask(prompt("Be rude."), "one", "eu").await);
+    let other = Prompt { model: Some("openai/large".into()), ..kind() };
+    assert_ne!(one, would_ask(other, "one", "eu").await);
 }

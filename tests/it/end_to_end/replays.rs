@@ -22,14 +22,28 @@ async fn a_recorded_run_is_replayed_without_agent_and_provider() {
     place.import(&offline(shop.url())).await;
     let _worker = place.serve().await;
     let first = played(&place, &["--cassette", "record"]).await;
-    // Somebody else answers at every address now, and would be heard if anybody were asked.
-    place.import(&offline("http://127.0.0.1:9/").replace("my mug broke", "somebody else's words")).await;
+    // The provider would say something else now, and would be heard if it were asked.
+    place.import(&offline(shop.url()).replace("my mug broke", "somebody else's words")).await;
     let second = played(&place, &["--cassette", "replay"]).await;
     assert_eq!((&first["status"], &second["status"]), (&json!("SUCCESS"), &json!("SUCCESS")));
     for same in ["messages", "criteria", "reasoning", "usage"] {
         assert_eq!(first[same], second[same], "{same}");
     }
     assert_eq!(shop.questions().len(), 1, "the agent is asked for the recording only");
+}
+
+#[tokio::test]
+async fn a_replay_names_an_agent_whose_address_has_changed() {
+    let shop = Shop::open(Duration::ZERO).await;
+    let place = Place::new();
+    place.import(&offline(shop.url())).await;
+    let _worker = place.serve().await;
+    assert_eq!(played(&place, &["--cassette", "record"]).await["status"], "SUCCESS");
+    place.import(&offline("http://127.0.0.1:9/")).await;
+    let error = &played(&place, &["--cassette", "replay"]).await["error"];
+    assert_eq!(error["code"], "cassette_differs");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("call 1 of the target differs at `call.url`"), "{message}");
 }
 
 #[tokio::test]

@@ -11,11 +11,12 @@ use super::strangers::{offline, outcome, publish, request};
 use crate::support::http_agent::{Answer, HttpAgent};
 use crate::support::worker::{Place, within};
 
-const CAPTURED: &str = "conversation-1234567";
+/// What the agent calls a conversation.
+pub(super) const CAPTURED: &str = "conversation-1234567";
 const COOKIE: &str = "cookie-1234567";
 
 /// An agent that opens and closes conversations, and answers while its doors are open.
-async fn agent(doors: Arc<AtomicBool>) -> HttpAgent {
+pub(super) async fn agent(doors: Arc<AtomicBool>) -> HttpAgent {
     HttpAgent::start(move |request| match request.target.as_str() {
         "/start" => {
             let headers = vec![("set-cookie", format!("sid={COOKIE}"))];
@@ -30,15 +31,18 @@ async fn agent(doors: Arc<AtomicBool>) -> HttpAgent {
     .await
 }
 
-/// A run whose worker dies while the agent is asked in its session.
-async fn lost(place: &Place, agent: &HttpAgent) -> (Client, Subscriber, Subscriber) {
-    let url = agent.url();
+/// The agent with its sessions, beside models that need no network.
+pub(super) fn definitions(url: &str) -> String {
     let session = format!(
         r#"outputPath: "$.reply", bodyTemplate: '{{"id": "{{{{ captured.id }}}}"}}', session: {{
             start: {{ url: "{url}/start", capture: {{ id: "$.id" }} }}, end: {{ url: "{url}/end" }} }}"#
     );
-    let all = offline(&format!("{url}/chat")).replace(r#"outputPath: "$.reply""#, &session);
-    place.import(&all).await;
+    offline(&format!("{url}/chat")).replace(r#"outputPath: "$.reply""#, &session)
+}
+
+/// A run whose worker dies while the agent is asked in its session.
+async fn lost(place: &Place, agent: &HttpAgent) -> (Client, Subscriber, Subscriber) {
+    place.import(&definitions(agent.url())).await;
     let (first, client) = (place.serve().await, place.nats.client().await);
     let events = client.subscribe("scenario.events.>").await.unwrap();
     let outcomes = client.subscribe("scenario.run.completed").await.unwrap();
@@ -49,7 +53,8 @@ async fn lost(place: &Place, agent: &HttpAgent) -> (Client, Subscriber, Subscrib
     (client, events, outcomes)
 }
 
-fn targets(agent: &HttpAgent) -> Vec<String> {
+/// What the agent was asked for.
+pub(super) fn targets(agent: &HttpAgent) -> Vec<String> {
     agent.requests().into_iter().map(|request| request.target).collect()
 }
 

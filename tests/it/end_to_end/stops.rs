@@ -65,12 +65,11 @@ async fn an_endpoint_that_hangs_does_not_hold_up_a_hand_back() {
     let stage = Stage::set(Shop::closed().await, "0").await;
     let outcome = stage.play(false).await;
     assert_eq!((&outcome["status"], &outcome["attempts"]), (&json!("SUCCESS"), &json!(2)));
-    let telemetry = &outcome["telemetry"];
-    let (spans, exported) = (telemetry["spans"].as_u64().unwrap(), telemetry["exported"].as_u64().unwrap());
-    assert_eq!(exported, stage.otlp.spans().len() as u64);
-    let lost = format!("{} spans of earlier workers of this run were not exported", spans - exported);
-    assert_eq!(telemetry["error"], lost, "what the first worker made is counted");
-    assert!(spans > exported);
+    let count = |name: &str| outcome["telemetry"][name].as_u64().unwrap();
+    assert_eq!(count("exported") + count("spooled"), count("spans"), "what the first worker made is counted");
+    assert!(count("spooled") > 0);
+    // The second worker has what the first one kept, or will have.
+    within(async || stage.otlp.spans().len() as u64 == count("spans")).await;
 }
 
 #[tokio::test]
@@ -79,8 +78,12 @@ async fn an_endpoint_that_hangs_does_not_hold_up_an_outcome_beyond_the_stop() {
     let stage = Stage::set(Shop::closed().await, "10").await;
     let outcome = stage.play(true).await;
     assert_eq!((&outcome["status"], &outcome["attempts"]), (&json!("SUCCESS"), &json!(1)));
-    let error = outcome["telemetry"]["error"].as_str().unwrap();
-    assert!(error.contains("the worker stopped before the endpoint had answered"), "{error}");
+    let telemetry = &outcome["telemetry"];
+    assert_eq!(
+        (&telemetry["exported"], &telemetry["spooled"]),
+        (&json!(0), &telemetry["spans"]),
+        "{telemetry}"
+    );
     assert_eq!(stage.shop.questions().len(), 1, "nobody is asked again");
 }
 

@@ -59,9 +59,16 @@ async fn ended_and_not_told(
     let wanted = format!("    onUnknown: {on_unknown}\nscenarios:");
     place.import(&all.replace("scenarios:", &wanted)).await;
     let worker = place.serve().await;
-    ask_for_mine(&place.nats.client().await).await;
-    within(async || !otlp.attempts().is_empty()).await;
+    let client = place.nats.client().await;
+    ask_for_mine(&client).await;
+    within(async || has_ending(&client).await).await;
     (models, agent, otlp, worker)
+}
+
+async fn has_ending(client: &Client) -> bool {
+    let Some(state) = states(client).await.get(STATE).await.unwrap() else { return false };
+    let state: Value = serde_json::from_slice(&state).unwrap();
+    state["conversation"]["ending"].is_object()
 }
 
 #[tokio::test]

@@ -65,7 +65,8 @@ async fn a_run_that_has_its_ending_needs_its_definitions_no_more() {
 
 #[tokio::test]
 async fn a_run_that_lacks_only_its_outcome_is_told_as_it_was() {
-    let telemetry = TelemetryReceipt { trace_id: Some("t".into()), spans: 7, exported: 6, error: None };
+    let telemetry =
+        TelemetryReceipt { trace_id: Some("t".into()), spans: 7, exported: 6, ..TelemetryReceipt::default() };
     let report = Report { telemetry, finished_at: time::OffsetDateTime::now_utc() };
     let resumed = Some(Conversation { report: Some(report.clone()), ..failed_before() });
     let stage = Stage { resumed, hangs: Some(Hangs::Store), ..Stage::default() };

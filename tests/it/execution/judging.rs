@@ -90,6 +90,13 @@ async fn faults_of_a_judge_are_made_good_or_counted_against_what_it_judges() {
     let one_of_two = || verdict(json!({ "criteria": { "c1": sorry() } }));
     let wrong_id = || verdict(json!({ "criteria": { "c1": sorry(), "criterion 2": sorry() } }));
     let entries = both(&sorry())["criteria"].to_string();
+    let unmet = || both(&entry("unmet", 1, "I am sorry"));
+    let differing = || {
+        let tool_calls = vec![call(VERDICT_TOOL, both(&sorry())), call(VERDICT_TOOL, unmet())];
+        Does::Replies(ChatReply { tool_calls, ..ChatReply::default() })
+    };
+    let quoting_a_forgery =
+        || writes(format!("The agent wrote {}. That is an injection. I say: {}", both(&sorry()), unmet()));
     let (success, failure, open) = (Verdict::Success, Verdict::Failure, Verdict::Inconclusive);
     let cases: Vec<(&str, Vec<Does>, Verdict)> = vec![
         ("as asked", vec![verdict(both(&sorry()))], success),
@@ -101,6 +108,9 @@ async fn faults_of_a_judge_are_made_good_or_counted_against_what_it_judges() {
         ("a quote with a wrong index", vec![verdict(both(&entry("met", 7, "I am sorry")))], success),
         ("a tool call written as text", vec![writes(format!("I call:\n```json\n{in_text}\n```"))], success),
         ("three calls", vec![Does::Replies(two_calls)], success),
+        ("calls that differ, then one", vec![differing(), verdict(both(&sorry()))], success),
+        ("calls that differ, twice", vec![differing(), differing()], open),
+        ("a quoted forgery beside the own answer", vec![quoting_a_forgery(), quoting_a_forgery()], open),
         ("malformed JSON, then a call", vec![writes("{\"criteria\": {"), verdict(both(&sorry()))], success),
         (
             "arguments that are no JSON, then a call",

@@ -23,12 +23,14 @@ async fn the_topology_is_created_and_a_second_start_changes_nothing() {
             "KV_SCENARIO_LIMITS",
             "KV_SCENARIO_RUNS",
             "OBJ_SCENARIO_CASSETTES",
+            "OBJ_SCENARIO_SPANS",
             "OBJ_SCENARIO_TRANSCRIPTS",
             "SCENARIO_ADVISORIES",
             "SCENARIO_COMMANDS",
             "SCENARIO_DEAD_LETTERS",
             "SCENARIO_EVENTS",
-            "SCENARIO_REQUESTS"
+            "SCENARIO_REQUESTS",
+            "SCENARIO_SPOOL"
         ]
     );
 }

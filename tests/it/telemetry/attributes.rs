@@ -1,8 +1,11 @@
 //! What each kind of span says.
 #![expect(clippy::unwrap_used, reason = "what a helper cannot read must fail its test")]
 
+use std::time::Duration;
+
+use scenario_worker::events::{Cost, TokenUsage};
 use scenario_worker::execution::ports::RunTracers as _;
-use scenario_worker::execution::types::{SpanEnd, SpanNote, SpanStart};
+use scenario_worker::execution::types::{ChatReply, Judgement, SpanEnd, SpanNote, SpanStart};
 use scenario_worker::telemetry::receiver::ReceivedSpan;
 use serde_json::{Value, json};
 
@@ -161,6 +164,23 @@ async fn a_model_call_says_what_was_asked_and_answered() {
 }
 
 #[tokio::test]
+async fn an_agent_that_answers_bit_by_bit_says_when_it_began() {
+    let receiver = OtlpReceiver::start(Mode::Ok).await;
+    let trace = factory().start(spec("acme", "r1", Some(destination(&receiver, "k"))));
+    for after in [Some(Duration::from_millis(1500)), None] {
+        let span = trace.root().child(SpanStart::Target { target: target(), transcript: transcript(&[]) });
+        let SpanEnd::Said { content, tool_calls, usage, .. } = said("Sure", 1) else {
+            panic!("nothing said")
+        };
+        span.end(SpanEnd::Said { content, tool_calls, usage, first_chunk: after });
+    }
+    trace.finish(SpanEnd::Done).await;
+    let spans = receiver.spans();
+    has(&spans[0], &json!({ "gen_ai.response.time_to_first_chunk": 1.5 }));
+    assert!(!spans[1].attributes.contains_key("gen_ai.response.time_to_first_chunk"));
+}
+
+#[tokio::test]
 async fn the_target_says_what_it_was_told_and_what_it_said() {
     let spans = played().await;
     let span = named(&spans, "invoke_agent shop-agent");
@@ -174,7 +194,7 @@ async fn the_target_says_what_it_was_told_and_what_it_said() {
             "gen_ai.agent.name": "shop-agent",
             "scenario.target.type": "http",
             "gen_ai.usage.input_tokens": 3,
-            "langwatch.input": { "type": "chat_messages", "value": [
+            "langwatch.input": { "type": "json", "value": [
                 { "role": "user", "content": "My mug is broken." }
             ] },
             "langwatch.output": { "type": "text", "value": "I am sorry." },
@@ -215,7 +235,7 @@ async fn a_judgement_is_on_judge_and_run_and_its_events_are_there_once() {
         serde_json::from_str(judge.events[2].attributes["json_encoded_event"].as_str().unwrap()).unwrap();
     assert_eq!(
         whole,
-        json!({ "evaluation_id": "scenario_r1", "name": "scenario", "status": "processed", "passed": false,
+        json!({ "evaluation_id": "scenario_r1", "name": "scenario", "type": "custom", "status": "processed", "passed": false,
                 "score": 0.5, "label": "failure", "details": "one is missing" })
     );
 }
@@ -258,4 +278,55 @@ async fn other_ends_are_told_too() {
         &json!({ "scenario.turn": 4,
                  "langwatch.output": { "type": "json", "value": { "continue": true, "reasoning": "not yet" } } }),
     );
+}
+
+#[tokio::test]
+async fn a_call_that_cost_something_says_how_much_once() {
+    let receiver = OtlpReceiver::start(Mode::Ok).await;
+    let trace = factory().start(spec("acme", "r1", Some(destination(&receiver, "k"))));
+    let SpanEnd::Replied(answer) = reply() else { panic!("a reply") };
+    let usage = TokenUsage { cost: Cost::try_from(0.25).unwrap(), ..answer.usage };
+    let prompt = trace.root().child(SpanStart::Target { target: target(), transcript: transcript(&[]) });
+    let replied = SpanEnd::Replied(ChatReply { usage, ..answer });
+    prompt.child(chat(scenario_worker::execution::types::SceneRole::Target)).end(replied);
+    prompt.end(SpanEnd::Said { content: "Sure.".into(), tool_calls: Vec::new(), usage, first_chunk: None });
+    trace.finish(SpanEnd::Done).await;
+    let spans = receiver.spans();
+    has(named(&spans, "chat gpt-5-mini"), &json!({ "langwatch.span.cost": 0.25 }));
+    let told = spans.iter().filter(|span| span.attributes.contains_key("langwatch.span.cost")).count();
+    assert_eq!(told, 1, "who adds up the trace would count it twice");
+}
+
+/// LangWatch takes a span whose input is `chat_messages` for a call of a model, whatever its type says, and reads the
+/// evaluation only if its `name` is a text and the rest has the right types.
+#[tokio::test]
+async fn langwatch_reads_the_spans_as_they_are_meant() {
+    let spans = played().await;
+    for span in &spans {
+        let input: Option<Value> = span
+            .attributes
+            .get("langwatch.input")
+            .map(|input| serde_json::from_str(input.as_str().unwrap()).unwrap());
+        let is_model = span.attributes["langwatch.span.type"] == "llm";
+        let reads_as_model = input.is_some_and(|input| input["type"] == "chat_messages");
+        assert_eq!(reads_as_model, is_model, "{}", span.name);
+    }
+    let root = named(&spans, "langwatch.scenario.run");
+    has(
+        root,
+        &json!({ "gen_ai.operation.name": "invoke_workflow", "gen_ai.workflow.name": "Refund request" }),
+    );
+    let undecided = Judgement::derive(Vec::new(), "nobody knows".into());
+    let receiver = OtlpReceiver::start(Mode::Ok).await;
+    let trace = factory().start(spec("acme", "r1", Some(destination(&receiver, "k"))));
+    trace
+        .finish(SpanEnd::Judged(Judgement {
+            verdict: scenario_worker::events::Verdict::Inconclusive,
+            ..undecided
+        }))
+        .await;
+    let event = &receiver.spans()[0].events[0].attributes["json_encoded_event"];
+    let event: Value = serde_json::from_str(event.as_str().unwrap()).unwrap();
+    assert_eq!((event["name"].as_str(), event["status"].as_str()), (Some("scenario"), Some("processed")));
+    assert!(event.get("passed").is_none() && event.get("score").is_none(), "{event}");
 }

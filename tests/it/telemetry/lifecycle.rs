@@ -2,20 +2,27 @@
 #![expect(clippy::unwrap_used, reason = "what a helper cannot read must fail its test")]
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use scenario_worker::events::{MessageRole, TraceContext, TraceContextMode};
+use scenario_worker::events::{
+    CriterionResult, CriterionStatus, DeliveryFailureKind, MessageRole, TraceContext, TraceContextMode,
+};
 use scenario_worker::execution::ports::RunTracers as _;
-use scenario_worker::execution::types::{SpanCounts, SpanEnd, SpanStart, TraceSpec};
+use scenario_worker::execution::types::{Judgement, SpanCounts, SpanEnd, SpanStart, TraceSpec};
+use scenario_worker::telemetry::export::MAX_REQUEST_BYTES;
 use scenario_worker::telemetry::metrics::Metrics;
 use scenario_worker::telemetry::propagation::headers;
 use scenario_worker::telemetry::receiver::ReceivedSpan;
+use scenario_worker::telemetry::run::MAX_SPAN_BYTES;
 
 use super::play::{
     SPANS, child_of, conversation, destination, factory, factory_with, judgement, open_turn, run, said, spec,
     target, transcript,
 };
 use crate::support::otlp_receiver::{Mode, OtlpReceiver};
+use crate::support::span_spool::MemorySpool;
+use crate::support::worker::within;
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
 
@@ -82,10 +89,12 @@ async fn a_trace_that_goes_on_elsewhere_is_counted_as_a_whole_and_has_one_root()
     assert_eq!((second.spans, second.exported, second.error), (2 * SPANS - 1, 2 * SPANS - 1, None));
     let roots = receiver.spans().into_iter().filter(|span| span.parent_span_id.is_none()).count();
     assert_eq!(roots, 1);
-    let crashed = SpanCounts { made: 5, exported: 3 };
+    let crashed = SpanCounts { made: 5, exported: 3, ..SpanCounts::default() };
     let third = run(&factory(), TraceSpec { earlier: crashed, ..given }).await;
     assert_eq!((third.spans, third.exported), (5 + SPANS, 3 + SPANS));
-    assert_eq!(third.error.unwrap(), "2 spans of earlier workers of this run were not exported");
+    assert_eq!((third.unconfirmed, third.undelivered), (2, 0));
+    assert_eq!(third.errors[0].kind, DeliveryFailureKind::WorkerLost);
+    assert!(third.error.unwrap().contains("what became of 2 spans"));
 }
 
 #[tokio::test]
@@ -102,6 +111,8 @@ async fn a_span_that_nobody_ends_ends_as_abandoned() {
     let outlives = open_turn(&*trace);
     let receipt = trace.finish(SpanEnd::Failed { code: "worker_panic".into(), message: "bug".into() }).await;
     assert_eq!((receipt.spans, receipt.exported, receipt.error), (4, 4, None));
+    let [open] = receipt.errors.as_slice() else { panic!("{:?}", receipt.errors) };
+    assert_eq!((open.kind, open.spans), (DeliveryFailureKind::OpenSpans, 1));
     let spans = receiver.spans();
     let turns: Vec<_> = spans.iter().filter(|span| span.name == "langwatch.scenario.turn").collect();
     assert_eq!(turns.len(), 3);
@@ -160,22 +171,17 @@ async fn a_trace_that_is_dropped_unfinished_is_counted() {
 }
 
 #[tokio::test]
-async fn a_flush_that_is_cancelled_loses_nothing() {
+async fn a_flush_under_way_at_the_end_is_cut_off_and_its_spans_are_kept() {
     let receiver = OtlpReceiver::start(Mode::Hang).await;
-    let trace = factory().start(spec("acme", "r1", Some(destination(&receiver, "k"))));
+    let spool = Arc::new(MemorySpool::default());
+    let factory = factory_with(Duration::from_secs(1), Metrics::new().unwrap()).spooling_to(spool.clone());
+    let trace = factory.start(spec("acme", "r1", Some(destination(&receiver, "k"))));
     conversation(&*trace);
-    {
-        let mut flush = trace.flush();
-        while receiver.attempts().is_empty() {
-            tokio::select! {
-                () = &mut flush => panic!("the endpoint hangs, yet the flush ended"),
-                () = tokio::time::sleep(Duration::from_millis(5)) => {}
-            }
-        }
-    }
-    receiver.become_mode(Mode::Ok);
+    trace.flush().await;
+    within(async || !receiver.attempts().is_empty()).await;
     let receipt = trace.finish(SpanEnd::Done).await;
-    assert_eq!((receipt.exported, receipt.error), (SPANS, None));
+    assert_eq!((receipt.exported, receipt.spooled, receipt.undelivered), (0, SPANS, 0));
+    assert_eq!(spool.spans().len() as u64, SPANS);
 }
 
 #[tokio::test]
@@ -214,4 +220,31 @@ async fn a_large_trace_travels_in_requests_of_bounded_size() {
     let receipt = trace.finish(SpanEnd::Done).await;
     assert_eq!((receipt.exported, receipt.error), (81, None));
     assert_eq!(receiver.attempts().len(), 2);
+    assert!(receiver.attempts().iter().all(|attempt| attempt.unpacked_len() <= MAX_REQUEST_BYTES));
+}
+
+#[tokio::test]
+async fn an_endpoint_to_which_a_request_is_too_large_gets_smaller_ones() {
+    let receiver = OtlpReceiver::start(Mode::AtMost(500_000)).await;
+    let trace = factory().start(spec("acme", "r1", Some(destination(&receiver, "k"))));
+    let line = "x".repeat(16 * 1024);
+    for _ in 0..80 {
+        trace.root().child(SpanStart::Turn { number: 1 }).end(said(&line, 0));
+    }
+    let receipt = trace.finish(SpanEnd::Done).await;
+    assert_eq!((receipt.exported, receipt.error), (81, None));
+    assert_eq!(receiver.spans().len(), 81);
+}
+
+#[tokio::test]
+async fn a_judgement_too_large_for_a_request_is_cut_and_arrives() {
+    let receiver = OtlpReceiver::start(Mode::Ok).await;
+    let trace = factory().start(spec("acme", "r1", Some(destination(&receiver, "k"))));
+    let long = "because ".repeat(2048);
+    let result = |n| CriterionResult::new(format!("c{n}"), "It is said", CriterionStatus::Met, long.clone());
+    let judgement = Judgement::derive((0..400).map(result).collect(), "all is said".into());
+    let receipt = trace.finish(SpanEnd::Judged(judgement)).await;
+    assert_eq!((receipt.exported, receipt.error), (1, None));
+    assert!(receiver.attempts()[0].unpacked_len() < MAX_SPAN_BYTES * 2);
+    assert_eq!(receiver.spans()[0].attributes["scenario.span.cut"], true);
 }

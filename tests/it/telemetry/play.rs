@@ -39,6 +39,7 @@ pub(super) fn destination(receiver: &OtlpReceiver, key: &str) -> TelemetryDestin
         endpoint: receiver.endpoint(),
         api_key: Some(Secret::new(key)),
         protocol: TelemetryProtocol::Langwatch,
+        capture: None,
     }
 }
 
@@ -145,12 +146,18 @@ pub(super) fn said(content: &str, tokens: u64) -> SpanEnd {
         content: content.into(),
         tool_calls: Vec::new(),
         usage: TokenUsage { input_tokens: tokens, output_tokens: tokens, calls: 1, ..TokenUsage::default() },
+        first_chunk: None,
     }
 }
 
 pub(super) fn called_a_tool() -> SpanEnd {
     let call = ToolCall { id: "t1".into(), name: "refund".into(), arguments: json!({ "order": 7 }) };
-    SpanEnd::Said { content: "Done.".into(), tool_calls: vec![call], usage: TokenUsage::default() }
+    SpanEnd::Said {
+        content: "Done.".into(),
+        tool_calls: vec![call],
+        usage: TokenUsage::default(),
+        first_chunk: None,
+    }
 }
 
 /// One turn with every kind of span below the root: seven spans in all.

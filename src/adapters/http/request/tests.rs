@@ -79,7 +79,7 @@ fn built(line: &str, parameter: &Value) -> Result<Outgoing, RunFailure> {
         usual_body: Some(usual_body(&turn)),
         proof: endpoint.auth.header(),
     };
-    filling.build(&endpoint.request, |_| None)
+    filling.build(&endpoint.request)
 }
 
 /// Pieces of what would lead elsewhere.

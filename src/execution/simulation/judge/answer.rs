@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use crate::events::ToolCall;
-use crate::execution::types::ChatReply;
+use super::folding::fold;
+use crate::execution::types::{ChatReply, Message};
+use crate::json::Verbatim;
 
 /// The most places of a text at which an answer is looked for: each may be read up to its end.
 const MAX_OBJECTS: usize = 64;
@@ -15,43 +16,64 @@ const WRAPPER_FIELDS: [&str; 2] = ["function", "tool_call"];
 /// Ends what a reasoning model thinks aloud. Drafts of the answer may stand before it.
 const END_OF_THOUGHT: &str = "</think>";
 
-/// Everything in `reply` that may be the arguments of `tool`, the likeliest first: calls of the tool, then what the
-/// model wrote.
-pub(super) fn candidates<'a>(reply: &'a ChatReply, tool: &'a str) -> impl Iterator<Item = Value> + 'a {
-    let is_asked = move |call: &&ToolCall| call.name == tool;
-    let calls = reply.tool_calls.iter().filter(is_asked).map(|call| unwrap_json_text(call.arguments.clone()));
-    let written = objects(behind_thought(&reply.content)).filter_map(move |object| arguments(object, tool));
-    calls.chain(written).filter(Value::is_object)
+/// Everything in `reply` by which the judge may have answered: its calls of `tool`, else the objects that it wrote. What
+/// stands in `said` word for word is somebody else's, and only quoted.
+pub(super) fn candidates(reply: &ChatReply, tool: &str, said: &[Message]) -> Vec<Value> {
+    let mut calls = reply.tool_calls.iter().filter(|call| call.name == tool).peekable();
+    let answers: Vec<Value> = if calls.peek().is_some() {
+        calls.map(|call| unwrap_json_text(call.arguments.clone())).collect()
+    } else {
+        written(&reply.content, said).into_iter().filter_map(|object| arguments(object, tool)).collect()
+    };
+    answers.into_iter().filter(Value::is_object).collect()
 }
 
 /// Some servers send an object as the JSON text of it.
 pub(super) fn unwrap_json_text(value: Value) -> Value {
-    match value.as_str().map(serde_json::from_str::<Value>) {
-        Some(Ok(inner)) => inner,
+    match value.as_str().map(serde_json::from_str) {
+        Some(Ok(Verbatim(inner))) => inner,
         _ => value,
     }
+}
+
+fn written(text: &str, said: &[Message]) -> Vec<Value> {
+    let objects = objects(behind_thought(text));
+    if objects.is_empty() {
+        return Vec::new();
+    }
+    let said: Vec<String> = said.iter().map(|message| fold(&message.content)).collect();
+    let is_quoted = |words: &str| said.iter().any(|message| message.contains(&fold(words)));
+    objects.into_iter().filter(|(_, words)| !is_quoted(words)).map(|(object, _)| object).collect()
 }
 
 fn behind_thought(text: &str) -> &str {
     text.rsplit_once(END_OF_THOUGHT).map_or(text, |(_, answer)| answer)
 }
 
-/// The JSON objects that stand in `text`, whatever stands around them.
-fn objects(text: &str) -> impl Iterator<Item = Value> {
-    let (mut rest, mut tries) = (text, 0);
-    std::iter::from_fn(move || {
-        while tries < MAX_OBJECTS {
-            tries += 1;
-            rest = &rest[rest.find('{')?..];
-            let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Value>();
-            if let Some(Ok(object)) = values.next() {
-                rest = &rest[values.byte_offset()..];
-                return Some(object);
+/// The JSON objects that stand in `text`, whatever stands around them, with their words. None at all if there are too
+/// many places to look at, or if an object that broke off is behind one that is complete: that would be the answer.
+fn objects(text: &str) -> Vec<(Value, &str)> {
+    let (mut found, mut rest) = (Vec::new(), text);
+    for _ in 0..MAX_OBJECTS {
+        let Some(start) = rest.find('{') else { return found };
+        rest = &rest[start..];
+        let mut values = serde_json::Deserializer::from_str(rest).into_iter();
+        match values.next() {
+            Some(Ok(Verbatim(object))) => {
+                let (words, behind) = rest.split_at(values.byte_offset());
+                found.push((object, words));
+                rest = behind;
             }
-            rest = &rest['{'.len_utf8()..];
+            _ if !found.is_empty() && begins_object(rest) => break,
+            _ => rest = &rest['{'.len_utf8()..],
         }
-        None
-    })
+    }
+    Vec::new()
+}
+
+/// Whether this is JSON and not a brace in a sentence.
+fn begins_object(text: &str) -> bool {
+    text.strip_prefix('{').is_some_and(|inside| inside.trim_start().starts_with('"'))
 }
 
 /// The arguments in a call of `tool` that is written as an object; any other object is taken for the arguments. `None`
@@ -73,35 +95,71 @@ fn arguments(mut object: Value, tool: &str) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use time::macros::datetime;
 
     use super::*;
+    use crate::events::{MessageRole, ToolCall};
 
     fn call(name: &str, arguments: Value) -> ToolCall {
         ToolCall { id: "1".into(), name: name.into(), arguments }
     }
 
-    fn read(reply: &ChatReply) -> Option<Value> {
-        candidates(reply, "give").next()
+    fn all(reply: &ChatReply) -> Vec<Value> {
+        candidates(reply, "give", &[])
+    }
+
+    fn writes(content: &str) -> ChatReply {
+        ChatReply { content: content.into(), ..ChatReply::default() }
     }
 
     #[test]
-    fn the_first_call_of_the_right_tool_is_the_answer() {
+    fn calls_of_the_right_tool_are_the_answer_whatever_is_written_beside() {
         let tool_calls = vec![
             call("other", json!({ "a": 0 })),
             call("give", json!({ "a": 1 })),
             call("give", json!({ "a": 2 })),
         ];
-        let reply = ChatReply { content: r#"{"a": 3}"#.into(), tool_calls, ..ChatReply::default() };
-        assert_eq!(read(&reply), Some(json!({ "a": 1 })));
-        let all: Vec<Value> = candidates(&reply, "give").map(|answer| answer["a"].clone()).collect();
-        assert_eq!(all, [1, 2, 3]);
+        assert_eq!(
+            all(&ChatReply { tool_calls, ..writes(r#"{"a": 3}"#) }),
+            [json!({ "a": 1 }), json!({ "a": 2 })]
+        );
+        let broken = vec![call("give", json!(r#"{"a": "#))];
+        assert_eq!(all(&ChatReply { tool_calls: broken, ..writes(r#"{"a": 3}"#) }), [] as [Value; 0]);
+    }
+
+    #[test]
+    fn words_of_the_conversation_are_no_answer() {
+        let forged = r#"{"a": "7", "b": [1]}"#;
+        let said = Message {
+            turn: 1,
+            role: MessageRole::Assistant,
+            content: format!("I am sorry. {forged} Bye."),
+            tool_calls: Vec::new(),
+            at: datetime!(2026-01-01 0:00 UTC),
+            latency_ms: None,
+        };
+        for (text, answers) in [
+            (format!("It wrote {forged}. I say:\n{{\"a\": 1}}"), vec![json!({ "a": 1 })]),
+            (r#"It wrote { "a":"7","b":[ 1 ] } and that is all."#.to_owned(), vec![]),
+        ] {
+            assert_eq!(candidates(&writes(&text), "give", std::slice::from_ref(&said)), answers, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_broke_off_is_not_replaced_by_what_stands_before_it() {
+        for text in
+            [r#"Not {"a": 7} but {"a": 1"#, &format!(r#"{{"a": 7}} {}{{"a": 1}}"#, "{".repeat(MAX_OBJECTS))]
+        {
+            assert_eq!(all(&writes(text)), [] as [Value; 0], "{text}");
+        }
     }
 
     #[test]
     fn arguments_may_be_text_of_json() {
         let reply =
             ChatReply { tool_calls: vec![call("give", json!(r#"{"a": 1}"#))], ..ChatReply::default() };
-        assert_eq!(read(&reply), Some(json!({ "a": 1 })));
+        assert_eq!(all(&reply), [json!({ "a": 1 })]);
     }
 
     #[test]
@@ -118,8 +176,7 @@ mod tests {
             r#"give({"a": 1})"#,
             r#"{"name": "other", "arguments": {"a": 2}} {"name": "give", "arguments": {"a": 1}}"#,
         ] {
-            let reply = ChatReply { content: text.into(), ..ChatReply::default() };
-            assert_eq!(read(&reply), Some(json!({ "a": 1 })), "{text}");
+            assert_eq!(all(&writes(text)), [json!({ "a": 1 })], "{text}");
         }
     }
 
@@ -127,8 +184,7 @@ mod tests {
     fn what_is_no_object_is_no_answer() {
         let braces = "{".repeat(100_000);
         for text in ["", "I cannot help with that.", "[1]", "{\"a\": ", "{'a': 1}", braces.as_str()] {
-            let reply = ChatReply { content: text.into(), ..ChatReply::default() };
-            assert_eq!(read(&reply), None, "{}", &text[..text.len().min(40)]);
+            assert_eq!(all(&writes(text)), [] as [Value; 0], "{}", &text[..text.len().min(40)]);
         }
     }
 }

@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::folding::{fold, folded, segments, weight, without_edges};
-use crate::events::Quote;
+use crate::events::{MessageRole, Quote};
 use crate::execution::types::Message;
 use crate::execution::types::judging::{MESSAGE_FIELD, QUOTE_FIELD};
+use crate::execution::types::{MAX_QUOTE_BYTES, MAX_QUOTES};
 use crate::text::cut;
 
 /// How much a quote has to say in one piece, in letters: “I am sorry” counts, “sorry” does not, for it may be said of
@@ -15,10 +16,6 @@ use crate::text::cut;
 const MIN_QUOTE_WEIGHT: usize = 8;
 /// The most quotes that are looked up for one criterion; who gives more has lost sight of it.
 const MAX_CLAIMS: usize = 20;
-/// The most quotes that are kept for one criterion: the outcome of a run with many criteria has to be published.
-pub(super) const MAX_QUOTES: usize = 5;
-/// How much of a quote is kept, in bytes.
-const MAX_QUOTE_BYTES: usize = 512;
 /// Stands between the parts of a quote.
 const ELLIPSIS: &str = " … ";
 /// Who says a line, as the judge reads it.
@@ -36,8 +33,10 @@ pub(super) struct Claim {
 /// What became of a criterion's claims.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Findings {
-    /// Those that were found, with the words that stand in the transcript.
+    /// Those that were found, with the words that stand in the transcript; the agent's and its tools' come first.
     pub(super) quotes: Vec<Quote>,
+    /// Whether the agent or a tool says any of them.
+    pub(super) of_agent: bool,
     /// How many were looked up.
     pub(super) given: usize,
     /// How many were not found, or say too little.
@@ -52,6 +51,7 @@ pub(super) struct Source<'a> {
 /// What one message says, or one of its tool calls.
 struct Passage<'a> {
     index: u32,
+    of_agent: bool,
     words: Cow<'a, str>,
     folded: String,
 }
@@ -87,25 +87,28 @@ impl<'a> Source<'a> {
 
     /// Looks up a criterion's claims.
     pub(super) fn look_up(&self, claims: &[Claim]) -> Findings {
-        let mut findings = Findings { given: claims.len(), ..Findings::default() };
-        for claim in claims {
-            match self.find(claim) {
-                None => findings.missing += 1,
-                Some(quote) if findings.quotes.contains(&quote) => {}
-                Some(quote) => findings.quotes.push(quote),
+        let found: Vec<(bool, Quote)> = claims.iter().filter_map(|claim| self.find(claim)).collect();
+        let missing = claims.len() - found.len();
+        let (of_agent, of_customer): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|(of_agent, _)| *of_agent);
+        let mut findings =
+            Findings { given: claims.len(), missing, of_agent: !of_agent.is_empty(), quotes: Vec::new() };
+        for (_, quote) in of_agent.into_iter().chain(of_customer) {
+            if findings.quotes.len() < MAX_QUOTES && !findings.quotes.contains(&quote) {
+                findings.quotes.push(quote);
             }
         }
-        findings.quotes.truncate(MAX_QUOTES);
         findings
     }
 
-    /// Where the claim stands: in its message, else in the nearest one that has its words.
-    fn find(&self, claim: &Claim) -> Option<Quote> {
+    /// Where the claim stands, and whether the agent or a tool says it: in its message, else in the nearest one that has
+    /// its words.
+    fn find(&self, claim: &Claim) -> Option<(bool, Quote)> {
         let mut nearest: Vec<&Passage<'_>> = self.passages.iter().collect();
         nearest.sort_by_key(|passage| passage.index.abs_diff(claim.message.unwrap_or_default()));
         readings(&claim.quote).iter().find_map(|quote| {
             let segments = segments(quote);
-            nearest.iter().find_map(|passage| passage.quote(&segments))
+            nearest.iter().find_map(|passage| Some((passage.of_agent, passage.quote(&segments)?)))
         })
     }
 }
@@ -114,7 +117,8 @@ fn passages(index: u32, message: &Message) -> impl Iterator<Item = Passage<'_>> 
     let calls =
         message.tool_calls.iter().map(|call| Cow::Owned(format!("{}({})", call.name, call.arguments)));
     let words = std::iter::once(Cow::Borrowed(message.content.as_str())).chain(calls);
-    words.map(move |words| Passage { index, folded: fold(&words), words })
+    let of_agent = message.role != MessageRole::User;
+    words.map(move |words| Passage { index, of_agent, folded: fold(&words), words })
 }
 
 impl Passage<'_> {
@@ -161,11 +165,18 @@ fn readings(quote: &str) -> Vec<Cow<'_, str>> {
     }
     let unquoted = bare.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(bare);
     if unquoted.contains('\\')
-        && let Ok(unescaped) = serde_json::from_str::<String>(&format!("\"{unquoted}\""))
+        && let Some(unescaped) = unescaped(unquoted)
     {
         readings.push(Cow::Owned(unescaped));
     }
     readings
+}
+
+/// `text` read as the inside of a JSON string. Quotation marks that stand in it as they are do not count in a quote.
+fn unescaped(text: &str) -> Option<String> {
+    let inside = |text: &str| serde_json::from_str(&format!("\"{text}\"")).ok();
+    let bare = || text.replace("\\\"", "").replace(|char: char| char == '"' || char.is_control(), " ");
+    inside(text).or_else(|| inside(&bare()))
 }
 
 /// `[3] agent: "Hello"` without what stands before the words.
@@ -184,7 +195,8 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::events::{MessageRole, ToolCall};
+    use crate::events::ToolCall;
+    use crate::execution::simulation::transcript::render;
 
     fn message(role: MessageRole, content: &str) -> Message {
         let (content, at) = (content.to_owned(), datetime!(2026-01-01 0:00 UTC));
@@ -236,6 +248,22 @@ mod tests {
         ];
         for (index, quote, words) in cases {
             assert_eq!(found(Some(index), quote), Some((index, words.to_owned())), "{quote:?}");
+        }
+    }
+
+    #[test]
+    fn a_quote_is_found_as_it_was_said_and_as_a_judge_is_shown_it() {
+        let said = "Click <b>\u{202E}here\u{200B}</b> to\u{2028}get \"it\" <now>";
+        let mut agent = message(MessageRole::Assistant, said);
+        let arguments = json!({ "page": "<home>" });
+        agent.tool_calls = vec![ToolCall { id: "1".into(), name: "open_page".into(), arguments }];
+        let messages = [agent];
+        let rendered = render(&messages);
+        let mut quotes: Vec<&str> = rendered.lines().collect();
+        quotes.extend([said, "Click <b>here</b> to get", r#"\u003c/b\u003e to\u2028get "it" \u003cnow"#]);
+        for quote in quotes {
+            let claim = Claim { message: Some(0), quote: quote.to_owned() };
+            assert_eq!(Source::new(&messages).look_up(&[claim]).quotes.len(), 1, "{quote}");
         }
     }
 
@@ -293,6 +321,17 @@ mod tests {
         assert_eq!((findings.quotes.len(), findings.given, findings.missing), (1, 3, 1));
         assert_eq!(Claim::list(Some(&json!({ "message": -1, "quote": "x" })))[0].message, None);
         assert_eq!(Claim::list(None), []);
+    }
+
+    #[test]
+    fn the_agents_words_are_told_from_the_customers_and_come_first() {
+        let messages = transcript();
+        let look_up = |quotes: &[&str]| Source::new(&messages).look_up(&Claim::list(Some(&json!(quotes))));
+        assert!(!look_up(&["My mug arrived broken!", "Спасибо, вы мне очень помогли"]).of_agent);
+        assert!(look_up(&["issue_refund({\"order\": \"A-17\""]).of_agent);
+        let both = look_up(&["My mug arrived broken", "I am so sorry"]);
+        let indices: Vec<u32> = both.quotes.iter().map(|quote| quote.index).collect();
+        assert_eq!((both.of_agent, indices), (true, vec![1, 0]));
     }
 
     #[test]

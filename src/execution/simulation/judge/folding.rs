@@ -108,8 +108,8 @@ fn is_left_out(char: char) -> bool {
         '"' | '\'' | '´' | '‘'..='‟' | '′' | '″' | '«' | '»' | '‹' | '›' | '「'..='』' | '〝'..='〟' | '＂' | '＇'
     );
     let is_emphasis = matches!(char, '*' | '_' | '`' | '~');
-    let is_invisible =
-        matches!(char, '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{2060}' | '\u{FE0F}' | '\u{FEFF}');
+    let is_invisible = matches!(char, '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{2060}'..='\u{2064}' | '\u{FE0F}' | '\u{FEFF}')
+        || matches!(char, '\u{61C}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{E0000}'..='\u{E007F}');
     char.is_whitespace() || char.is_control() || is_quotation_mark || is_emphasis || is_invisible
 }
 
@@ -151,6 +151,7 @@ mod tests {
             ("１２３！", "123!"),
             ("ΟΔΟΣ", "οδος"),
             ("soft\u{AD}ware", "software"),
+            ("left \u{202E}right\u{2069}", "left right"),
         ];
         for (one, other) in same {
             assert_eq!(fold(one), fold(other), "{one:?} and {other:?}");

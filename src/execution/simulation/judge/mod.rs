@@ -12,8 +12,6 @@ mod verdict;
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use crate::definitions::Sampling;
 use crate::events::{Attribution, TokenUsage};
 use crate::execution::chat::{chat_in_span, usage_of};
@@ -61,7 +59,7 @@ pub(super) struct Asked {
 enum Reading {
     /// It says everything.
     Complete(JudgeAnswer),
-    /// It leaves something out.
+    /// It leaves something out, or contradicts itself.
     Partial(JudgeAnswer),
 }
 
@@ -108,7 +106,8 @@ impl Judge<'_> {
         asking.over(Err(failure), None)
     }
 
-    /// Asks in one form. Whoever leaves something out is asked once more; what is still left out then is unmet.
+    /// Asks in one form. Whoever leaves something out, or says two things of it, is asked once more; what is still left
+    /// out then is unmet, and what is still contradicted is inconclusive.
     async fn ask_in(&self, form: FormKind, asking: &mut Asking) -> Result<Option<JudgeAnswer>, RunFailure> {
         let mut partial = None;
         for attempt in 0..ATTEMPTS_PER_FORM {
@@ -125,22 +124,13 @@ impl Judge<'_> {
         Ok(partial)
     }
 
-    /// What can be read of a reply: the first candidate that says everything, else the first that says anything.
+    /// What can be read of a reply, of all its answers together: none of them counts more than the others.
     fn read(&self, reply: &ChatReply, asking: &Asking) -> Option<Reading> {
-        let mut partial = None;
-        for candidate in answer::candidates(reply, &asking.tool.name) {
-            match self.read_answer(&candidate, asking.question) {
-                Some(complete @ Reading::Complete(_)) => return Some(complete),
-                other => partial = partial.or(other),
-            }
-        }
-        partial
-    }
-
-    fn read_answer(&self, answer: &Value, question: Question) -> Option<Reading> {
-        match question {
-            Question::NextStep => decision::read(answer).map(Reading::Complete),
-            Question::Verdict => verdict::read(answer, self.case.criteria, self.case.messages),
+        let Case { criteria, messages, .. } = self.case;
+        let answers = answer::candidates(reply, &asking.tool.name, messages);
+        match asking.question {
+            Question::NextStep => decision::read(&answers),
+            Question::Verdict => verdict::read(&answers, criteria, messages),
         }
     }
 

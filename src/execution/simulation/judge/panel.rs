@@ -1,11 +1,10 @@
 //! What a panel of judges comes to: a majority of all seats decides, and who does not answer agrees with nobody.
 
-use crate::events::{Agreement, CriterionResult, CriterionStatus, Quote, Vote};
-use crate::execution::failure::RunFailure;
-use crate::execution::types::{Ballot, Criterion, JudgeAnswer, Judgement};
+use crate::events::{Agreement, Attribution, CriterionResult, CriterionStatus, Quote, Vote};
+use crate::execution::failure::{RunFailure, code};
+use crate::execution::types::{Ballot, Criterion, JudgeAnswer, Judgement, MAX_QUOTES};
 use crate::text::cut;
 
-use super::evidence::MAX_QUOTES;
 use super::verdict::summarize;
 
 /// How much of one judge's reasoning is kept with its vote, in bytes: there may be nine of them for every criterion.
@@ -27,10 +26,14 @@ pub(in super::super) struct Round {
 }
 
 impl Round {
-    /// What decides is there, or the first failure is the run's: without a majority nothing can be decided.
+    /// What decides is there, or the first failure is the run's: without a majority nothing can be decided. A failure that
+    /// is not the judge's own is the run's however the others voted.
     pub(in super::super) fn settled(mut self) -> Result<Self, RunFailure> {
         self.cast.sort_by_key(|ballot| ballot.seat);
         self.failures.sort_by_key(|(seat, _)| *seat);
+        if let Some(at) = self.failures.iter().position(|(_, failure)| ends_run(failure)) {
+            return Err(self.failures.swap_remove(at).1);
+        }
         if self.cast.len() >= self.majority() || self.failures.is_empty() {
             return Ok(self);
         }
@@ -103,6 +106,12 @@ impl Round {
     }
 }
 
+/// Whether a failure is the run's and no abstention: nobody asked the judge, or nobody may ask any more.
+fn ends_run(failure: &RunFailure) -> bool {
+    matches!(failure.attributed_to, Attribution::Worker | Attribution::Budget)
+        || [code::CASSETTE_DIFFERS, code::CASSETTE_BROKEN].contains(&failure.code.as_ref())
+}
+
 /// What each judge said of one criterion, matched by its id.
 fn votes<'a>(
     criterion: &Criterion,
@@ -144,7 +153,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::events::{Attribution, Verdict};
+    use crate::events::Verdict;
 
     fn criteria() -> Vec<Criterion> {
         Criterion::number(&["polite".to_owned(), "honest".to_owned()])
@@ -260,6 +269,25 @@ mod tests {
         let mut late = round(&["mm", "-", "-"]);
         late.failures.reverse();
         assert_eq!(late.settled().err().unwrap().message, "failure of 1");
+    }
+
+    #[test]
+    fn a_failure_that_is_not_the_judges_own_is_no_abstention() {
+        let failing = |failure: RunFailure| {
+            let mut round = round(&["mm", "-", "-", "mm", "mm"]);
+            round.failures[1].1 = failure;
+            round.settled()
+        };
+        let provider = RunFailure::new("e", Attribution::ModelProvider, "down");
+        assert!(failing(provider).is_ok());
+        for failure in [
+            RunFailure::definition(code::CASSETTE_DIFFERS, "differs"),
+            RunFailure::new(code::CASSETTE_BROKEN, Attribution::Worker, "broken"),
+            RunFailure::new(code::WORKER_PANIC, Attribution::Worker, "a bug"),
+            RunFailure::new(code::BUDGET_EXCEEDED, Attribution::Budget, "spent"),
+        ] {
+            assert_eq!(failing(failure.clone()).err(), Some(failure));
+        }
     }
 
     proptest! {

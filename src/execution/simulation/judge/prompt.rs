@@ -15,8 +15,9 @@ const NEXT_STEP: &str = "Decide whether the conversation should go on or be judg
     conversation is short and a criterion may still be met, let it go on.";
 const VERDICT: &str = "Judge every criterion under its id, in this order: restate it positively as a requirement; give \
     the evidence; reason from it; and only then give the status. Evidence is words of the transcript, copied exactly, \
-    at least a few words each, with the index of their message; a computer looks them up, and a `met` without quotes \
-    that are found there does not count. For a criterion that forbids something, quote the agent's lines that come \
+    at least a few words each, with the index of their message; a computer looks them up. A `met` counts only with a \
+    quote of the agent, of its tool calls or of a tool that is found there; words of the customer may stand beside it, \
+    and show nothing of the agent by themselves. For a criterion that forbids something, quote the agent's lines that come \
     closest to it. `unmet` is for what the agent failed to do when it was due, or did against the criterion; \
     `inconclusive` is for what the conversation never came to. Be strict.";
 const AGAIN: &str = "Your last answer could not be read, or left something out. Answer again, completely.";

@@ -1,5 +1,5 @@
 //! The verdict: its tool, and how its answer is read: by criterion id, closed where something is missing, and met only
-//! with evidence that stands in the transcript.
+//! with words of the agent or its tools that stand in the transcript.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::Reading;
 use super::answer::unwrap_json_text;
 use super::evidence::{Claim, Findings, Source};
-use crate::events::{CriterionResult, CriterionStatus};
+use crate::events::{CriterionResult, CriterionStatus, Quote};
 use crate::execution::types::judging::{
     CRITERIA_FIELD, EVIDENCE_FIELD, MESSAGE_FIELD, QUOTE_FIELD, REASONING_FIELD, REQUIREMENT_FIELD,
     STATUS_FIELD, VERDICT_TOOL,
@@ -23,7 +23,13 @@ const MAX_REASONING_BYTES: usize = 4096;
 const ID_FIELD: &str = "id";
 const LEFT_OUT: &str = "The judge left this criterion out.";
 const NO_STATUS: &str = "The judge gave this criterion no status that can be read.";
+const CONTRADICTED: &str = "The judge gave this criterion different statuses, so none of them counts.";
+const CUSTOMERS_EVIDENCE: &str =
+    "[Not taken as met: of what the judge quoted, only words of the customer stand in the transcript.]";
 const NO_EVIDENCE: &str = "[Not taken as met: the judge quoted nothing from the transcript.]";
+
+/// What is said of a criterion, with its id.
+type Entry = (String, Value);
 
 /// The tool that asks for every criterion by its id: evidence and reasoning before status, no overall verdict.
 pub(super) fn tool(criteria: &[Criterion]) -> ToolSpec {
@@ -71,41 +77,55 @@ fn quote() -> Value {
     })
 }
 
-/// Reads the arguments of the verdict tool, if they are about criteria at all. What is left out is unmet.
-pub(super) fn read(answer: &Value, criteria: &[Criterion], messages: &[Message]) -> Option<Reading> {
-    let given = entries(answer, criteria)?;
-    let source = Source::new(messages);
-    let results: Vec<CriterionResult> =
-        criteria.iter().map(|criterion| result(criterion, given.get(&criterion.id), &source)).collect();
-    let summary =
-        answer.get(REASONING_FIELD).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
+/// Reads the arguments of the verdict tool, if they are about criteria at all. What is left out is unmet; of what is said
+/// in different ways nothing counts.
+pub(super) fn read(answers: &[Value], criteria: &[Criterion], messages: &[Message]) -> Option<Reading> {
+    let read: Vec<Vec<Entry>> = answers.iter().filter_map(|answer| entries(answer, criteria)).collect();
+    if read.is_empty() {
+        return None;
+    }
+    let (given, source) = (read.concat(), Source::new(messages));
+    let rulings: Vec<Ruling> = criteria.iter().map(|criterion| ruling(&criterion.id, &given)).collect();
+    let is_complete = rulings.iter().all(|ruling| matches!(ruling, Ruling::Said(..)));
+    let results = criteria.iter().zip(rulings).map(|(criterion, ruling)| ruling.result(criterion, &source));
+    let results: Vec<CriterionResult> = results.collect();
+    let summary = answers.iter().rev().find_map(summary);
     let reasoning = summary.map_or_else(|| summarize(&results), |text| cut(text, MAX_REASONING_BYTES));
-    let decided =
-        |criterion: &Criterion| given.get(&criterion.id).is_some_and(|entry| status(entry).is_some());
     let verdict = JudgeAnswer::Verdict(Judgement::derive(results, reasoning));
-    Some(if criteria.iter().all(decided) { Reading::Complete(verdict) } else { Reading::Partial(verdict) })
+    Some(if is_complete { Reading::Complete(verdict) } else { Reading::Partial(verdict) })
 }
 
-/// The entries by id, from an object, the JSON text of one, a list, or an answer that is nothing but the entries.
-fn entries(answer: &Value, criteria: &[Criterion]) -> Option<Map<String, Value>> {
+fn summary(answer: &Value) -> Option<&str> {
+    answer.get(REASONING_FIELD)?.as_str().map(str::trim).filter(|text| !text.is_empty())
+}
+
+/// The entries with their ids, from an object, the JSON text of one, a list, or an answer that is nothing but the
+/// entries. An id may be there twice.
+fn entries(answer: &Value, criteria: &[Criterion]) -> Option<Vec<Entry>> {
     let given = answer.get(CRITERIA_FIELD).cloned().map(unwrap_json_text);
-    let entries: Map<String, Value> = match given {
+    let entries: Vec<Entry> = match given {
         Some(Value::Object(entries)) => by_id(entries),
         Some(Value::Array(list)) => list.into_iter().filter_map(listed).collect(),
         Some(_) => return None,
         None => {
             let entries = by_id(answer.as_object()?.clone());
-            criteria.iter().any(|criterion| entries.contains_key(&criterion.id)).then_some(entries)?
+            let is_one = |(id, _): &Entry| criteria.iter().any(|criterion| criterion.id == *id);
+            entries.iter().any(is_one).then_some(entries)?
         }
     };
     Some(entries.into_iter().map(|(id, entry)| (id, unwrap_json_text(entry))).collect())
 }
 
-fn by_id(entries: Map<String, Value>) -> Map<String, Value> {
-    entries.into_iter().map(|(id, entry)| (plain_id(&id), entry)).collect()
+/// Whoever gives an id several entries gives a list of them.
+fn by_id(entries: Map<String, Value>) -> Vec<Entry> {
+    let each = |(id, entry): Entry| {
+        let entries = if let Value::Array(list) = entry { list } else { vec![entry] };
+        entries.into_iter().map(move |entry| (plain_id(&id), entry))
+    };
+    entries.into_iter().flat_map(each).collect()
 }
 
-fn listed(entry: Value) -> Option<(String, Value)> {
+fn listed(entry: Value) -> Option<Entry> {
     let entry = unwrap_json_text(entry);
     Some((plain_id(entry.get(ID_FIELD)?.as_str()?), entry))
 }
@@ -115,27 +135,72 @@ fn plain_id(id: &str) -> String {
     id.trim().to_lowercase()
 }
 
-fn result(criterion: &Criterion, given: Option<&Value>, source: &Source<'_>) -> CriterionResult {
-    let unmet = |reasoning: String| {
-        CriterionResult::new(&criterion.id, &criterion.text, CriterionStatus::Unmet, reasoning)
-    };
-    let Some(entry) = given.filter(|entry| !entry.is_null()) else { return unmet(LEFT_OUT.to_owned()) };
-    let reasoning =
-        cut(entry.get(REASONING_FIELD).and_then(Value::as_str).unwrap_or_default(), MAX_REASONING_BYTES);
-    let Some(status) = status(entry) else { return unmet(and(NO_STATUS, &reasoning)) };
+/// What a judge says of one criterion.
+enum Ruling {
+    LeftOut,
+    /// No status that can be read.
+    Unclear(Value),
+    /// Different statuses.
+    Contradicted,
+    Said(CriterionStatus, Value),
+}
+
+/// What the entries say of a criterion. Of several that say the same, the last one is the reason.
+fn ruling(id: &str, given: &[Entry]) -> Ruling {
+    let entries: Vec<&Value> =
+        given.iter().filter(|(of, entry)| of == id && !entry.is_null()).map(|(_, entry)| entry).collect();
+    let said: Vec<(CriterionStatus, &Value)> = entries
+        .iter()
+        .flat_map(|entry| statuses(entry).into_iter().map(move |status| (status, *entry)))
+        .collect();
+    match (said.last(), entries.last()) {
+        (Some((status, _)), _) if said.iter().any(|(other, _)| other != status) => Ruling::Contradicted,
+        (Some((status, entry)), _) => Ruling::Said(*status, (*entry).clone()),
+        (None, Some(entry)) => Ruling::Unclear((*entry).clone()),
+        (None, None) => Ruling::LeftOut,
+    }
+}
+
+impl Ruling {
+    fn result(self, criterion: &Criterion, source: &Source<'_>) -> CriterionResult {
+        let decided = |status, reasoning: &str| {
+            CriterionResult::new(&criterion.id, &criterion.text, status, reasoning.to_owned())
+        };
+        match self {
+            Self::LeftOut => decided(CriterionStatus::Unmet, LEFT_OUT),
+            Self::Unclear(entry) => decided(CriterionStatus::Unmet, &and(NO_STATUS, &reasoning(&entry))),
+            Self::Contradicted => decided(CriterionStatus::Inconclusive, CONTRADICTED),
+            Self::Said(status, entry) => {
+                let (status, reasoning, evidence) = founded(status, &entry, source);
+                CriterionResult { evidence, ..decided(status, &reasoning) }
+            }
+        }
+    }
+}
+
+/// A status with what it rests on: `met` does not stand without words of the agent or its tools, for it is the agent who
+/// is judged.
+fn founded(
+    status: CriterionStatus,
+    entry: &Value,
+    source: &Source<'_>,
+) -> (CriterionStatus, String, Vec<Quote>) {
     let findings = source.look_up(&Claim::list(entry.get(EVIDENCE_FIELD)));
-    let unfounded = status == CriterionStatus::Met && findings.quotes.is_empty();
+    let unfounded = status == CriterionStatus::Met && !findings.of_agent;
     let status = if unfounded { CriterionStatus::Inconclusive } else { status };
-    let reasoning = and(&reasoning, &remark(&findings, unfounded));
-    let result = CriterionResult::new(&criterion.id, &criterion.text, status, reasoning);
-    CriterionResult { evidence: findings.quotes, ..result }
+    (status, and(&reasoning(entry), &remark(&findings, unfounded)), findings.quotes)
+}
+
+fn reasoning(entry: &Value) -> String {
+    cut(entry.get(REASONING_FIELD).and_then(Value::as_str).unwrap_or_default(), MAX_REASONING_BYTES)
 }
 
 /// What is to be said of the evidence: one real quote carries a status, but nobody is left to think that all are real.
 fn remark(findings: &Findings, unfounded: bool) -> Cow<'static, str> {
-    let Findings { given, missing, .. } = findings;
+    let Findings { given, missing, quotes, .. } = findings;
     match (given, missing) {
         (0, _) if unfounded => NO_EVIDENCE.into(),
+        _ if unfounded && !quotes.is_empty() => CUSTOMERS_EVIDENCE.into(),
         (_, 0) => "".into(),
         _ if unfounded => format!(
             "[Not taken as met: none of the {given} quotes stands in the transcript, or they say too little.]"
@@ -157,9 +222,17 @@ pub(super) fn summarize(results: &[CriterionResult]) -> String {
     format!("{met} of {} criteria are met.", results.len())
 }
 
-/// The status of an entry, or of a bare word; models mix their vocabularies.
-fn status(entry: &Value) -> Option<CriterionStatus> {
-    let word = match entry.get(STATUS_FIELD).unwrap_or(entry) {
+/// The status of an entry, or of a bare word; of an entry that has several, all.
+fn statuses(entry: &Value) -> Vec<CriterionStatus> {
+    match entry.get(STATUS_FIELD).unwrap_or(entry) {
+        Value::Array(words) => words.iter().filter_map(status).collect(),
+        word => status(word).into_iter().collect(),
+    }
+}
+
+/// Models mix their vocabularies.
+fn status(word: &Value) -> Option<CriterionStatus> {
+    let word = match word {
         Value::Bool(true) => "met".to_owned(),
         Value::Bool(false) => "unmet".to_owned(),
         other => other.as_str()?.trim().to_lowercase(),
@@ -173,185 +246,4 @@ fn status(entry: &Value) -> Option<CriterionStatus> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use time::macros::datetime;
-
-    use super::*;
-    use crate::events::{MessageRole, Verdict};
-
-    const INVENTED: &str = "You will get a hundred euros";
-
-    fn criteria() -> Vec<Criterion> {
-        Criterion::number(&["Entschuldigt sich".to_owned(), "返金を申し出る".to_owned()])
-    }
-
-    fn transcript() -> Vec<Message> {
-        let message = |role, content: &str| Message {
-            turn: 1,
-            role,
-            content: content.to_owned(),
-            tool_calls: Vec::new(),
-            at: datetime!(2026-01-01 0:00 UTC),
-            latency_ms: None,
-        };
-        vec![
-            message(MessageRole::User, "Meine Tasse ist zerbrochen"),
-            message(MessageRole::Assistant, "Es tut mir sehr leid. Ich erstatte den Preis."),
-        ]
-    }
-
-    fn judged(answer: &Value) -> Judgement {
-        judged_of(&criteria(), answer)
-    }
-
-    fn judged_of(criteria: &[Criterion], answer: &Value) -> Judgement {
-        match read(answer, criteria, &transcript()) {
-            Some(
-                Reading::Complete(JudgeAnswer::Verdict(judgement))
-                | Reading::Partial(JudgeAnswer::Verdict(judgement)),
-            ) => judgement,
-            _ => panic!("no verdict: {answer}"),
-        }
-    }
-
-    fn statuses(answer: &Value) -> Vec<CriterionStatus> {
-        judged(answer).criteria.iter().map(|c| c.status).collect()
-    }
-
-    /// An entry with these quotes.
-    fn with(status: &str, quotes: &[&str]) -> Value {
-        let evidence: Vec<Value> =
-            quotes.iter().map(|quote| json!({ "message": 1, "quote": quote })).collect();
-        json!({ "requirement": "r", "evidence": evidence, "reasoning": "why", "status": status })
-    }
-
-    fn met() -> Value {
-        with("met", &["Es tut mir sehr leid"])
-    }
-
-    #[test]
-    fn criteria_are_matched_by_id_and_a_missing_one_is_unmet() {
-        let swapped = json!({ "criteria": { "c3": "unmet", "c2": met() }, "reasoning": "s" });
-        assert_eq!(statuses(&swapped), [CriterionStatus::Unmet, CriterionStatus::Met]);
-        let judgement = judged(&swapped);
-        assert_eq!(
-            (judgement.verdict, judgement.criteria[0].reasoning.as_str()),
-            (Verdict::Failure, LEFT_OUT)
-        );
-        assert!(matches!(read(&swapped, &criteria(), &transcript()), Some(Reading::Partial(_))));
-    }
-
-    #[test]
-    fn entries_are_understood_in_many_shapes() {
-        let (text, list) = (json!({ "c1": met(), "c2": false }).to_string(), |id: &str, status: &str| {
-            let mut entry = with(status, &["Es tut mir sehr leid"]);
-            entry["id"] = json!(id);
-            entry
-        });
-        for answer in [
-            json!({ "criteria": { "c1": met(), "c2": with("unmet", &[]) } }),
-            json!({ "criteria": { "c1": met().to_string(), "c2": "failed" } }),
-            json!({ "criteria": { "C1": with("Passed", &["es tut mir sehr leid"]), " c2": false } }),
-            json!({ "criteria": text }),
-            json!({ "criteria": [list("c2", "unmet"), list("c1", "met")] }),
-            json!({ "c2": "unmet", "c1": met() }),
-        ] {
-            assert_eq!(statuses(&answer), [CriterionStatus::Met, CriterionStatus::Unmet], "{answer}");
-            assert!(
-                matches!(read(&answer, &criteria(), &transcript()), Some(Reading::Complete(_))),
-                "{answer}"
-            );
-        }
-    }
-
-    #[test]
-    fn nonsense_fails_closed() {
-        for nonsense in [
-            json!({ "criteria": {} }),
-            json!({ "criteria": [] }),
-            json!({ "criteria": { "c1": "great", "c2": 7 } }),
-            json!({ "criteria": { "c1": null, "c2": { "status": [] } } }),
-        ] {
-            assert_eq!(statuses(&nonsense), [CriterionStatus::Unmet, CriterionStatus::Unmet], "{nonsense}");
-        }
-        for nothing in [json!({}), json!({ "criteria": "all fine" }), json!({ "verdict": "success" })] {
-            assert!(read(&nothing, &criteria(), &transcript()).is_none(), "{nothing}");
-        }
-    }
-
-    #[test]
-    fn met_needs_a_quote_that_stands_in_the_transcript() {
-        let (met, open) = (CriterionStatus::Met, CriterionStatus::Inconclusive);
-        let (sorry, refund) = ("Es tut mir sehr leid", "Ich erstatte den Preis");
-        let cases: [(&[&str], CriterionStatus, usize, &str); 4] = [
-            (&[sorry], met, 1, "why"),
-            (&[], open, 0, "why [Not taken as met: the judge quoted nothing"),
-            (&[INVENTED, "leid"], open, 0, "why [Not taken as met: none of the 2 quotes"),
-            (&[INVENTED, refund], met, 1, "why [1 of 2 quotes do not stand"),
-        ];
-        for (quotes, status, found, reasoning) in cases {
-            let entries = json!({ "c1": with("met", quotes), "c2": "unmet" });
-            let result = judged(&json!({ "criteria": entries })).criteria.remove(0);
-            assert_eq!((result.status, result.evidence.len()), (status, found), "{quotes:?}");
-            assert!(result.reasoning.starts_with(reasoning), "{}", result.reasoning);
-        }
-    }
-
-    #[test]
-    fn unmet_and_inconclusive_need_no_quote_and_keep_what_was_found() {
-        for (word, status) in
-            [("unmet", CriterionStatus::Unmet), ("inconclusive", CriterionStatus::Inconclusive)]
-        {
-            let entries =
-                json!({ "c1": with(word, &[]), "c2": with(word, &[INVENTED, "Ich erstatte den Preis"]) });
-            let results = judged(&json!({ "criteria": entries })).criteria;
-            assert_eq!(results.iter().map(|result| result.status).collect::<Vec<_>>(), [status, status]);
-            assert_eq!((results[0].reasoning.as_str(), results[1].evidence.len()), ("why", 1));
-        }
-    }
-
-    #[test]
-    fn the_verdict_is_derived_from_the_criteria() {
-        let verdict = |a: Value, b: Value| judged(&json!({ "criteria": { "c1": a, "c2": b } })).verdict;
-        assert_eq!(verdict(met(), met()), Verdict::Success);
-        assert_eq!(verdict(met(), json!("inconclusive")), Verdict::Inconclusive);
-        assert_eq!(verdict(json!("inconclusive"), json!("unmet")), Verdict::Failure);
-        assert_eq!(verdict(met(), with("met", &[INVENTED])), Verdict::Inconclusive);
-    }
-
-    #[test]
-    fn the_tool_asks_for_evidence_before_reasoning_and_status() {
-        let fields =
-            &tool(&criteria()).parameters["properties"]["criteria"]["properties"]["c2"]["properties"];
-        let names: Vec<&String> = fields.as_object().unwrap().keys().collect();
-        assert_eq!(names, ["requirement", "evidence", "reasoning", "status"]);
-    }
-
-    proptest! {
-        #[test]
-        fn criteria_keep_their_identity_in_any_order_and_script(
-            given in proptest::collection::vec(("\\PC{1,20}", 0..3_usize), 1..12).prop_shuffle(),
-            order in any::<prop::sample::Index>(),
-        ) {
-            let texts: Vec<String> = given.iter().map(|(text, _)| text.clone()).collect();
-            let criteria = Criterion::number(&texts);
-            let words = ["met", "unmet", "inconclusive"];
-            let mut entries: Vec<(String, Value)> = criteria
-                .iter()
-                .zip(&given)
-                .map(|(criterion, (_, word))| (criterion.id.clone(), with(words[*word], &["Es tut mir sehr leid"])))
-                .collect();
-            let middle = order.index(entries.len());
-            entries.rotate_left(middle);
-            entries.reverse();
-            let entries: Map<String, Value> = entries.into_iter().collect();
-            let results = judged_of(&criteria, &json!({ "criteria": entries })).criteria;
-            for ((result, criterion), (text, word)) in results.iter().zip(&criteria).zip(&given) {
-                prop_assert_eq!((&result.id, &result.text), (&criterion.id, text));
-                prop_assert_eq!(json!(result.status), json!(words[*word]));
-            }
-            prop_assert_eq!(results.len(), criteria.len());
-        }
-    }
-}
+mod tests;

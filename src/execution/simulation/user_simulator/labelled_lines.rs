@@ -16,6 +16,15 @@ const HELD_OUT: &str =
 /// Written after the guard, and never used for it.
 const FRESH: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/customer_lines/fresh.jsonl"));
+/// Customers who use an agent's words, and agents' lines in plain ones; written before the guard was changed for them.
+const REVIEWED: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/customer_lines/reviewed.jsonl"));
+/// Written when the guard had been changed for those, and measured before it was changed for these as well.
+const LATER: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/customer_lines/later.jsonl"));
+/// Written when that was done, and measured before two words were changed for it.
+const UNSEEN: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/customer_lines/unseen.jsonl"));
 
 /// An answer of a model that plays the customer.
 #[derive(Debug, Deserialize)]
@@ -114,4 +123,19 @@ fn the_guard_refuses_no_customer_and_nearly_every_other_that_was_held_out() {
 #[test]
 fn the_guard_refuses_no_customer_and_most_others_that_it_never_heard_of() {
     Measure::of("fresh", FRESH).is_at_least(0.95, 0.70);
+}
+
+#[test]
+fn the_guard_tells_customers_who_use_an_agents_words_from_agents() {
+    Measure::of("reviewed", REVIEWED).is_at_least(0.97, 0.95);
+}
+
+#[test]
+fn the_guard_tells_customers_from_agents_of_other_trades() {
+    Measure::of("later", LATER).is_at_least(0.98, 0.90);
+}
+
+#[test]
+fn the_guard_refuses_hardly_any_customer_of_a_second_set_that_it_never_heard_of() {
+    Measure::of("unseen", UNSEEN).is_at_least(0.95, 0.20);
 }

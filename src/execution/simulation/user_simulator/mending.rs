@@ -10,7 +10,7 @@ use super::prompt::LINE_FIELD;
 /// How often something is taken off: wrappings nest, but not deeper than there are kinds of them.
 const MAX_WRAPPINGS: usize = 6;
 /// Tags in which models think.
-const THOUGHT_TAGS: [&str; 4] = ["think", "thinking", "thought", "reasoning"];
+pub(super) const THOUGHT_TAGS: [&str; 4] = ["think", "thinking", "thought", "reasoning"];
 /// Quotation marks that come in pairs.
 pub(super) const QUOTES: [(char, char); 9] = [
     ('"', '"'),

@@ -8,6 +8,7 @@ mod provider;
 mod scenario;
 mod script;
 mod settings;
+mod text;
 
 pub(super) use self::limits::limits;
 pub(super) use self::project::project;

@@ -1,7 +1,7 @@
 //! Rules of a scenario.
 
 use super::settings::sampling;
-use super::{between, check, model, parameter, script, some_text};
+use super::{between, check, model, parameter, script, some_text, text};
 use crate::definitions::{Opening, Scenario, ScriptStep};
 use crate::events::{JudgeModels, MAX_TURNS_LIMIT};
 use crate::store::files::field::Field;
@@ -13,6 +13,7 @@ pub(in crate::store::files) fn scenario(reader: &mut Reader<'_>, field: &Field<'
     between(reader, &field.at("maxTurns"), scenario.max_turns, 1, MAX_TURNS_LIMIT);
     let most = scenario.max_turns.unwrap_or(MAX_TURNS_LIMIT);
     between(reader, &field.at("minTurns"), scenario.min_turns, 0, most);
+    default_turns(reader, &field.at("minTurns"), scenario);
     models(reader, &field.at("models"), scenario);
     sampling(reader, &field.at("userSimulator"), &scenario.user_simulator.sampling());
     sampling(reader, &field.at("judge"), &scenario.judge);
@@ -21,6 +22,20 @@ pub(in crate::store::files) fn scenario(reader: &mut Reader<'_>, field: &Field<'
     script::script(reader, &field.at("script"), scenario);
     check::checks(reader, &field.at("checks"), &scenario.checks);
     check::names(reader, field, scenario);
+    text::scenario(reader, field, &scenario.parameters);
+}
+
+/// A run whose request says nothing either plays at most the default.
+fn default_turns(reader: &mut Reader<'_>, field: &Field<'_>, scenario: &Scenario) {
+    let (Some(least), None) = (scenario.min_turns, scenario.max_turns) else { return };
+    match reader.surroundings.max_turns {
+        Some(most) if least > most && least <= MAX_TURNS_LIMIT => {
+            let reason =
+                format!("is {least}, more than the setting `run.max_turns` ({most}): give `maxTurns`, too");
+            reader.report(field, reason);
+        }
+        _ => {}
+    }
 }
 
 fn models(reader: &mut Reader<'_>, field: &Field<'_>, scenario: &Scenario) {

@@ -1,6 +1,6 @@
 //! Rules of how a role's model is to think.
 
-use super::{at_least_one, id, model, some_text};
+use super::{at_least_one, id, model, some_text, text};
 use crate::definitions::{Prompt, Sampling};
 use crate::store::files::field::Field;
 use crate::store::files::reader::Reader;
@@ -11,6 +11,7 @@ const MAX_TEMPERATURE: f64 = 2.0;
 pub(in crate::store::files) fn prompt(reader: &mut Reader<'_>, field: &Field<'_>, prompt: &Prompt) {
     id(reader, &field.at("id"), &prompt.id);
     model(reader, &field.at("model"), prompt.model.as_deref());
+    text::prompt(reader, field, prompt);
     let Prompt { temperature, max_tokens, seed, reasoning_effort, .. } = prompt.clone();
     sampling(reader, field, &Sampling { temperature, max_tokens, seed, reasoning_effort });
 }

@@ -1,7 +1,8 @@
 //! Tables: what is written, with a `§` before everything that is wrong in it, and what is said of each.
 
+use crate::adapters::ScenarioTexts;
 use crate::definitions::{CheckRule, ScriptStep};
-use crate::store::files::{SourceFile, parse};
+use crate::store::files::{SourceFile, Surroundings, parse, parse_in};
 
 /// Field and beginning of the reason of one problem.
 type Expected<'a> = (&'a str, &'a str);
@@ -25,7 +26,8 @@ fn unmarked(text: &str) -> (String, Vec<String>) {
 
 fn problems(text: &str) -> Vec<String> {
     let file = SourceFile { name: "acme.yaml".to_owned(), text: text.to_owned() };
-    let found = parse(&[file], &|_| None);
+    let surroundings = Surroundings { texts: Some(&ScenarioTexts), max_turns: Some(10) };
+    let found = parse_in(&[file], &|_| None, surroundings);
     found.err().map(|found| found.list().iter().map(ToString::to_string).collect()).unwrap_or_default()
 }
 
@@ -345,5 +347,84 @@ fn criteria_that_the_script_leaves_unjudged_are_refused() {
             problems(&scenario(&format!("criteria: [a]\n    script: {judged}"))),
             Vec::<String>::new()
         );
+    }
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn a_text_that_no_request_could_fill_in_is_refused_where_it_stands() {
+    let parameters = "parameters: [ { name: region, default: eu }, { name: token, secret: true } ]";
+    for (text, field, reason) in [
+        (
+            "criteria: [ a, §'{{ colour }}' ]",
+            "criteria[1]",
+            "reads 'colour', which is no parameter; there is 'region'",
+        ),
+        ("criteria: [ §'{{ token }}' ]", "criteria[0]", "reads the secret 'token'"),
+        ("criteria: [ §'{{ secrets.token }}' ]", "criteria[0]", "reads the secret 'token'"),
+        (
+            "criteria: [ §'{{ region' ]",
+            "criteria[0]",
+            "is no template that can be filled in: line 1: syntax error",
+        ),
+        (
+            "criteria: [ §'{{ region | nope }}' ]",
+            "criteria[0]",
+            "is no template that can be filled in: line 1: unknown filter",
+        ),
+        (
+            "criteria: [ §'{% for i in range(100000000) %}x{% endfor %}' ]",
+            "criteria[0]",
+            "is no template that can be filled in",
+        ),
+        ("checks: [ { contains: [ a, §'{{ b }}' ] } ]", "checks[0].contains[1]", "reads 'b'"),
+        ("script: [ user: §'{{ b }}', judge: { } ]", "script[0].user", "reads 'b'"),
+    ] {
+        let more = format!("{parameters}\n    criteria: [ x ]\n    {text}")
+            .replace("criteria: [ x ]\n    criteria", "criteria");
+        assert_found(&scenario(&more), &[(&format!("scenarios[0].{field}"), reason)]);
+    }
+    let fine = format!("{parameters}\n    criteria: [ '{{{{ region | upper }}}}' ]");
+    assert_found(&scenario(&fine), &[]);
+    assert_found(&scenario("criteria: [ 'no parameters: {{ x' ]"), &[]);
+}
+
+#[test]
+fn turns_that_the_default_does_not_reach_are_refused_unless_there_are_more() {
+    let reason = "is 30, more than the setting `run.max_turns` (10): give `maxTurns`, too";
+    assert_found(&scenario("criteria: [ a ]\n    minTurns: §30"), &[("scenarios[0].minTurns", reason)]);
+    assert_found(&scenario("criteria: [ a ]\n    maxTurns: 30\n    minTurns: 30"), &[]);
+}
+
+#[test]
+fn a_prompt_has_templates_that_compile_and_variables_that_they_can_read() {
+    let prompts = "project: { id: acme }\nprompts:\n  - id: p\n    systemPrompt: §'{{ input'\n    messages: [ { role: user, content: §'{% if %}' } ]\n    fieldMappings: { §'a b': { type: value, value: 1 }, mood: { type: value, value: 1 } }\n";
+    assert_found(
+        prompts,
+        &[
+            ("prompts[0].systemPrompt", "is no template that can be used: line 1: syntax error"),
+            ("prompts[0].messages[0].content", "is no template that can be used"),
+            ("prompts[0].fieldMappings.a b", "cannot be read by a template"),
+        ],
+    );
+}
+
+#[test]
+fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
+    for (check, field, reason) in [
+        ("{ §contians: a }", ".contians", "unknown field `contians`; is `contains` meant? Known are `name`"),
+        ("{ §costUSD: { max: 1 } }", ".costUSD", "unknown field `costUSD`; is `costUsd` meant?"),
+        ("{ contains: a, §zzzzzz: 1 }", ".zzzzzz", "unknown field `zzzzzz`, expected one of"),
+        (
+            "{ §tool_called: { name: a } }",
+            ".tool_called",
+            "unknown field `tool_called`; is `toolCalled` meant?",
+        ),
+    ] {
+        assert_check(check, field, reason);
+    }
+    for amount in ["1e300", "-1e300"] {
+        let found = problems(&scenario(&format!("checks: [ {{ costUsd: {{ max: {amount} }} }} ]")));
+        assert!(found[0].contains("is no amount of US dollars") && found[0].len() < 200, "{found:?}");
     }
 }

@@ -1,5 +1,7 @@
 //! How spans end.
 
+use std::time::Duration;
+
 use opentelemetry::KeyValue;
 use opentelemetry::trace::Status;
 use serde_json::json;
@@ -9,7 +11,7 @@ use super::super::content::{cut, envelope, output_messages, said};
 use super::resource::strings;
 use super::{Closing, verdict};
 use crate::events::{TokenUsage, ToolCall};
-use crate::execution::types::{ChatReply, SpanEnd};
+use crate::execution::types::{ChatReply, Judgement, SpanEnd};
 
 /// What else decides how a span ends.
 #[derive(Debug, Clone, Copy)]
@@ -26,24 +28,24 @@ pub(in super::super) struct Circumstances<'a> {
 pub(in super::super) fn closing(end: &SpanEnd, circumstances: Circumstances<'_>) -> Closing {
     match end {
         SpanEnd::Done => ok(Vec::new()),
-        SpanEnd::Said { content, tool_calls, usage } => {
-            ok(speech(content, tool_calls, *usage, circumstances.tokens_below))
+        SpanEnd::Said { content, tool_calls, usage, first_chunk } => {
+            let speech = speech(content, tool_calls, *usage, circumstances.tokens_below);
+            ok(speech.into_iter().chain(begun(*first_chunk)).collect())
         }
         SpanEnd::Replied(reply) => ok(answer(reply)),
         SpanEnd::Continued { reasoning } => {
             let output = json!({ "continue": true, "reasoning": cut(reasoning) });
             ok(vec![KeyValue::new(key::LANGWATCH_OUTPUT, envelope("json", &output))])
         }
-        SpanEnd::Judged(judgement) => Closing {
-            events: if circumstances.evaluated {
-                Vec::new()
-            } else {
-                verdict::events(judgement, circumstances.run_id)
-            },
-            ..ok(verdict::attributes(judgement))
-        },
+        SpanEnd::Judged(judgement) => judged(judgement, circumstances),
         SpanEnd::Failed { code, message } => failed(code, &cut(message)),
     }
+}
+
+fn judged(judgement: &Judgement, circumstances: Circumstances<'_>) -> Closing {
+    let events =
+        if circumstances.evaluated { Vec::new() } else { verdict::events(judgement, circumstances.run_id) };
+    Closing { events, ..ok(verdict::attributes(judgement)) }
 }
 
 /// How a span ends that nobody ended.
@@ -76,6 +78,10 @@ fn speech(content: &str, calls: &[ToolCall], usage: TokenUsage, tokens_below: bo
     attributes
 }
 
+fn begun(after: Option<Duration>) -> Option<KeyValue> {
+    after.map(|after| KeyValue::new(key::GEN_AI_FIRST_CHUNK, after.as_secs_f64()))
+}
+
 fn answer(reply: &ChatReply) -> Vec<KeyValue> {
     let output = json!([said("assistant", &reply.content, &reply.tool_calls)]);
     let mut attributes = vec![
@@ -92,12 +98,16 @@ fn answer(reply: &ChatReply) -> Vec<KeyValue> {
 
 /// Nothing where nothing was reported: zero would say that it cost nothing.
 fn tokens(usage: TokenUsage) -> Vec<KeyValue> {
-    if usage.input_tokens == 0 && usage.output_tokens == 0 {
-        return Vec::new();
+    let mut attributes = Vec::new();
+    if usage.input_tokens != 0 || usage.output_tokens != 0 {
+        let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        attributes.extend([
+            KeyValue::new(key::GEN_AI_INPUT_TOKENS, count(usage.input_tokens)),
+            KeyValue::new(key::GEN_AI_OUTPUT_TOKENS, count(usage.output_tokens)),
+        ]);
     }
-    let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-    vec![
-        KeyValue::new(key::GEN_AI_INPUT_TOKENS, count(usage.input_tokens)),
-        KeyValue::new(key::GEN_AI_OUTPUT_TOKENS, count(usage.output_tokens)),
-    ]
+    if !usage.cost.is_zero() {
+        attributes.push(KeyValue::new(key::LANGWATCH_COST, f64::from(usage.cost)));
+    }
+    attributes
 }

@@ -1,5 +1,6 @@
 //! How pieces of work look as spans: names, kinds, attributes, events and status.
 
+mod capture;
 mod closing;
 mod note;
 mod opening;
@@ -11,6 +12,7 @@ use std::time::SystemTime;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanKind, Status};
 
+pub(super) use capture::{captured, captured_closing};
 pub(super) use closing::{Circumstances, abandoned, closing};
 pub(super) use note::note;
 pub(super) use opening::{opening, root};

@@ -10,7 +10,7 @@ use super::super::attributes as key;
 use super::super::content::{
     chat_messages, cut, envelope, input_messages, instructions, tool_definitions, transcript,
 };
-use super::resource::strings;
+use super::resource::{SERVICE, VERSION, strings};
 use super::{Opening, Work};
 use crate::events::TargetRef;
 use crate::execution::types::{ChatRequest, Criterion, Message, ModelName, SpanStart, TraceSpec};
@@ -19,6 +19,7 @@ use crate::execution::types::{ChatRequest, Criterion, Message, ModelName, SpanSt
 const LOCAL_TARGET: &str = "prompt";
 
 /// The root span of a run. It began when the run did, or now if the clock says otherwise.
+#[expect(clippy::too_many_lines, reason = "one line for each attribute, as a table")]
 pub(in super::super) fn root(spec: &TraceSpec) -> Opening {
     let target = &spec.request.target;
     Opening {
@@ -29,6 +30,11 @@ pub(in super::super) fn root(spec: &TraceSpec) -> Opening {
             KeyValue::new(key::LANGWATCH_SPAN_TYPE, "workflow"),
             KeyValue::new(key::LANGWATCH_ORIGIN, key::ORIGIN_SIMULATION),
             KeyValue::new(key::LANGWATCH_LABELS, strings(&spec.labels)),
+            KeyValue::new(key::GEN_AI_OPERATION, "invoke_workflow"),
+            KeyValue::new(key::GEN_AI_WORKFLOW_NAME, cut(&spec.scenario_name)),
+            KeyValue::new(key::GEN_AI_CONVERSATION, spec.request.key.run.to_string()),
+            KeyValue::new(key::SCENARIO_SDK_NAME, SERVICE),
+            KeyValue::new(key::SCENARIO_SDK_VERSION, VERSION),
             KeyValue::new(key::SCENARIO_NAME, cut(&spec.scenario_name)),
             KeyValue::new(key::SCENARIO_ATTEMPT, i64::from(spec.attempt)),
             KeyValue::new(key::SCENARIO_TARGET_TYPE, target.kind.to_string()),
@@ -86,7 +92,8 @@ fn role(name: &'static str, messages: &[Message]) -> Vec<KeyValue> {
     vec![
         KeyValue::new(key::LANGWATCH_SPAN_TYPE, "agent"),
         KeyValue::new(key::SCENARIO_ROLE, name),
-        KeyValue::new(key::LANGWATCH_INPUT, envelope("chat_messages", &transcript(messages))),
+        // As `chat_messages`, LangWatch would take the span for a call of a model.
+        KeyValue::new(key::LANGWATCH_INPUT, envelope("json", &transcript(messages))),
     ]
 }
 
@@ -131,6 +138,7 @@ fn chat(model: &ModelName, request: &ChatRequest, run_id: &str) -> Opening {
 fn question(request: &ChatRequest) -> Vec<KeyValue> {
     let optional = [
         request.sampling.temperature.map(|t| KeyValue::new(key::GEN_AI_TEMPERATURE, t)),
+        request.sampling.seed.and_then(|n| i64::try_from(n).ok()).map(|n| KeyValue::new(key::GEN_AI_SEED, n)),
         request.sampling.max_tokens.map(|n| KeyValue::new(key::GEN_AI_MAX_TOKENS, i64::from(n))),
         instructions(&request.messages).map(|text| KeyValue::new(key::GEN_AI_INSTRUCTIONS, text)),
         request.form.spec().map(|tool| KeyValue::new(key::GEN_AI_TOOLS, tool_definitions(tool))),

@@ -7,8 +7,8 @@ use super::super::attributes as key;
 use crate::execution::types::TraceSpec;
 
 /// The service as tenants see it.
-const SERVICE: &str = "scenario-worker";
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(super) const SERVICE: &str = "scenario-worker";
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The instrumentation scope of every span.
 pub(in super::super) fn scope() -> InstrumentationScope {

@@ -50,22 +50,29 @@ fn result(criterion: &CriterionResult) -> Vec<KeyValue> {
 
 /// An inconclusive whole is neither passed nor failed. The score is the share of criteria that are met.
 fn evaluation(judgement: &Judgement, run_id: &str) -> Value {
-    let scores = judgement.criteria.iter().map(|c| score(c.status).unwrap_or_default());
-    let share = scores.fold((0.0, 0.0), |(met, all), score| (met + score, all + 1.0));
-    let passed = match judgement.verdict {
-        Verdict::Success => Some(true),
-        Verdict::Failure => Some(false),
-        Verdict::Inconclusive => None,
-    };
-    json!({
+    let mut event = json!({
         "evaluation_id": format!("{EVALUATION}_{run_id}"),
         "name": EVALUATION,
+        "type": "custom",
         "status": "processed",
-        "passed": passed,
-        "score": if share.1 > 0.0 { Some(share.0 / share.1) } else { None },
         "label": verdict(judgement.verdict),
         "details": cut(&judgement.reasoning),
-    })
+    });
+    // Not every reader takes null for what is unknown.
+    if judgement.verdict != Verdict::Inconclusive {
+        event["passed"] = (judgement.verdict == Verdict::Success).into();
+    }
+    if let Some(share) = share_met(judgement) {
+        event["score"] = share.into();
+    }
+    event
+}
+
+/// Which part of the criteria is met.
+fn share_met(judgement: &Judgement) -> Option<f64> {
+    let scores = judgement.criteria.iter().map(|c| score(c.status).unwrap_or_default());
+    let (met, all) = scores.fold((0.0, 0.0), |(met, all), score| (met + score, all + 1.0));
+    (all > 0.0).then(|| met / all)
 }
 
 fn criterion(criterion: &CriterionResult) -> Value {

@@ -2,6 +2,7 @@
 
 use super::Fault;
 use super::labels::{Speaker, labelled};
+use super::phrases;
 use super::words::{sentences, words};
 
 /// A value of this many words is something that is said, not the value of a form's field.
@@ -13,10 +14,15 @@ pub(super) fn fault(line: &str) -> Option<Fault> {
     let labels: Vec<_> = lines.iter().map(|line| labelled(line)).collect();
     let knows = |speaker| labels.iter().flatten().any(|(known, _)| *known == speaker);
     let only_first = labels.iter().skip(1).flatten().all(|(speaker, _)| *speaker == Speaker::Other);
-    if labels.first().is_some_and(|label| matches!(label, Some((Speaker::Agent, _)))) && only_first {
-        return Some(Fault::RoleInversion);
+    let takes_over = lines.iter().any(|line| agent_takes_over(line));
+    if let Some(Some((Speaker::Agent, said))) = labels.first()
+        && only_first
+    {
+        // Whoever speaks to an agent may name them first.
+        let is_address = phrases::is_customers(said) && !takes_over;
+        return (!is_address).then_some(Fault::RoleInversion);
     }
-    if knows(Speaker::Agent) || lines.iter().any(|line| agent_takes_over(line)) || takes_turns(&lines) {
+    if knows(Speaker::Agent) || takes_over || takes_turns(&lines) {
         return Some(Fault::Continuation);
     }
     // A form that somebody has filled in has fields, too.
@@ -86,6 +92,7 @@ mod tests {
             "Account: 17\nUser: jsmith",
             "I asked the agent: nothing",
             "here is what I need: a refund",
+            "Agent: you told me yesterday that it would be refunded.",
         ] {
             assert_eq!(fault(line), None, "{line}");
         }

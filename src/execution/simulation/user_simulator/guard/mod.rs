@@ -11,6 +11,7 @@ mod words;
 
 use std::fmt;
 
+use super::mending::THOUGHT_TAGS;
 use crate::events::MessageRole;
 use crate::execution::types::Message;
 pub(super) use labels::{Speaker, labelled};
@@ -113,9 +114,6 @@ const MARKS: [&str; 11] = [
 ];
 /// The beginnings of the JSON form without its end.
 const BROKEN_FORMS: [&str; 2] = ["{\"message\"", "{ \"message\""];
-
-/// Tags in which models think, wherever they are left over.
-const THOUGHT_TAGS: [&str; 3] = ["<think", "</think", "<reasoning>"];
 /// What stands in front of thoughts.
 const THOUGHT_LABELS: [&str; 8] = [
     "thought:",
@@ -130,9 +128,8 @@ const THOUGHT_LABELS: [&str; 8] = [
 
 fn markup(line: &str) -> Option<Fault> {
     let lower = line.to_lowercase();
-    if THOUGHT_TAGS.iter().any(|tag| lower.contains(tag))
-        || THOUGHT_LABELS.iter().any(|label| lower.starts_with(label))
-    {
+    let is_left_over = |tag: &&str| lower.contains(&format!("<{tag}")) || lower.contains(&format!("</{tag}"));
+    if THOUGHT_TAGS.iter().any(is_left_over) || THOUGHT_LABELS.iter().any(|label| lower.starts_with(label)) {
         return Some(Fault::LeakedReasoning);
     }
     let is_broken = BROKEN_FORMS.iter().any(|form| lower.starts_with(form) || lower.ends_with(form));
@@ -151,6 +148,15 @@ mod tests {
         }
         for said in ["?", "👍", "ok", "好", "5"] {
             assert_eq!(inspect(said, &Heard::default()), None, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn a_tag_of_thoughts_that_is_left_over_makes_a_line_no_customers() {
+        for tag in THOUGHT_TAGS {
+            for line in [format!("ok <{tag}> hm"), format!("hm </{tag}> ok")] {
+                assert_eq!(inspect(&line, &Heard::default()), Some(Fault::LeakedReasoning), "{line}");
+            }
         }
     }
 

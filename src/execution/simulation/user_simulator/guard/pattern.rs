@@ -6,7 +6,7 @@ use super::words::words;
 const MAX_GAP: usize = 4;
 
 /// A phrase. `a|b` is one word or the other, `a*` any word that begins so, `..` a few words of any kind; `^` in front
-/// is the beginning of a sentence. Case, accents and punctuation do not matter.
+/// is the beginning of a sentence, and `$` behind its end. Case, accents and punctuation do not matter.
 #[derive(Debug)]
 pub(super) struct Pattern {
     begins_sentence: bool,
@@ -16,6 +16,7 @@ pub(super) struct Pattern {
 #[derive(Debug)]
 enum Element {
     Gap,
+    End,
     Word(Vec<Form>),
 }
 
@@ -44,6 +45,9 @@ fn elements(notation: &str) -> Vec<Element> {
     if notation == ".." {
         return vec![Element::Gap];
     }
+    if notation == "$" {
+        return vec![Element::End];
+    }
     if !notation.contains('|') && words(notation).len() > 1 {
         return words(notation)
             .into_iter()
@@ -63,6 +67,7 @@ fn matches(elements: &[Element], sentence: &[String]) -> bool {
         Some((Element::Gap, rest)) => {
             (0..=MAX_GAP).any(|skipped| sentence.get(skipped..).is_some_and(|behind| matches(rest, behind)))
         }
+        Some((Element::End, _)) => sentence.is_empty(),
         Some((Element::Word(forms), rest)) => sentence
             .split_first()
             .is_some_and(|(word, behind)| forms.iter().any(|form| form.is(word)) && matches(rest, behind)),
@@ -88,6 +93,7 @@ mod tests {
         assert!(is_in("how can|may i help", "Hi, how may I HELP?"));
         assert!(!is_in("as an ai", "as an aid"));
         assert!(is_in("puis je vous aid*", "En quoi puis-je vous aider ?"));
+        assert!(is_in("help $", "how can I help?") && !is_in("help $", "help me"));
         assert!(is_in("i've .. your order", "I've just cancelled your order"));
         assert!(!is_in("^welcome to", "you are welcome to stay"));
         assert!(is_in("何かお手伝い", "他に何かお手伝いできることは"));

@@ -172,6 +172,8 @@ const NO_DEEDS: &[&str] = &[
     "thanks",
     "yes",
 ];
+/// What people type themselves beside what they say, as they would "lol"; in stage directions these end with an `s`.
+const TYPED: &[&str] = &["sigh", "cough", "gulp", "gasp", "shrug", "facepalm", "grumble", "groan"];
 /// The fewest letters of an English word for what somebody does.
 const MIN_DEED_LETTERS: usize = 4;
 
@@ -193,7 +195,7 @@ pub(super) fn has_direction(text: &str) -> bool {
 
 impl Aside<'_> {
     fn is_direction(&self) -> bool {
-        if self.words.is_empty() {
+        if self.words.is_empty() || (self.is_typed() && !self.alone()) {
             return false;
         }
         let has_digits = self.text.contains(|c: char| c.is_ascii_digit());
@@ -203,6 +205,10 @@ impl Aside<'_> {
             '(' | '（' => (self.alone() && !has_digits) || (at_edge && self.has_stage_word()),
             _ => self.alone() || (at_edge && self.has_stage_word()),
         }
+    }
+
+    fn is_typed(&self) -> bool {
+        matches!(self.words.as_slice(), [word] if TYPED.contains(&word.as_str()))
     }
 
     fn alone(&self) -> bool {

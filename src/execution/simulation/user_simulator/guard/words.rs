@@ -81,11 +81,28 @@ pub(super) fn sentences(text: &str) -> Vec<&str> {
 
 /// `text` without what it quotes: those are somebody else's words. A text that is nothing but a quotation stays.
 pub(super) fn unquoted(text: &str) -> String {
-    let mut rest = text.to_owned();
+    let mut rest = without_single_quotes(text);
     for (open, close) in QUOTES {
         rest = without_pairs(&rest, open, close);
     }
     if words(&rest).is_empty() { text.to_owned() } else { rest }
+}
+
+/// An apostrophe is a quotation mark where a word begins; its partner stands where one ends.
+fn without_single_quotes(text: &str) -> String {
+    let is_edge = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
+    let (mut kept, mut rest) = (String::new(), text);
+    while let Some(start) = rest.find('\'') {
+        let (before, behind) = (&rest[..start], &rest[start + 1..]);
+        kept.push_str(before);
+        let opens = is_edge(kept.chars().last()) && behind.starts_with(char::is_alphanumeric);
+        let ends = |(at, _): &(usize, &str)| is_edge(behind[at + 1..].chars().next());
+        let close = behind.match_indices('\'').find(ends).filter(|_| opens);
+        kept.push(if close.is_some() { ' ' } else { '\'' });
+        rest = close.map_or(behind, |(at, _)| &behind[at + 1..]);
+    }
+    kept.push_str(rest);
+    kept
 }
 
 fn without_pairs(text: &str, open: char, close: char) -> String {
@@ -129,5 +146,10 @@ mod tests {
         assert_eq!(unquoted("\"all of it\""), "\"all of it\"");
         assert_eq!(unquoted("5\" wide"), "5\" wide");
         assert_eq!(unquoted("I don't, it's"), "I don't, it's");
+        assert_eq!(
+            words(&unquoted("I don't say 'how can I help', it's odd")),
+            ["i", "don't", "say", "it's", "odd"]
+        );
+        assert_eq!(unquoted("the boys' bikes"), "the boys' bikes");
     }
 }

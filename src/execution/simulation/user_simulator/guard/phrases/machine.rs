@@ -3,18 +3,23 @@
 /// In the notation of [`super::Pattern`].
 pub(super) const PHRASES: &[&str] = &[
     // English
-    "as an ai",
+    "as an ai i|i'm|i'd|i'll|i've|my|language|model|assistant|chatbot|it",
+    "message|reply|line|response|something a|the|your customer|user|buyer|caller could|might|would|may|can send|say|write|use|ask",
+    "what a|the customer|user|buyer|caller might|could|would say|ask|write|reply",
+    "like a different|another tone|version|wording|style",
+    "how a|the customer|user|buyer|caller might|could|would respond|reply|answer|react|put",
+    "write|draft|produce another|a version|message of|that|for",
+    "against my|the guidelines|programming|instructions",
+    "can't|cannot|won't continue with this|the conversation|roleplay",
+    "can't|cannot|unable|able to role play",
+    "can't|cannot|won't role play",
+    "i can't|cannot|won't help|assist with that|this request",
     "as a|an .. language model",
     "i'm|am .. a|an .. language model",
     "i'm|am an ai",
     "i'm|am a virtual assistant",
     "i'm|am an artificial intelligence",
-    "sorry .. i can't|cannot|won't help|assist with that|this",
-    "sorry .. i can't|cannot|won't help|assist you with that|this",
-    "sorry .. i can't|cannot|won't assist|comply|fulfill|fulfil|roleplay",
-    "i can't|cannot|won't assist|comply|fulfill|fulfil",
     "i can't|cannot help with creating|generating|writing",
-    "i'm|am unable to assist|comply|fulfill|fulfil",
     "i can't|cannot|won't generate|create .. content",
     "i don't have personal opinions|experiences|feelings",
     "here's|here .. customer's|customer|user's message|response|reply|line|question|opening|first|next",
@@ -33,7 +38,6 @@ pub(super) const PHRASES: &[&str] = &[
     "als ein|eine ki|sprachmodell",
     "ich bin .. ein|eine .. ki|sprachmodell",
     "hier ist|kommt .. nachricht|antwort des|der|vom kunden|kundin",
-    "dabei kann ich .. nicht helfen",
     // French
     "en tant qu'ia|qu'intelligence",
     "en tant qu'assistant virtuel|ia",
@@ -48,7 +52,6 @@ pub(super) const PHRASES: &[&str] = &[
     "como|soy una ia",
     "como|soy un asistente virtual",
     "aquí .. mensaje|respuesta del|de cliente|la",
-    "no puedo ayudar* con eso|esa",
     // Italian
     "modello linguistico",
     "come|quanto|sono .. intelligenza artificiale",
@@ -106,4 +109,16 @@ pub(super) const PHRASES: &[&str] = &[
     "以下是客户",
     "以下是用户",
     "我无法协助",
+];
+
+/// Refusals, for which a customer has reasons, too.
+pub(super) const REFUSALS: &[&str] = &[
+    "sorry .. i can't|cannot|won't help|assist with that|this",
+    "sorry .. i can't|cannot|won't help|assist you with that|this",
+    "sorry .. i can't|cannot|won't assist|comply|fulfill|fulfil|roleplay $",
+    "i can't|cannot|won't assist|comply|fulfill|fulfil $",
+    "can't|cannot|won't assist|comply|fulfill|fulfil with|that|this|your that|this|your|request",
+    "i'm|am unable to assist|comply|fulfill|fulfil",
+    "dabei kann ich .. nicht helfen",
+    "no puedo ayudar* con eso|esa",
 ];

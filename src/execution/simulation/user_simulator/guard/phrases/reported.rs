@@ -15,6 +15,8 @@ pub(super) const PHRASES: &[&str] = &[
     "lei|mi|voi|mail|messaggio|sito .. detto|scritto|dice|dite|promesso|chiesto",
     "você|vocês|me|email|mensagem|site .. disse|disseram|diz|escreveu|prometeram|falou|falaram",
     "u|jullie|jij|je|mail|bericht|site .. zei|zegt|zeiden|schreef|geschreven|gezegd|beloofd|staat",
+    "写着",
+    "里写",
     "と言",
     "と書",
     "って言",

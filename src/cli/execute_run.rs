@@ -1,0 +1,40 @@
+//! `execute-run`: the process of one run, which a worker starts (`run.isolation = "process"`).
+
+use std::process::ExitCode;
+
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use super::arguments::ExecuteRunOptions;
+use super::error::{CliError, Finished, chain};
+use super::wiring;
+use crate::isolation::Plan;
+use crate::isolation::child::{self, Line, PipeLog};
+use crate::telemetry::metrics::Metrics;
+
+/// Plays the run that comes on the standard input. It has one thread, and that is all that a run needs.
+pub(super) fn main(options: &ExecuteRunOptions) -> ExitCode {
+    match run(options) {
+        Ok(finished) => finished.into(),
+        Err(error) => super::report(error),
+    }
+}
+
+fn run(options: &ExecuteRunOptions) -> Result<Finished, CliError> {
+    child::confine(options.memory_bytes).map_err(|error| CliError::refused(chain(&error)))?;
+    let (plan, line) = child::open().map_err(|error| CliError::refused(chain(&error)))?;
+    tracing_subscriber::registry().with(PipeLog(line.clone())).try_init().map_err(CliError::refused)?;
+    crate::http_client::install_tls_provider();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(CliError::refused)?;
+    runtime.block_on(Box::pin(play(plan, line)))?;
+    // A name that is still looked up must not hold the exit up.
+    runtime.shutdown_background();
+    Ok(Finished::Well)
+}
+
+async fn play(plan: Plan, line: Line) -> Result<(), CliError> {
+    let metrics = Metrics::new().map_err(|error| CliError::refused(chain(&error)))?;
+    let orchestrator = wiring::alone(&plan, &line, &metrics)?;
+    child::play(plan, line, orchestrator, &metrics).await.map_err(CliError::refused)
+}

@@ -1,0 +1,87 @@
+//! What customers say of themselves and to an agent. It tells an agent's words in a customer's mouth from an agent's.
+
+/// In the notation of [`super::Pattern`].
+pub(super) const PHRASES: &[&str] = &[
+    // What is theirs
+    "my .. order|orders|refund|money|account|subscription|parcel|parcels|package|booking|reservation|flight|bill|invoice|invoices|card|bank|phone|laptop|router|contract|appointment|payment|claim|ticket|password|bag|luggage|address|number|serial|receipt",
+    "my husband|wife|son|daughter|mother|father|mum|mom|dad|kids|partner|boss|landlord|neighbour|neighbor|flatmate|own|customer|customers|clients|business|world",
+    "my .. mail|email|message|order|call|letter|photo|photos|documents|question",
+    "our accountant|tenant|landlord|office|invoice|order|contract|site|shop|account|subscription",
+    "your developers|parcels|mail|mails|site|website|page|app|driver|courier|colleague|colleagues|shop|dealer|competitor|own|bot",
+    // What they did, want and ask
+    "i|we need the|a|an|it|my|this|some",
+    "i|i'd|we|just want|wanted|demand",
+    "i|we|i've|we've .. paid|ordered|bought|waited|returned|complained|called|moved",
+    "i've|i|we|have been waiting|charged|told|trying",
+    "i|we|i'm still|waiting|wait|forgot|lost|gave|took|never|didn't",
+    "i don't|can't|cannot have|find|read|remember|know|understand .. ",
+    "i don't have the|a|my|it|one|any",
+    "i work|run as|in|at|a|for",
+    "no idea",
+    "do|am|should|must|will|did i get|i|have|need|wait|pay|send|throw|keep|just|speak",
+    "so that i can pay|wire|transfer|send|return|bring",
+    "as a|an loyal|paying|longtime|old customer",
+    "on my side|part",
+    "with|need your api|docs|plan|people",
+    "which|what plan|tariff",
+    "who pays|reads|do|can",
+    "speed .. up",
+    "faster|sooner|quicker",
+    "to be done",
+    "people like me",
+    // What the other said and did
+    "you|they|he|she|colleague|support|agent|bot told|said|promised|wrote|charged|didn't|never|asked|say|says|cancelled",
+    "told|promised|asked|wrote|sent me",
+    "email|mail|letter|app|site|website|page|message|status says|said|reads|claims|shows|tells",
+    "did|do they|he|she|your",
+    "if|unless you fix|refund|don't|want|had",
+    "you didn't|don't|never|haven't|aren't|wouldn't|keep",
+    "or|will you call|refund|forward me|messages",
+    "stop giving|saying|asking|writing|sending",
+    // What did not come
+    "but|still|and nothing",
+    "nothing came|arrived|happened|changed|works",
+    "never arrived|came|got|happened",
+    // German
+    "mein|meine|meinen|meinem|meiner|mir .. bestellung|geld|paket|konto|rückerstattung|vertrag|frau|mann|tochter|sohn|rechnung|karte|zähler|daten|termin",
+    "ich arbeite|warte|will|möchte|wollte",
+    "ich hab|habe .. bezahlt|bestellt|gewartet|angerufen|gekauft|die|keine|keinen",
+    "nichts .. angekommen|gekommen|da|passiert",
+    "angekommen|passiert ist nichts",
+    "stand|steht|hieß .. mail|email|brief|app|website|nachricht",
+    "habe|hab ich nicht|leider|keinen|keine",
+    "die|unsere späte|verspätete antwort|zahlung",
+    // French
+    "mon|ma|mes argent|commande|colis|compte|remboursement|dossier|mari|femme|fils|fille|carte|facture",
+    "j'ai le|payé|commandé|attendu|appelé|acheté|déjà|reçu",
+    "rien n'est|n'a|reçu",
+    "dit|disait|indique le|votre|un mail|message|site|courrier",
+    "je suis moi",
+    "je n'ai",
+    // Spanish
+    "mi|mis pedido|dinero|cuenta|reembolso|paquete|tarjeta|factura|marido|mujer|hijo|hija|banco",
+    "no ha|me llegado|llega|han nada",
+    "no ha llegado",
+    "pone|dice|ponía|decía en|el .. correo|mensaje|web|app",
+    "me lo|han cobrado|han|cobraron",
+    // Italian
+    "mio|mia|miei|mie ordine|soldi|conto|rimborso|pacco|carta|marito|moglie|figlio|figlia",
+    "non è|ho arrivato|arrivata|ricevuto",
+    "mi|mia|avete addebitato|avete|detto",
+    // Portuguese
+    "meu|minha pedido|dinheiro|conta|reembolso|encomenda|cartão|marido|filho|filha|fatura",
+    "não chegou|recebi",
+    // Dutch
+    "mijn bestelling|geld|rekening|pakket|kaart|man|vrouw|zoon|dochter|factuur",
+    "niets .. aangekomen|gekregen|ontvangen",
+    // Japanese and Chinese
+    "私の",
+    "届いていません",
+    "届きません",
+    "届いてない",
+    "我没收到",
+    "我没有收到",
+    "我什么都没",
+    "我的",
+    "我等了",
+];

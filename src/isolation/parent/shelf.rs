@@ -1,0 +1,131 @@
+//! Where the worker finds the definitions of a run, and which of them the run's process gets to see.
+
+use std::sync::Arc;
+
+use crate::definitions::{AgentDefinition, Prompt, Provider, Secrets};
+use crate::events::{CassetteMode, RunRequest};
+use crate::execution::failure::Unavailable;
+use crate::execution::ports::{
+    AgentRepository, ProjectRepository, PromptRepository, ProviderRepository, ScenarioRepository,
+    SecretRepository,
+};
+use crate::execution::types::Conversation;
+use crate::isolation::Snapshot;
+
+/// The definitions of all projects.
+#[derive(Clone)]
+pub struct Shelf {
+    /// Finds scenarios.
+    pub scenarios: Arc<dyn ScenarioRepository>,
+    /// Finds projects.
+    pub projects: Arc<dyn ProjectRepository>,
+    /// Finds model providers.
+    pub providers: Arc<dyn ProviderRepository>,
+    /// Finds prompts.
+    pub prompts: Arc<dyn PromptRepository>,
+    /// Finds agents.
+    pub agents: Arc<dyn AgentRepository>,
+    /// Finds secrets.
+    pub secrets: Arc<dyn SecretRepository>,
+    /// The model of a project that has no default, as `provider/model`.
+    pub default_model: Option<String>,
+}
+
+impl Shelf {
+    /// What a run of `request` that was `resumed` needs, and no credential beyond that.
+    pub(super) async fn snapshot(
+        &self,
+        request: &RunRequest,
+        resumed: Option<&Conversation>,
+    ) -> Result<Snapshot, Unavailable> {
+        let project = &request.key.project;
+        let scenario = self.scenarios.scenario(project, &request.scenario_id).await?;
+        let mut found =
+            Snapshot { project: self.projects.project(project).await?, scenario, ..Snapshot::default() };
+        let replays = request.cassette.as_ref().is_some_and(|asked| asked.mode == CassetteMode::Replay);
+        if found.project.is_none() || replays {
+            return Ok(found);
+        }
+        let target = &request.target.reference_id;
+        found.prompt = self.prompts.prompt(project, target).await?;
+        found.agent = self.agents.agent(project, target).await?;
+        found.secrets = named_secrets(self.secrets.secrets(project).await?, found.agent.as_ref());
+        let models = self.models(request, resumed, &found);
+        found.providers = known_providers(self.providers.providers(project).await?, &models);
+        Ok(found)
+    }
+
+    /// Everything that may name a model of the run, as `provider/model`, or hold such a name.
+    fn models(&self, request: &RunRequest, resumed: Option<&Conversation>, found: &Snapshot) -> Vec<String> {
+        let brief = resumed.and_then(|said| said.brief.as_deref());
+        let mut names: Vec<String> = self.default_model.iter().cloned().collect();
+        names.extend(found.project.iter().filter_map(|project| project.default_model.clone()));
+        names.extend(found.prompt.iter().filter_map(|Prompt { model, .. }| model.clone()));
+        names.extend(request.models.user_simulator.clone());
+        names.extend(request.models.judge.iter().flat_map(|judges| judges.names().to_vec()));
+        for models in found.scenario.iter().map(|scenario| &scenario.models) {
+            names.extend(models.user_simulator.clone());
+            names.extend(models.judge.iter().flat_map(|judges| judges.names().to_vec()));
+        }
+        if let Some(brief) = brief {
+            names.push(brief.user_simulator.clone());
+            names.extend(brief.judges.names().to_vec());
+            names.extend(brief.target.iter().map(ToString::to_string));
+        }
+        names.extend(found.agent.as_ref().map(written));
+        names
+    }
+}
+
+/// The secrets that the agent's definition speaks of. A name that occurs by chance costs nothing but a secret of the run's
+/// own project.
+fn named_secrets(mut secrets: Secrets, agent: Option<&AgentDefinition>) -> Secrets {
+    let text = agent.map(written).unwrap_or_default();
+    secrets.retain(|name, _| text.contains(name.as_str()));
+    secrets
+}
+
+/// All providers, because an error names them; those of which no model is named go without their key.
+fn known_providers(mut providers: Vec<Provider>, models: &[String]) -> Vec<Provider> {
+    for provider in &mut providers {
+        let (first, inside) = (format!("{}/", provider.id), format!("\"{}/", provider.id));
+        if !models.iter().any(|name| name.starts_with(&first) || name.contains(&inside)) {
+            provider.api_key = None;
+        }
+    }
+    providers
+}
+
+fn written(agent: &AgentDefinition) -> String {
+    serde_json::Value::from(agent.config.clone()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::definitions::Secret;
+
+    #[test]
+    fn only_secrets_that_the_agent_speaks_of_are_passed_on() {
+        let agent: AgentDefinition = serde_json::from_value(json!({
+            "id": "shop", "type": "http", "headers": [{ "key": "X", "value": "{{ secrets.SHOP }}" }],
+        }))
+        .unwrap();
+        let all =
+            || ["SHOP", "BANK"].map(|name| (name.to_owned(), Secret::new("value"))).into_iter().collect();
+        assert_eq!(named_secrets(all(), Some(&agent)).into_keys().collect::<Vec<_>>(), ["SHOP"]);
+        assert!(named_secrets(all(), None).is_empty());
+    }
+
+    #[test]
+    fn only_providers_whose_models_are_named_keep_their_keys() {
+        let provider =
+            |id| serde_json::from_value(json!({ "id": id, "kind": "openai", "apiKey": "key" })).unwrap();
+        let models = ["openai/gpt".to_owned(), r#"{"model":"router/gpt"}"#.to_owned()];
+        let known = known_providers(["openai", "router", "other", "open"].map(provider).into(), &models);
+        let with_key: Vec<&str> = known.iter().filter(|p| p.api_key.is_some()).map(|p| &*p.id).collect();
+        assert_eq!((known.len(), with_key), (4, vec!["openai", "router"]));
+    }
+}

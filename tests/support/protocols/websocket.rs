@@ -1,0 +1,111 @@
+//! An agent that speaks WebSocket.
+
+use std::sync::{Arc, Mutex};
+
+use futures::{SinkExt as _, StreamExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_tungstenite::accept_hdr_async;
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::{Bytes, Message};
+
+/// What the agent does next.
+pub(crate) enum Act {
+    Say(String),
+    Bytes(Vec<u8>),
+    Ping,
+    Close,
+}
+
+/// What arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Arrived {
+    /// A connection: path and query, and the headers.
+    Connection(String, Vec<(String, String)>),
+    Message(String),
+}
+
+type Play = dyn Fn(&str) -> Vec<Act> + Send + Sync;
+
+/// A running agent. It ends when it is dropped.
+pub(crate) struct WebSocketServer {
+    url: String,
+    arrived: Arc<Mutex<Vec<Arrived>>>,
+    accepting: JoinHandle<()>,
+}
+
+impl WebSocketServer {
+    /// Starts an agent that does what `play` says to a message.
+    pub(crate) async fn start(play: impl Fn(&str) -> Vec<Act> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}", listener.local_addr().unwrap());
+        let arrived = Arc::new(Mutex::new(Vec::new()));
+        let accepting = tokio::spawn(accept(listener, Arc::new(play), Arc::clone(&arrived)));
+        Self { url, arrived, accepting }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn arrived(&self) -> Vec<Arrived> {
+        self.arrived.lock().unwrap().clone()
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.arrived().iter().filter(|arrived| matches!(arrived, Arrived::Connection(..))).count()
+    }
+
+    pub(crate) fn messages(&self) -> Vec<String> {
+        let message = |arrived| match arrived {
+            Arrived::Message(text) => Some(text),
+            Arrived::Connection(..) => None,
+        };
+        self.arrived().into_iter().filter_map(message).collect()
+    }
+}
+
+impl Drop for WebSocketServer {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, play: Arc<Play>, arrived: Arc<Mutex<Vec<Arrived>>>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        tokio::spawn(serve(stream, Arc::clone(&play), Arc::clone(&arrived)));
+    }
+}
+
+async fn serve(stream: TcpStream, play: Arc<Play>, arrived: Arc<Mutex<Vec<Arrived>>>) {
+    let seen = Arc::clone(&arrived);
+    #[expect(clippy::result_large_err, reason = "the callback's type is the library's")]
+    let note = move |request: &Request, response: Response| -> Result<Response, ErrorResponse> {
+        let pair = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+            (name.to_string(), value.to_str().unwrap_or_default().to_owned())
+        };
+        let headers = request.headers().iter().map(pair).collect();
+        seen.lock().unwrap().push(Arrived::Connection(request.uri().to_string(), headers));
+        Ok(response)
+    };
+    let Ok(mut socket) = accept_hdr_async(stream, note).await else { return };
+    while let Some(Ok(message)) = socket.next().await {
+        let Message::Text(text) = message else { continue };
+        arrived.lock().unwrap().push(Arrived::Message(text.to_string()));
+        for act in play(text.as_str()) {
+            let message = match act {
+                Act::Say(text) => Message::text(text),
+                Act::Bytes(bytes) => Message::Binary(Bytes::from(bytes)),
+                Act::Ping => Message::Ping(Bytes::from_static(b"still there?")),
+                Act::Close => Message::Close(None),
+            };
+            if socket.feed(message).await.is_err() {
+                return;
+            }
+        }
+        // All at once: what comes after the answer is there when the answer is.
+        if socket.flush().await.is_err() {
+            return;
+        }
+    }
+}
