@@ -24,7 +24,7 @@ pub use cassettes::PipeCassettes;
 pub use limiter::PipeLimiter;
 pub use limits::{LimitError, confine};
 pub use line::{Line, OpenError};
-pub use log::PipeLog;
+pub use log::send_log;
 pub use meter::PipeMeter;
 
 /// How often the worker is told that the run got on. It waits for much longer before it gives a run up.

@@ -5,12 +5,14 @@
 mod exporters;
 mod json;
 mod log;
+mod relayed;
 
 use std::time::Duration;
 
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::task::JoinHandle;
+use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
@@ -89,6 +91,14 @@ pub fn init(options: &WorkerTelemetryOptions) -> Result<WorkerTelemetry, WorkerT
         log::panics_too();
     }
     Ok(WorkerTelemetry { metrics: Metrics::with_provider(meters)?, traces })
+}
+
+/// Sets up the log of a process that leaves it to its worker: `tell` gets each error and each warning, in one line.
+///
+/// # Errors
+/// [`WorkerTelemetryError`] if something in this process logs already.
+pub fn relay_log(tell: impl Fn(Level, String) + Send + Sync + 'static) -> Result<(), WorkerTelemetryError> {
+    Ok(tracing_subscriber::registry().with(relayed::Relayed(tell)).try_init()?)
 }
 
 impl WorkerTelemetry {
