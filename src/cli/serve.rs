@@ -220,6 +220,7 @@ mod tests {
     use super::*;
 
     const COMPOSE: &str = include_str!("../../deploy/compose.yaml");
+    const DEPLOYMENT: &str = include_str!("../../deploy/kubernetes/base/deployment.yaml");
     const README: &str = include_str!("../../README.md");
 
     /// The whole seconds between `before` and `after`.
@@ -234,6 +235,8 @@ mod tests {
         let longest = longest_stop(&settings);
         let grace = seconds(COMPOSE, "stop_grace_period:", "s\n");
         assert!(grace > longest, "compose waits {grace:?}, a stop may take {longest:?}");
+        let grace = seconds(DEPLOYMENT, "terminationGracePeriodSeconds:", "\n");
+        assert!(grace > longest, "Kubernetes waits {grace:?}, a stop may take {longest:?}");
         let promised = settings.worker.drain() + seconds(README, "exits at the latest", " s after");
         assert!(promised >= longest, "the README promises {promised:?}, a stop may take {longest:?}");
     }

@@ -1,6 +1,8 @@
 //! Where ports meet their implementations. Nothing else in the crate names both sides.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::{ErrorCode, kv};
@@ -9,6 +11,7 @@ use url::Url;
 
 use super::error::{CliError, chain};
 use super::keys::keyring;
+use super::terminal::{WARN, say, styled};
 use crate::adapters::presets::with_presets;
 use crate::adapters::{HttpAdapterFactory, PromptAdapterFactory, Registry, ScenarioTexts};
 use crate::definitions::{AgentDefinition, TelemetryDestination, TelemetryProtocol};
@@ -27,8 +30,8 @@ use crate::isolation::{Launcher, Plan, PlanSettings, Processes, Shelf, Snapshot}
 use crate::models::Factory;
 use crate::queue::limits::LimitCounts;
 use crate::queue::{
-    Cancellations, Cassettes, Connection, Consumer, DeadLetters, EventPublisher, GivenUpRequests, KvLimiter,
-    RunStates, Scheduler, Spool, Topology, TopologyError, connect as connect_to,
+    Cancellations, Cassettes, Connection, Consumer, DeadLetters, Denials, EventPublisher, GivenUpRequests,
+    KvLimiter, RunStates, Scheduler, Spool, Topology, TopologyError, connect as connect_to,
 };
 use crate::settings::{EgressSettings, Isolation, Settings, TelemetrySettings};
 use crate::store::{AgentCheck, Store, StoreError};
@@ -39,6 +42,9 @@ use crate::telemetry::spool::Courier;
 use crate::worker::{
     Endpoints, GivenUp, Listening, Processor, ProcessorParts, Resting, Service, SpoolSender,
 };
+
+/// How often it is looked whether the broker forbade something: well within the time that an answer is waited for.
+const DENIALS_POLL: Duration = Duration::from_millis(50);
 
 /// The store and everything that reads definitions from it.
 pub(super) struct Definitions {
@@ -254,9 +260,26 @@ fn plan_defaults(settings: &Settings) -> PlanDefaults {
     }
 }
 
-/// Connects to the broker.
+/// Connects to the broker, for a person: what the broker forbids is said at once, because all that comes of it is that
+/// somebody does not answer.
 pub(super) async fn connect(settings: &Settings, name: &str) -> Result<Connection, CliError> {
-    connect_to(&settings.nats, name).await.map_err(|error| CliError::out_of_reach(&error))
+    let connecting = connect_to(&settings.nats, name).await;
+    let connection = connecting.map_err(|error| CliError::out_of_reach(&error))?;
+    tokio::spawn(say_denials(connection.denials.clone()));
+    Ok(connection)
+}
+
+/// Says each thing that the broker forbids, once, for as long as the command runs.
+async fn say_denials(denials: Denials) {
+    let mut said = BTreeSet::new();
+    loop {
+        for denial in denials.in_the_way() {
+            if said.insert(denial.clone()) {
+                say(styled(WARN, &denial));
+            }
+        }
+        tokio::time::sleep(DENIALS_POLL).await;
+    }
 }
 
 /// Says at once what is the matter where no worker has ever been: without its streams a client would try for long.

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use super::checker::{self, Violation};
 use super::doubles::Director;
 use super::fleet::Worker;
-use super::history::{History, Kind, Limits};
+use super::history::{History, Kind, Limits, Moment, now};
 use super::load;
 use super::record;
 use super::scene::Scene;
@@ -33,7 +33,7 @@ const REFUSED: usize = 28;
 /// A run of one turn whose agent must not be asked twice, and one in which that agent refuses to answer.
 const CAREFUL: usize = 12;
 const CAREFUL_REFUSED: usize = 112;
-const LIMITS: Limits = Limits { ack_wait: Duration::from_secs(2), concurrency: 1, max_ack_pending: 1 };
+const LIMITS: Limits = Limits { ack_wait: Duration::from_secs(3), concurrency: 1, max_ack_pending: 1 };
 /// The shortest time for which a stream can remember what it has: a repeated event is to be seen, and not to be hidden by luck.
 const SHORT_MEMORY: Duration = Duration::from_millis(100);
 
@@ -97,6 +97,8 @@ struct Watchman {
     armed: AtomicBool,
     over: AtomicBool,
     reached: Arc<Notify>,
+    /// Since when no word of the run reaches the broker, however long the worker takes to say the next one.
+    caught_since: OnceLock<Moment>,
     /// Through whose proxy words are caught.
     worker: OnceLock<Arc<Worker>>,
 }
@@ -104,7 +106,8 @@ struct Watchman {
 impl Watchman {
     fn new(boundary: Boundary, last: Step) -> Self {
         let (armed, over) = (AtomicBool::new(boundary != Boundary::None), AtomicBool::new(false));
-        Self { boundary, last, armed, over, reached: Arc::default(), worker: OnceLock::new() }
+        let (caught_since, worker) = (OnceLock::new(), OnceLock::new());
+        Self { boundary, last, armed, over, reached: Arc::default(), caught_since, worker }
     }
 
     fn reach(&self) -> bool {
@@ -131,7 +134,10 @@ impl Director for Direction {
     fn before(&self, run: &str, step: Step) -> BoxFuture<'static, ()> {
         match self.0.boundary {
             Boundary::Asked(at) if at == step && self.0.reach() => return std::future::pending().boxed(),
-            Boundary::Unwritten(at) if at == step => self.0.catch(&format!("{run} ")),
+            Boundary::Unwritten(at) if at == step => {
+                self.0.catch(&format!("{run} "));
+                self.0.caught_since.get_or_init(now);
+            }
             Boundary::Unsaid(word) => self.0.catch(word.mark()),
             _ => {}
         }
@@ -280,7 +286,7 @@ async fn play(number: usize, boundary: Boundary) -> (History, Vec<Violation>) {
         if boundary == Boundary::Exporting {
             tokio::time::sleep(checker::STORED * 2).await;
         }
-        scene.kill(0);
+        scene.kill(0, watchman.caught_since.get().copied());
     }
     scene.end(&format!("run {number} killed {boundary}")).await
 }

@@ -154,6 +154,8 @@ pub(crate) struct Fault {
     pub(crate) worker: Option<usize>,
     pub(crate) from: Moment,
     pub(crate) until: Moment,
+    /// Since when the broker is known to have heard nothing of the worker's runs.
+    pub(crate) unheard_since: Option<Moment>,
 }
 
 impl Fault {
@@ -203,7 +205,13 @@ impl Recorder {
 
     /// A fault was over just now.
     pub(crate) fn fault(&self, kind: FaultKind, worker: Option<usize>, from: Moment) {
-        self.history().faults.push(Fault { kind, worker, from, until: now() });
+        self.history().faults.push(Fault { kind, worker, from, until: now(), unheard_since: None });
+    }
+
+    /// A worker was killed just now; since `unheard_since` the broker heard nothing of its runs.
+    pub(crate) fn kill(&self, worker: usize, from: Moment, unheard_since: Option<Moment>) {
+        let (kind, until) = (FaultKind::Kill, now());
+        self.history().faults.push(Fault { kind, worker: Some(worker), from, until, unheard_since });
     }
 
     /// A call begins; the number names it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::checker::{self, Violation};
 use super::doubles::{Director, Doubles};
 use super::fleet::{self, Fleet};
-use super::history::{FaultKind, History, Limits, Recorder, now};
+use super::history::{History, Limits, Moment, Recorder, now};
 use super::load;
 use super::record;
 use super::timeline;
@@ -48,11 +48,11 @@ impl Scene {
         load::request_once(self.client.clone(), &self.recorder, self.number).await;
     }
 
-    /// Kills a worker, which is started again at once.
-    pub(crate) fn kill(&self, worker: usize) {
+    /// Kills a worker, which is started again at once. Since `unheard_since` the broker heard nothing of its run.
+    pub(crate) fn kill(&self, worker: usize, unheard_since: Option<Moment>) {
         let from = now();
         self.fleet.workers[worker].signal("-KILL");
-        self.recorder.fault(FaultKind::Kill, Some(worker), from);
+        self.recorder.kill(worker, from, unheard_since);
     }
 
     /// Waits until all is over, and returns what everybody saw and which promises it breaks.

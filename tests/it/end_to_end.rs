@@ -6,6 +6,7 @@ mod commands;
 mod dead_letters;
 mod demo;
 mod examples;
+mod health;
 mod keys;
 mod limits;
 mod lives;
@@ -24,3 +25,5 @@ mod stops;
 mod strangers;
 mod takeovers;
 mod terminals;
+
+pub(crate) use strangers::{offline, publish, request};

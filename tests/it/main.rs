@@ -6,6 +6,7 @@
 mod support;
 
 mod adapters;
+mod deploy;
 mod egress;
 mod end_to_end;
 mod execution;

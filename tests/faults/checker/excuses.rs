@@ -55,7 +55,10 @@ impl Fault {
     /// Whether the answer that its worker had read at `read` may have been lost with it.
     fn loses_what_was_read(&self, read: Moment, limits: Limits) -> bool {
         let (from, until) = match self.kind {
-            FaultKind::Kill => (self.from.saturating_sub(STORED), self.until + NOTICE),
+            FaultKind::Kill => {
+                let stored = self.from.saturating_sub(STORED);
+                (self.unheard_since.map_or(stored, |since| since.min(stored)), self.until + NOTICE)
+            }
             FaultKind::Terminate => {
                 ((self.from + DRAIN).saturating_sub(STORED_BEFORE_HANDING_BACK), self.until + NOTICE)
             }

@@ -78,7 +78,7 @@ fn key(run: &str, step: Step) -> Option<String> {
 }
 
 fn fault(kind: FaultKind, worker: usize, from: u64, until: u64) -> Fault {
-    Fault { kind, worker: Some(worker), from: at(from), until: at(until) }
+    Fault { kind, worker: Some(worker), from: at(from), until: at(until), unheard_since: None }
 }
 
 fn broken(history: &History) -> Vec<Rule> {

@@ -108,6 +108,9 @@ fn an_answer_that_was_read_is_asked_for_again_only_if_there_was_no_time_to_store
     ] {
         assert_eq!(found(kind, from, until), [Rule::Repeated], "{kind:?} from {from}");
     }
+    let deaf = |since| Fault { unheard_since: Some(at(since)), ..fault(FaultKind::Kill, 0, 3_200, 3_200) };
+    assert_eq!(repeated_after(deaf(2_000), LIMITS), [], "the worker's words did not get through");
+    assert_eq!(repeated_after(deaf(2_150), LIMITS), [Rule::Repeated], "they did when the answer was read");
 }
 
 #[test]
