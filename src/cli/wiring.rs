@@ -25,7 +25,7 @@ use crate::execution::ports::{
     AgentRepository, ProjectRepository, PromptRepository, ProviderRepository, RunTracers, SecretRepository,
     SystemClock,
 };
-use crate::isolation::child::{Line, PipeCassettes, PipeLimiter, PipeMeter};
+use crate::isolation::child::{Line, PipeCassettes, PipeLimiter, PipeMeter, PipeSpool};
 use crate::isolation::{Launcher, Plan, PlanSettings, Processes, Shelf, Snapshot};
 use crate::models::Factory;
 use crate::queue::limits::LimitCounts;
@@ -38,7 +38,7 @@ use crate::store::{AgentCheck, Store, StoreError};
 use crate::telemetry::export::OtlpSender;
 use crate::telemetry::metrics::{LimitsMetric, Metrics};
 use crate::telemetry::run::RunTracerFactory;
-use crate::telemetry::spool::Courier;
+use crate::telemetry::spool::{Courier, SpanSpool};
 use crate::worker::{
     Endpoints, GivenUp, Listening, Processor, ProcessorParts, Resting, Service, SpoolSender,
 };
@@ -187,7 +187,7 @@ where
 
 /// What plays the one run of a process that was started for it.
 pub(super) fn alone(plan: &Plan, line: &Line, metrics: &Metrics) -> Result<Orchestrator, CliError> {
-    let PlanSettings { run, egress, telemetry } = plan.settings().clone();
+    let PlanSettings { run, egress, telemetry, spools } = plan.settings().clone();
     let telemetry = TelemetrySettings { run: telemetry, ..TelemetrySettings::default() };
     let settings = Settings { run, egress, telemetry, ..Settings::default() };
     let definitions = Arc::new(plan.definitions());
@@ -203,8 +203,7 @@ pub(super) fn alone(plan: &Plan, line: &Line, metrics: &Metrics) -> Result<Orche
     };
     Ok(Orchestrator {
         planner,
-        // The broker is out of a child's reach: what its endpoint does not take is not delivered.
-        tracers: tracers(&settings, metrics, None, &line.hurry())?,
+        tracers: tracers(&settings, metrics, spools.then(|| late_spans(line)), &line.hurry())?,
         clock: Arc::new(SystemClock),
     })
 }
@@ -221,12 +220,18 @@ fn cast_alone(
     Ok(cast(definitions, &way_out(settings)?, telling, Some(&limiter), Some(&meter)))
 }
 
+/// The broker is out of a child's reach: what the endpoint does not take is for the worker to keep.
+fn late_spans(line: &Line) -> Arc<dyn SpanSpool> {
+    Arc::new(PipeSpool(line.clone()))
+}
+
 /// What plays the runs of a worker.
 fn player(
     settings: &Settings,
     definitions: &Definitions,
     orchestrator: &Orchestrator,
     limiter: &Arc<dyn Limiter>,
+    spool: Option<Arc<dyn SpanSpool>>,
     metrics: &Metrics,
     hurry: &CancellationToken,
 ) -> Arc<dyn Player> {
@@ -243,7 +248,9 @@ fn player(
             run: settings.run.clone(),
             egress: settings.egress.clone(),
             telemetry: settings.telemetry.run.clone(),
+            spools: spool.is_some(),
         },
+        spool,
         metrics: metrics.clone(),
         hurry: hurry.clone(),
     })
@@ -320,11 +327,19 @@ pub(super) async fn service(
     let meter: Arc<dyn CallMeter> = Arc::new(metrics.clone());
     let orchestrator = Orchestrator {
         planner: definitions.for_runs(&limiter, Some(&meter)).planner(Cassettes::new(connection, topology)),
-        tracers: tracers(settings, metrics, Some(spool.clone()), &hand_back)?,
+        tracers: tracers(settings, metrics, kept_in(&spool, settings), &hand_back)?,
         clock: Arc::new(SystemClock),
     };
     let parts = ProcessorParts {
-        player: player(settings, definitions, &orchestrator, &limiter, metrics, &hand_back),
+        player: player(
+            settings,
+            definitions,
+            &orchestrator,
+            &limiter,
+            kept_in(&spool, settings),
+            metrics,
+            &hand_back,
+        ),
         orchestrator,
         states: RunStates::new(connection, topology),
         publisher: EventPublisher::new(connection, topology, &settings.events),
@@ -396,10 +411,16 @@ fn limiter(
     Arc::new(limiter)
 }
 
+/// Where spans are kept that their endpoints have not taken, if they are to be.
+fn kept_in(spool: &Spool, settings: &Settings) -> Option<Arc<dyn SpanSpool>> {
+    let spool: Arc<dyn SpanSpool> = Arc::new(spool.clone());
+    Some(spool).filter(|_| settings.telemetry.spool.enabled)
+}
+
 fn tracers(
     settings: &Settings,
     metrics: &Metrics,
-    spool: Option<Spool>,
+    spool: Option<Arc<dyn SpanSpool>>,
     hurry: &CancellationToken,
 ) -> Result<Arc<dyn RunTracers>, CliError> {
     let sender = OtlpSender::new(way_out(settings)?);
@@ -407,8 +428,8 @@ fn tracers(
     let factory = RunTracerFactory::new(sender, default_endpoint(settings), run.deadline(), metrics.clone())
         .capturing(run.capture)
         .hurried_by(hurry.clone());
-    Ok(Arc::new(match spool.filter(|_| settings.telemetry.spool.enabled) {
-        Some(spool) => factory.spooling_to(Arc::new(spool)),
+    Ok(Arc::new(match spool {
+        Some(spool) => factory.spooling_to(spool),
         None => factory,
     }))
 }

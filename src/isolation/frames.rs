@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 
 use super::plan::Plan;
 use crate::events::TraceContext;
@@ -113,6 +114,27 @@ pub(super) enum Call {
     Recall(Place),
     /// The turn of a call that is limited.
     Permit(PermitCall),
+    /// Spans that their endpoint has not taken are to be sent later: see [`crate::telemetry::spool::SpanSpool::keep`].
+    Spool(Box<LateSpans>),
+}
+
+/// Spans that are to be sent later. Whose they are is for the worker to say.
+#[derive(Serialize, Deserialize)]
+pub(super) struct LateSpans {
+    /// Their trace, as 32 hexadecimal digits.
+    pub(super) trace_id: String,
+    /// The root's context, for a run whose request brought one.
+    #[serde(default)]
+    pub(super) context: Option<TraceContext>,
+    /// How many they are.
+    pub(super) spans: u64,
+    /// When they were put away.
+    #[serde(with = "time::serde::rfc3339")]
+    pub(super) at: OffsetDateTime,
+    /// Whether the body is compressed.
+    pub(super) gzip: bool,
+    /// The body of the request that sends them, as base64: JSON would write each byte as a number.
+    pub(super) body: String,
 }
 
 /// Which turn it is.

@@ -7,6 +7,7 @@ mod limits;
 mod line;
 mod log;
 mod meter;
+mod spool;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub use limits::{LimitError, confine};
 pub use line::{Line, OpenError};
 pub use log::send_log;
 pub use meter::PipeMeter;
+pub use spool::PipeSpool;
 
 /// How often the worker is told that the run got on. It waits for much longer before it gives a run up.
 const MOVED_INTERVAL: Duration = Duration::from_secs(1);

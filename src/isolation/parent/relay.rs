@@ -21,7 +21,7 @@ use crate::isolation::frames::{Answer, Call, ChildEnd, FromChild, Refusal, ToChi
 use crate::telemetry::metrics::SpanTally;
 use crate::telemetry::run::LAST_DELIVERY;
 
-/// The most calls on a cassette at once; a panel of judges makes one for each of them.
+/// The most calls on a cassette, or for late spans, at once; a panel of judges makes one for each of them.
 const MOST_CALLS: usize = 16;
 /// How much longer than the last delivery of spans a process may take that is to hand its run back: the worker itself has
 /// no more than a few seconds then.
@@ -229,7 +229,7 @@ impl<'a> Relay<'a> {
     fn begin(&mut self, id: u64, call: Call) -> Result<(), Violation> {
         match self.desk.take(call)? {
             Work::Journal(storing) => self.storing = Some((id, storing)),
-            Work::Cassette(work) => self.calls.push(work.map(move |answer| (id, answer)).boxed()),
+            Work::Call(work) => self.calls.push(work.map(move |answer| (id, answer)).boxed()),
             Work::Permit(call) => self.permits.take(id, call)?,
         }
         Ok(())

@@ -48,11 +48,11 @@ impl Shelf {
         let target = &request.target.reference_id;
         found.prompt = self.prompts.prompt(project, target).await?;
         found.agent = self.agents.agent(project, target).await?;
-        found.secrets = named_secrets(self.secrets.secrets(project).await?, found.agent.as_ref());
-        // A replay asks nobody, but compares what its target would be asked; credentials are left out of that by their values.
+        // Who replays a run compares what would be asked with what was, and asks nobody.
         if request.cassette.as_ref().is_some_and(|asked| asked.mode == CassetteMode::Replay) {
             return Ok(found);
         }
+        found.secrets = named_secrets(self.secrets.secrets(project).await?, found.agent.as_ref());
         let models = self.models(request, resumed, &found);
         found.providers = known_providers(self.providers.providers(project).await?, &models);
         Ok(found)
