@@ -60,6 +60,13 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     }
 }
 
+/// Which places a payload has: payloads with the same ones need not all be made wrong.
+pub(super) fn shape(payload: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    places(payload, "", &mut found);
+    found
+}
+
 fn replaced(payload: &Value, place: &str, value: Value) -> Value {
     let mut changed = payload.clone();
     *changed.pointer_mut(place).unwrap() = value;
@@ -87,8 +94,7 @@ fn can_lack(name: &str, field: &str, value: &Value) -> bool {
 
 /// What a schema lets pass that is wrong, or refuses that a newer worker may say.
 pub(super) fn problems(name: &str, payload: &Value, validator: &Validator) -> Vec<String> {
-    let (mut found, mut problems) = (Vec::new(), Vec::new());
-    places(payload, "", &mut found);
+    let (found, mut problems) = (shape(payload), Vec::new());
     let mut check = |what: &str, place: &str, changed: &Value, valid: bool| {
         if validator.is_valid(changed) != valid {
             problems.push(format!("{name}{place}: {what} is {}", if valid { "refused" } else { "let pass" }));
