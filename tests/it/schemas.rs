@@ -1,4 +1,4 @@
-//! The committed schemas: what the types say, what definition files say, what AsyncAPI says.
+//! The committed schemas: what the types say, what definition files say, what `AsyncAPI` says.
 
 mod asyncapi;
 mod definitions;

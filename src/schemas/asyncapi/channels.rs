@@ -47,13 +47,6 @@ pub(super) fn payload_of(kind: EventKind) -> &'static [&'static str] {
 
 /// What clients publish, and what becomes of it where it cannot be read.
 fn commands() -> Vec<Channel> {
-    let letters = Channel {
-        key: "dead_lettered".to_owned(),
-        address: Some(subjects::DEAD_LETTERED.to_owned()),
-        summary: "What can never be run.",
-        messages: &[schema::RUN_DEAD_LETTERED],
-        stream: Some(subjects::DEAD_LETTERS_STREAM),
-    };
     let run = Channel {
         key: "requested".to_owned(),
         address: Some(subjects::REQUESTED.to_owned()),
@@ -69,7 +62,17 @@ fn commands() -> Vec<Channel> {
         stream: Some(subjects::COMMANDS_STREAM),
     };
     let of_project = [run.of_project(subjects::requested), cancel.of_project(subjects::cancel_requested)];
-    [run, cancel, letters].into_iter().chain(of_project).collect()
+    [run, cancel, dead_letters()].into_iter().chain(of_project).collect()
+}
+
+fn dead_letters() -> Channel {
+    Channel {
+        key: "dead_lettered".to_owned(),
+        address: Some(subjects::DEAD_LETTERED.to_owned()),
+        summary: "What can never be run.",
+        messages: &[schema::RUN_DEAD_LETTERED],
+        stream: Some(subjects::DEAD_LETTERS_STREAM),
+    }
 }
 
 /// What runs report, as it is kept: one subject a run and kind.

@@ -1,4 +1,4 @@
-//! The AsyncAPI document: valid, whole, and true to the subjects.
+//! The `AsyncAPI` document: valid, whole, and true to the subjects.
 
 use std::collections::BTreeMap;
 
@@ -41,14 +41,13 @@ fn every_reference_leads_somewhere_and_every_schema_is_used() {
     let document = document();
     let mut files: Vec<&str> = Vec::new();
     for reference in references(&document) {
-        match reference.strip_prefix('#') {
-            Some(pointer) => assert!(document.pointer(pointer).is_some(), "{reference}"),
-            None => {
-                let file = reference.strip_prefix("./").unwrap();
-                assert!(folder().join(file).is_file(), "{reference}");
-                files.push(file);
-            }
+        if let Some(pointer) = reference.strip_prefix('#') {
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+            continue;
         }
+        let file = reference.strip_prefix("./").unwrap();
+        assert!(folder().join(file).is_file(), "{reference}");
+        files.push(file);
     }
     let payloads =
         std::fs::read_dir(folder()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
