@@ -10,7 +10,6 @@ mod limited;
 pub mod presets;
 pub mod prompt;
 mod registry;
-pub mod stream;
 mod template;
 
 pub use http::HttpAdapterFactory;

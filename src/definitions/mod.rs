@@ -10,6 +10,7 @@ mod field_mapping;
 mod parameter;
 mod project;
 mod prompt;
+mod prompt_tool;
 mod provider;
 mod sampling;
 mod scenario;
@@ -30,6 +31,7 @@ pub use parameter::{
 };
 pub use project::{ContentCapture, Project, TelemetryDestination, TelemetryProtocol};
 pub use prompt::{Prompt, PromptMessage, PromptRole};
+pub use prompt_tool::{PromptTool, ResponseFormat, ToolChoice};
 pub use provider::{
     Price, Provider, ProviderKind, ScriptedFailure, ScriptedForm, ScriptedModel, ScriptedReply,
     ScriptedVerdict,

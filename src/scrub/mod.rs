@@ -133,6 +133,9 @@ impl Scrubber {
         for told in [&mut reply.model, &mut reply.response_id, &mut reply.finish_reason] {
             *told = told.take().map(|text| self.scrub_answer(&text));
         }
+        if let Some(verbatim) = &mut reply.verbatim {
+            self.scrub_json(verbatim);
+        }
         reply
     }
 

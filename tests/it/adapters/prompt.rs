@@ -346,6 +346,7 @@ async fn would_ask(prompt: Prompt, run: &str, region: &str) -> Value {
         span: &span,
         session: None,
         admission: Admission::default(),
+        so_far: None,
     };
     questions.asked(&turn).unwrap()
 }

@@ -67,7 +67,15 @@ fn built(line: &str, parameter: &Value) -> Result<Outgoing, RunFailure> {
     let transcript: Arc<[Message]> = Arc::new([said(line)]);
     let run = RunKey { project: ProjectId::parse("acme").unwrap(), run: RunId::parse("r1").unwrap() };
     let (admission, session) = (Admission::default(), None);
-    let turn = TargetTurn { run: &run, turn: 1, transcript: &transcript, span: &NoSpan, session, admission };
+    let turn = TargetTurn {
+        run: &run,
+        turn: 1,
+        transcript: &transcript,
+        span: &NoSpan,
+        session,
+        admission,
+        so_far: None,
+    };
     let endpoint = endpoint();
     let mut variables = Variables::of_turn(&turn, &Map::from_iter([("p".to_owned(), parameter.clone())]));
     variables.bind_mapped(&endpoint.mappings, &turn);
