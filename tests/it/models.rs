@@ -4,10 +4,12 @@ mod factory;
 mod failures;
 mod forms;
 mod limits;
+mod options;
 mod prices;
 mod reasoning;
 mod retries;
 mod scripted;
+mod streams;
 mod wires;
 
 use std::sync::Arc;
