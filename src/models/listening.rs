@@ -73,7 +73,7 @@ impl Stream {
 
     fn take(&mut self, decoder: &mut SseDecoder, piece: &[u8]) -> Result<(), CallError> {
         let mut events = Vec::new();
-        let decoded = decoder.push(piece, &mut events);
+        let readable = decoder.push(piece, &mut events);
         for event in events.iter().filter(|event| !event.data.trim().is_empty()) {
             self.hearing.take(event)?;
             if self.hearing.is_complete() {
@@ -83,7 +83,7 @@ impl Stream {
         if self.hearing.has_begun() {
             self.first.get_or_insert_with(|| self.sent.elapsed());
         }
-        if self.hearing.is_complete() { Ok(()) } else { Ok(decoded?) }
+        if self.hearing.is_complete() { Ok(()) } else { Ok(readable?) }
     }
 }
 

@@ -46,8 +46,12 @@ impl CallError {
     fn is_transient(&self) -> bool {
         match self {
             Self::Refused { status, .. } => is_transient(*status),
-            Self::NoConnection(_) | Self::Broken(_) | Self::TimedOut(_) => true,
-            Self::BrokeOff | Self::Silent(_) | Self::GaveUp(_) => true,
+            Self::NoConnection(_)
+            | Self::Broken(_)
+            | Self::TimedOut(_)
+            | Self::BrokeOff
+            | Self::Silent(_)
+            | Self::GaveUp(_) => true,
             _ => false,
         }
     }

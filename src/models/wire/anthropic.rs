@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::streams::{Hearing, MessageEvents};
-use super::tools::{arguments_object, identified};
+use super::tools::{answers_together, arguments_object, identified};
 use super::{
     UnexpectedAnswer, Wire, below, effort, instructions_and_talk, parse, secret_value, set_if_some, strict,
     tool_call, unknown,
@@ -134,28 +134,24 @@ fn verbatim(blocks: Vec<Value>, reply: &ChatReply) -> Value {
     said.collect()
 }
 
-/// What was said, with the answers of tools as what the counterpart says: those of one message all at once.
+/// What was said, with the answers of tools as what the counterpart says.
 fn turns<'a>(talk: impl Iterator<Item = &'a ChatMessage>) -> Value {
-    let mut turns: Vec<Value> = Vec::new();
-    let mut answering = false;
-    for message in talk {
-        let said = turn(message);
-        let before = turns.last_mut().filter(|_| answering && message.answers.is_some());
-        match before.and_then(|before| before[CONTENT].as_array_mut()) {
-            Some(answers) => answers.extend(said[CONTENT].as_array().cloned().unwrap_or_default()),
-            None => turns.push(said),
+    let turn = |together: Vec<&ChatMessage>| match together.as_slice() {
+        [one] if one.answers.is_none() => turn(one),
+        answers => {
+            json!({ "role": ChatRole::User, CONTENT: answers.iter().copied().map(result).collect::<Value>() })
         }
-        answering = message.answers.is_some();
-    }
-    turns.into()
+    };
+    answers_together(talk).into_iter().map(turn).collect()
+}
+
+fn result(message: &ChatMessage) -> Value {
+    let id = message.answers.as_ref().map(|call| call.id.as_str());
+    json!({ "type": "tool_result", "tool_use_id": id, CONTENT: message.content })
 }
 
 fn turn(message: &ChatMessage) -> Value {
-    let ChatMessage { role, content, tool_calls, answers, verbatim } = message;
-    if let Some(call) = answers {
-        let result = json!({ "type": "tool_result", "tool_use_id": call.id, CONTENT: content });
-        return json!({ "role": ChatRole::User, CONTENT: [result] });
-    }
+    let ChatMessage { role, content, tool_calls, verbatim, .. } = message;
     if let Some(verbatim) = verbatim {
         return json!({ "role": role, CONTENT: verbatim });
     }

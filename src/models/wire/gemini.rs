@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::streams::{Hearing, Responses};
-use super::tools::arguments_object;
+use super::tools::{answers_together, arguments_object};
 use super::{
     UnexpectedAnswer, Wire, below, effort, instructions_and_talk, parse, secret_value, set_if_some, tool_call,
 };
@@ -104,42 +104,36 @@ impl Wire for GenerateContent {
     }
 }
 
-/// What was said, with the answers of tools as what the counterpart says: those of one message all at once.
+/// What was said, with the answers of tools as what the counterpart says.
 fn contents<'a>(talk: impl Iterator<Item = &'a ChatMessage>) -> Value {
-    let mut contents: Vec<Value> = Vec::new();
-    let mut answering = false;
-    for message in talk {
-        let parts = parts(message);
-        let before = contents.last_mut().filter(|_| answering && message.answers.is_some());
-        match before.and_then(|before| before["parts"].as_array_mut()) {
-            Some(answers) => answers.extend(parts.as_array().cloned().unwrap_or_default()),
-            None => {
-                let role = if message.role == ChatRole::Assistant { "model" } else { "user" };
-                contents.push(json!({ "role": role, "parts": parts }));
-            }
-        }
-        answering = message.answers.is_some();
-    }
-    contents.into()
+    let content = |together: Vec<&ChatMessage>| {
+        let is_model = together.iter().all(|message| message.role == ChatRole::Assistant);
+        let parts: Vec<Value> = together.into_iter().flat_map(parts).collect();
+        json!({ "role": if is_model { "model" } else { "user" }, "parts": parts })
+    };
+    answers_together(talk).into_iter().map(content).collect()
 }
 
-fn parts(message: &ChatMessage) -> Value {
+fn parts(message: &ChatMessage) -> Vec<Value> {
     let ChatMessage { content, tool_calls, answers, verbatim, .. } = message;
-    if let Some(verbatim) = verbatim {
+    if let Some(Value::Array(verbatim)) = verbatim {
         return verbatim.clone();
     }
     if let Some(call) = answers {
-        let mut response = json!({ "name": call.name, "response": object(content) });
-        set_if_some(&mut response, "id", (!call.id.is_empty()).then_some(call.id.as_str()));
-        return json!([{ "functionResponse": response }]);
+        let response = json!({ "name": call.name, "response": object(content) });
+        return vec![json!({ "functionResponse": with_id(response, &call.id) })];
     }
     let text = (!content.trim().is_empty()).then(|| json!({ "text": content }));
     let calls = tool_calls.iter().map(|call| {
-        let mut function = json!({ "name": call.name, "args": arguments_object(&call.arguments) });
-        set_if_some(&mut function, "id", (!call.id.is_empty()).then_some(call.id.as_str()));
-        json!({ "functionCall": function })
+        let function = json!({ "name": call.name, "args": arguments_object(&call.arguments) });
+        json!({ "functionCall": with_id(function, &call.id) })
     });
     text.into_iter().chain(calls).collect()
+}
+
+fn with_id(mut of_call: Value, id: &str) -> Value {
+    set_if_some(&mut of_call, "id", (!id.is_empty()).then_some(id));
+    of_call
 }
 
 /// What a tool answered, as the object that the API asks for.

@@ -28,6 +28,19 @@ fn name(id: &mut String, number: u64) {
     }
 }
 
+/// What is said, message by message; answers of tools that follow on each other are one.
+pub(super) fn answers_together<'a>(talk: impl Iterator<Item = &'a ChatMessage>) -> Vec<Vec<&'a ChatMessage>> {
+    let mut together: Vec<Vec<&ChatMessage>> = Vec::new();
+    for message in talk {
+        let before = together.last_mut().filter(|before| before.iter().all(|said| said.answers.is_some()));
+        match before {
+            Some(answers) if message.answers.is_some() => answers.push(message),
+            _ => together.push(vec![message]),
+        }
+    }
+    together
+}
+
 /// Arguments as a text of JSON. Those that were no JSON go back as they were written.
 pub(super) fn arguments_text(arguments: &Value) -> String {
     arguments.as_str().map_or_else(|| arguments.to_string(), str::to_owned)

@@ -294,7 +294,8 @@ async fn a_state_that_cannot_be_read_is_the_worker_s() {
 
 #[tokio::test]
 async fn what_a_prompt_asks_for_and_its_model_cannot_do_is_known_before_a_word_is_said() {
-    let models = FixedModels { objection: Some("does not know `seed`".into()), ..FixedModels::saying("no") };
+    let mut models = FixedModels::saying("no");
+    models.objection = Some("does not know `seed`".into());
     let shelf = Arc::new(Shelf { prompts: vec![prompt(json!({ "seed": 1 }))], ..Shelf::default() });
     let factory = PromptAdapterFactory::new(shelf, Arc::new(models));
     let refused = factory.create(spec("prompt", "support", json!({}))).await.err().map(failure).unwrap();

@@ -79,13 +79,9 @@ fn built(line: &str, parameter: &Value) -> Result<Outgoing, RunFailure> {
     let endpoint = endpoint();
     let mut variables = Variables::of_turn(&turn, &Map::from_iter([("p".to_owned(), parameter.clone())]));
     variables.bind_mapped(&endpoint.mappings, &turn);
-    let filling = Filling {
-        variables,
-        trace: None,
-        idempotency_key: "r1:1".to_owned(),
-        usual_body: Some(usual_body(&turn)),
-        proof: endpoint.auth.header(),
-    };
+    let (usual_body, proof) = (Some(usual_body(&turn)), endpoint.auth.header());
+    let idempotency_key = "r1:1".to_owned();
+    let filling = Filling { variables, trace: None, idempotency_key, usual_body, proof };
     filling.build(&endpoint.request)
 }
 

@@ -5,8 +5,8 @@ use super::*;
 use crate::models::wire::{Wire, anthropic, gemini, openai};
 use crate::stream::DEFAULT_EVENT_NAME;
 
-fn event(data: impl ToString) -> SseEvent {
-    SseEvent { name: DEFAULT_EVENT_NAME.to_owned(), data: data.to_string() }
+fn event(data: String) -> SseEvent {
+    SseEvent { name: DEFAULT_EVENT_NAME.to_owned(), data }
 }
 
 fn heard(mut hearing: Box<dyn Hearing>, events: &[Value]) -> Result<Option<Value>, StreamFault> {
@@ -26,6 +26,7 @@ fn calls(fragments: &Value) -> Value {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn fragments_of_calls_are_joined_by_index_else_by_id_else_with_the_last() {
     let hearings = [
         vec![
@@ -84,6 +85,7 @@ fn a_stream_without_its_end_is_no_answer() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "the stream and what comes of it belong side by side")]
 fn thoughts_are_not_said_but_kept_with_their_signatures() {
     let block = |index: u64, block: Value| json!({ "type": "content_block_start", "index": index, "content_block": block });
     let more =
@@ -121,56 +123,52 @@ fn errors_in_a_stream_are_the_providers_words_and_some_of_them_pass() {
         (json!({ "type": "invalid_request_error", "message": "no" }), "no", false),
         (json!("no"), "no", false),
     ] {
-        let fault = json_of(&event(json!({ "type": "error", "error": error }))).unwrap_err();
+        let fault = json_of(&event(json!({ "type": "error", "error": error }).to_string())).unwrap_err();
         let StreamFault::Reported { words: said, passing: passes } = fault else { panic!("{fault}") };
         assert_eq!((said.as_str(), passes), (words, passing));
     }
 }
 
+/// Words that some API understands.
+const WORDS: [&str; 9] = [
+    "",
+    "[DONE]",
+    "text",
+    "tool_use",
+    "message_start",
+    "content_block_start",
+    "content_block_delta",
+    "message_delta",
+    "message_stop",
+];
+const KEYS: [&str; 17] = [
+    "type",
+    "index",
+    "delta",
+    "choices",
+    "content",
+    "tool_calls",
+    "function",
+    "arguments",
+    "message",
+    "usage",
+    "content_block",
+    "candidates",
+    "parts",
+    "text",
+    "finishReason",
+    "partial_json",
+    "stop_reason",
+];
+
 fn json_value() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<i64>().prop_map(Value::from),
-        prop::sample::select(vec![
-            "",
-            "[DONE]",
-            "text",
-            "tool_use",
-            "message_start",
-            "content_block_start",
-            "content_block_delta",
-            "message_delta",
-            "message_stop"
-        ])
-        .prop_map(Value::from),
-    ];
-    let keys = prop::sample::select(vec![
-        "type",
-        "index",
-        "delta",
-        "choices",
-        "content",
-        "tool_calls",
-        "function",
-        "arguments",
-        "message",
-        "usage",
-        "content_block",
-        "candidates",
-        "parts",
-        "text",
-        "finishReason",
-        "partial_json",
-        "stop_reason",
-    ]);
-    leaf.prop_recursive(4, 24, 4, move |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
-            prop::collection::vec((keys.clone(), inner), 0..4).prop_map(|entries| entries
-                .into_iter()
-                .map(|(key, value)| (key.to_owned(), value))
-                .collect()),
-        ]
+    let word = prop::sample::select(&WORDS[..]).prop_map(Value::from);
+    let leaf = prop_oneof![Just(Value::Null), any::<i64>().prop_map(Value::from), word];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        let key = prop::sample::select(&KEYS[..]).prop_map(str::to_owned);
+        let entries = prop::collection::vec((key, inner.clone()), 0..4);
+        let list = prop::collection::vec(inner, 0..3).prop_map(Value::from);
+        prop_oneof![list, entries.prop_map(|entries| entries.into_iter().collect())]
     })
 }
 

@@ -31,23 +31,23 @@ fn words(reader: &mut Reader<'_>, field: &Field<'_>, prompt: &Prompt) {
         }
         _ => {}
     }
-    for (key, value) in
-        [("frequencyPenalty", prompt.frequency_penalty), ("presencePenalty", prompt.presence_penalty)]
-    {
-        match value {
-            Some(value) if !(-MAX_PENALTY..=MAX_PENALTY).contains(&value) => {
-                let reason = format!("is {value}; it must be -{MAX_PENALTY} to {MAX_PENALTY}");
-                reader.report(&field.at(key), reason);
-            }
-            _ => {}
-        }
-    }
+    penalty(reader, &field.at("frequencyPenalty"), prompt.frequency_penalty);
+    penalty(reader, &field.at("presencePenalty"), prompt.presence_penalty);
     let stops = field.at("stop");
     if prompt.stop.len() > MAX_STOPS {
         reader.report(&stops, format!("has {} texts; it can have {MAX_STOPS}", prompt.stop.len()));
     }
     for (index, _) in prompt.stop.iter().enumerate().filter(|(_, text)| text.is_empty()) {
         reader.report(&stops.item(index), "must have a text");
+    }
+}
+
+fn penalty(reader: &mut Reader<'_>, field: &Field<'_>, value: Option<f64>) {
+    match value {
+        Some(value) if !(-MAX_PENALTY..=MAX_PENALTY).contains(&value) => {
+            reader.report(field, format!("is {value}; it must be -{MAX_PENALTY} to {MAX_PENALTY}"));
+        }
+        _ => {}
     }
 }
 
