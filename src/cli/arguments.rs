@@ -93,6 +93,8 @@ pub(super) enum Command {
     Keys(KeysOptions),
     /// See what could not be run, run it again, or drop it.
     DeadLetters(DeadLetterOptions),
+    /// Ask the worker on this machine (setting `http.bind`) whether it is alive: exit code 0, else 1.
+    Health,
     /// Check the settings, or show what is in force.
     Config(ConfigOptions),
     /// Play one run that a worker sends on the standard input.

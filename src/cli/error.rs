@@ -6,6 +6,7 @@ use super::signals::StopSignal;
 pub(super) use crate::text::chain;
 
 const RUN_FAILED: u8 = 1;
+const UNHEALTHY: u8 = 1;
 const REFUSED: u8 = 2;
 const OUT_OF_REACH: u8 = 3;
 /// As shells report a process that wrote where nobody read: 128 and the number of SIGPIPE.
@@ -18,6 +19,8 @@ pub(super) enum Finished {
     Well,
     /// A run that was waited for did not pass: exit code 1.
     WithFailedRuns,
+    /// The worker that was asked is not alive: exit code 1.
+    Unhealthy,
     /// It was told to stop before its end: the signal's exit code.
     Stopped(StopSignal),
 }
@@ -53,6 +56,7 @@ impl From<Finished> for ExitCode {
         match finished {
             Finished::Well => Self::SUCCESS,
             Finished::WithFailedRuns => Self::from(RUN_FAILED),
+            Finished::Unhealthy => Self::from(UNHEALTHY),
             Finished::Stopped(signal) => Self::from(signal.exit_code()),
         }
     }

@@ -7,6 +7,7 @@ mod dead_letters;
 mod demo;
 mod error;
 mod execute_run;
+mod health;
 mod import;
 mod keys;
 mod listening;
@@ -59,6 +60,7 @@ async fn run(arguments: Arguments) -> Result<Finished, CliError> {
         Command::Migrate => import::migrate(&layers).await,
         Command::Keys(options) => keys::run(&options),
         Command::DeadLetters(options) => dead_letters::run(&layers, options).await,
+        Command::Health => Ok(health::run(&layers).await),
         Command::Config(options) => config::run(&layers, &options),
         Command::ExecuteRun(_) => Err(CliError::refused("`execute-run` brings its own runtime")),
     }

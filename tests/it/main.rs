@@ -6,11 +6,13 @@
 mod support;
 
 mod adapters;
+mod deploy;
 mod egress;
 mod end_to_end;
 mod execution;
 mod isolation;
 mod models;
+mod planes;
 mod planning;
 mod queue;
 mod store;

@@ -59,7 +59,40 @@ pub(crate) fn account() -> NatsAccount {
     SHARED.get_or_init(NatsServer::start).account(number)
 }
 
+/// A user of deploy/nats-permissions.conf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Worker,
+    Client,
+    Watcher,
+    Operator,
+}
+
+impl Role {
+    /// Each of them, with its name in the file.
+    pub(crate) const ALL: [(Self, &'static str); 4] = [
+        (Self::Worker, "worker"),
+        (Self::Client, "client"),
+        (Self::Watcher, "watcher"),
+        (Self::Operator, "operator"),
+    ];
+
+    fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(role, _)| *role == self).map_or("", |(_, name)| name)
+    }
+}
+
 impl NatsAccount {
+    /// The same account as a user with the permissions that are shipped for `role`. What is no account of
+    /// [`NatsServer::account`] stays as it is.
+    pub(crate) fn with_role(&self, role: Role) -> Self {
+        let Some(user) = self.url.strip_prefix("nats://t") else { return self.clone() };
+        if !user.starts_with(|first: char| first.is_ascii_digit()) {
+            return self.clone();
+        }
+        Self { url: format!("nats://{}{user}", role.name()) }
+    }
+
     /// Settings that lead to the account.
     pub(crate) fn settings(&self) -> NatsSettings {
         NatsSettings { url: self.url.clone(), ..NatsSettings::default() }
@@ -192,16 +225,37 @@ fn configuration(folder: &Path, port: &str) -> String {
          lame_duck_duration: 30s\nlame_duck_grace_period: 1s\n\
          jetstream {{ store_dir: \"{folder}/store\", max_file_store: 8G, max_memory_store: 1G }}\naccounts {{\n"
     );
+    let permissions = permissions();
     for n in 0..ACCOUNTS {
+        let users = account_users(&permissions, n);
         writeln!(
             text,
             "T{n}: {{ jetstream: enabled, users: [ {{ user: t{n}, password: p{n} }},\n\
              {{ user: secret{n}, password: {SECRET_PASSWORD} }},\n\
-             {{ user: narrow{n}, password: p{n}, permissions: {{ publish: {{ deny: \"{FORBIDDEN}\" }}, subscribe: {{ deny: \"{FORBIDDEN}\" }} }} }} ] }}"
+             {{ user: narrow{n}, password: p{n}, permissions: {{ publish: {{ deny: \"{FORBIDDEN}\" }}, subscribe: {{ deny: \"{FORBIDDEN}\" }} }} }}\n\
+             {users} ] }}"
         )
         .unwrap();
     }
     text + "}\n"
+}
+
+/// The permissions that are shipped.
+pub(crate) fn permissions() -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/nats-permissions.conf");
+    fs::read_to_string(file).expect("the file is there")
+}
+
+/// The users of a file of permissions, as those of the account `number`: `worker7` and so on.
+pub(crate) fn account_users(permissions: &str, number: usize) -> String {
+    let (_, users) = permissions.split_once("users: [").expect("the file is a list of users");
+    let (mut users, _) = users.rsplit_once(']').map(|(users, rest)| (users.to_owned(), rest)).unwrap();
+    for (_, name) in Role::ALL {
+        users = users
+            .replace(&format!("user: {name}\n"), &format!("user: {name}{number}\n"))
+            .replace(&format!("$SCENARIO_{}_PASSWORD", name.to_uppercase()), &format!("p{number}"));
+    }
+    users
 }
 
 /// Waits for the file in which the server says where it listens.

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
-use super::nats::{self, NatsAccount};
+use super::nats::{self, NatsAccount, Role};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_scenario-worker");
 /// Longer than anything here may take on a busy machine.
@@ -44,10 +44,8 @@ impl Place {
     pub(crate) fn on(nats: NatsAccount) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let place = Self { nats, folder, environment: Vec::new() };
-        let url = place.nats.url.clone();
         let store = format!("sqlite://{}", place.path("worker.db").display());
-        let place =
-            place.with("NATS__URL", &url).with("STORE__URL", &store).with("HTTP__BIND", "127.0.0.1:0");
+        let place = place.with("STORE__URL", &store).with("HTTP__BIND", "127.0.0.1:0");
         match std::env::var(ISOLATION) {
             Ok(isolation) => place.with("RUN__ISOLATION", &isolation),
             Err(_) => place,
@@ -71,12 +69,14 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    /// The program with `arguments`.
+    /// The program with `arguments`, as the user of the broker that this command is for.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);
+        let user = arguments.first().map_or(Role::Client, |command| role(command));
         command
             .args(arguments)
             .env_clear()
+            .env("SCENARIO_WORKER__NATS__URL", self.nats.with_role(user).url)
             .envs(self.environment.iter().cloned())
             .current_dir(self.folder.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -98,12 +98,12 @@ impl Place {
 
     /// Starts a worker and waits until it takes requests.
     pub(crate) async fn serve(&self) -> Worker {
-        self.serve_until("takes requests", "health=").await
+        self.serve_until("takes requests", "health").await
     }
 
     /// Starts a worker and waits until its health server is there.
     pub(crate) async fn begin(&self) -> Worker {
-        self.serve_until("health and metrics are served", "address=").await
+        self.serve_until("health and metrics are served", "address").await
     }
 
     /// Starts a worker and waits for a line of its log with `words`, which has its address behind `name`.
@@ -123,15 +123,34 @@ impl Place {
     }
 }
 
+/// Whom deploy/nats-permissions.conf means a command for.
+fn role(command: &str) -> Role {
+    match command {
+        "serve" => Role::Worker,
+        "watch" => Role::Watcher,
+        "dead-letters" | "rejudge" => Role::Operator,
+        _ => Role::Client,
+    }
+}
+
 async fn health_address(log: &mut Lines<BufReader<ChildStderr>>, words: &str, name: &str) -> String {
     let mut seen = Vec::new();
     while let Some(line) = log.next_line().await.unwrap() {
-        if let (true, Some((_, rest))) = (line.contains(words), line.split_once(name)) {
-            return rest.split_whitespace().next().unwrap().to_owned();
+        if let (true, Some(address)) = (line.contains(words), field(&line, name)) {
+            return address;
         }
         seen.push(line);
     }
     panic!("the worker ended before it said '{words}':\n{}", seen.join("\n"));
+}
+
+/// A field of a line of the log, in either format.
+fn field(line: &str, name: &str) -> Option<String> {
+    if let Ok(object) = serde_json::from_str::<Value>(line) {
+        return object[name].as_str().map(str::to_owned);
+    }
+    let (_, rest) = line.split_once(&format!(" {name}="))?;
+    rest.split_whitespace().next().map(str::to_owned)
 }
 
 /// A running worker. It is killed when this is dropped.

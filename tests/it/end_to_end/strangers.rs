@@ -43,7 +43,7 @@ scenarios:
 }
 
 /// The offline sibling: no socket but the agent's.
-pub(super) fn offline(agent: &str) -> String {
+pub(crate) fn offline(agent: &str) -> String {
     format!(
         r#"
 project: {{ id: acme, defaultModel: offline/model }}
@@ -60,7 +60,7 @@ scenarios:
 }
 
 /// A request for the scenario above.
-pub(super) fn request(more: &Value) -> Vec<u8> {
+pub(crate) fn request(more: &Value) -> Vec<u8> {
     let mut request = json!({ "projectId": "acme", "scenarioId": "refund", "target": { "type": "http", "referenceId": "shop" } });
     request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     request.to_string().into_bytes()
@@ -77,7 +77,7 @@ pub(super) async fn outcome(subscriber: &mut Subscriber) -> Value {
 }
 
 /// Publishes, and waits until the server has it.
-pub(super) async fn publish(client: &Client, subject: &str, headers: HeaderMap, payload: Vec<u8>) {
+pub(crate) async fn publish(client: &Client, subject: &str, headers: HeaderMap, payload: Vec<u8>) {
     client.publish_with_headers(subject.to_owned(), headers, payload.into()).await.unwrap();
     client.flush().await.unwrap();
 }
