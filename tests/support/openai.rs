@@ -99,8 +99,9 @@ impl Answer {
 
     /// Server-sent events with these data, in pieces of a few bytes, then the end.
     pub(crate) fn events<T: ToString>(events: impl IntoIterator<Item = T>) -> Self {
-        let text = events.into_iter().map(|data| format!("data: {}\n\n", data.to_string())).collect();
-        Self::Events { text, then: Then::Ends }
+        let events: Vec<String> =
+            events.into_iter().map(|data| format!("data: {}\n\n", data.to_string())).collect();
+        Self::Events { text: events.concat(), then: Then::Ends }
     }
 
     /// The same events, and another end.

@@ -34,13 +34,17 @@ fn call(id: &str, name: &str, arguments: Value) -> ToolCall {
     ToolCall { id: id.to_owned(), name: name.to_owned(), arguments }
 }
 
-fn answer(content: &str, tool_calls: Vec<ToolCall>) -> Result<ChatReply, RunFailure> {
+fn answer(content: &str, tool_calls: Vec<ToolCall>) -> ChatReply {
     let usage = TokenUsage { input_tokens: 3, output_tokens: 2, ..TokenUsage::default() };
-    Ok(ChatReply { content: content.to_owned(), tool_calls, usage, ..ChatReply::default() })
+    ChatReply { content: content.to_owned(), tool_calls, usage, ..ChatReply::default() }
 }
 
-fn looks(content: &str) -> Result<ChatReply, RunFailure> {
+fn looks(content: &str) -> ChatReply {
     answer(content, vec![call("a", "look", json!({ "id": "7\"" })), call("b", "clock", json!({}))])
+}
+
+fn answering(replies: impl IntoIterator<Item = ChatReply>) -> FixedModels {
+    FixedModels::answering(replies.into_iter().map(Ok))
 }
 
 async fn adapter(prompt: Prompt, models: &FixedModels) -> Box<dyn TargetAdapter> {
@@ -107,14 +111,14 @@ fn names(reply: &TargetReply) -> Vec<&str> {
 
 #[tokio::test]
 async fn a_model_is_asked_again_with_what_its_tools_answered() {
-    let models = FixedModels::answering([looks("Let me see."), answer("It ships.", vec![])]);
+    let models = answering([looks("Let me see."), answer("It ships.", vec![])]);
     let reply = play(prompt(json!({})), &models).await.unwrap();
     assert_eq!((reply.content.as_str(), names(&reply)), ("Let me see.\n\nIt ships.", vec!["look", "clock"]));
     let [first, second] = models.requests().try_into().unwrap();
     assert_eq!(first.options.tools.len(), 3);
     assert_eq!(first.messages, second.messages[..first.messages.len()]);
     let looked = format!(r#"{{"id":"7\"","region":"eu","asked":"{LINE}","days":3}}"#);
-    let [looks, clocks] = &looks("").unwrap().tool_calls.try_into().unwrap();
+    let [looks, clocks] = &looks("").tool_calls.try_into().unwrap();
     let expected = [
         ChatMessage::calling("Let me see.", vec![looks.clone(), clocks.clone()]),
         ChatMessage::answering(looks, looked),
@@ -125,7 +129,7 @@ async fn a_model_is_asked_again_with_what_its_tools_answered() {
 
 #[tokio::test]
 async fn each_call_of_the_model_has_its_span_and_its_usage() {
-    let models = FixedModels::answering([looks(""), looks(""), answer("Done.", vec![])]);
+    let models = answering([looks(""), looks(""), answer("Done.", vec![])]);
     let adapter = adapter(prompt(json!({})), &models).await;
     let transcript = dialogue(LINE);
     let turn = Turn::of(&transcript);
@@ -142,7 +146,7 @@ async fn each_call_of_the_model_has_its_span_and_its_usage() {
 async fn a_call_without_a_result_ends_the_turn_and_is_the_reply() {
     let both = vec![call("a", "look", json!({})), call("b", "hand_over", json!({ "to": "sales" }))];
     for calls in [both[1..].to_vec(), both, vec![call("x", "made_up", json!({}))]] {
-        let models = FixedModels::answering([answer("", calls.clone()), answer("no", vec![])]);
+        let models = answering([answer("", calls.clone()), answer("no", vec![])]);
         let reply = play(prompt(json!({})), &models).await.unwrap();
         assert_eq!((reply.content.as_str(), &reply.tool_calls), ("", &calls));
         assert_eq!(models.requests().len(), 1);
@@ -152,7 +156,7 @@ async fn a_call_without_a_result_ends_the_turn_and_is_the_reply() {
 #[tokio::test]
 async fn calls_before_the_last_one_are_part_of_the_reply() {
     let handed = answer("I hand you over.", vec![call("c", "hand_over", json!({}))]);
-    let models = FixedModels::answering([looks(""), handed]);
+    let models = answering([looks(""), handed]);
     let reply = play(prompt(json!({})), &models).await.unwrap();
     assert_eq!(
         (reply.content.as_str(), names(&reply)),
@@ -162,12 +166,12 @@ async fn calls_before_the_last_one_are_part_of_the_reply() {
 
 #[tokio::test]
 async fn a_model_that_never_stops_calling_is_stopped() {
-    let models = FixedModels::answering([looks("")]);
+    let models = answering([looks("")]);
     let failed = play(prompt(json!({ "maxToolRounds": 2 })), &models).await.unwrap_err();
     assert_eq!((failed.code.as_ref(), failed.attributed_to), ("tool_rounds_exhausted", Attribution::Target));
     assert!(failed.message.contains("2 times") && failed.hint.unwrap().contains("maxToolRounds"));
     assert_eq!(models.requests().len(), 3, "the first call and two more");
-    let models = FixedModels::answering([looks("")]);
+    let models = answering([looks("")]);
     play(prompt(json!({})), &models).await.unwrap_err();
     assert_eq!(models.requests().len(), 9, "eight more where nothing is said");
 }
@@ -175,7 +179,7 @@ async fn a_model_that_never_stops_calling_is_stopped() {
 #[tokio::test]
 async fn a_tool_that_must_be_called_must_be_so_once_a_turn() {
     let chosen = async |choice: Value| {
-        let models = FixedModels::answering([looks(""), answer("ok", vec![])]);
+        let models = answering([looks(""), answer("ok", vec![])]);
         play(prompt(json!({ "toolChoice": choice })), &models).await.unwrap();
         let requests = models.requests();
         requests.into_iter().map(|request| request.options.tool_choice).collect::<Vec<_>>()
@@ -187,17 +191,17 @@ async fn a_tool_that_must_be_called_must_be_so_once_a_turn() {
 
 #[tokio::test]
 async fn silence_is_a_failure_unless_something_was_said_before() {
-    let models = FixedModels::answering([looks(""), answer(" ", vec![])]);
+    let models = answering([looks(""), answer(" ", vec![])]);
     assert_eq!(play(prompt(json!({})), &models).await.unwrap_err().code, "empty_reply");
-    let models = FixedModels::answering([looks("Done already."), answer(" ", vec![])]);
+    let models = answering([looks("Done already."), answer(" ", vec![])]);
     assert_eq!(play(prompt(json!({})), &models).await.unwrap().content, "Done already.");
 }
 
 #[tokio::test]
 async fn what_a_provider_wants_back_is_given_back() {
     let thoughts = json!([{ "type": "thinking", "signature": "s" }]);
-    let first = looks("").map(|reply| ChatReply { verbatim: Some(thoughts.clone()), ..reply });
-    let models = FixedModels::answering([first, answer("ok", vec![])]);
+    let first = ChatReply { verbatim: Some(thoughts.clone()), ..looks("") };
+    let models = answering([first, answer("ok", vec![])]);
     play(prompt(json!({})), &models).await.unwrap();
     assert_eq!(models.requests()[1].messages[4].verbatim, Some(thoughts));
 }
@@ -215,7 +219,7 @@ fn called_before() -> Arc<[Message]> {
 
 #[tokio::test]
 async fn a_model_with_tools_is_told_what_they_answered_in_earlier_turns() {
-    let models = FixedModels::answering([answer("ok", vec![])]);
+    let models = answering([answer("ok", vec![])]);
     let transcript = called_before();
     Turn::of(&transcript).play(adapter(prompt(json!({})), &models).await.as_ref()).await.unwrap();
     let messages = models.requests().remove(0).messages;
@@ -242,7 +246,7 @@ async fn a_model_with_tools_is_told_what_they_answered_in_earlier_turns() {
 
 #[tokio::test]
 async fn what_would_be_asked_next_follows_from_what_was_answered() {
-    let models = FixedModels::answering([looks("")]);
+    let models = answering([looks("")]);
     let (one, transcript) = (prompt(json!({})), dialogue(LINE));
     let turn = Turn::of(&transcript);
     let adapter_of_one = adapter(one.clone(), &models).await;
@@ -269,10 +273,9 @@ async fn results_that_cannot_be_made_say_which_tool_they_are_of() {
         (json!("{{ arguments.id | nope }}"), "tool look: "),
         (json!("{% for i in range(9000) %}xxxxxxxxxxxxxxxx{% endfor %}"), "tool look: "),
     ] {
-        let models = FixedModels::answering([looks("").map(|mut reply| {
-            reply.tool_calls.truncate(1);
-            reply
-        })]);
+        let mut called = looks("");
+        called.tool_calls.truncate(1);
+        let models = answering([called]);
         let failed = play(of(result), &models).await.unwrap_err();
         assert_eq!(
             (failed.code.as_ref(), failed.attributed_to),

@@ -43,12 +43,12 @@ async fn every_call_of_a_turn_counts_and_its_last_one_is_the_reply() {
 async fn interrupted_in_step(step: u64) -> Conversation {
     let agent = Agent::InSteps { steps: 2, hangs_at: Some(step) };
     let stage = Stage { agent, ..Stage::default() };
-    let (stop, record) = (stage.stop.clone(), Arc::clone(&stage.record));
+    let (signal, record) = (stage.stop.clone(), Arc::clone(&stage.record));
     let hand_back = async {
         while steps(&record).last() != Some(&step) {
             tokio::task::yield_now().await;
         }
-        stop.stop(StopReason::HandBack);
+        signal.stop(StopReason::HandBack);
     };
     let asked = request(&json!({}));
     tokio::join!(stage.play(&asked), hand_back);

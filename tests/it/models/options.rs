@@ -210,8 +210,8 @@ fn call(id: &str, arguments: Value) -> ToolCall {
 }
 
 /// A conversation in which two tools were called at once and have answered.
-fn answered(calls: [ToolCall; 2], verbatim: Option<Value>) -> ChatRequest {
-    let [first, second] = &calls;
+fn answered(calls: &[ToolCall; 2], verbatim: Option<Value>) -> ChatRequest {
+    let [first, second] = calls;
     let answers = [ChatMessage::answering(first, "{\"n\":1}"), ChatMessage::answering(second, "none")];
     let called = ChatMessage { verbatim, ..ChatMessage::calling("Let me see.", calls.to_vec()) };
     let mut messages = question().messages;
@@ -224,7 +224,7 @@ fn answered(calls: [ToolCall; 2], verbatim: Option<Value>) -> ChatRequest {
 
 #[tokio::test]
 async fn calls_and_their_answers_are_told_over_chat_completions() {
-    let request = answered([call("a", json!({ "id": "7" })), call("", json!("{broken"))], None);
+    let request = answered(&[call("a", json!({ "id": "7" })), call("", json!("{broken"))], None);
     let messages = sent("openai", &request).await["messages"].clone();
     let called = |id: &str, arguments: &str| json!({ "id": id, "type": "function", "function": { "name": "look", "arguments": arguments } });
     assert_eq!(
@@ -244,7 +244,7 @@ async fn calls_and_their_answers_are_told_over_chat_completions() {
 #[tokio::test]
 async fn calls_and_their_answers_are_told_over_anthropic_messages() {
     let calls = [call("a", json!({ "id": "7" })), call("b", json!("{broken"))];
-    let messages = sent("anthropic", &answered(calls.clone(), None)).await["messages"].clone();
+    let messages = sent("anthropic", &answered(&calls, None)).await["messages"].clone();
     let results = json!([
         { "type": "tool_result", "tool_use_id": "a", "content": "{\"n\":1}" },
         { "type": "tool_result", "tool_use_id": "b", "content": "none" },
@@ -262,14 +262,14 @@ async fn calls_and_their_answers_are_told_over_anthropic_messages() {
         ]
     );
     let thoughts = json!([{ "type": "thinking", "thinking": "hm", "signature": "s" }]);
-    let messages = sent("anthropic", &answered(calls, Some(thoughts.clone()))).await["messages"].clone();
+    let messages = sent("anthropic", &answered(&calls, Some(thoughts.clone()))).await["messages"].clone();
     assert_eq!(messages[1], json!({ "role": "assistant", "content": thoughts }));
 }
 
 #[tokio::test]
 async fn calls_and_their_answers_are_told_over_gemini() {
     let calls = [call("", json!({ "id": "7" })), call("b", json!("{broken"))];
-    let contents = sent("gemini", &answered(calls.clone(), None)).await["contents"].clone();
+    let contents = sent("gemini", &answered(&calls, None)).await["contents"].clone();
     assert_eq!(
         contents.as_array().unwrap()[1..],
         [
@@ -286,7 +286,7 @@ async fn calls_and_their_answers_are_told_over_gemini() {
         ]
     );
     let signed = json!([{ "functionCall": { "name": "look", "args": {} }, "thoughtSignature": "s" }]);
-    let contents = sent("gemini", &answered(calls, Some(signed.clone()))).await["contents"].clone();
+    let contents = sent("gemini", &answered(&calls, Some(signed.clone()))).await["contents"].clone();
     assert_eq!(contents[1], json!({ "role": "model", "parts": signed }));
 }
 
