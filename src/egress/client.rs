@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::{Request, Response};
-use url::Url;
+use url::{Origin, Url};
 
 use super::policy::{EgressPolicy, Refused};
 use super::redirect;
@@ -174,16 +174,29 @@ impl Client {
         self.http.request(method, url)
     }
 
-    /// Sends `request`, and follows where the answer leads if that is asked for.
+    /// Sends `request`, and follows where the answer leads if that is asked for. Certificates are for its own origin.
     ///
     /// # Errors
     /// [`ClientError`] if the call may not be made or brings no answer.
-    pub async fn execute(&self, mut request: Request, redirects: Redirects) -> Result<Response, ClientError> {
+    pub async fn execute(&self, request: Request, redirects: Redirects) -> Result<Response, ClientError> {
         let home = request.url().origin();
+        self.execute_from(&home, request, redirects).await
+    }
+
+    /// As [`Client::execute`] for a request that may itself lead elsewhere: certificates are for the origin `home`.
+    ///
+    /// # Errors
+    /// As [`Client::execute`].
+    pub async fn execute_from(
+        &self,
+        home: &Origin,
+        mut request: Request,
+        redirects: Redirects,
+    ) -> Result<Response, ClientError> {
         for _ in 0..=MOST_REDIRECTS {
             self.policy.check_url(request.url())?;
             let again = if redirects == Redirects::Answer { None } else { request.try_clone() };
-            let is_home = request.url().origin() == home;
+            let is_home = request.url().origin() == *home;
             let http = self.elsewhere.as_ref().filter(|_| !is_home).unwrap_or(&self.http);
             let response = http.execute(request).await?;
             let hop = again.zip(redirect::next_hop(&response)).filter(|(again, url)| {

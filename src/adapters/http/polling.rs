@@ -189,6 +189,7 @@ pub(super) fn look(first: &Outgoing, url: Url) -> Outgoing {
         url,
         headers,
         body: None,
+        home: first.home.clone(),
         takes_token: is_home,
         redirects: Redirects::Follow,
     }

@@ -43,9 +43,9 @@ pub(super) async fn send(client: &Client, request: Outgoing, limits: &Limits) ->
     let place = origin_and_path(&request.url);
     let forbidden = |refused| NoReply::Forbidden { place: place.clone(), refused };
     client.policy().check_url(&request.url).map_err(forbidden)?;
-    let (sent, redirects) = (Instant::now(), request.redirects);
+    let (sent, redirects, home) = (Instant::now(), request.redirects, request.home.clone());
     let built = build(client, request).map_err(|error| NoReply::broken(error, &place))?;
-    let answer = client.execute(built, redirects);
+    let answer = client.execute_from(&home, built, redirects);
     let answer = match limits.first_byte {
         None => answer.await,
         Some(limit) => tokio::time::timeout(limit, answer)
