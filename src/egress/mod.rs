@@ -6,6 +6,7 @@
 
 mod address;
 mod client;
+mod http_date;
 mod policy;
 mod redirect;
 mod resolver;
@@ -14,6 +15,7 @@ mod tls;
 
 pub use address::{Refusal, Region};
 pub use client::{Client, ClientError, Redirects};
+pub use http_date::http_date;
 pub use policy::{EgressPolicy, InvalidHost, Refused};
 pub use retry_after::retry_after;
 pub use tls::{TlsError, TlsMaterial};
