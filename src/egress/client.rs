@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::{Request, Response};
-use url::{Origin, Url};
+use url::Url;
 
+use super::journey::Journey;
 use super::policy::{EgressPolicy, Refused};
 use super::redirect;
 use super::resolver::Resolver;
@@ -169,6 +170,12 @@ impl Client {
         &self.policy
     }
 
+    /// Whether its connections become another protocol's.
+    #[must_use]
+    pub fn upgrades(&self) -> bool {
+        self.upgrades
+    }
+
     /// Begins a request. Nothing is checked before it is sent.
     pub fn request(&self, method: http::Method, url: Url) -> reqwest::RequestBuilder {
         self.http.request(method, url)
@@ -179,32 +186,32 @@ impl Client {
     /// # Errors
     /// [`ClientError`] if the call may not be made or brings no answer.
     pub async fn execute(&self, request: Request, redirects: Redirects) -> Result<Response, ClientError> {
-        let home = request.url().origin();
-        self.execute_from(&home, request, redirects).await
+        let mut nothing = |_: &Response, _: &mut Request| {};
+        let mut journey = Journey::new(request.url().origin(), &request, redirects, &mut nothing);
+        self.travel(request, &mut journey).await
     }
 
-    /// As [`Client::execute`] for a request that may itself lead elsewhere: certificates are for the origin `home`.
+    /// As [`Client::execute`], on a journey that is begun with `request`.
     ///
     /// # Errors
     /// As [`Client::execute`].
-    pub async fn execute_from(
+    pub async fn travel(
         &self,
-        home: &Origin,
         mut request: Request,
-        redirects: Redirects,
+        journey: &mut Journey<'_>,
     ) -> Result<Response, ClientError> {
         for _ in 0..=MOST_REDIRECTS {
             self.policy.check_url(request.url())?;
-            let again = if redirects == Redirects::Answer { None } else { request.try_clone() };
-            let is_home = request.url().origin() == *home;
+            let again = if journey.redirects == Redirects::Answer { None } else { request.try_clone() };
+            let is_home = request.url().origin() == journey.home;
             let http = self.elsewhere.as_ref().filter(|_| !is_home).unwrap_or(&self.http);
             let response = http.execute(request).await?;
             let hop = again.zip(redirect::next_hop(&response)).filter(|(again, url)| {
-                redirects == Redirects::Follow || again.url().origin() == url.origin()
+                journey.redirects == Redirects::Follow || again.url().origin() == url.origin()
             });
             let next = hop.and_then(|(again, url)| redirect::follow(&again, response.status(), url));
             match next {
-                Some(next) => request = next,
+                Some(next) => request = journey.hop(&response, next),
                 None => return Ok(response),
             }
         }

@@ -7,6 +7,7 @@
 mod address;
 mod client;
 mod http_date;
+mod journey;
 mod policy;
 mod redirect;
 mod resolver;
@@ -16,6 +17,7 @@ mod tls;
 pub use address::{Refusal, Region};
 pub use client::{Client, ClientError, Redirects};
 pub use http_date::http_date;
+pub use journey::{Journey, OnHop};
 pub use policy::{EgressPolicy, InvalidHost, Refused};
 pub use retry_after::retry_after;
 pub use tls::{TlsError, TlsMaterial};

@@ -59,10 +59,10 @@ impl Cookies {
     }
 }
 
-/// The value that an answer gives the cookie `name`.
+/// The value that an answer, or the last of several, gives the cookie `name`.
 pub(super) fn value_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let mut pairs = set(headers).filter_map(|line| pair(line.split(';').next().unwrap_or_default()));
-    pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+    let pairs = set(headers).filter_map(|line| pair(line.split(';').next().unwrap_or_default()));
+    pairs.filter(|(key, _)| *key == name).last().map(|(_, value)| value)
 }
 
 /// Every `Set-Cookie` of an answer.

@@ -32,6 +32,7 @@ mod tokens;
 mod tool_calls;
 pub(super) mod transport;
 mod usage;
+mod way;
 
 use std::sync::Arc;
 use std::time::Duration;

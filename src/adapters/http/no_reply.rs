@@ -64,12 +64,17 @@ impl NoReply {
         let place = place.to_owned();
         match error {
             ClientError::Refused(refused) => Self::Forbidden { place, refused },
-            ClientError::TooManyRedirects => Self::Redirected { place, cause: error.to_string() },
+            ClientError::TooManyRedirects => Self::too_many_redirects(place),
             ClientError::Http(error) if error.is_connect() && error.is_timeout() => {
                 Self::ConnectTimeout { place, limit: connect }
             }
             ClientError::Http(error) => Self::broken(error, &place),
         }
+    }
+
+    /// Nobody at `place` answers, nor anywhere it leads.
+    pub(super) fn too_many_redirects(place: String) -> Self {
+        Self::Redirected { place, cause: ClientError::TooManyRedirects.to_string() }
     }
 
     /// The exchange broke.
