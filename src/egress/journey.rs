@@ -12,6 +12,7 @@ pub type OnHop<'a> = &'a mut (dyn FnMut(&Response, &mut Request) + Send);
 pub struct Journey<'a> {
     pub(super) home: Origin,
     pub(super) redirects: Redirects,
+    pub(super) repeatable: bool,
     pub(super) at: Url,
     pub(super) on_hop: OnHop<'a>,
 }
@@ -19,7 +20,13 @@ pub struct Journey<'a> {
 impl<'a> Journey<'a> {
     /// A call that is to be made as `request` says, for an agent whose certificates are for the origin `home`.
     pub fn new(home: Origin, request: &Request, redirects: Redirects, on_hop: OnHop<'a>) -> Self {
-        Self { home, redirects, at: request.url().clone(), on_hop }
+        Self { home, redirects, repeatable: false, at: request.url().clone(), on_hop }
+    }
+
+    /// A call that may be made once more where it is not known whether it arrived.
+    #[must_use]
+    pub fn repeatable(self, repeatable: bool) -> Self {
+        Self { repeatable, ..self }
     }
 
     /// Who is called now, or was called last.

@@ -6,6 +6,7 @@
 
 mod address;
 mod client;
+mod connection;
 mod http_date;
 mod journey;
 mod policy;

@@ -119,6 +119,7 @@ impl HttpAdapter {
             trace: trace_context(turn),
             idempotency_key: format!("{}:{step}", turn.run.run),
             usual_body: None,
+            repeatable: self.endpoint.on_unknown == OnUnknown::Retry,
             proof: self.endpoint.auth.header(),
         }
     }

@@ -55,10 +55,11 @@ pub(super) async fn send(
     let asked = shown(client, &request.url);
     let forbidden = |refused| NoReply::Forbidden { place: asked.clone(), refused };
     client.policy().check_url(&request.url).map_err(forbidden)?;
-    let (sent, redirects, home) = (Instant::now(), request.redirects, request.home.clone());
+    let (sent, home) = (Instant::now(), request.home.clone());
+    let (redirects, repeatable) = (request.redirects, request.repeatable);
     let built = build(client, request).map_err(|error| NoReply::broken(error, &asked))?;
     let mut on_hop = |answer: &Response, next: &mut Request| way.hop(answer, next);
-    let mut journey = Journey::new(home, &built, redirects, &mut on_hop);
+    let mut journey = Journey::new(home, &built, redirects, &mut on_hop).repeatable(repeatable);
     let answer = within(limits.first_byte, client.travel(built, &mut journey)).await;
     let place = behind(&asked, shown(client, journey.at()));
     let response = match answer {

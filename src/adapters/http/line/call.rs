@@ -69,6 +69,7 @@ impl<'a> Call<'a> {
         let mut request = self.asking(body)?;
         if !self.adapter.endpoint.request.headers.iter().any(|(name, _)| *name == IDEMPOTENCY_KEY) {
             request.headers.remove(IDEMPOTENCY_KEY);
+            request.repeatable = false;
         }
         Ok(request)
     }
@@ -76,7 +77,7 @@ impl<'a> Call<'a> {
     /// A request that reads something.
     pub(in crate::adapters) fn reading(&self) -> Result<Outgoing, RunFailure> {
         let mut request = self.aside(&Value::Null)?;
-        (request.method, request.body) = (Method::GET, None);
+        (request.method, request.body, request.repeatable) = (Method::GET, None, true);
         request.headers.remove(CONTENT_TYPE);
         Ok(request)
     }

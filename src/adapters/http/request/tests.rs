@@ -76,6 +76,7 @@ fn built(line: &str, parameter: &Value) -> Result<Outgoing, RunFailure> {
         trace: None,
         idempotency_key: "r1:1".to_owned(),
         usual_body: Some(usual_body(&turn)),
+        repeatable: true,
         proof: endpoint.auth.header(),
     };
     filling.build(&endpoint.request)
