@@ -31,6 +31,7 @@ mod tls;
 mod tokens;
 mod tool_calls;
 pub(super) mod transport;
+mod tries;
 mod usage;
 mod way;
 
