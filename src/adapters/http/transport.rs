@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use url::{Origin, Url};
 
 use super::body::Body;
+use super::content_type::in_utf8;
 use super::limits::Limits;
 use super::no_reply::NoReply;
 use super::request::Outgoing;
@@ -63,14 +64,20 @@ pub(super) async fn send(
     let answer = within(limits.first_byte, client.travel(built, &mut journey)).await;
     let place = behind(&asked, shown(client, journey.at()));
     let response = match answer {
-        Ok(Ok(response)) => response,
-        Ok(Err(ClientError::TooManyRedirects)) => return Err(NoReply::too_many_redirects(asked)),
-        Ok(Err(error)) => return Err(NoReply::to_request(error, &place, limits.connect)),
+        Ok(answer) => answer.map_err(|error| no_reply(error, asked, &place, limits))?,
         Err(limit) => return Err(NoReply::FirstByteTimeout { place, limit }),
     };
     let (status, headers) = (response.status(), response.headers().clone());
     way.take(&headers, response.url());
     Ok(Arrived { place, status, headers, set: way.set, sent, response })
+}
+
+/// Who answers with redirects only is who was asked.
+fn no_reply(error: ClientError, asked: String, place: &str, limits: &Limits) -> NoReply {
+    match error {
+        ClientError::TooManyRedirects => NoReply::too_many_redirects(asked),
+        error => NoReply::to_request(error, place, limits.connect),
+    }
 }
 
 /// What comes of `work`, or the limit that is over.
@@ -87,8 +94,12 @@ fn behind(asked: &str, at: String) -> String {
 }
 
 /// Where a request of `client` goes, in the words of the protocol that it begins.
-pub(super) fn shown(client: &Client, url: &Url) -> String {
-    origin_and_path(url)
+pub(in crate::adapters) fn shown(client: &Client, url: &Url) -> String {
+    let place = origin_and_path(url);
+    match place.strip_prefix("http").filter(|_| client.upgrades()) {
+        Some(rest) => format!("ws{rest}"),
+        None => place,
+    }
 }
 
 fn build(client: &Client, request: Outgoing) -> Result<Request, reqwest::Error> {
@@ -115,6 +126,7 @@ impl Arrived {
         let Self { place, status, headers, set, response, .. } = self;
         let url = response.url().clone();
         let body = Body::new(response, &place, limits.idle, limits.bytes).take().await?;
+        let body = in_utf8(&headers, body);
         Ok(Received { place, url, status, headers, set, body, broken_off: false })
     }
 
@@ -123,6 +135,7 @@ impl Arrived {
         let Self { place, status, headers, set, response, .. } = self;
         let url = response.url().clone();
         let (body, broken_off) = Body::new(response, &place, limits.idle, ERROR_BODY_LIMIT).take_some().await;
+        let body = in_utf8(&headers, body);
         Received { place, url, status, headers, set, body, broken_off }
     }
 }

@@ -86,6 +86,25 @@ async fn a_redirect_to_where_nobody_may_go_is_the_definition_s_fault() {
 }
 
 #[tokio::test]
+async fn a_port_where_no_tls_is_spoken_is_told_with_what_may_be_meant() {
+    for plain in [Answer::Raw(vec![]), Answer::Raw(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec())] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let place = format!("https://{}/chat", listener.local_addr().unwrap());
+        let Answer::Raw(bytes) = plain else { unreachable!() };
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut hello = [0; 4096];
+            drop(tokio::io::AsyncReadExt::read(&mut stream, &mut hello).await);
+            drop(stream.write_all(&bytes).await);
+        });
+        let failure = ask(json!({ "url": place, "timeoutSeconds": 10 })).await.unwrap_err();
+        let expected = format!("{place} could not be reached: the TLS connection failed: ");
+        assert!(failure.message.starts_with(&expected), "{failure}");
+        assert!(failure.hint.unwrap().contains("a URL that begins with http://"));
+    }
+}
+
+#[tokio::test]
 async fn what_fails_behind_a_redirect_is_named_with_who_leads_there() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let closed = format!("http://{}", listener.local_addr().unwrap());
