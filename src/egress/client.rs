@@ -150,7 +150,13 @@ impl Client {
         let plain = Connecting { limit, tls: None, ..self.connecting };
         let elsewhere = self.http_for(plain, None)?;
         let Some(tls) = tls else {
-            return Ok(Self { http: elsewhere, elsewhere: None, connecting: plain, tls: None, ..self.clone() });
+            return Ok(Self {
+                http: elsewhere,
+                elsewhere: None,
+                connecting: plain,
+                tls: None,
+                ..self.clone()
+            });
         };
         let connecting = Connecting { tls: Some(tls.digest()), ..plain };
         let (http, elsewhere) = (self.http_for(connecting, Some(tls))?, Some(elsewhere));

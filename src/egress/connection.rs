@@ -44,7 +44,8 @@ pub(super) async fn send(http: &Client, request: Request) -> Sent {
 pub(super) fn was_closed(error: &reqwest::Error) -> bool {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        let incomplete = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message);
+        let incomplete =
+            error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message);
         if incomplete || error.downcast_ref::<io::Error>().is_some_and(is_end) {
             return true;
         }

@@ -83,7 +83,11 @@ fn typed(merged: &Value) -> (Settings, Vec<String>) {
     let mut found = Vec::new();
     let mut accepted = Value::Object(Map::new());
     for (path, leaf) in leaves(merged) {
-        match readings(&path, leaf).into_iter().map(|reading| with(&accepted, &path, reading)).find_map(Result::ok) {
+        match readings(&path, leaf)
+            .into_iter()
+            .map(|reading| with(&accepted, &path, reading))
+            .find_map(Result::ok)
+        {
             Some(larger) => accepted = larger,
             None => found.push(complaint(&accepted, &path, leaf)),
         }

@@ -73,7 +73,16 @@ impl Filling {
         identify(&self.idempotency_key, &mut headers)?;
         let (method, redirects) = (templates.method.clone(), templates.redirects());
         let home = url.origin();
-        Ok(Outgoing { method, url, headers, body, home, repeatable: self.repeatable, takes_token: true, redirects })
+        Ok(Outgoing {
+            method,
+            url,
+            headers,
+            body,
+            home,
+            repeatable: self.repeatable,
+            takes_token: true,
+            redirects,
+        })
     }
 
     /// The definition's headers; authentication wins over a header of the same name. Where a redirect leads to another

@@ -103,8 +103,10 @@ fn no_promise(received: &Received, rules: &ReplyRules, reply: Option<&Value>) ->
     if !may_be || !leads_on || rules.status.names(received.status) {
         return Ok(());
     }
-    let message =
-        format!("{} takes the request in (HTTP 202 Accepted) and answers later, and its definition has no `poll`", received.place);
+    let message = format!(
+        "{} takes the request in (HTTP 202 Accepted) and answers later, and its definition has no `poll`",
+        received.place
+    );
     Err(RunFailure::new(codes::HTTP_INVALID_RESPONSE, Attribution::Target, message).with_hint(LATER_HINT))
 }
 
@@ -127,7 +129,9 @@ fn kind(received: &Received) -> String {
 fn unreadable(received: &Received, error: &std::str::Utf8Error) -> RunFailure {
     let declared = charset(&received.headers).filter(|charset| !charset.eq_ignore_ascii_case("utf-8"));
     let problem = match declared {
-        Some(charset) => format!("its charset is declared to be '{charset}', as which it cannot be read, and it is not UTF-8: {error}"),
+        Some(charset) => format!(
+            "its charset is declared to be '{charset}', as which it cannot be read, and it is not UTF-8: {error}"
+        ),
         None => format!("it is not UTF-8, and no other charset is declared: {error}"),
     };
     invalid(&received.place, &problem)

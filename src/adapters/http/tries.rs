@@ -12,7 +12,9 @@ impl Failed {
     pub(super) fn trouble(&self) -> Option<(Trouble, Option<Duration>)> {
         match self {
             Self::NoReply(error) => Some((error.trouble()?, None)),
-            Self::Status(received) => Some((Trouble::Status(received.status), asked_pause(&received.headers))),
+            Self::Status(received) => {
+                Some((Trouble::Status(received.status), asked_pause(&received.headers)))
+            }
             Self::Reply(_) => None,
         }
     }

@@ -294,7 +294,10 @@ async fn cookies_that_a_redirect_sets_are_kept_captured_and_sent_to_their_host_a
         play.turn().await.unwrap();
         let requests = agent.requests();
         let turn = requests.last().unwrap();
-        assert_eq!((turn.header("cookie"), turn.header("x-login")), (Some("login=opened-1"), Some("opened-1")));
+        assert_eq!(
+            (turn.header("cookie"), turn.header("x-login")),
+            (Some("login=opened-1"), Some("opened-1"))
+        );
         let landed = if home.is_empty() { requests[1].clone() } else { other.requests()[0].clone() };
         let expected = home.is_empty().then_some("mine=1; login=opened-1");
         assert_eq!((landed.target.as_str(), landed.header("cookie")), ("/home", expected));

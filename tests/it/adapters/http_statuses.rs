@@ -26,7 +26,11 @@ async fn a_status_says_whether_an_answer_is_one() {
         (
             "a place to look beside words",
             path(),
-            vec![reply(202, &[("location", "/jobs/7"), ("content-type", "application/json")], said().to_string())],
+            vec![reply(
+                202,
+                &[("location", "/jobs/7"), ("content-type", "application/json")],
+                said().to_string(),
+            )],
             promised,
         ),
         (

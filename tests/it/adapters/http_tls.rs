@@ -5,9 +5,7 @@ use serde_json::{Value, json};
 
 use super::stage::{LINE, ask_with, dialogue, failure, http_adapter, secrets, with};
 use crate::support::http_agent::{Answer, HttpAgent};
-use crate::support::tls::{
-    BY_ADDRESS, BY_NAME, CALLER, Callers, Identity, answering, authority_pem, server,
-};
+use crate::support::tls::{BY_ADDRESS, BY_NAME, CALLER, Callers, Identity, answering, authority_pem, server};
 
 async fn asked(identity: Identity, callers: Callers, tls: Value, secrets: Secrets) -> Result<String, String> {
     let url = format!("https://{}/chat", server(identity, callers));
@@ -66,7 +64,11 @@ async fn one_s_own_authority_is_not_trusted_where_a_redirect_leads() {
 
 #[tokio::test]
 async fn a_client_proves_who_it_is_to_nobody_that_the_agent_names() {
-    let (elsewhere, proofs) = answering(BY_ADDRESS, Callers::Asked, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok".to_vec());
+    let (elsewhere, proofs) = answering(
+        BY_ADDRESS,
+        Callers::Asked,
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok".to_vec(),
+    );
     let identity = json!({ "clientCertificate": CALLER.certificate_pem(), "clientKey": CALLER.key_pem() });
     let job = format!(r#"{{"at": "https://{elsewhere}/job"}}"#);
     let accepted = format!(

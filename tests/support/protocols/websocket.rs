@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use futures::{SinkExt as _, StreamExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
-use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Bytes, Message};
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 
 /// What the agent does next.
 #[derive(Clone)]
@@ -82,12 +82,7 @@ impl Drop for WebSocketServer {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    first: Vec<Act>,
-    play: Arc<Play>,
-    arrived: Arc<Mutex<Vec<Arrived>>>,
-) {
+async fn accept(listener: TcpListener, first: Vec<Act>, play: Arc<Play>, arrived: Arc<Mutex<Vec<Arrived>>>) {
     while let Ok((stream, _)) = listener.accept().await {
         tokio::spawn(serve(stream, first.clone(), Arc::clone(&play), Arc::clone(&arrived)));
     }

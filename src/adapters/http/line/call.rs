@@ -145,7 +145,10 @@ impl<'a> Call<'a> {
 
     /// The definition's URL without what may be a credential in it.
     pub(in crate::adapters) fn place(&self) -> String {
-        self.empty().map_or_else(|_| "the agent".to_owned(), |request| shown(&self.adapter.wired.client, &request.url))
+        self.empty().map_or_else(
+            |_| "the agent".to_owned(),
+            |request| shown(&self.adapter.wired.client, &request.url),
+        )
     }
 
     /// The reply without secrets, if it says anything: an agent that echoes its credentials must not put them into events and spans.

@@ -58,7 +58,8 @@ async fn version_03_is_spoken_where_the_card_names_it() {
 
 #[tokio::test]
 async fn the_query_goes_along_to_the_agent_s_own_origin_and_to_no_other() {
-    let done = || Answer::json(&json!({ "jsonrpc": "2.0", "result": task("TASK_STATE_COMPLETED", "Fine", &[]) }));
+    let done =
+        || Answer::json(&json!({ "jsonrpc": "2.0", "result": task("TASK_STATE_COMPLETED", "Fine", &[]) }));
     let elsewhere = HttpAgent::start(move |_| done()).await;
     for (interface, expected) in [
         ("/rpc", Some("/rpc?apikey=k-very-secret-123")),

@@ -34,10 +34,14 @@ async fn an_agent_is_asked_again_only_as_its_definition_says() {
     ] {
         let agent = answering(vec![first, sure()]).await;
         let retries = if retries.is_null() { json!({}) } else { json!({ "retries": retries }) };
-        let answer = ask("openai_chat", with(json!({ "url": agent.url(), "timeoutSeconds": 20 }), retries)).await;
+        let answer =
+            ask("openai_chat", with(json!({ "url": agent.url(), "timeoutSeconds": 20 }), retries)).await;
         let requests = agent.requests();
         assert_eq!((requests.len(), answer.is_ok()), expected, "{name}: {answer:?}");
-        assert!(requests.iter().all(|request| request.header("idempotency-key") == Some("run-1:2")), "{name}");
+        assert!(
+            requests.iter().all(|request| request.header("idempotency-key") == Some("run-1:2")),
+            "{name}"
+        );
     }
 }
 

@@ -104,16 +104,16 @@ async fn a_greeting_is_no_answer_where_the_definition_says_so() {
             vec![act(&json!({ "text": format!("{}!", said["input"].as_str().unwrap()) }))]
         })
         .await;
-        let config = json!({ "url": server.url(), "outputPath": "$.text", "connect": connect, "greeting": "skip" });
+        let config =
+            json!({ "url": server.url(), "outputPath": "$.text", "connect": connect, "greeting": "skip" });
         let mut talk = Talk::with("websocket", config).await;
         let first = dialogue(LINE);
         assert_eq!(talk.say(&first).await.unwrap().content, format!("{LINE}!"));
         assert_eq!(talk.say(&then(&first, "x", "And?")).await.unwrap().content, "And?!");
     }
-    for (first, code) in [
-        (act(&json!({ "error": "who are you?" })), "agent_error"),
-        (Act::Close, "http_invalid_response"),
-    ] {
+    for (first, code) in
+        [(act(&json!({ "error": "who are you?" })), "agent_error"), (Act::Close, "http_invalid_response")]
+    {
         let server = WebSocketServer::greeting(vec![first], |_| vec![act(&json!("Yes"))]).await;
         let config = json!({ "url": server.url(), "errorPath": "$.error", "greeting": "skip" });
         assert_eq!(ask("websocket", config).await.unwrap_err().code, code);
