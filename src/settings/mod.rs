@@ -45,6 +45,21 @@ mod tests {
     }
 
     #[test]
+    fn a_list_may_be_written_with_commas_in_the_environment() {
+        for (text, expected) in [
+            ("127.0.0.1", vec!["127.0.0.1"]),
+            ("tools.internal, 10.0.0.5,", vec!["tools.internal", "10.0.0.5"]),
+            (r#"["tools.internal", "fd00::7"]"#, vec!["tools.internal", "fd00::7"]),
+            ("", vec![]),
+        ] {
+            let settings = load(None, variables(&[("SCENARIO_WORKER__EGRESS__ALLOWED_HOSTS", text)]), &[]);
+            assert_eq!(settings.unwrap().egress.allowed_hosts, expected, "{text}");
+        }
+        let section = load(None, variables(&[("SCENARIO_WORKER__STORE", "sqlite://other.db")]), &[]);
+        assert!(section.is_err(), "a text is no section");
+    }
+
+    #[test]
     fn every_problem_is_listed_at_once_with_its_name() {
         let environment = variables(&[
             ("SCENARIO_WORKER__WORKER__CONCURRENCY", "many"),

@@ -123,6 +123,7 @@ impl HttpAdapter {
             baggage: baggage(&self.baggage, turn.run),
             idempotency_key: format!("{}:{step}", turn.run.run),
             usual_body: None,
+            repeatable: self.endpoint.on_unknown == OnUnknown::Retry,
             proof: self.endpoint.auth.header(),
         }
     }

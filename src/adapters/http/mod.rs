@@ -31,7 +31,9 @@ mod tls;
 mod tokens;
 mod tool_calls;
 pub(super) mod transport;
+mod tries;
 mod usage;
+mod way;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -95,9 +95,8 @@ impl Template {
             text.replace(placeholder, &self.escape.stand_in(placeholder))
         });
         let settled = self.escape.settle(marked);
-        // A secret may be a whole address, which must not be escaped; it is no word of the run.
         if self.place.is_url() {
-            return Ok(self.secrets.restore(settled));
+            return Ok(self.secrets.restore_url(&settled));
         }
         Ok(self.secrets.restore_as(settled, |value| self.escape.secret(value)))
     }

@@ -4,6 +4,7 @@
 
 use uuid::Uuid;
 
+use super::escape::url_component;
 use crate::definitions::{Secret, Secrets};
 
 const OPEN: &str = "{{";
@@ -91,6 +92,22 @@ impl SecretText {
             let value = reference.value.as_ref().map(|value| form(value.expose()));
             text.replace(&reference.placeholder, value.as_deref().unwrap_or(&reference.source))
         })
+    }
+
+    /// Puts into `url` what the placeholders stand for. What begins it may be a whole address, and is put in as it is;
+    /// anything else is one component.
+    pub(super) fn restore_url(&self, url: &str) -> String {
+        let first = self.references.iter().find_map(|reference| {
+            let value = reference.value.as_ref()?;
+            Some((value.expose(), url.strip_prefix(reference.placeholder.as_str())?))
+        });
+        let (begin, rest) = first.unwrap_or(("", url));
+        format!("{begin}{}", self.restore_as(rest.to_owned(), url_component))
+    }
+
+    /// The whole text as a URL, with what its references stand for.
+    pub(crate) fn url(&self) -> String {
+        self.restore_url(&self.fenced)
     }
 
     /// The whole text with what its references stand for.

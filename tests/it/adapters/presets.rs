@@ -6,6 +6,7 @@ mod hostile;
 mod langgraph;
 mod mcp;
 mod openai;
+mod retries;
 mod websocket;
 
 use std::sync::Arc;

@@ -81,7 +81,8 @@ fn built(line: &str, parameter: &Value) -> Result<Outgoing, RunFailure> {
     variables.bind_mapped(&endpoint.mappings, &turn);
     let (usual_body, proof) = (Some(usual_body(&turn)), endpoint.auth.header());
     let idempotency_key = "r1:1".to_owned();
-    let filling = Filling { variables, trace: None, baggage: None, idempotency_key, usual_body, proof };
+    let (trace, baggage, repeatable) = (None, None, true);
+    let filling = Filling { variables, trace, baggage, idempotency_key, usual_body, repeatable, proof };
     filling.build(&endpoint.request)
 }
 
