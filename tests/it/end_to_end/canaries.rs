@@ -101,10 +101,10 @@ fn around(place: &str, text: &str, form: &str) -> String {
     format!("{place}: …{}", &text[from..at + form.len()])
 }
 
-/// Whatever was sent, as it came and in every encoding.
+/// Whatever was sent, as it came and in every encoding, and a secret of the project that it learned elsewhere.
 fn echo(request: &AgentRequest) -> String {
     let target = percent_encoding::percent_decode_str(&request.target).decode_utf8_lossy();
-    let mut all = format!("{target} {} {}", request.target, request.body);
+    let mut all = format!("{target} {} {} {UNUSED}", request.target, request.body);
     for name in ["authorization", "x-shop", "x-api-token", "x-of-run"] {
         for value in request.header_values(name) {
             all = format!("{all}\n{name}: {value}");
@@ -243,11 +243,21 @@ async fn published(mut everything: async_nats::Subscriber, written: &mut Written
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::too_many_lines, reason = "one story, from the definitions to the search")]
 async fn no_secret_is_in_anything_that_the_program_writes() {
+    look_everywhere("task").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_in_anything_that_the_program_writes_where_runs_have_processes() {
+    look_everywhere("process").await;
+}
+
+#[expect(clippy::too_many_lines, reason = "one story, from the definitions to the search")]
+async fn look_everywhere(isolation: &str) {
     let (models, agent) = (echoing_models().await, echoing_agent().await);
     let (tenant, own) = (OtlpReceiver::start(Mode::Ok).await, OtlpReceiver::start(Mode::Ok).await);
     let place = Place::with_secret_password()
+        .with("RUN__ISOLATION", isolation)
         .with("STORE__ENCRYPTION_KEYS", KEY)
         .with("TELEMETRY__WORKER__OTLP_ENDPOINT", &own.endpoint().replace("//", &format!("//me:{OWN}@")))
         .with_variable("SCENARIO_WORKER_LOG", "trace");
