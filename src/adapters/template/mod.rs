@@ -19,7 +19,7 @@ use limits::CodeReader;
 pub(crate) use error::{Place, TemplateError, UnknownSecret};
 pub(crate) use escape::{Escape, url_component};
 pub use scenario_texts::ScenarioTexts;
-pub(crate) use secret_references::SecretText;
+pub(crate) use secret_references::{SecretText, secrets_named_in};
 pub(crate) use variables::{BASE_NAMES, Variables, last_line, trace_context};
 
 use crate::definitions::Secrets;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::adapters::secrets_named_in;
 use crate::definitions::{AgentDefinition, Prompt, Provider, Secrets};
 use crate::events::{CassetteMode, RunRequest};
 use crate::execution::failure::Unavailable;
@@ -82,12 +83,10 @@ impl Shelf {
     }
 }
 
-/// Takes out of `secrets` those that the agent's definition speaks of. A name that occurs by chance costs nothing but a
-/// secret of the run's own project.
+/// Takes out of `secrets` those that a template of the agent's definition names.
 fn take_named(secrets: &mut Secrets, agent: Option<&AgentDefinition>) -> Secrets {
-    let text = agent.map(written).unwrap_or_default();
-    let (named, others) =
-        std::mem::take(secrets).into_iter().partition(|(name, _)| text.contains(name.as_str()));
+    let names = agent.map(|agent| secrets_named_in(&agent.config.clone().into())).unwrap_or_default();
+    let (named, others) = std::mem::take(secrets).into_iter().partition(|(name, _)| names.contains(name));
     *secrets = others;
     named
 }
@@ -115,16 +114,26 @@ mod tests {
     use crate::definitions::Secret;
 
     #[test]
-    fn only_secrets_that_the_agent_speaks_of_can_be_named() {
+    fn only_secrets_that_a_template_names_can_be_named_in_the_process() {
         let agent: AgentDefinition = serde_json::from_value(json!({
-            "id": "shop", "type": "http", "headers": [{ "key": "X", "value": "{{ secrets.SHOP }}" }],
+            "id": "shop", "type": "http", "url": "http://h/KEY?x={{secrets.QUERY}}",
+            "headers": [{ "key": "X", "value": "{{ secrets.SHOP_EU }}" }],
+            "arguments": { "{{ secrets.FIELD }}": [["{{ secrets.DEEP }}"]] },
         }))
         .unwrap();
-        let all = || Secrets::from_iter(["SHOP", "BANK"].map(|name| (name.to_owned(), Secret::new("value"))));
+        let all = || {
+            let names = ["SHOP", "SHOP_EU", "url", "type", "KEY", "QUERY", "FIELD", "DEEP"];
+            Secrets::from_iter(names.map(|name| (name.to_owned(), Secret::new("value"))))
+        };
         let mut others = all();
         let named = take_named(&mut others, Some(&agent));
         let names = |secrets: Secrets| secrets.into_keys().collect::<Vec<_>>();
-        assert_eq!((names(named), names(others)), (vec!["SHOP".to_owned()], vec!["BANK".to_owned()]));
+        assert_eq!(names(named), ["DEEP", "FIELD", "QUERY", "SHOP_EU"]);
+        assert_eq!(
+            names(others),
+            ["KEY", "SHOP", "type", "url"],
+            "words of the definition that happen to be names"
+        );
         let mut others = all();
         assert!(take_named(&mut others, None).is_empty());
         assert_eq!(others, all());
