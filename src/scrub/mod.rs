@@ -5,6 +5,7 @@
 
 mod base64_forms;
 mod decode;
+mod numbers;
 mod sensitive;
 
 use std::ops::Range;
@@ -103,9 +104,16 @@ impl Scrubber {
         redacted(&text[..text.floor_char_boundary(end)], found)
     }
 
-    /// Every text within `value`, names included, without secrets. Short ones stay.
+    /// Every text and number within `value`, names included, without secrets. Short ones stay.
     pub(crate) fn scrub_json(&self, value: &mut Value) {
         match value {
+            Value::Number(number) => {
+                let written = number.to_string();
+                // What is left of a number is none.
+                if self.scrub_answer(&written) != written {
+                    *value = Value::from(REDACTED);
+                }
+            }
             Value::String(text) => *text = self.scrub_answer(text),
             Value::Array(list) => list.iter_mut().for_each(|item| self.scrub_json(item)),
             Value::Object(map) => {
@@ -115,7 +123,7 @@ impl Scrubber {
                     (self.scrub_answer(&name), value)
                 }));
             }
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            Value::Null | Value::Bool(_) => {}
         }
     }
 
@@ -231,6 +239,7 @@ fn forms_of(secret: &str) -> Vec<Form> {
     let decoded = decode::all(secret.as_bytes(), Layers::NONE).map(|(decoded, _)| decoded.bytes);
     forms.extend(decoded.filter(|text| text.len() >= SHORTEST).map(|text| form(text, false)));
     if secret.len() >= SHORTEST_IN_ANSWERS {
+        forms.extend(numbers::of(secret).map(|text| form(text.into(), false)));
         for text in written(secret) {
             forms.extend([hex::encode(&text), hex::encode_upper(&text)].map(|text| form(text.into(), false)));
             forms.extend(base64_forms::of(text.as_bytes()).into_iter().map(|text| form(text, true)));
