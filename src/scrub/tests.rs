@@ -152,6 +152,36 @@ fn a_number_that_is_a_secret_is_redacted_however_it_is_written() {
 }
 
 #[test]
+fn a_secret_in_a_host_is_found_as_parsers_write_hosts() {
+    for (secret, url) in [
+        ("HDRCANARY12", "http://{}.invalid/x"),
+        ("Hdr-Canary.Zone", "http://x.{}:8080/x"),
+        ("Grün-Canary", "http://{}.invalid/x"),
+        ("Canary%41Z", "http://{}.invalid/x"),
+        ("https://Canary.Example/Path?Key=V", "{}&more=1"),
+        ("https://Canary.Example", "{}/more"),
+        ("https://Grün.Example/a b", "{}"),
+    ] {
+        let parsed = url::Url::parse(&url.replace("{}", secret)).unwrap();
+        let expected = url.replace("{}", REDACTED);
+        let scrubber = Scrubber::new([secret]);
+        assert_eq!(scrubber.scrub_answer(parsed.as_str()), expected, "{secret}");
+        assert_eq!(scrubber.scrub(&url.replace("{}", secret)), expected, "{secret}");
+    }
+}
+
+#[test]
+fn letters_count_where_a_secret_cannot_be_a_host() {
+    let scrubber = Scrubber::new(["Hunter2/x"]);
+    assert_eq!(scrubber.scrub("hunter2/x HUNTER2/X Hunter2/x"), "hunter2/x HUNTER2/X [redacted]");
+    let scrubber = Scrubber::new(["Hunter2"]);
+    assert_eq!(scrubber.scrub("HUNTER2, hunter2"), "[redacted], [redacted]");
+    assert_eq!(scrubber.scrub_broken_off("http://hunt"), "http://");
+    let base64 = BASE64_STANDARD.encode("Hunter2Hunter2");
+    assert_eq!(scrubber.scrub(&base64.to_lowercase()), base64.to_lowercase(), "base64 of something else");
+}
+
+#[test]
 fn a_text_without_secrets_stays_as_it_is() {
     let scrubber = Scrubber::new(["hunter2"]);
     for text in ["", "100% of a+b &amp; \\u00fc \\", "&#xZZ; \\ud800 %zz %", "🙂&"] {
