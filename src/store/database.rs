@@ -136,7 +136,7 @@ impl Store {
     /// SQLite has no lock for migrations, so the write lock of a transaction around them all has to serve. Every command of
     /// this program comes by here: where there is nothing to do, nothing is locked.
     async fn migrate_sqlite(&self) -> Result<(), MigrateError> {
-        if self.is_current().await {
+        if self.is_migrated().await {
             return Ok(());
         }
         let begin = || self.pool.begin_with(sqlite::BEGIN_WRITING);
@@ -146,10 +146,10 @@ impl Store {
     }
 
     /// Whether every migration was made, and no other one. A database that does not say so is migrated, which says more.
-    async fn is_current(&self) -> bool {
+    async fn is_migrated(&self) -> bool {
+        let known = MIGRATIONS.iter().map(|known| (known.version, known.checksum.to_vec()));
         let made = sqlx::query_as::<_, (i64, Vec<u8>)>(sqlite::MIGRATIONS_MADE).fetch_all(&self.pool).await;
-        let known = MIGRATIONS.iter().map(|known| (known.version, &*known.checksum));
-        made.is_ok_and(|made| made.iter().map(|(version, checksum)| (*version, &**checksum)).eq(known))
+        made.is_ok_and(|made| made.into_iter().eq(known))
     }
 
     /// A failed migration leaves its lock with its connection, which therefore must not go back to the pool.
