@@ -22,6 +22,15 @@ pub enum DeadLetterCode {
 }
 
 impl DeadLetterCode {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::InvalidJson,
+        Self::InvalidRequest,
+        Self::OutOfBounds,
+        Self::ProjectMismatch,
+        Self::DeliveriesExhausted,
+    ];
+
     /// The code as it travels.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -1,5 +1,7 @@
 //! What worker and process say to each other: JSON, each behind its length in four bytes, big endian.
 
+use std::time::Duration;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -9,6 +11,7 @@ use crate::events::TraceContext;
 use crate::execution::cassette::{CallCounts, Exchange, Place, Recording};
 use crate::execution::failure::Unavailable;
 use crate::execution::limits::{Scope, Throttled};
+use crate::execution::metering::{CallEnd, CallKind};
 use crate::execution::ports::{JournalError, TraceNote};
 use crate::execution::signals::StopReason;
 use crate::execution::types::{Conversation, SpanCounts};
@@ -60,6 +63,15 @@ pub(super) enum FromChild {
     Over {
         /// Its number.
         call: u64,
+    },
+    /// A call to a model or a target is over: see [`crate::execution::metering::CallMeter::called`].
+    Called {
+        /// Who was called.
+        kind: CallKind,
+        /// How it ended.
+        end: CallEnd,
+        /// How long it took.
+        took: Duration,
     },
     /// The run got on.
     Moved,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::definitions::{ContentCapture, Secret};
+use crate::events::BaggageKey;
 
 const NATS_URL: &str = "nats://127.0.0.1:4222";
 const NATS_REPLICAS: usize = 1;
@@ -64,6 +65,8 @@ pub struct Settings {
     pub egress: EgressSettings,
     /// Where telemetry goes.
     pub telemetry: TelemetrySettings,
+    /// The worker's log.
+    pub log: LogSettings,
     /// The health and metrics server.
     pub http: HttpSettings,
 }
@@ -254,6 +257,8 @@ pub struct RunTelemetrySettings {
     pub deadline_seconds: u64,
     /// What spans say of the conversation, where the project does not say so.
     pub capture: ContentCapture,
+    /// What an HTTP agent is told of its run as `baggage`.
+    pub baggage: Vec<BaggageKey>,
 }
 
 /// Spans of runs that their endpoints have not taken yet.
@@ -268,6 +273,25 @@ pub struct SpoolSettings {
     pub max_bytes: u64,
     /// The pause before they are sent again; it doubles with every attempt, up to ten minutes.
     pub retry_seconds: u64,
+}
+
+/// What a line of the log looks like.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// The worker's log.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSettings {
+    /// What a line looks like.
+    pub format: LogFormat,
 }
 
 /// The health and metrics server.
@@ -379,6 +403,7 @@ impl Default for RunTelemetrySettings {
             default_endpoint: None,
             deadline_seconds: TELEMETRY_RUN_DEADLINE_SECONDS,
             capture: ContentCapture::Full,
+            baggage: Vec::new(),
         }
     }
 }

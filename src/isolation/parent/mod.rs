@@ -135,7 +135,7 @@ impl Processes {
         let desk = Desk::new(request, &context, self.library.as_ref(), self.spool.as_deref());
         let scopes = permits::scopes_of(request, &plan.definitions);
         let permits = Permits::new(self.limiter.as_ref(), scopes);
-        let mut relay = Relay::new(desk, permits, process, self.times(&plan), log);
+        let mut relay = Relay::new(desk, permits, &self.metrics, process, self.times(&plan), log);
         let finish = match relay.process.tell(&ToChild::Plan(Box::new(plan))) {
             Ok(()) => relay.talk(&context, &self.hurry).await,
             Err(error) => Finish::Nonsense(error.to_string()),

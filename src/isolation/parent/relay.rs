@@ -13,6 +13,7 @@ use super::overtime::{Overtime, Times};
 use super::permits::Permits;
 use super::process::{Process, ProcessError};
 use crate::execution::failure::Unavailable;
+use crate::execution::metering::CallMeter;
 use crate::execution::orchestrator::{CANCEL_GRACE, Interruption, RunContext};
 use crate::execution::ports::JournalError;
 use crate::execution::signals::StopReason;
@@ -54,6 +55,8 @@ pub(super) struct Relay<'a> {
     pub(super) log: Log,
     /// Its calls that are limited.
     permits: Permits<'a>,
+    /// Counts its calls.
+    meter: &'a dyn CallMeter,
     /// What the process was refused, if that keeps the run from going on.
     pub(super) refused: Option<Interruption>,
     /// What it counted.
@@ -72,6 +75,7 @@ impl<'a> Relay<'a> {
     pub(super) fn new(
         desk: Desk<'a>,
         permits: Permits<'a>,
+        meter: &'a dyn CallMeter,
         process: Process,
         times: Times,
         log: Log,
@@ -84,6 +88,7 @@ impl<'a> Relay<'a> {
             times,
             log,
             permits,
+            meter,
             refused: None,
             tally,
             overtime,
@@ -203,6 +208,7 @@ impl<'a> Relay<'a> {
             FromChild::Log { level, text } => self.log.say(level, &text, self.desk.session()),
             FromChild::Throttled { call, throttled } => self.permits.refused(call, throttled),
             FromChild::Over { call } => self.permits.over(call),
+            FromChild::Called { kind, end, took } => self.meter.called(kind, end, took),
             FromChild::Moved => context.progress.touch(),
             FromChild::Refused { reason } => return Some(Finish::Nonsense(reason)),
             FromChild::End { end, tally } => {
