@@ -17,3 +17,4 @@ pub use http::HttpAdapterFactory;
 pub use prompt::PromptAdapterFactory;
 pub use registry::{Registry, TargetAdapterFactory};
 pub use template::ScenarioTexts;
+pub(crate) use template::secrets_named_in;

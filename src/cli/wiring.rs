@@ -263,6 +263,7 @@ fn plan_defaults(settings: &Settings) -> PlanDefaults {
         timeout: run.timeout(),
         stall_timeout: run.stall_timeout(),
         judge_on_timeout: run.judge_on_timeout,
+        session_end: run.session_end(),
         model: run.default_model.clone(),
     }
 }

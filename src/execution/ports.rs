@@ -14,7 +14,7 @@ use super::types::{
     ChatOptions, ChatReply, ChatRequest, Conversation, Message, ModelName, Session, SpanCounts, SpanEnd,
     SpanNote, SpanStart, TraceSpec,
 };
-use crate::definitions::{AgentDefinition, Project, Prompt, Provider, Sampling, Scenario, Secrets};
+use crate::definitions::{AgentDefinition, Project, Prompt, Provider, Sampling, Scenario, Secret, Secrets};
 use crate::events::{
     ProjectId, ReferenceId, RunKey, RunRequest, RunStarted, ScenarioId, TargetRef, TelemetryReceipt,
     TokenUsage, ToolCall, TraceContext,
@@ -460,4 +460,13 @@ pub trait SecretRepository: Send + Sync {
     /// # Errors
     /// [`Unavailable`] if the store does not answer.
     async fn secrets(&self, project: &ProjectId) -> Result<Secrets, Unavailable>;
+
+    /// Values of `project` that no definition may name here, and that must not be seen all the same: of its secrets those
+    /// that [`SecretRepository::secrets`] leaves out.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the store does not answer.
+    async fn hidden(&self, _: &ProjectId) -> Result<Vec<Secret>, Unavailable> {
+        Ok(Vec::new())
+    }
 }

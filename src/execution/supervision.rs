@@ -114,7 +114,7 @@ impl Stage<'_> {
             return stopped;
         };
         let call = SessionCall { run: &self.request.key, span: self.trace.root() };
-        sessions::end(self.plan.target.as_ref(), call, session).await;
+        sessions::end(self.plan.target.as_ref(), call, session, self.plan.limits.session_end).await;
         conversation.session = None;
         self.context.progress.touch();
         match self.context.journal.advanced(conversation, self.note).await {

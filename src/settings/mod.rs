@@ -81,7 +81,7 @@ mod tests {
         assert!(!error.contains("hunter2"), "{error}");
     }
 
-    const LIMITS: [(&str, &str, u64); 18] = [
+    const LIMITS: [(&str, &str, u64); 19] = [
         ("NATS__REPLICAS", "nats.replicas", 5),
         ("WORKER__CONCURRENCY", "worker.concurrency", 1_000_000),
         ("WORKER__DRAIN_SECONDS", "worker.drain_seconds", 31_536_000),
@@ -89,6 +89,7 @@ mod tests {
         ("CONSUMER__PULL_EXPIRES_SECONDS", "consumer.pull_expires_seconds", 31_536_000),
         ("RUN__TIMEOUT_SECONDS", "run.timeout_seconds", crate::events::MAX_TIMEOUT_SECONDS),
         ("RUN__STALL_TIMEOUT_SECONDS", "run.stall_timeout_seconds", 31_536_000),
+        ("RUN__SESSION_END_SECONDS", "run.session_end_seconds", 60),
         ("RUN__MAX_TURNS", "run.max_turns", 100),
         ("RUN__PROCESS__KILL_GRACE_SECONDS", "run.process.kill_grace_seconds", 31_536_000),
         ("EVENTS__FAILED_RETENTION_SECONDS", "events.failed_retention_seconds", 31_536_000),

@@ -20,6 +20,8 @@ const WORKER_CONCURRENCY: usize = 64;
 const WORKER_DRAIN_SECONDS: u64 = 25;
 const RUN_TIMEOUT_SECONDS: u64 = 900;
 const RUN_STALL_TIMEOUT_SECONDS: u64 = 600;
+/// An agent that ends a session does little, and the outcome waits for it.
+const RUN_SESSION_END_SECONDS: u64 = 10;
 const RUN_MAX_TURNS: u32 = 10;
 const RUN_DEFAULT_SET_ID: &str = "default";
 const RUN_PROCESS_MEMORY_BYTES: u64 = 512 * 1024 * 1024;
@@ -146,6 +148,8 @@ pub struct RunSettings {
     pub stall_timeout_seconds: u64,
     /// Whether a run that took too long is judged on what it has.
     pub judge_on_timeout: bool,
+    /// How long the outcome may wait for an agent to end its session.
+    pub session_end_seconds: u64,
     /// Turns of a run whose request and scenario ask for none.
     pub max_turns: u32,
     /// The set of a run that names none.
@@ -334,6 +338,7 @@ impl Default for RunSettings {
             timeout_seconds: RUN_TIMEOUT_SECONDS,
             stall_timeout_seconds: RUN_STALL_TIMEOUT_SECONDS,
             judge_on_timeout: true,
+            session_end_seconds: RUN_SESSION_END_SECONDS,
             max_turns: RUN_MAX_TURNS,
             default_set_id: RUN_DEFAULT_SET_ID.to_owned(),
             default_model: None,
@@ -461,6 +466,12 @@ impl RunSettings {
     #[must_use]
     pub fn stall_timeout(&self) -> Duration {
         Duration::from_secs(self.stall_timeout_seconds)
+    }
+
+    /// How long the outcome may wait for an agent to end its session.
+    #[must_use]
+    pub fn session_end(&self) -> Duration {
+        Duration::from_secs(self.session_end_seconds)
     }
 }
 

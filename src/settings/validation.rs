@@ -10,6 +10,8 @@ use crate::store::Keyring;
 /// The longest time that a setting may ask for, in seconds (365 days): beyond that the server counts in nanoseconds
 /// that do not fit, and a mistyped number is likelier than a wish.
 const MOST_SECONDS: u64 = 365 * 24 * 60 * 60;
+/// The longest time that outcomes may wait for the ends of sessions, in seconds: a run that ends so long counts as alive.
+const MOST_SESSION_END_SECONDS: u64 = 60;
 /// Most runs in flight in one process: far more than one can hold, and less than a semaphore counts.
 const MOST_CONCURRENCY: u64 = 1_000_000;
 const _: () = assert!(MOST_CONCURRENCY <= tokio::sync::Semaphore::MAX_PERMITS as u64);
@@ -49,6 +51,7 @@ fn positive(settings: &Settings, found: &mut Vec<String>) {
         ("worker.concurrency", settings.worker.concurrency as u64),
         ("run.timeout_seconds", settings.run.timeout_seconds),
         ("run.stall_timeout_seconds", settings.run.stall_timeout_seconds),
+        ("run.session_end_seconds", settings.run.session_end_seconds),
         ("run.max_turns", u64::from(settings.run.max_turns)),
         ("events.completed_retention_seconds", events.completed_retention_seconds),
         ("events.progress_retention_seconds", events.progress_retention_seconds),
@@ -74,6 +77,7 @@ fn too_large(settings: &Settings, found: &mut Vec<String>) {
         ("worker.drain_seconds", settings.worker.drain_seconds, MOST_SECONDS),
         ("run.timeout_seconds", run.timeout_seconds, MAX_TIMEOUT_SECONDS),
         ("run.stall_timeout_seconds", run.stall_timeout_seconds, MOST_SECONDS),
+        ("run.session_end_seconds", run.session_end_seconds, MOST_SESSION_END_SECONDS),
         ("run.max_turns", u64::from(run.max_turns), u64::from(MAX_TURNS_LIMIT)),
         ("run.process.kill_grace_seconds", run.process.kill_grace_seconds, MOST_SECONDS),
         ("events.completed_retention_seconds", events.completed_retention_seconds, MOST_SECONDS),

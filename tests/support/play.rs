@@ -33,6 +33,8 @@ use super::judge::{Does, JudgePlay, quoting};
 
 /// The provider whose models have no price.
 pub(crate) const UNPRICED: &str = "unpriced";
+/// How long a run on this stage waits for the end of a session.
+pub(crate) const SESSION_END: Duration = Duration::from_secs(7);
 /// A run on this stage that finishes no step for this long is given up.
 pub(crate) const STALL: Duration = Duration::from_secs(30);
 
@@ -266,6 +268,7 @@ impl Stage {
                 timeout: Duration::from_mins(1),
                 stall_timeout: STALL,
                 judge_on_timeout: stage.judge_on_timeout,
+                session_end: SESSION_END,
                 model: None,
             },
         };

@@ -21,7 +21,7 @@ pub(crate) use error::{Place, TemplateError, UnknownSecret};
 pub(crate) use escape::{Escape, url_component};
 pub(crate) use json_template::{JsonTemplate, no_secrets};
 pub use scenario_texts::ScenarioTexts;
-pub(crate) use secret_references::SecretText;
+pub(crate) use secret_references::{SecretText, secrets_named_in};
 pub(crate) use variables::{BASE_NAMES, Variables, last_line, trace_context};
 
 use crate::definitions::Secrets;
