@@ -11,6 +11,7 @@ mod parameter;
 mod project;
 mod prompt;
 mod provider;
+mod run_events;
 mod sampling;
 mod scenario;
 mod script;
@@ -34,6 +35,7 @@ pub use provider::{
     Price, Provider, ProviderKind, ScriptedFailure, ScriptedForm, ScriptedModel, ScriptedReply,
     ScriptedVerdict,
 };
+pub use run_events::{Platform, RunEvents};
 pub use sampling::Sampling;
 pub use scenario::{CustomerForm, CustomerSettings, Opening, RoleModels, Scenario};
 pub use script::{JudgeStep, ProceedStep, ScriptMessage, ScriptStep};

@@ -19,6 +19,10 @@ pub enum DeadLetterCode {
     ProjectMismatch,
     /// The server delivered it too often and gave up.
     DeliveriesExhausted,
+    /// The platform that is told of runs refuses it for good.
+    SinkRefused,
+    /// The platform that is told of runs did not take it before it became too old.
+    SinkExpired,
 }
 
 impl DeadLetterCode {
@@ -31,6 +35,8 @@ impl DeadLetterCode {
             Self::OutOfBounds => "out_of_bounds",
             Self::ProjectMismatch => "project_mismatch",
             Self::DeliveriesExhausted => "deliveries_exhausted",
+            Self::SinkRefused => "sink_refused",
+            Self::SinkExpired => "sink_expired",
         }
     }
 }

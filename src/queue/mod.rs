@@ -22,6 +22,7 @@ mod pull;
 mod retry;
 pub mod run_state;
 pub mod scheduler;
+pub mod sink;
 pub mod spool;
 pub mod topology;
 
@@ -38,5 +39,6 @@ pub use permissions::{Denial, Denials, Forbidden};
 pub use publisher::{EventPublisher, PublishError, Published, StoredOutcome};
 pub use run_state::{Claim, ClaimedRun, RunPhase, RunState, RunStates};
 pub use scheduler::{ScheduleError, Scheduler};
+pub use sink::{Bookmark, SinkLock, SinkLog, SinkLogError};
 pub use spool::{Spool, SpoolLedger};
 pub use topology::{Topology, TopologyError};

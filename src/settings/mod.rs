@@ -10,8 +10,8 @@ mod validation;
 pub use load::{DEFAULT_CONFIG, ENVIRONMENT_PREFIX, SettingsError, load};
 pub use sections::{
     CassetteSettings, ConsumerSettings, EgressSettings, EventSettings, HttpSettings, Isolation, NatsSettings,
-    ProcessSettings, RequestSettings, RunSettings, RunTelemetrySettings, Settings, SpoolSettings,
-    StoreSettings, TelemetrySettings, TlsSettings, WorkerSettings, WorkerTelemetrySettings,
+    ProcessSettings, RequestSettings, RunSettings, RunTelemetrySettings, Settings, SinkSettings,
+    SpoolSettings, StoreSettings, TelemetrySettings, TlsSettings, WorkerSettings, WorkerTelemetrySettings,
 };
 
 #[cfg(test)]
@@ -66,7 +66,7 @@ mod tests {
         assert!(!error.contains("hunter2"), "{error}");
     }
 
-    const LIMITS: [(&str, &str, u64); 18] = [
+    const LIMITS: [(&str, &str, u64); 21] = [
         ("NATS__REPLICAS", "nats.replicas", 5),
         ("WORKER__CONCURRENCY", "worker.concurrency", 1_000_000),
         ("WORKER__DRAIN_SECONDS", "worker.drain_seconds", 31_536_000),
@@ -84,6 +84,9 @@ mod tests {
         ("TELEMETRY__RUN__DEADLINE_SECONDS", "telemetry.run.deadline_seconds", 31_536_000),
         ("TELEMETRY__SPOOL__RETENTION_SECONDS", "telemetry.spool.retention_seconds", 31_536_000),
         ("TELEMETRY__SPOOL__RETRY_SECONDS", "telemetry.spool.retry_seconds", 31_536_000),
+        ("TELEMETRY__SINK__TIMEOUT_SECONDS", "telemetry.sink.timeout_seconds", 3_600),
+        ("TELEMETRY__SINK__RETRY_SECONDS", "telemetry.sink.retry_seconds", 31_536_000),
+        ("TELEMETRY__SINK__RETENTION_SECONDS", "telemetry.sink.retention_seconds", 31_536_000),
         ("TELEMETRY__SPOOL__MAX_BYTES", "telemetry.spool.max_bytes", 1 << 50),
     ];
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::definitions::{AgentDefinition, Prompt, Provider, Secrets};
+use crate::definitions::{AgentDefinition, Project, Prompt, Provider, Secrets};
 use crate::events::{CassetteMode, RunRequest};
 use crate::execution::failure::Unavailable;
 use crate::execution::ports::{
@@ -40,8 +40,8 @@ impl Shelf {
     ) -> Result<Snapshot, Unavailable> {
         let project = &request.key.project;
         let scenario = self.scenarios.scenario(project, &request.scenario_id).await?;
-        let mut found =
-            Snapshot { project: self.projects.project(project).await?, scenario, ..Snapshot::default() };
+        let definition = self.projects.project(project).await?.map(untold);
+        let mut found = Snapshot { project: definition, scenario, ..Snapshot::default() };
         let replays = request.cassette.as_ref().is_some_and(|asked| asked.mode == CassetteMode::Replay);
         if found.project.is_none() || replays {
             return Ok(found);
@@ -75,6 +75,14 @@ impl Shelf {
         names.extend(found.agent.as_ref().map(written));
         names
     }
+}
+
+/// The project without who is told of its runs: the worker tells, and has the key for that.
+fn untold(mut project: Project) -> Project {
+    if let Some(telemetry) = &mut project.telemetry {
+        telemetry.events = None;
+    }
+    project
 }
 
 /// The secrets that the agent's definition speaks of. A name that occurs by chance costs nothing but a secret of the run's
@@ -117,6 +125,14 @@ mod tests {
             || ["SHOP", "BANK"].map(|name| (name.to_owned(), Secret::new("value"))).into_iter().collect();
         assert_eq!(named_secrets(all(), Some(&agent)).into_keys().collect::<Vec<_>>(), ["SHOP"]);
         assert!(named_secrets(all(), None).is_empty());
+    }
+
+    #[test]
+    fn who_is_told_of_runs_is_not_passed_on() {
+        let events = json!({ "endpoint": "https://l", "apiKey": "hunter2" });
+        let project = json!({ "id": "acme", "telemetry": { "endpoint": "https://c", "apiKey": "k", "events": events } });
+        let passed_on = untold(serde_json::from_value(project).unwrap()).telemetry.unwrap();
+        assert_eq!((passed_on.endpoint.as_str(), passed_on.events), ("https://c", None));
     }
 
     #[test]
