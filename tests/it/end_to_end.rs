@@ -18,6 +18,7 @@ mod refusals;
 mod replays;
 mod service;
 mod sessions;
+mod sinks;
 mod spooling;
 mod stops;
 mod strangers;

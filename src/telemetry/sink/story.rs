@@ -235,3 +235,6 @@ impl Story {
 fn millis(at: OffsetDateTime) -> i64 {
     i64::try_from(at.unix_timestamp_nanos() / NANOS_PER_MILLI).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,10 +52,7 @@ impl Doors {
     pub(super) fn enter(&self, project: &ProjectId) -> Result<Door, Duration> {
         let mut all = self.all();
         let state = all.entry(project.clone()).or_default();
-        let now = Instant::now();
-        if let Some(left) =
-            state.closed_until.map(|until| until.saturating_duration_since(now)).filter(|l| !l.is_zero())
-        {
+        if let Some(left) = state.left(Instant::now()) {
             return Err(left + jittered(self.first));
         }
         if state.inside >= AT_ONCE {
@@ -67,6 +64,14 @@ impl Doors {
 
     fn all(&self) -> MutexGuard<'_, HashMap<ProjectId, State>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// How long it is still closed, if it is.
+    fn left(&self, now: Instant) -> Option<Duration> {
+        let left = self.closed_until?.saturating_duration_since(now);
+        (!left.is_zero()).then_some(left)
     }
 }
 
@@ -82,12 +87,16 @@ impl Door {
     /// what fails alone comes less and less often the older it is, while others go on.
     pub(super) fn failed(&self, age: Duration, asked: Option<Duration>) -> Duration {
         let (first, asked) = (self.doors.first, asked.unwrap_or_default().min(LONGEST_ASKED));
-        let longest = LONGEST_PAUSE.max(first);
+        let (longest, now) = (LONGEST_PAUSE.max(first), Instant::now());
         let mut all = self.doors.all();
         let state = all.entry(self.project.clone()).or_default();
-        let closed = first.saturating_mul(1 << state.failures.min(u32::BITS - 2)).min(longest).max(asked);
-        state.failures = state.failures.saturating_add(1);
-        state.closed_until = Some(Instant::now() + closed);
+        // What fails together is one failure.
+        if state.left(now).is_none() {
+            state.failures = state.failures.saturating_add(1);
+        }
+        let doublings = state.failures.saturating_sub(1).min(u32::BITS - 2);
+        let closed = first.saturating_mul(1 << doublings).min(longest).max(asked);
+        state.closed_until = state.closed_until.max(Some(now + closed));
         jittered(age.clamp(first, longest)).max(closed)
     }
 }
@@ -128,8 +137,11 @@ mod tests {
             tokio::time::advance(Duration::from_secs(*pauses.last().unwrap())).await;
         }
         assert_eq!(pauses, [2, 4, 8, 16, 32, 60, 60, 60]);
-        let door = doors.enter(&mine).unwrap();
+        let (door, other) = (doors.enter(&mine).unwrap(), doors.enter(&mine).unwrap());
         door.opened();
+        assert_eq!([door, other].map(|door| door.failed(Duration::ZERO, None)), [FIRST, FIRST], "together");
+        doors.enter(&mine).unwrap_err();
+        tokio::time::advance(FIRST).await;
         assert!(doors.enter(&mine).is_ok());
     }
 
