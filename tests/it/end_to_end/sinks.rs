@@ -30,7 +30,7 @@ scenarios:
     labels: [support]
     maxTurns: 4
     parameters: [{{ name: region, defaultValue: eu }}, {{ name: token, secret: true }}]
-    script: [user: My mug broke., agent, user: "And now?", agent, judge]
+    script: [{{ user: My mug broke. }}, agent, {{ user: "And now?" }}, agent, judge]
 "#
     )
 }
@@ -153,7 +153,8 @@ async fn the_platform_shows_a_run_while_it_happens_and_all_that_came_of_it() {
 
 #[tokio::test]
 async fn a_platform_that_was_down_for_the_whole_run_hears_of_it_in_order_from_another_worker() {
-    let mut stage = Stage::open(Mode::Refuse(503)).await;
+    let place = Place::new().with("TELEMETRY__SINK__TIMEOUT_SECONDS", "2");
+    let mut stage = Stage::new(Shop::open(Duration::ZERO).await, Mode::Refuse(503), place).await;
     let first = stage.place.serve().await;
     stage.ask("mine").await;
     assert_eq!(stage.outcome().await["status"], "SUCCESS");

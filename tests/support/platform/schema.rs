@@ -39,6 +39,7 @@ struct Message {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "only the form matters")]
 struct ToolCall {
     id: String,
     r#type: String,
@@ -123,6 +124,7 @@ fn snapshot(fields: &Map<String, Value>) -> Result<(), String> {
         }
     }
     let mut ids: Vec<&str> = messages.iter().map(|message| message.id.as_str()).collect();
+    ids.sort_unstable();
     ids.dedup();
     if ids.len() == messages.len() { Ok(()) } else { Err("two messages have one id".to_owned()) }
 }
