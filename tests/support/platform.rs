@@ -193,17 +193,18 @@ async fn take(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> 
     let telling = Telling(shared.clone(), run);
     let mode = behaviour(&mut shared.mode.lock().unwrap());
     match mode {
-        Mode::Take | Mode::RefuseAtFirst { times: 0, .. } => {}
         Mode::Slow(takes) => tokio::time::sleep(takes).await,
         Mode::RefuseRun(run, status) if event["scenarioRunId"] == run => {
             return answer(status, &format!("no {key}"), None);
         }
         Mode::AtMost(bytes) if body.len() > bytes => return answer(413, "too large", None),
-        Mode::RefuseRun(..) | Mode::AtMost(_) => {}
         Mode::Refuse(status) => return answer(status, &format!("no {key}"), None),
-        Mode::RefuseAtFirst { status, retry_after, .. } => return answer(status, "not now", retry_after),
+        Mode::RefuseAtFirst { times: 1.., status, retry_after } => {
+            return answer(status, "not now", retry_after);
+        }
         Mode::Html => return ([(header::CONTENT_TYPE, "text/html")], "<html>welcome</html>").into_response(),
         Mode::Hang => std::future::pending().await,
+        Mode::Take | Mode::RefuseAtFirst { .. } | Mode::RefuseRun(..) | Mode::AtMost(_) => {}
     }
     shared.log.lock().unwrap().fold(&key, &event);
     drop(telling);
@@ -270,7 +271,7 @@ impl Shown {
             }
             "SCENARIO_MESSAGE_SNAPSHOT" if at > self.snapshot_at => {
                 self.snapshot_at = at;
-                self.messages = event["messages"].as_array().unwrap().clone();
+                event["messages"].as_array().unwrap().clone_into(&mut self.messages);
             }
             "SCENARIO_RUN_FINISHED" if !self.finished => {
                 self.become_status(event["status"].as_str().unwrap());

@@ -27,6 +27,11 @@ impl Progress {
         self.over || sequence <= self.through
     }
 
+    /// The time, or the one behind the last post: events may have expired since by which it would be later.
+    pub(super) fn behind_last(&self, at: i64) -> i64 {
+        if self.at == 0 { at } else { at.max(self.at + 1) }
+    }
+
     /// The progress behind a post that was taken, or that nobody will take.
     #[must_use]
     pub fn behind(self, post: &Post<'_>) -> Self {

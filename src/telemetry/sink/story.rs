@@ -170,7 +170,7 @@ impl Story {
             (None, Some((sequence, event))) => (*sequence, 0, self.unplayed(event)),
             (None, None) => return None,
         };
-        let at = self.at(0, progress);
+        let at = progress.behind_last(self.at(0));
         Some(Post { source, through, at, messages: 0, body, ids: self.ids.as_ref()?, story: self })
     }
 
@@ -184,7 +184,7 @@ impl Story {
         // What the outcome alone says does not settle the outcome.
         let end = self.completed.as_ref().map_or(u64::MAX, |(sequence, _)| *sequence);
         let (source, through) = (last.source, last.source.min(end - 1));
-        let at = self.at(messages, progress);
+        let at = progress.behind_last(self.at(messages));
         Some(Post {
             source,
             through,
@@ -199,7 +199,7 @@ impl Story {
     fn end(&self, progress: &Progress) -> Option<Post<'_>> {
         let (source, event) = self.completed.as_ref()?;
         let (source, messages) = (*source, self.messages());
-        let at = millis(event.finished_at).max(self.at(messages, progress) + 1);
+        let at = progress.behind_last(millis(event.finished_at).max(self.at(messages) + 1));
         let body = Body::Finished(event);
         Some(Post { source, through: source, at, messages, body, ids: &event.ids, story: self })
     }
@@ -207,10 +207,9 @@ impl Story {
     /// When the run was so far that it had this many messages. The platform ignores what is not later than what it has, and
     /// the workers of a run may have different clocks; so each time is behind the one before, and the same however often it
     /// is asked for.
-    fn at(&self, messages: usize, progress: &Progress) -> i64 {
+    fn at(&self, messages: usize) -> i64 {
         let lines = self.lines.values().take(messages);
-        let at = lines.fold(millis(self.started_at()), |before, line| line.at.max(before + 1));
-        if progress.at == 0 { at } else { at.max(progress.at + 1) }
+        lines.fold(millis(self.started_at()), |before, line| line.at.max(before + 1))
     }
 
     fn started_at(&self) -> OffsetDateTime {

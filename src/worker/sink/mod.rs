@@ -107,26 +107,30 @@ impl Sink {
     async fn next(&self, notice: &Delivery, stop: &CancellationToken) -> Result<Next, Unavailable> {
         let Some(run) = subjects::event_run(notice.subject()) else { return Ok(Next::Done) };
         let Some(platform) = self.platforms.of(&run.project).await? else { return Ok(Next::Done) };
-        let log = &self.parts.log;
-        if log.bookmark(&run).await?.progress.has_told(notice.stream_sequence()) {
+        if self.parts.log.bookmark(&run).await?.progress.has_told(notice.stream_sequence()) {
             return Ok(Next::Done);
         }
         let door = match self.doors.enter(&run.project) {
             Ok(door) => door,
             Err(pause) => return Ok(Next::Later(pause)),
         };
-        let Some(lock) = log.lock(&run).await? else { return Ok(Next::Later(BUSY_PAUSE)) };
+        let Some(lock) = self.parts.log.lock(&run).await? else { return Ok(Next::Later(BUSY_PAUSE)) };
         let telling = Telling::new(&self.parts, &platform, &door, &run, notice.deliveries());
-        let late = async {
-            stop.cancelled().await;
-            tokio::time::sleep(STOP_GRACE).await;
-        };
-        let told = tokio::select! {
-            told = Box::pin(telling.tell()) => told,
-            () = late => Ok(Next::Later(Duration::ZERO)),
-        };
-        log.unlock(lock).await;
-        told
+        let told = unless_late(stop, Box::pin(telling.tell())).await;
+        self.parts.log.unlock(lock).await;
+        told.unwrap_or(Ok(Next::Later(Duration::ZERO)))
+    }
+}
+
+/// What is told, unless the worker was told to stop a while ago.
+async fn unless_late<T>(stop: &CancellationToken, telling: impl Future<Output = T>) -> Option<T> {
+    let late = async {
+        stop.cancelled().await;
+        tokio::time::sleep(STOP_GRACE).await;
+    };
+    tokio::select! {
+        told = telling => Some(told),
+        () = late => None,
     }
 }
 

@@ -22,7 +22,14 @@ pub(super) type Platform = Arc<Result<Destination, InvalidDestination>>;
 /// Looks projects up, and remembers them for a moment.
 pub(super) struct Platforms {
     projects: Arc<dyn ProjectRepository>,
-    known: Mutex<HashMap<ProjectId, (Instant, Option<Platform>)>>,
+    known: Mutex<HashMap<ProjectId, Looked>>,
+}
+
+/// What was found when a project was looked up.
+#[derive(Clone)]
+struct Looked {
+    good_until: Instant,
+    platform: Option<Platform>,
 }
 
 impl Platforms {
@@ -35,7 +42,7 @@ impl Platforms {
     /// # Errors
     /// [`Unavailable`] if the store does not answer.
     pub(super) async fn of(&self, project: &ProjectId) -> Result<Option<Platform>, Unavailable> {
-        if let Some(platform) = self.known(project) {
+        if let Some(Looked { platform, .. }) = self.known(project) {
             return Ok(platform);
         }
         let definition = self.projects.project(project).await?;
@@ -45,18 +52,17 @@ impl Platforms {
         Ok(platform)
     }
 
-    fn known(&self, project: &ProjectId) -> Option<Option<Platform>> {
+    fn known(&self, project: &ProjectId) -> Option<Looked> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let (until, platform) = known.get(project)?;
-        (*until > Instant::now()).then(|| platform.clone())
+        known.get(project).filter(|looked| looked.good_until > Instant::now()).cloned()
     }
 
     fn remember(&self, project: &ProjectId, platform: Option<Platform>) {
         let now = Instant::now();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MANY {
-            known.retain(|_, (until, _)| *until > now);
+            known.retain(|_, looked| looked.good_until > now);
         }
-        known.insert(project.clone(), (now + GOOD_FOR, platform));
+        known.insert(project.clone(), Looked { good_until: now + GOOD_FOR, platform });
     }
 }
