@@ -6,7 +6,8 @@ NATS = "$$(deploy/nats-server)"
 
 # Tests of the built program in which runs are played.
 PLAYED = end_to_end::strangers end_to_end::lives end_to_end::cancelling end_to_end::parameters end_to_end::replays \
-	end_to_end::stops end_to_end::takeovers end_to_end::limits end_to_end::sessions
+	end_to_end::stops end_to_end::takeovers end_to_end::limits end_to_end::sessions \
+	end_to_end::observed end_to_end::propagation
 
 demo:
 	NATS_SERVER=$(NATS) cargo run --quiet --locked -- demo $(ARGS)

@@ -7,6 +7,7 @@ pub mod codes;
 pub mod http;
 mod impersonal;
 mod limited;
+mod metered;
 pub mod presets;
 pub mod prompt;
 mod registry;

@@ -8,9 +8,11 @@ use async_trait::async_trait;
 use crate::definitions::AgentDefinition;
 use crate::execution::failure::{PlanError, RunFailure, code};
 use crate::execution::limits::{Gate, Limiter, Scope};
+use crate::execution::metering::CallMeter;
 use crate::execution::ports::{AgentRepository, TargetAdapter, TargetAdapters, TargetQuestions, TargetSpec};
 
 use super::limited::LimitedTarget;
+use super::metered::MeteredTarget;
 use super::prompt;
 
 /// Makes adapters for one type of target.
@@ -49,6 +51,7 @@ pub trait TargetAdapterFactory: Send + Sync {
 pub struct Registry {
     factories: BTreeMap<&'static str, Box<dyn TargetAdapterFactory>>,
     limits: Option<(Arc<dyn Limiter>, Arc<dyn AgentRepository>)>,
+    meter: Option<Arc<dyn CallMeter>>,
 }
 
 impl Registry {
@@ -69,6 +72,12 @@ impl Registry {
     #[must_use]
     pub fn limited_by(self, limiter: Arc<dyn Limiter>, agents: Arc<dyn AgentRepository>) -> Self {
         Self { limits: Some((limiter, agents)), ..self }
+    }
+
+    /// Turns of the targets of all types are counted by `meter`, if there is any.
+    #[must_use]
+    pub fn counted_by(self, meter: Option<Arc<dyn CallMeter>>) -> Self {
+        Self { meter, ..self }
     }
 
     /// A prompt makes no call of its own: its model does, and is limited as a model.
@@ -109,7 +118,11 @@ impl TargetAdapters for Registry {
         let kind = &spec.target.kind;
         if let Some(factory) = self.factories.get(kind.as_str()) {
             let gate = self.gate(&spec).await?;
-            return Ok(LimitedTarget::behind(gate, factory.create(spec).await?));
+            let target = LimitedTarget::behind(gate, factory.create(spec).await?);
+            return Ok(match self.meter.clone() {
+                Some(meter) => Box::new(MeteredTarget { meter, target }),
+                None => target,
+            });
         }
         let failure =
             RunFailure::definition(code::UNKNOWN_TARGET_TYPE, format!("Unknown target type: {kind}"));

@@ -2,14 +2,11 @@
 
 use std::process::ExitCode;
 
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
-
 use super::arguments::ExecuteRunOptions;
 use super::error::{CliError, Finished, chain};
 use super::wiring;
 use crate::isolation::Plan;
-use crate::isolation::child::{self, Line, PipeLog};
+use crate::isolation::child::{self, Line};
 use crate::telemetry::metrics::Metrics;
 
 /// Plays the run that comes on the standard input. It has one thread, and that is all that a run needs.
@@ -23,7 +20,7 @@ pub(super) fn main(options: &ExecuteRunOptions) -> ExitCode {
 fn run(options: &ExecuteRunOptions) -> Result<Finished, CliError> {
     child::confine(options.memory_bytes).map_err(|error| CliError::refused(chain(&error)))?;
     let (plan, line) = child::open().map_err(|error| CliError::refused(chain(&error)))?;
-    tracing_subscriber::registry().with(PipeLog(line.clone())).try_init().map_err(CliError::refused)?;
+    child::send_log(&line).map_err(|error| CliError::refused(chain(&error)))?;
     crate::http_client::install_tls_provider();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(CliError::refused)?;

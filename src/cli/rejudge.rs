@@ -47,7 +47,7 @@ pub(super) async fn run(layers: &Layers, options: RejudgeOptions) -> Result<Fini
     let limits = topology::bucket(&connection, LIMITS_BUCKET).await.map_err(|error| wiring::unfit(&error))?;
     let limiter: Arc<dyn Limiter> =
         Arc::new(KvLimiter::new(&connection, &limits, settings.consumer.ack_wait()));
-    let planner = definitions.limited_by(&limiter).planner(Cassettes::at(&connection));
+    let planner = definitions.for_runs(&limiter, None).planner(Cassettes::at(&connection));
     let request = request(&outcome, &options)?;
     let judged = planner.rejudge(&request, said, options.criteria, &SystemClock).await.map_err(unjudged)?;
     show(&rejudged(outcome, judged), options.json)

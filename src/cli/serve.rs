@@ -15,10 +15,10 @@ use super::error::{CliError, Finished, chain};
 use super::signals::{StopSignal, StopSignals};
 use super::terminal::say;
 use super::wiring::{self, Definitions};
-use crate::queue::{ConnectError, Connection, TopologyError, connect as connect_to, topology};
+use crate::queue::{Backlog, ConnectError, Connection, TopologyError, connect as connect_to, topology};
 use crate::settings::Settings;
 use crate::store::Store;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{ConsumerMetric, Metrics};
 use crate::telemetry::worker::{self, WorkerTelemetryOptions};
 use crate::worker::{
     Health, LONGEST_STOP_AFTER_DRAIN, Listening, Lookout, Obstacle, Readiness, Service, serve_health,
@@ -43,7 +43,8 @@ pub(super) async fn run(layers: &Layers, options: ServeOptions) -> Result<Finish
     let concurrency = options.concurrency.map(|runs| runs.to_string());
     let settings = layers.settings_with([("worker.concurrency", concurrency)])?;
     let otlp_endpoint = settings.telemetry.worker.otlp_endpoint.clone();
-    let options = WorkerTelemetryOptions { otlp_endpoint, ..WorkerTelemetryOptions::default() };
+    let log_format = settings.log.format;
+    let options = WorkerTelemetryOptions { otlp_endpoint, log_format, ..WorkerTelemetryOptions::default() };
     let telemetry = worker::init(&options).map_err(|error| CliError::refused(chain(&error)))?;
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone(), longest_stop(&settings))?;
@@ -59,6 +60,8 @@ async fn work(settings: &Settings, metrics: &Metrics, stop: CancellationToken) -
     tracing::info!(%address, "health and metrics are served");
     let (readiness, ended) = (Readiness::default(), CancellationToken::new());
     let health = Health { readiness: readiness.clone(), metrics: metrics.clone(), stop: stop.clone() };
+    let watched = health.clone();
+    metrics.observe_readiness(move || watched.is_ready());
     let life = Life { settings, metrics, definitions: &definitions, readiness, address };
     let stopped = ended.clone();
     let working = Box::pin(life.live(stop)).inspect(|_| stopped.cancel());
@@ -139,12 +142,21 @@ impl Life<'_> {
         self.metrics.observe_permission_denials(move || denials.count());
         let burials = connection.burials.clone();
         self.metrics.observe_dead_letters(move || burials.counts());
+        let misses = connection.lease_misses.clone();
+        self.metrics.observe_lease_misses(move || misses.count());
+        let readiness = self.readiness.clone();
+        self.metrics.observe_consumer(move || readiness.backlog().map(consumer_metric));
     }
 
     fn announce(&self) {
         let (concurrency, durable) = (self.settings.worker.concurrency, &self.settings.consumer.durable);
         tracing::info!(concurrency, consumer = %durable, health = %self.address, "the worker takes requests");
     }
+}
+
+fn consumer_metric(backlog: Backlog) -> ConsumerMetric {
+    let Backlog { pending, ack_pending, redelivered, waiting_pulls } = backlog;
+    ConsumerMetric { pending, ack_pending, redelivered, waiting_pulls }
 }
 
 /// A lookup that hangs must not hold up the exit.

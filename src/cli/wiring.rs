@@ -16,16 +16,17 @@ use crate::adapters::presets::with_presets;
 use crate::adapters::{HttpAdapterFactory, PromptAdapterFactory, Registry, ScenarioTexts};
 use crate::definitions::{AgentDefinition, TelemetryDestination, TelemetryProtocol};
 use crate::egress::{Client, EgressPolicy};
-use crate::events::SetId;
+use crate::events::{BaggageKey, SetId};
 use crate::execution::limits::{Limiter, ScopeKind};
+use crate::execution::metering::CallMeter;
 use crate::execution::orchestrator::{Orchestrator, Player};
 use crate::execution::planner::{PlanDefaults, Planner};
 use crate::execution::ports::{
     AgentRepository, ProjectRepository, PromptRepository, ProviderRepository, RunTracers, SecretRepository,
     SystemClock,
 };
-use crate::isolation::child::{Line, PipeCassettes, PipeLimiter};
-use crate::isolation::{Launcher, Plan, PlanSettings, Processes, Shelf};
+use crate::isolation::child::{Line, PipeCassettes, PipeLimiter, PipeMeter, PipeSpool};
+use crate::isolation::{Launcher, Plan, PlanSettings, Processes, Shelf, Snapshot};
 use crate::models::Factory;
 use crate::queue::limits::LimitCounts;
 use crate::queue::{
@@ -38,7 +39,7 @@ use crate::telemetry::export::OtlpSender;
 use crate::telemetry::metrics::{LimitsMetric, Metrics};
 use crate::telemetry::run::RunTracerFactory;
 use crate::telemetry::sink::SinkSender;
-use crate::telemetry::spool::Courier;
+use crate::telemetry::spool::{Courier, SpanSpool};
 use crate::worker::{
     Endpoints, GivenUp, Listening, Processor, ProcessorParts, Resting, Service, Sink, SinkParts, SpoolSender,
 };
@@ -55,6 +56,8 @@ pub(super) struct Definitions {
     models: Arc<Factory>,
     defaults: PlanDefaults,
     client: Client,
+    /// What agents are told of their run as baggage.
+    telling: Vec<BaggageKey>,
 }
 
 impl Definitions {
@@ -84,15 +87,16 @@ impl Definitions {
     async fn of(store: Store, settings: &Settings) -> Result<Self, CliError> {
         store.check_keys().await.map_err(|error| unusable(&error))?;
         let client = way_out(settings)?;
-        let (models, targets) = cast(&Arc::new(store.clone()), &client, None);
-        Ok(Self { store, targets, models, defaults: plan_defaults(settings), client })
+        let telling = settings.telemetry.run.baggage.clone();
+        let (models, targets) = cast(&Arc::new(store.clone()), &client, &telling, None, None);
+        Ok(Self { store, targets, models, defaults: plan_defaults(settings), client, telling })
     }
 
-    /// The same definitions, whose calls keep to their limits by way of `limiter`.
-    pub(super) fn limited_by(&self, limiter: &Arc<dyn Limiter>) -> Self {
-        let (models, targets) = cast(&Arc::new(self.store.clone()), &self.client, Some(limiter));
-        let (store, defaults, client) = (self.store.clone(), self.defaults.clone(), self.client.clone());
-        Self { store, targets, models, defaults, client }
+    /// The same definitions, whose calls keep to their limits by way of `limiter` and are counted by `meter`, if there is any.
+    pub(super) fn for_runs(&self, limiter: &Arc<dyn Limiter>, meter: Option<&Arc<dyn CallMeter>>) -> Self {
+        let (store, client, telling) = (self.store.clone(), self.client.clone(), self.telling.clone());
+        let (models, targets) = cast(&Arc::new(store.clone()), &client, &telling, Some(limiter), meter);
+        Self { store, targets, models, defaults: self.defaults.clone(), client, telling }
     }
 
     /// Resolves requests by these definitions.
@@ -135,11 +139,13 @@ impl Definitions {
 }
 
 /// Makes models and targets from `definitions`, which a worker has in its store and the process of a run in its plan.
-/// Their calls keep to their limits by way of `limiter`.
+/// Agents are told `telling` of their run; calls keep to their limits by way of `limiter` and are counted by `meter`.
 fn cast<D>(
     definitions: &Arc<D>,
     client: &Client,
+    telling: &[BaggageKey],
     limiter: Option<&Arc<dyn Limiter>>,
+    meter: Option<&Arc<dyn CallMeter>>,
 ) -> (Arc<Factory>, Arc<Registry>)
 where
     D: ProjectRepository
@@ -149,12 +155,12 @@ where
         + SecretRepository
         + 'static,
 {
-    let mut models = Factory::new(definitions.clone(), client.clone());
+    let mut models = Factory::new(definitions.clone(), client.clone()).counted_by(meter.cloned());
     if let Some(limiter) = limiter {
         models = models.limited_by(Arc::clone(limiter), definitions.clone());
     }
     let models = Arc::new(models);
-    let mut targets = targets(definitions, &models, client.clone());
+    let mut targets = targets(definitions, &models, client.clone(), telling).counted_by(meter.cloned());
     if let Some(limiter) = limiter {
         targets = targets.limited_by(Arc::clone(limiter), definitions.clone());
     }
@@ -170,11 +176,11 @@ pub(super) fn unusable(error: &StoreError) -> CliError {
 }
 
 /// Every target type: a new one is a line here.
-fn targets<D>(store: &Arc<D>, models: &Arc<Factory>, client: Client) -> Registry
+fn targets<D>(store: &Arc<D>, models: &Arc<Factory>, client: Client, telling: &[BaggageKey]) -> Registry
 where
     D: PromptRepository + AgentRepository + SecretRepository + 'static,
 {
-    let http = HttpAdapterFactory::new(store.clone(), store.clone(), client);
+    let http = HttpAdapterFactory::new(store.clone(), store.clone(), client).telling(telling.to_vec());
     let registry =
         Registry::new().with(PromptAdapterFactory::new(store.clone(), models.clone())).with(http.clone());
     with_presets(registry, &http)
@@ -182,12 +188,11 @@ where
 
 /// What plays the one run of a process that was started for it.
 pub(super) fn alone(plan: &Plan, line: &Line, metrics: &Metrics) -> Result<Orchestrator, CliError> {
-    let PlanSettings { run, egress, telemetry } = plan.settings().clone();
+    let PlanSettings { run, egress, telemetry, spools } = plan.settings().clone();
     let telemetry = TelemetrySettings { run: telemetry, ..TelemetrySettings::default() };
     let settings = Settings { run, egress, telemetry, ..Settings::default() };
     let definitions = Arc::new(plan.definitions());
-    let limiter: Arc<dyn Limiter> = Arc::new(PipeLimiter(line.clone()));
-    let (models, targets) = cast(&definitions, &way_out(&settings)?, Some(&limiter));
+    let (models, targets) = cast_alone(&definitions, &settings, line)?;
     let planner = Planner {
         scenarios: definitions.clone(),
         projects: definitions,
@@ -199,10 +204,26 @@ pub(super) fn alone(plan: &Plan, line: &Line, metrics: &Metrics) -> Result<Orche
     };
     Ok(Orchestrator {
         planner,
-        // The broker is out of a child's reach: what its endpoint does not take is not delivered.
-        tracers: tracers(&settings, metrics, None, &line.hurry())?,
+        tracers: tracers(&settings, metrics, spools.then(|| late_spans(line)), &line.hurry())?,
         clock: Arc::new(SystemClock),
     })
+}
+
+/// The models and targets of the one run: the worker gives their calls their turns, and counts them.
+fn cast_alone(
+    definitions: &Arc<Snapshot>,
+    settings: &Settings,
+    line: &Line,
+) -> Result<(Arc<Factory>, Arc<Registry>), CliError> {
+    let limiter: Arc<dyn Limiter> = Arc::new(PipeLimiter(line.clone()));
+    let meter: Arc<dyn CallMeter> = Arc::new(PipeMeter(line.clone()));
+    let telling = &settings.telemetry.run.baggage;
+    Ok(cast(definitions, &way_out(settings)?, telling, Some(&limiter), Some(&meter)))
+}
+
+/// The broker is out of a child's reach: what the endpoint does not take is for the worker to keep.
+fn late_spans(line: &Line) -> Arc<dyn SpanSpool> {
+    Arc::new(PipeSpool(line.clone()))
 }
 
 /// What plays the runs of a worker.
@@ -211,6 +232,7 @@ fn player(
     definitions: &Definitions,
     orchestrator: &Orchestrator,
     limiter: &Arc<dyn Limiter>,
+    spool: Option<Arc<dyn SpanSpool>>,
     metrics: &Metrics,
     hurry: &CancellationToken,
 ) -> Arc<dyn Player> {
@@ -227,7 +249,9 @@ fn player(
             run: settings.run.clone(),
             egress: settings.egress.clone(),
             telemetry: settings.telemetry.run.clone(),
+            spools: spool.is_some(),
         },
+        spool,
         metrics: metrics.clone(),
         hurry: hurry.clone(),
     })
@@ -301,13 +325,22 @@ pub(super) async fn service(
     let hand_back = CancellationToken::new();
     let spool = Spool::new(connection, topology, settings);
     let limiter = limiter(settings, connection, &topology.limits, metrics);
+    let meter: Arc<dyn CallMeter> = Arc::new(metrics.clone());
     let orchestrator = Orchestrator {
-        planner: definitions.limited_by(&limiter).planner(Cassettes::new(connection, topology)),
-        tracers: tracers(settings, metrics, Some(spool.clone()), &hand_back)?,
+        planner: definitions.for_runs(&limiter, Some(&meter)).planner(Cassettes::new(connection, topology)),
+        tracers: tracers(settings, metrics, kept_in(&spool, settings), &hand_back)?,
         clock: Arc::new(SystemClock),
     };
     let parts = ProcessorParts {
-        player: player(settings, definitions, &orchestrator, &limiter, metrics, &hand_back),
+        player: player(
+            settings,
+            definitions,
+            &orchestrator,
+            &limiter,
+            kept_in(&spool, settings),
+            metrics,
+            &hand_back,
+        ),
         orchestrator,
         states: RunStates::new(connection, topology),
         publisher: EventPublisher::new(connection, topology, &settings.events),
@@ -353,6 +386,7 @@ pub(super) async fn service(
         concurrency: settings.worker.concurrency,
         drain: settings.worker.drain(),
         hand_back,
+        metrics: metrics.clone(),
     };
     Ok((service, endpoints))
 }
@@ -379,10 +413,16 @@ fn limiter(
     Arc::new(limiter)
 }
 
+/// Where spans are kept that their endpoints have not taken, if they are to be.
+fn kept_in(spool: &Spool, settings: &Settings) -> Option<Arc<dyn SpanSpool>> {
+    let spool: Arc<dyn SpanSpool> = Arc::new(spool.clone());
+    Some(spool).filter(|_| settings.telemetry.spool.enabled)
+}
+
 fn tracers(
     settings: &Settings,
     metrics: &Metrics,
-    spool: Option<Spool>,
+    spool: Option<Arc<dyn SpanSpool>>,
     hurry: &CancellationToken,
 ) -> Result<Arc<dyn RunTracers>, CliError> {
     let sender = OtlpSender::new(way_out(settings)?);
@@ -390,8 +430,8 @@ fn tracers(
     let factory = RunTracerFactory::new(sender, default_endpoint(settings), run.deadline(), metrics.clone())
         .capturing(run.capture)
         .hurried_by(hurry.clone());
-    Ok(Arc::new(match spool.filter(|_| settings.telemetry.spool.enabled) {
-        Some(spool) => factory.spooling_to(Arc::new(spool)),
+    Ok(Arc::new(match spool {
+        Some(spool) => factory.spooling_to(spool),
         None => factory,
     }))
 }

@@ -26,6 +26,17 @@ pub enum DeadLetterCode {
 }
 
 impl DeadLetterCode {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::InvalidJson,
+        Self::InvalidRequest,
+        Self::OutOfBounds,
+        Self::ProjectMismatch,
+        Self::DeliveriesExhausted,
+        Self::SinkRefused,
+        Self::SinkExpired,
+    ];
+
     /// The code as it travels.
     #[must_use]
     pub fn as_str(self) -> &'static str {

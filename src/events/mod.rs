@@ -3,6 +3,7 @@
 //! Everything here is plain data: subjects, headers and payloads as clients see them. The module
 //! knows no other room of the crate, so that a client library could be cut out of it.
 
+mod baggage;
 mod cancel;
 mod cassette;
 mod completed;
@@ -18,6 +19,7 @@ pub mod subjects;
 mod telemetry;
 mod trace_context;
 
+pub use baggage::{BaggageKey, HEADER_BAGGAGE, baggage};
 pub use cancel::{CancelRequest, CancelScope};
 pub use cassette::{CassetteMode, CassetteRequest};
 pub use completed::{

@@ -10,6 +10,7 @@ pub mod checks;
 mod envelope;
 pub mod failure;
 pub mod limits;
+pub mod metering;
 pub mod orchestrator;
 mod outcome;
 pub mod parameters;

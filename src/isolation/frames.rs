@@ -1,13 +1,17 @@
 //! What worker and process say to each other: JSON, each behind its length in four bytes, big endian.
 
+use std::time::Duration;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 
 use super::plan::Plan;
 use crate::events::TraceContext;
 use crate::execution::cassette::{CallCounts, Exchange, Place, Recording};
 use crate::execution::failure::Unavailable;
 use crate::execution::limits::{Scope, Throttled};
+use crate::execution::metering::{CallEnd, CallKind};
 use crate::execution::ports::{JournalError, TraceNote};
 use crate::execution::signals::StopReason;
 use crate::execution::types::{Conversation, SpanCounts};
@@ -60,6 +64,15 @@ pub(super) enum FromChild {
         /// Its number.
         call: u64,
     },
+    /// A call to a model or a target is over: see [`crate::execution::metering::CallMeter::called`].
+    Called {
+        /// Who was called.
+        kind: CallKind,
+        /// How it ended.
+        end: CallEnd,
+        /// How long it took.
+        took: Duration,
+    },
     /// The run got on.
     Moved,
     /// Something for the log.
@@ -101,6 +114,27 @@ pub(super) enum Call {
     Recall(Place),
     /// The turn of a call that is limited.
     Permit(PermitCall),
+    /// Spans that their endpoint has not taken are to be sent later: see [`crate::telemetry::spool::SpanSpool::keep`].
+    Spool(Box<LateSpans>),
+}
+
+/// Spans that are to be sent later. Whose they are is for the worker to say.
+#[derive(Serialize, Deserialize)]
+pub(super) struct LateSpans {
+    /// Their trace, as 32 hexadecimal digits.
+    pub(super) trace_id: String,
+    /// The root's context, for a run whose request brought one.
+    #[serde(default)]
+    pub(super) context: Option<TraceContext>,
+    /// How many they are.
+    pub(super) spans: u64,
+    /// When they were put away.
+    #[serde(with = "time::serde::rfc3339")]
+    pub(super) at: OffsetDateTime,
+    /// Whether the body is compressed.
+    pub(super) gzip: bool,
+    /// The body of the request that sends them, as base64: JSON would write each byte as a number.
+    pub(super) body: String,
 }
 
 /// Which turn it is.

@@ -41,6 +41,8 @@ pub struct PlanSettings {
     pub egress: EgressSettings,
     /// Where their spans go.
     pub telemetry: RunTelemetrySettings,
+    /// Whether spans are kept that do not get there.
+    pub spools: bool,
 }
 
 impl Plan {
@@ -142,7 +144,7 @@ mod tests {
             attempt: 2,
             resumed: Some(Conversation::default()),
             definitions: serde_json::from_value(definitions).unwrap(),
-            settings: PlanSettings { run, egress, telemetry: telemetry.run },
+            settings: PlanSettings { run, egress, telemetry: telemetry.run, spools: true },
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::gated::GatedModel;
+use super::metered::MeteredModel;
 use super::priced::PricedModel;
 use super::remote::RemoteModel;
 use super::scripted::OfflineModel;
@@ -15,6 +16,7 @@ use crate::egress::Client;
 use crate::events::ProjectId;
 use crate::execution::failure::{PlanError, RunFailure, code};
 use crate::execution::limits::{Gate, Limiter, Scope};
+use crate::execution::metering::CallMeter;
 use crate::execution::ports::{ChatModel, ChatModelFactory, ProjectRepository, ProviderRepository};
 use crate::execution::types::ModelName;
 
@@ -23,19 +25,33 @@ pub struct Factory {
     providers: Arc<dyn ProviderRepository>,
     client: Client,
     limits: Option<(Arc<dyn Limiter>, Arc<dyn ProjectRepository>)>,
+    meter: Option<Arc<dyn CallMeter>>,
 }
 
 impl Factory {
     /// A factory over the providers of a store, whose models are called through `client`.
     #[must_use]
     pub fn new(providers: Arc<dyn ProviderRepository>, client: Client) -> Self {
-        Self { providers, client, limits: None }
+        Self { providers, client, limits: None, meter: None }
     }
 
     /// The same factory, whose models keep to the limits of their providers and of `projects` by way of `limiter`.
     #[must_use]
     pub fn limited_by(self, limiter: Arc<dyn Limiter>, projects: Arc<dyn ProjectRepository>) -> Self {
         Self { limits: Some((limiter, projects)), ..self }
+    }
+
+    /// Calls of the models are counted by `meter`, if there is any.
+    #[must_use]
+    pub fn counted_by(self, meter: Option<Arc<dyn CallMeter>>) -> Self {
+        Self { meter, ..self }
+    }
+
+    fn counted(&self, model: Arc<dyn ChatModel>) -> Arc<dyn ChatModel> {
+        match self.meter.clone() {
+            Some(meter) => Arc::new(MeteredModel { meter, model }),
+            None => model,
+        }
     }
 
     async fn gate(&self, project: &ProjectId, provider: &Provider) -> Result<Gate, PlanError> {
@@ -77,6 +93,7 @@ impl ChatModelFactory for Factory {
             }
             None => GatedModel::behind(gate, offline(provider, name)?),
         };
+        let model = self.counted(model);
         Ok(match price {
             Some(price) => Arc::new(PricedModel::new(model, price)),
             None => model,

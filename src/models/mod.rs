@@ -13,6 +13,7 @@
 mod factory;
 mod failure;
 mod gated;
+mod metered;
 mod priced;
 mod remote;
 mod retry;

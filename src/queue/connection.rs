@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 use url::Url;
 
 use super::dead_letters::Burials;
+use super::lease::LeaseMisses;
 use super::permissions::{Denial, Denials};
 use crate::definitions::Secret;
 use crate::http_client::install_tls_provider;
@@ -81,6 +82,8 @@ pub struct Connection {
     pub denials: Denials,
     /// What was buried over this connection.
     pub burials: Burials,
+    /// Heartbeats over this connection that were not confirmed.
+    pub lease_misses: LeaseMisses,
 }
 
 impl Connection {
@@ -141,7 +144,8 @@ pub async fn connect(settings: &NatsSettings, name: &str) -> Result<Connection, 
         return Err(ConnectError::TooOld { servers, found: client.server_info().version });
     }
     let jetstream = async_nats::jetstream::new(client.clone());
-    Ok(Connection { jetstream, client, denials, burials: Burials::default() })
+    let (burials, lease_misses) = (Burials::default(), LeaseMisses::default());
+    Ok(Connection { client, jetstream, denials, burials, lease_misses })
 }
 
 fn options(name: &str, denials: &Denials) -> ConnectOptions {

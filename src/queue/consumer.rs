@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::PullConsumer;
+use async_nats::jetstream::consumer::{self, PullConsumer};
 use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -57,6 +57,30 @@ pub struct Consumer {
     durable: PullConsumer,
     pull_expires: Duration,
     poison: Arc<Poison>,
+}
+
+/// What the server says of a consumer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// Messages that were not delivered yet.
+    pub pending: u64,
+    /// Messages that were delivered and are not settled.
+    pub ack_pending: u64,
+    /// Those of them that were delivered before.
+    pub redelivered: u64,
+    /// Pulls that wait for messages.
+    pub waiting_pulls: u64,
+}
+
+impl From<consumer::Info> for Backlog {
+    fn from(info: consumer::Info) -> Self {
+        Self {
+            pending: info.num_pending,
+            ack_pending: info.num_ack_pending as u64,
+            redelivered: info.num_redelivered as u64,
+            waiting_pulls: info.num_waiting as u64,
+        }
+    }
 }
 
 /// How one pull ended.
@@ -237,7 +261,7 @@ impl Consumer {
 
     fn delivery(&self, message: async_nats::Message) -> Option<Delivery> {
         let ack_wait = self.durable.cached_info().config.ack_wait;
-        Delivery::new(message, &self.connection.jetstream, ack_wait)
+        Delivery::new(message, &self.connection, ack_wait)
     }
 
     /// Another worker can have these at once.
@@ -290,13 +314,13 @@ impl Consumer {
         }
     }
 
-    /// Asks the server about the consumer: a sign that JetStream is there for it, with its leader.
+    /// Asks the server about the consumer: a sign that JetStream is there for it, with its leader, and what waits.
     ///
     /// # Errors
     /// [`Unavailable`] if the server does not answer, or knows no such consumer.
-    pub async fn check(&self) -> Result<(), Unavailable> {
+    pub async fn check(&self) -> Result<Backlog, Unavailable> {
         let info = self.durable.get_info().await;
-        info.map(drop)
+        info.map(Backlog::from)
             .map_err(|error| Unavailable::new(format!("asking about consumer {}", self.name()), error))
     }
 

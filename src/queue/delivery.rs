@@ -4,16 +4,16 @@ use std::fmt;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use async_nats::jetstream::{self, Context};
+use async_nats::jetstream;
 use async_nats::{Client, HeaderMap, Message, Subject};
 use bytes::Bytes;
 use time::OffsetDateTime;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{Instrument as _, warn};
 
-use super::headers;
-use super::lease::SharedLeaseClock;
+use super::lease::{LeaseMisses, SharedLeaseClock};
 use super::retry::Pause;
+use super::{Connection, headers, spans};
 use crate::events::{InvalidTraceContext, TraceContext, subjects};
 use crate::text::cut;
 
@@ -59,22 +59,24 @@ pub struct Delivery {
     deliveries: u64,
     stored_at: OffsetDateTime,
     clock: Arc<SharedLeaseClock>,
+    misses: LeaseMisses,
     settled: bool,
 }
 
 impl Delivery {
     /// Reads what the reply subject says; `None` if this is no message of a consumer.
-    pub(super) fn new(message: Message, context: &Context, ack_wait: Duration) -> Option<Self> {
+    pub(super) fn new(message: Message, connection: &Connection, ack_wait: Duration) -> Option<Self> {
         let reply = message.reply.clone()?;
-        let message = jetstream::Message { message, context: context.clone() };
+        let message = jetstream::Message { message, context: connection.jetstream.clone() };
         let info = message.info().ok()?;
         Some(Self {
             reply,
-            client: context.client(),
+            client: connection.client.clone(),
             stream_sequence: info.stream_sequence,
             deliveries: u64::try_from(info.delivered).unwrap_or_default(),
             stored_at: info.published,
             clock: Arc::new(SharedLeaseClock::new(ack_wait)),
+            misses: connection.lease_misses.clone(),
             settled: false,
             message: message.message,
         })
@@ -171,13 +173,24 @@ impl Delivery {
         &self.clock
     }
 
+    pub(super) fn misses(&self) -> LeaseMisses {
+        self.misses.clone()
+    }
+
     pub(super) fn confirmer(&self) -> Confirmer {
         Confirmer { client: self.client.clone(), reply: self.reply.clone() }
     }
 
-    /// Asks until the server confirms or the lease is over.
     async fn settle(mut self, verb: &'static str, verdict: Bytes) -> Result<(), SettleError> {
         self.settled = true;
+        let span = spans::settle(verb, &self);
+        let result = self.insist(verb, verdict).instrument(span.clone()).await;
+        spans::settled(&span, &result);
+        result
+    }
+
+    /// Asks until the server confirms or the lease is over.
+    async fn insist(&self, verb: &'static str, verdict: Bytes) -> Result<(), SettleError> {
         let (sequence, confirmer) = (self.stream_sequence, self.confirmer());
         let (mut pause, mut last) = (Pause::default(), None);
         while let Some(left) = self.clock.remaining(Instant::now()) {

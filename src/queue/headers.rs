@@ -33,7 +33,7 @@ pub fn add_trace_context(headers: &mut HeaderMap, trace: Option<&TraceContext>) 
     }
 }
 
-/// The trace context of `headers`, from every value of the two headers.
+/// The trace context of `headers`, from every value of the two headers, however their names are written.
 ///
 /// # Errors
 /// [`InvalidTraceContext`] if it is not beyond doubt.
@@ -49,8 +49,18 @@ pub fn to_map(headers: &HeaderMap) -> BTreeMap<String, Vec<String>> {
     headers.iter().map(|(name, values)| (name.to_string(), texts(values))).collect()
 }
 
+/// NATS tells `Traceparent` from `traceparent`, and W3C Trace Context does not (section 3.2.1): two of them are two. White space
+/// around a value is no part of it.
 fn values<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
-    headers.get_all(name).map(async_nats::HeaderValue::as_str).collect()
+    let spelled = |(spelling, values): (&'a async_nats::HeaderName, &'a Vec<async_nats::HeaderValue>)| {
+        let spelling: &str = spelling.as_ref();
+        spelling.eq_ignore_ascii_case(name).then_some((spelling, values))
+    };
+    let mut found: Vec<_> = headers.iter().filter_map(spelled).collect();
+    // The map has no order of its own.
+    found.sort_unstable_by_key(|(spelling, _)| *spelling);
+    let values = found.into_iter().flat_map(|(_, values)| values);
+    values.map(|value| value.as_str().trim_matches([' ', '\t'])).collect()
 }
 
 #[cfg(test)]
@@ -69,6 +79,19 @@ mod tests {
         add_trace_context(&mut written, Some(&context));
         assert_eq!(written, headers);
         headers.append("traceparent", parent);
+        assert!(trace_context(&headers).is_err());
+    }
+
+    #[test]
+    fn a_name_may_be_written_in_any_case_but_only_once() {
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let mut headers = HeaderMap::new();
+        headers.insert("TraceParent", format!("{parent} "));
+        headers.insert("Tracestate", "a=1");
+        headers.insert("tracestate", "b=2");
+        let context = trace_context(&headers).unwrap().unwrap();
+        assert_eq!((context.traceparent().as_str(), context.state.as_str()), (parent, "a=1,b=2"));
+        headers.insert("traceparent", parent);
         assert!(trace_context(&headers).is_err());
     }
 }

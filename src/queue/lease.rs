@@ -3,6 +3,7 @@
 //! The server takes a late acknowledgement for a good one, so only the worker's own clock can tell that a message
 //! may be another worker's by now.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -73,6 +74,22 @@ impl SharedLeaseClock {
     }
 }
 
+/// Heartbeats that the server did not confirm. Clones share the count.
+#[derive(Debug, Clone, Default)]
+pub struct LeaseMisses(Arc<AtomicU64>);
+
+impl LeaseMisses {
+    /// How many there were.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// Keeps a delivery this worker's while it is held. Dropping it stops the heartbeats.
 #[derive(Debug)]
 pub struct Lease {
@@ -97,6 +114,7 @@ impl Lease {
             clock: Arc::clone(&clock),
             confirmed: confirmed.clone(),
             confirmer: delivery.confirmer(),
+            misses: delivery.misses(),
             sequence: delivery.stream_sequence(),
             heartbeat,
             is_alive: Box::new(is_alive),
@@ -156,6 +174,7 @@ struct Keeper {
     clock: Arc<SharedLeaseClock>,
     confirmed: CancellationToken,
     confirmer: Confirmer,
+    misses: LeaseMisses,
     sequence: u64,
     heartbeat: Duration,
     is_alive: Box<dyn Fn() -> bool + Send + Sync>,
@@ -190,6 +209,7 @@ impl Keeper {
                 true
             }
             Err(error) => {
+                self.misses.add();
                 debug!(nats.stream_sequence = self.sequence, %error, "a heartbeat was not confirmed");
                 false
             }

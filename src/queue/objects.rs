@@ -2,11 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use async_nats::jetstream::object_store::{DeleteErrorKind, GetErrorKind, ObjectMetadata, ObjectStore};
+use async_nats::jetstream::object_store::{
+    DeleteErrorKind, GetErrorKind, Object, ObjectMetadata, ObjectStore,
+};
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tracing::debug;
 
 use super::Connection;
@@ -20,6 +24,9 @@ const CHUNK: usize = 128 * 1_024;
 /// Objects that are written at one time. What renews leases and settles messages waits behind them, on the one
 /// connection and at the server.
 const WRITES_AT_ONCE: usize = 4;
+/// How long the next piece of an object may take. The pieces of one that is replaced between look-up and reading never
+/// come, and nobody says so.
+const PIECE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// An object store.
 #[derive(Clone)]
@@ -69,9 +76,7 @@ impl Objects {
                     Err(error) if error.kind() == GetErrorKind::NotFound => return Ok(None),
                     Err(error) => return Err(async_nats::Error::from(error)),
                 };
-                let mut bytes = Vec::new();
-                object.read_to_end(&mut bytes).await?;
-                Ok(Some(bytes))
+                read(&mut object).await.map(Some)
             },
         );
         get.await.map_err(|error| Unavailable::new(format!("reading the object {name}"), error))
@@ -93,6 +98,12 @@ impl Objects {
             _ => Ok(()),
         }
     }
+}
+
+async fn read(object: &mut Object) -> Result<Vec<u8>, async_nats::Error> {
+    let mut bytes = Vec::new();
+    while timeout(PIECE_PATIENCE, object.read_buf(&mut bytes)).await?? > 0 {}
+    Ok(bytes)
 }
 
 /// Names bytes by what they are.

@@ -9,9 +9,10 @@ mod validation;
 
 pub use load::{DEFAULT_CONFIG, ENVIRONMENT_PREFIX, SettingsError, load};
 pub use sections::{
-    CassetteSettings, ConsumerSettings, EgressSettings, EventSettings, HttpSettings, Isolation, NatsSettings,
-    ProcessSettings, RequestSettings, RunSettings, RunTelemetrySettings, Settings, SinkSettings,
-    SpoolSettings, StoreSettings, TelemetrySettings, TlsSettings, WorkerSettings, WorkerTelemetrySettings,
+    CassetteSettings, ConsumerSettings, EgressSettings, EventSettings, HttpSettings, Isolation, LogFormat,
+    LogSettings, NatsSettings, ProcessSettings, RequestSettings, RunSettings, RunTelemetrySettings, Settings,
+    SinkSettings, SpoolSettings, StoreSettings, TelemetrySettings, TlsSettings, WorkerSettings,
+    WorkerTelemetrySettings,
 };
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::definitions::{ContentCapture, Secret};
+use crate::events::BaggageKey;
 
 const NATS_URL: &str = "nats://127.0.0.1:4222";
 const NATS_REPLICAS: usize = 1;
@@ -67,6 +68,8 @@ pub struct Settings {
     pub egress: EgressSettings,
     /// Where telemetry goes.
     pub telemetry: TelemetrySettings,
+    /// The worker's log.
+    pub log: LogSettings,
     /// The health and metrics server.
     pub http: HttpSettings,
 }
@@ -257,6 +260,8 @@ pub struct RunTelemetrySettings {
     pub deadline_seconds: u64,
     /// What spans say of the conversation, where the project does not say so.
     pub capture: ContentCapture,
+    /// What an HTTP agent is told of its run as `baggage`.
+    pub baggage: Vec<BaggageKey>,
 }
 
 /// Spans of runs that their endpoints have not taken yet.
@@ -283,6 +288,25 @@ pub struct SinkSettings {
     pub retry_seconds: u64,
     /// How long it is tried.
     pub retention_seconds: u64,
+}
+
+/// What a line of the log looks like.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// The worker's log.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSettings {
+    /// What a line looks like.
+    pub format: LogFormat,
 }
 
 /// The health and metrics server.
@@ -393,6 +417,7 @@ impl Default for RunTelemetrySettings {
             default_endpoint: None,
             deadline_seconds: TELEMETRY_RUN_DEADLINE_SECONDS,
             capture: ContentCapture::Full,
+            baggage: Vec::new(),
         }
     }
 }

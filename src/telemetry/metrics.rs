@@ -1,5 +1,7 @@
 //! What the worker counts. No id is ever a label: runs and tenants are unbounded.
 
+mod calls;
+mod observed;
 mod tally;
 
 use std::collections::BTreeMap;
@@ -12,9 +14,9 @@ use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::metrics::{MeterProviderBuilder, SdkMeterProvider};
 use prometheus::{Registry, TextEncoder};
 
+pub use self::observed::ConsumerMetric;
+pub use self::tally::SpanTally;
 use crate::events::{DeadLetterCode, RunStatus};
-
-pub use tally::SpanTally;
 
 /// Who counts, as metrics name it.
 const METER: &str = "scenario-worker";
@@ -112,6 +114,7 @@ struct Instruments {
     provider: SdkMeterProvider,
     runs_in_flight: UpDownCounter<i64>,
     run_duration: Histogram<f64>,
+    call_duration: Histogram<f64>,
     outcomes: Counter<u64>,
     deliveries: Counter<u64>,
     redeliveries: Counter<u64>,
@@ -156,6 +159,7 @@ impl Metrics {
             .build()?;
         let metrics = Self(Arc::new(Instruments::new(registry, provider.with_reader(reader).build())));
         metrics.show_zeros();
+        metrics.show_version();
         Ok(metrics)
     }
 
@@ -250,7 +254,9 @@ impl Metrics {
             .u64_observable_counter("scenario_worker_dead_letters")
             .with_description("Messages that were given up, by code")
             .with_callback(move |observer| {
-                for (code, count) in counts() {
+                let counts = counts();
+                for code in DeadLetterCode::ALL {
+                    let count = counts.get(&code).copied().unwrap_or_default();
                     observer.observe(count, &[KeyValue::new("code", code.as_str())]);
                 }
             })
@@ -337,6 +343,14 @@ impl Instruments {
                 .with_unit("s")
                 .with_description("Time from a run's beginning to its outcome")
                 .with_boundaries(DURATION_BOUNDS_SECONDS.to_vec())
+                .build(),
+            call_duration: meter
+                .f64_histogram("scenario_worker_call_duration")
+                .with_unit("s")
+                .with_description(
+                    "Time of runs' calls to models and targets, retries and waits for limits included, by kind and result",
+                )
+                .with_boundaries(calls::DURATION_BOUNDS_SECONDS.to_vec())
                 .build(),
             outcomes: counter("scenario_worker_outcomes", "Outcomes by status"),
             deliveries: counter("scenario_worker_deliveries", "Requests that were delivered"),
@@ -440,6 +454,7 @@ mod tests {
         shows(&metrics, "scenario_worker_run_duration_seconds_bucket{status=\"success\",le=\"5\"} 0");
         shows(&metrics, "scenario_worker_run_duration_seconds_bucket{status=\"success\",le=\"10\"} 1");
         shows(&metrics, "scenario_worker_dead_letters_total{code=\"invalid_json\"} 1");
+        shows(&metrics, "scenario_worker_dead_letters_total{code=\"out_of_bounds\"} 0");
         shows(&metrics, "scenario_worker_export_failures_total{kind=\"status\"} 1");
         shows(&metrics, "scenario_worker_spans_exported_total 3");
     }

@@ -13,7 +13,7 @@ pub const TRACESTATE: &str = "tracestate";
 
 /// The span context of somebody else's span.
 ///
-/// A state that the SDK does not take costs only the state.
+/// A member of the state that the SDK does not take, although it is valid, costs only that member.
 #[must_use]
 pub fn remote_span_context(context: &TraceContext) -> SpanContext {
     SpanContext::new(
@@ -21,8 +21,14 @@ pub fn remote_span_context(context: &TraceContext) -> SpanContext {
         SpanId::from_bytes(context.span_id),
         TraceFlags::new(context.flags),
         true,
-        TraceState::from_str(&context.state).unwrap_or_default(),
+        state(&context.state),
     )
+}
+
+fn state(members: &str) -> TraceState {
+    let is_taken = |member: &&str| TraceState::from_str(member).is_ok();
+    let taken: Vec<&str> = members.split(',').filter(is_taken).collect();
+    TraceState::from_str(&taken.join(",")).unwrap_or_default()
 }
 
 /// The trace context that tells a callee about a span of ours.
@@ -68,8 +74,9 @@ mod tests {
     }
 
     #[test]
-    fn a_state_that_the_sdk_refuses_costs_only_the_state() {
-        let given = TraceContext::from_headers(&[PARENT], &["a@b@c=1"]).unwrap().unwrap();
-        assert_eq!(trace_context(&remote_span_context(&given)).traceparent(), PARENT);
+    fn a_member_that_the_sdk_refuses_costs_only_that_member() {
+        let given = TraceContext::from_headers(&[PARENT], &["x=1,a@b@c=2,y=3"]).unwrap().unwrap();
+        let kept = trace_context(&remote_span_context(&given));
+        assert_eq!((kept.traceparent().as_str(), kept.state.as_str()), (PARENT, "x=1,y=3"));
     }
 }

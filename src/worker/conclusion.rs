@@ -54,7 +54,7 @@ impl Processor {
             (Published::AlreadyThere, dropped) => {
                 self.parts.metrics.outcome_conflict();
                 let key = dropped.ids.key();
-                tracing::warn!(run = %key, "the run had an outcome already; this one is dropped");
+                tracing::warn!("the run had an outcome already; this one is dropped");
                 Ok(self.parts.publisher.outcome(&key).await?.and_then(|outcome| outcome.status))
             }
         }
@@ -82,11 +82,10 @@ impl Processor {
     fn report(&self, completed: &RunCompleted) {
         self.parts.metrics.outcome(completed.status, Duration::from_millis(completed.duration_ms));
         tracing::info!(
-            project = %completed.ids.project_id,
-            run = %completed.ids.scenario_run_id,
             scenario = %completed.ids.scenario_id,
             status = ?completed.status,
             error.code = completed.error.as_ref().map(|error| error.code.as_str()),
+            error.attributed_to = completed.error.as_ref().map(|error| tracing::field::debug(error.attributed_to)),
             turns = completed.turns,
             attempts = completed.attempts,
             duration_ms = completed.duration_ms,

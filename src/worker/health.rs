@@ -2,13 +2,17 @@
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, StatusCode};
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::Readiness;
 use crate::telemetry::metrics::Metrics;
+
+/// Media type of Prometheus' text format.
+const EXPOSITION_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What is served. It is there before the worker is ready, and asks nobody: others keep it up to date.
 #[derive(Clone)]
@@ -22,6 +26,12 @@ pub struct Health {
 }
 
 impl Health {
+    /// Whether nothing keeps the worker from taking work.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.obstacles().is_empty()
+    }
+
     /// Everything that keeps the worker from taking work, in a line each.
     fn obstacles(&self) -> Vec<String> {
         let draining = self.stop.is_cancelled().then(|| "draining".to_owned());
@@ -35,11 +45,19 @@ impl Health {
 /// What the listener reports.
 pub async fn serve(listener: TcpListener, health: Health, stop: CancellationToken) -> std::io::Result<()> {
     let router = Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/healthz", get(alive))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(health);
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+/// A worker that does not look around any more is stuck, and only a new process helps.
+async fn alive(State(health): State<Health>) -> (StatusCode, String) {
+    match health.readiness.stuck() {
+        None => (StatusCode::OK, "ok\n".to_owned()),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+    }
 }
 
 async fn ready(State(health): State<Health>) -> (StatusCode, String) {
@@ -50,6 +68,6 @@ async fn ready(State(health): State<Health>) -> (StatusCode, String) {
     (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", obstacles.join("\n")))
 }
 
-async fn metrics(State(health): State<Health>) -> String {
-    health.metrics.render()
+async fn metrics(State(health): State<Health>) -> ([(HeaderName, &'static str); 1], String) {
+    ([(CONTENT_TYPE, EXPOSITION_FORMAT)], health.metrics.render())
 }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 use super::intake;
 use super::journal::DurableJournal;
 use super::stopping::StopSources;
-use crate::events::{Attribution, RequestRejection, RunRequest, SetId};
+use crate::events::{Attribution, RequestRejection, RunKey, RunRequest, SetId};
 use crate::execution::failure::{RunFailure, Unavailable, code};
 use crate::execution::orchestrator::{Interruption, Orchestrator, Player, RunContext, RunEnd};
 use crate::execution::ports::JournalError;
@@ -16,7 +17,7 @@ use crate::execution::signals::{Progress, StopSignal};
 use crate::execution::types::SpanCounts;
 use crate::queue::{
     Cancellations, Claim, ClaimedRun, DeadLetters, Delivery, EventPublisher, Lease, PublishError, RunStates,
-    SettleError,
+    SettleError, spans,
 };
 use crate::settings::ConsumerSettings;
 use crate::telemetry::metrics::Metrics;
@@ -29,6 +30,9 @@ const LONGEST_RETRY_DELAY: Duration = Duration::from_mins(1);
 
 /// Time beyond the stall timeout in which a run that stalled has to report so: telemetry, outcome, acknowledgement.
 const STALL_GRACE: Duration = Duration::from_mins(2);
+
+/// The kind of error of a delivery that could not be settled, as its span has it.
+const UNSETTLED: &str = "unsettled";
 
 /// What the processor works with.
 pub struct ProcessorParts {
@@ -94,18 +98,35 @@ impl Processor {
         Self { parts, hand_back }
     }
 
-    /// Processes one delivery to its end. What goes wrong is logged here, once.
+    /// Processes one delivery to its end.
     pub async fn process(&self, delivery: Delivery) {
-        let stream_sequence = delivery.stream_sequence();
+        let span = spans::process(&delivery, &self.parts.consumer.durable);
+        if let Some(kind) = self.take(delivery).instrument(span.clone()).await {
+            spans::failed(&span, kind);
+        }
+    }
+
+    /// Answers what went wrong with the delivery itself, which is logged here, once.
+    async fn take(&self, delivery: Delivery) -> Option<&'static str> {
         self.parts.metrics.delivery(delivery.deliveries() > 1);
-        let result = match intake::read(&delivery, &self.parts.default_set, &self.parts.metrics) {
+        let request = intake::read(&delivery, &self.parts.default_set, &self.parts.metrics);
+        let rejected = request.as_ref().err().map(|rejection| rejection.code.as_str());
+        // Every line of the log that is about a run names it.
+        let run = request.as_ref().map_or_else(|_| Span::none(), |request| span_of(&request.key));
+        let settled = Box::pin(self.settle(delivery, request)).instrument(run).await;
+        if settled { rejected } else { Some(UNSETTLED) }
+    }
+
+    async fn settle(&self, delivery: Delivery, request: Result<Arc<RunRequest>, RequestRejection>) -> bool {
+        let stream_sequence = delivery.stream_sequence();
+        let result = match request {
             Ok(request) => self.claim(delivery, &request).await,
             Err(rejection) => self.bury(delivery, rejection).await,
         };
-        if let Err(error) = result {
-            self.parts.metrics.unsettled_delivery();
-            tracing::error!(stream_sequence, error = %chain(&error), "a delivery could not be settled; the server delivers it again");
-        }
+        let Err(error) = result else { return true };
+        self.parts.metrics.unsettled_delivery();
+        tracing::error!(stream_sequence, error = %chain(&error), "a delivery could not be settled; the server delivers it again");
+        false
     }
 
     async fn bury(&self, delivery: Delivery, rejection: RequestRejection) -> Result<(), ProcessError> {
@@ -126,7 +147,7 @@ impl Processor {
             Ok(Claim::Granted(claim)) => (claim, Task::Play),
             Ok(Claim::AttemptsExhausted(claim)) => (claim, Task::GiveUp(self.attempts_exhausted())),
             Ok(Claim::Unreadable { run, reason }) => (run, Task::GiveUp(state_unreadable(&reason))),
-            Ok(Claim::Finished | Claim::OwnedByOther { .. }) => return acknowledge(delivery, request).await,
+            Ok(Claim::Finished | Claim::OwnedByOther { .. }) => return acknowledge(delivery).await,
             Ok(Claim::Outdated { delivery: later }) => {
                 self.lose(delivery, &format!("delivery {later} has the run"));
                 return Ok(());
@@ -273,9 +294,14 @@ impl Processor {
     }
 }
 
-async fn acknowledge(delivery: Delivery, request: &RunRequest) -> Result<(), ProcessError> {
+/// What the log says of every line about a run.
+fn span_of(run: &RunKey) -> Span {
+    tracing::info_span!("run", project = %run.project, run = %run.run)
+}
+
+async fn acknowledge(delivery: Delivery) -> Result<(), ProcessError> {
     let stream_sequence = delivery.stream_sequence();
-    tracing::info!(run = %request.key, stream_sequence, "a second request for a run is acknowledged and not run");
+    tracing::info!(stream_sequence, "a second request for a run is acknowledged and not run");
     Ok(delivery.ack().await?)
 }
 

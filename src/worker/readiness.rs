@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use crate::queue::{Connection, Consumer};
+use crate::queue::{Backlog, Connection, Consumer};
 use crate::store::{Store, StoreError};
 use crate::text::chain;
 
@@ -18,6 +18,8 @@ use crate::text::chain;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long each of them may take to answer before it counts as out of reach.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(3);
+/// A worker that has not looked for this long is stuck: the longest look and the pause before it, several times over.
+const STUCK_AFTER: Duration = Duration::from_mins(1);
 /// Names of what can be in the way, before the reason.
 const STARTING: &str = "the worker is starting";
 const NO_BROKER: &str = "the broker is not ready";
@@ -56,12 +58,17 @@ pub struct Readiness(Arc<Standing>);
 struct Standing {
     connection: OnceLock<Connection>,
     found: Mutex<Vec<Obstacle>>,
+    /// What the server said of the consumer when it was looked at last.
+    backlog: Mutex<Option<Backlog>>,
+    /// When the last look was over; none before the first.
+    looked_at: Mutex<Option<Instant>>,
 }
 
 impl Default for Readiness {
     fn default() -> Self {
         let found = Mutex::new(vec![Obstacle { what: STARTING, why: String::new() }]);
-        Self(Arc::new(Standing { connection: OnceLock::new(), found }))
+        let (backlog, looked_at) = (Mutex::default(), Mutex::default());
+        Self(Arc::new(Standing { connection: OnceLock::new(), found, backlog, looked_at }))
     }
 }
 
@@ -82,7 +89,29 @@ impl Readiness {
             obstacles.extend(connection.denials.in_the_way().iter().map(ToString::to_string));
         }
         obstacles.extend(self.found().iter().map(ToString::to_string));
+        obstacles.extend(self.stuck());
         obstacles
+    }
+
+    /// Why this process is beyond help: whoever keeps all of this up to date does so no more. A worker that starts has
+    /// its own patience.
+    #[must_use]
+    pub fn stuck(&self) -> Option<String> {
+        let looked_at = (*whole(&self.0.looked_at))?;
+        let (silent, most) = (looked_at.elapsed().as_secs(), STUCK_AFTER.as_secs());
+        (silent > most).then(|| format!("the worker is stuck: it has not looked around for {silent} s"))
+    }
+
+    /// What the server said of the consumer, if it can be relied on.
+    #[must_use]
+    pub fn backlog(&self) -> Option<Backlog> {
+        if self.stuck().is_some() { None } else { *whole(&self.0.backlog) }
+    }
+
+    /// A look is over, with what the server said of the consumer.
+    fn looked(&self, backlog: Option<Backlog>) {
+        *whole(&self.0.backlog) = backlog;
+        *whole(&self.0.looked_at) = Some(Instant::now());
     }
 
     /// Replaces what was found before. The log has a line when something comes into the way or is out of it, and none when
@@ -102,9 +131,13 @@ impl Readiness {
     }
 
     fn found(&self) -> MutexGuard<'_, Vec<Obstacle>> {
-        // The list is replaced as a whole.
-        self.0.found.lock().unwrap_or_else(PoisonError::into_inner)
+        whole(&self.0.found)
     }
+}
+
+/// Everything here is replaced as a whole, so a panic elsewhere leaves it so.
+fn whole<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Keeps [`Readiness`] up to date.
@@ -135,20 +168,23 @@ impl Lookout {
     /// Looks once.
     pub async fn look(&self) {
         let (broker, store) = tokio::join!(self.broker(), self.store());
+        let (backlog, broker) =
+            broker.map_or_else(|obstacle| (None, Some(obstacle)), |backlog| (backlog, None));
+        self.readiness.looked(backlog);
         self.readiness.replace(broker.into_iter().chain(store).collect());
     }
 
     /// A broker that is not connected is known to be away, and asking would only fill the client's buffers.
-    async fn broker(&self) -> Option<Obstacle> {
+    async fn broker(&self) -> Result<Option<Backlog>, Obstacle> {
         if !self.connection.is_connected() {
-            return None;
+            return Ok(None);
         }
         let why = match timeout(ANSWER_PATIENCE, self.requests.check()).await {
-            Ok(Ok(())) => return None,
+            Ok(Ok(backlog)) => return Ok(Some(backlog)),
             Ok(Err(error)) => chain(&error),
             Err(_) => no_answer("JetStream"),
         };
-        Some(Obstacle { what: NO_JETSTREAM, why })
+        Err(Obstacle { what: NO_JETSTREAM, why })
     }
 
     async fn store(&self) -> Option<Obstacle> {
@@ -188,5 +224,22 @@ mod tests {
         assert_eq!(readiness.obstacles(), [format!("{NO_JETSTREAM}: timed out")]);
         readiness.clone().replace(Vec::new());
         assert!(readiness.obstacles().is_empty(), "clones share it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_looks_no_more_is_stuck_and_says_nothing_of_the_consumer() {
+        let readiness = Readiness::default();
+        tokio::time::advance(STUCK_AFTER * 10).await;
+        assert_eq!(readiness.stuck(), None, "it has not begun to look");
+        let backlog = Backlog { pending: 1, ack_pending: 2, redelivered: 3, waiting_pulls: 4 };
+        readiness.replace(Vec::new());
+        readiness.looked(Some(backlog));
+        tokio::time::advance(STUCK_AFTER).await;
+        assert_eq!((readiness.stuck(), readiness.backlog()), (None, Some(backlog)));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(readiness.stuck().unwrap().contains("for 61 s"));
+        assert_eq!((readiness.obstacles(), readiness.backlog()), (vec![readiness.stuck().unwrap()], None));
+        readiness.looked(None);
+        assert_eq!((readiness.obstacles(), readiness.backlog()), (vec![], None));
     }
 }

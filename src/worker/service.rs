@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::processor::Processor;
 use super::{GivenUp, Listening, Sink, SpoolSender};
 use crate::queue::{Cancellations, Consumer, ConsumerError, LONGEST_CLOSE};
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::run::LAST_DELIVERY;
 
 /// How long a run may take to be handed back, or to publish its outcome, beside delivering its spans.
@@ -48,6 +49,8 @@ pub struct Service {
     pub drain: Duration,
     /// Fires when runs are to be handed back; the processor listens to it, and so do the traces.
     pub hand_back: CancellationToken,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// How much longer than its drain time [`Service::run`] takes at most from its stop to its end.
@@ -61,6 +64,8 @@ impl Service {
     /// [`ServiceError`] if a consumer fails for good; runs under way are finished or handed back all the same.
     pub async fn run(self, endpoints: Listening, stop: CancellationToken) -> Result<(), ServiceError> {
         let tracker = TaskTracker::new();
+        let busy = tracker.clone();
+        self.metrics.observe_permits(self.concurrency, move || busy.len());
         let pulling = stop.child_token();
         let beside = CancellationToken::new();
         let (pulled, cancelled, given_up, spooled, told, ()) = tokio::join!(

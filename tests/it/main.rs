@@ -12,6 +12,7 @@ mod end_to_end;
 mod execution;
 mod isolation;
 mod models;
+mod planes;
 mod planning;
 mod queue;
 mod store;

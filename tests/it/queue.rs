@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod cancelling;
+mod cassettes;
 mod consuming;
 mod dead_letters;
 mod feed;

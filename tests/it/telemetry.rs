@@ -2,6 +2,7 @@
 
 mod attributes;
 mod delivery;
+mod exposition;
 mod isolation;
 mod lifecycle;
 mod play;

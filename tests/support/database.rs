@@ -77,8 +77,7 @@ impl TestDatabase {
     /// Everything that it keeps: the bytes of a file and of its log, or the texts of a server's tables.
     pub(crate) async fn raw(&self) -> Vec<u8> {
         if let Self::Sqlite(folder) = self {
-            let files = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path());
-            return files.flat_map(|file| std::fs::read(file).unwrap()).collect();
+            return bytes_in(folder.path());
         }
         let mut connection = AnyConnection::connect(&self.url()).await.unwrap();
         let mut bytes = Vec::new();
@@ -140,3 +139,19 @@ macro_rules! on_both_databases {
     };
 }
 pub(crate) use on_both_databases;
+
+/// The bytes of all files of a folder. A store that is dropped closes its file in the background, and moves its log into
+/// it with that: then all of them are read again, so that nothing is missed on its way.
+fn bytes_in(folder: &std::path::Path) -> Vec<u8> {
+    loop {
+        let mut files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+        let read = files.try_fold(Vec::new(), |mut all, file| {
+            all.extend(std::fs::read(file)?);
+            Ok::<_, std::io::Error>(all)
+        });
+        match read {
+            Err(gone) if gone.kind() == std::io::ErrorKind::NotFound => {}
+            read => return read.unwrap(),
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 pub(crate) mod database;
 pub(crate) mod egress;
+pub(crate) mod exposition;
 pub(crate) mod http_agent;
 pub(crate) mod judge;
 pub(crate) mod limits;

@@ -98,12 +98,12 @@ impl Place {
 
     /// Starts a worker and waits until it takes requests.
     pub(crate) async fn serve(&self) -> Worker {
-        self.serve_until("takes requests", "health=").await
+        self.serve_until("takes requests", "health").await
     }
 
     /// Starts a worker and waits until its health server is there.
     pub(crate) async fn begin(&self) -> Worker {
-        self.serve_until("health and metrics are served", "address=").await
+        self.serve_until("health and metrics are served", "address").await
     }
 
     /// Starts a worker and waits for a line of its log with `words`, which has its address behind `name`.
@@ -136,12 +136,21 @@ fn role(command: &str) -> Role {
 async fn health_address(log: &mut Lines<BufReader<ChildStderr>>, words: &str, name: &str) -> String {
     let mut seen = Vec::new();
     while let Some(line) = log.next_line().await.unwrap() {
-        if let (true, Some((_, rest))) = (line.contains(words), line.split_once(name)) {
-            return rest.split_whitespace().next().unwrap().to_owned();
+        if let (true, Some(address)) = (line.contains(words), field(&line, name)) {
+            return address;
         }
         seen.push(line);
     }
     panic!("the worker ended before it said '{words}':\n{}", seen.join("\n"));
+}
+
+/// A field of a line of the log, in either format.
+fn field(line: &str, name: &str) -> Option<String> {
+    if let Ok(object) = serde_json::from_str::<Value>(line) {
+        return object[name].as_str().map(str::to_owned);
+    }
+    let (_, rest) = line.split_once(&format!(" {name}="))?;
+    rest.split_whitespace().next().map(str::to_owned)
 }
 
 /// A running worker. It is killed when this is dropped.

@@ -16,6 +16,7 @@ use super::templates::RequestTemplates;
 use super::tokens::Tokens;
 use super::transport::Received;
 use crate::adapters::template::{Variables, trace_context};
+use crate::events::{BaggageKey, baggage};
 use crate::execution::failure::RunFailure;
 use crate::execution::limits::Admission;
 use crate::execution::ports::{
@@ -34,6 +35,7 @@ pub(super) struct HttpAdapter {
     pub(super) scrubber: Scrubber,
     pub(super) tokens: Arc<Tokens>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) baggage: Arc<[BaggageKey]>,
 }
 
 impl HttpAdapter {
@@ -117,6 +119,7 @@ impl HttpAdapter {
         Filling {
             variables: self.variables(turn, captured),
             trace: trace_context(turn),
+            baggage: baggage(&self.baggage, turn.run),
             idempotency_key: format!("{}:{step}", turn.run.run),
             usual_body: None,
             proof: self.endpoint.auth.header(),

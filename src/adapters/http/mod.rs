@@ -53,7 +53,7 @@ use super::registry::TargetAdapterFactory;
 use super::template::Place;
 use crate::definitions::{AgentDefinition, Secret};
 use crate::egress::{Client, TlsMaterial};
-use crate::events::ProjectId;
+use crate::events::{BaggageKey, ProjectId};
 use crate::execution::failure::{PlanError, RunFailure, code};
 use crate::execution::ports::{
     AgentRepository, Clock, SecretRepository, SystemClock, TargetAdapter, TargetQuestions, TargetSpec,
@@ -77,6 +77,7 @@ pub struct HttpAdapterFactory {
     client: Client,
     tokens: Arc<Tokens>,
     clock: Arc<dyn Clock>,
+    baggage: Arc<[BaggageKey]>,
 }
 
 impl HttpAdapterFactory {
@@ -84,13 +85,20 @@ impl HttpAdapterFactory {
     #[must_use]
     pub fn new(agents: Arc<dyn AgentRepository>, secrets: Arc<dyn SecretRepository>, client: Client) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        Self { agents, secrets, client, tokens: Arc::new(Tokens::new(Arc::clone(&clock))), clock }
+        let tokens = Arc::new(Tokens::new(Arc::clone(&clock)));
+        Self { agents, secrets, client, tokens, clock, baggage: Arc::default() }
     }
 
     /// Tokens and cookies grow old by `clock`.
     #[must_use]
     pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
         Self { tokens: Arc::new(Tokens::new(Arc::clone(&clock))), clock, ..self }
+    }
+
+    /// Agents are told these facts of their run as `baggage`. Without this they are told none.
+    #[must_use]
+    pub fn telling(self, baggage: Vec<BaggageKey>) -> Self {
+        Self { baggage: baggage.into(), ..self }
     }
 
     /// How the agent is reached. An address that may not be called is known before a word is said; where a name leads is
@@ -169,9 +177,9 @@ impl HttpAdapterFactory {
             failure.message = format!("{called}: {}", failure.message);
             scrubber.clean(failure)
         })?;
-        let (tokens, clock) = (Arc::clone(&self.tokens), Arc::clone(&self.clock));
+        let (tokens, clock, baggage) = (self.tokens.clone(), self.clock.clone(), self.baggage.clone());
         let (parameters, questions) = (spec.parameters, None);
-        Ok(HttpAdapter { wired, endpoint, parameters, questions, scrubber, tokens, clock })
+        Ok(HttpAdapter { wired, endpoint, parameters, questions, scrubber, tokens, clock, baggage })
     }
 
     /// Every secret that a run of `spec` may use.

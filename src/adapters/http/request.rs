@@ -10,13 +10,14 @@ use crate::adapters::codes;
 use crate::adapters::template::{Place, Template, TemplateError, Variables, last_line, url_component};
 use crate::definitions::Secret;
 use crate::egress::Redirects;
-use crate::events::{Attribution, TraceContext};
+use crate::events::{Attribution, HEADER_BAGGAGE, TraceContext};
 use crate::execution::failure::RunFailure;
 use crate::execution::ports::TargetTurn;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+const BAGGAGE: HeaderName = HeaderName::from_static(HEADER_BAGGAGE);
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A request that only has to be sent.
@@ -38,6 +39,8 @@ pub(super) struct Filling {
     pub(super) variables: Variables,
     /// The trace that the agent may continue.
     pub(super) trace: Option<TraceContext>,
+    /// What the agent is told of the run beside its trace.
+    pub(super) baggage: Option<String>,
     /// Stays the same whenever the step is repeated, so that an agent can tell a repetition from a second question.
     pub(super) idempotency_key: String,
     /// The body where the definition has none.
@@ -60,6 +63,7 @@ impl Filling {
             headers.insert(CONTENT_TYPE, JSON);
         }
         propagate(self.trace.as_ref(), &mut headers)?;
+        tell(self.baggage.as_deref(), &mut headers)?;
         identify(&self.idempotency_key, &mut headers)?;
         let (method, redirects) = (templates.method.clone(), templates.redirects());
         Ok(Outgoing { method, url, headers, body, takes_token: true, redirects })
@@ -158,6 +162,13 @@ fn propagate(context: Option<&TraceContext>, headers: &mut HeaderMap) -> Result<
     if !context.state.is_empty() && !headers.contains_key(TRACESTATE) {
         headers.insert(TRACESTATE, header_value(&place(&TRACESTATE), &context.state)?);
     }
+    Ok(())
+}
+
+/// A definition's own `baggage` is kept as it is.
+fn tell(baggage: Option<&str>, headers: &mut HeaderMap) -> Result<(), RunFailure> {
+    let Some(baggage) = baggage.filter(|_| !headers.contains_key(BAGGAGE)) else { return Ok(()) };
+    headers.insert(BAGGAGE, header_value(&Place::Header(BAGGAGE.to_string()), baggage)?);
     Ok(())
 }
 

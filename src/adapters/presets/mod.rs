@@ -1,6 +1,6 @@
 //! Agents behind known protocols, so that their definitions need a few lines only.
 //!
-//! Each protocol is one file (or folder) with a [`Preset`](adapter::Preset) and one line in [`with_presets`]. What all of them have in
+//! Each protocol is one file (or folder) with a `Preset` and one line in [`with_presets`]. What all of them have in
 //! common (URL, headers, authentication, certificates, limits) is read as it is for agents of type `http`.
 
 mod a2a;

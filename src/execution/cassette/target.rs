@@ -65,6 +65,10 @@ impl TargetAdapter for TapedTarget {
         self.behind.as_ref().and_then(|target| target.kept())
     }
 
+    fn asked(&self, turn: &TargetTurn<'_>) -> Option<Value> {
+        self.call(turn)
+    }
+
     /// Whoever replays a run has nobody to begin a session with; only that it could not begin is on the tape.
     async fn begin(&self, call: SessionCall<'_>) -> Result<Option<Session>, RunFailure> {
         let asked = json!({ "session": "begin" });

@@ -6,6 +6,8 @@ mod limiter;
 mod limits;
 mod line;
 mod log;
+mod meter;
+mod spool;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +25,9 @@ pub use cassettes::PipeCassettes;
 pub use limiter::PipeLimiter;
 pub use limits::{LimitError, confine};
 pub use line::{Line, OpenError};
-pub use log::PipeLog;
+pub use log::send_log;
+pub use meter::PipeMeter;
+pub use spool::PipeSpool;
 
 /// How often the worker is told that the run got on. It waits for much longer before it gives a run up.
 const MOVED_INTERVAL: Duration = Duration::from_secs(1);

@@ -2,9 +2,12 @@
 
 use std::sync::{Arc, OnceLock};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::events::{CassetteMode, RunId, RunRequest, RunStarted};
 use crate::execution::cassette::{CallCounts, CassetteKey, CassetteLibrary, Exchange, Place, Recording};
@@ -12,10 +15,13 @@ use crate::execution::failure::Unavailable;
 use crate::execution::orchestrator::RunContext;
 use crate::execution::ports::{JournalError, RunJournal, TraceNote};
 use crate::execution::types::{Conversation, Session};
-use crate::isolation::frames::{Answer, Call, Entry, PermitCall};
+use crate::isolation::frames::{Answer, Call, Entry, LateSpans, PermitCall, Refusal};
+use crate::telemetry::export::Packed;
+use crate::telemetry::spool::{Parcel, SpanSpool};
 
 /// Digits of a trace id.
 const TRACE_ID_DIGITS: usize = 32;
+const NO_TRACE_ID: Violation = Violation("a trace id is not 32 hexadecimal digits");
 
 /// A process asked for what it may not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -26,8 +32,8 @@ pub(super) struct Violation(pub(super) &'static str);
 pub(super) enum Work<'a> {
     /// The run's state: one at a time, and a later one counts instead of one that is not done yet.
     Journal(BoxFuture<'a, Result<(), JournalError>>),
-    /// Its cassette.
-    Cassette(BoxFuture<'a, Result<Answer, Unavailable>>),
+    /// Its cassette, or its late spans.
+    Call(BoxFuture<'a, Result<Answer, Unavailable>>),
     /// The turn of one of its calls.
     Permit(PermitCall),
 }
@@ -38,6 +44,8 @@ pub(super) struct Desk<'a> {
     attempt: u32,
     journal: &'a dyn RunJournal,
     library: &'a dyn CassetteLibrary,
+    /// Where spans wait that no endpoint has taken; `None` if they are not kept.
+    spool: Option<&'a dyn SpanSpool>,
     cassette: Option<(CassetteKey, CassetteMode)>,
     /// The run whose recording is replayed, once the process has asked for it.
     recorded: Arc<OnceLock<RunId>>,
@@ -50,12 +58,13 @@ impl<'a> Desk<'a> {
         request: &'a RunRequest,
         context: &RunContext<'a>,
         library: &'a dyn CassetteLibrary,
+        spool: Option<&'a dyn SpanSpool>,
     ) -> Self {
         let asked = request.cassette.as_ref();
         let cassette = asked.map(|asked| (CassetteKey::of(request, asked), asked.mode));
         let said = context.resumed.clone().map(Arc::new);
         let RunContext { attempt, journal, .. } = *context;
-        Self { request, attempt, journal, library, cassette, recorded: Arc::default(), said }
+        Self { request, attempt, journal, library, spool, cassette, recorded: Arc::default(), said }
     }
 
     /// How far the run is, as far as the process has said.
@@ -78,6 +87,7 @@ impl<'a> Desk<'a> {
             Call::Keep(place, exchange) => self.keep(place, exchange),
             Call::Recall(place) => self.recall(place),
             Call::Permit(call) => Ok(Work::Permit(call)),
+            Call::Spool(late) => self.spool(&late),
         }
     }
 
@@ -108,7 +118,7 @@ impl<'a> Desk<'a> {
         let Entry { mut conversation, trace_id, mut context } = entry;
         let ids = conversation.trace_id.iter().chain(Some(&trace_id).filter(|id| !id.is_empty()));
         if !ids.into_iter().all(|id| is_trace_id(id)) {
-            return Err(Violation("a trace id is not 32 hexadecimal digits"));
+            return Err(NO_TRACE_ID);
         }
         let before = self.said().map_or(&[][..], |said| &said.messages);
         if !conversation.messages.starts_with(before) {
@@ -136,14 +146,14 @@ impl<'a> Desk<'a> {
             let run = found.as_ref().map(|found| recorded.get_or_init(|| found.run.clone()).clone());
             Ok(Answer::Recording(found.zip(run).map(|(found, run)| Recording { run, ..found })))
         };
-        Ok(Work::Cassette(find.boxed()))
+        Ok(Work::Call(find.boxed()))
     }
 
     fn publish(&self, calls: CallCounts) -> Result<Work<'a>, Violation> {
         let (cassette, library) = (self.cassette(CassetteMode::Record)?, self.library);
         let recording = Recording { run: self.request.key.run.clone(), calls };
         let publish = async move { library.publish(&cassette, &recording).await.map(|()| Answer::Done) };
-        Ok(Work::Cassette(publish.boxed()))
+        Ok(Work::Call(publish.boxed()))
     }
 
     fn keep(&self, place: Place, exchange: Box<Exchange>) -> Result<Work<'a>, Violation> {
@@ -152,7 +162,7 @@ impl<'a> Desk<'a> {
         let keep = async move {
             library.keep(&cassette.project, &run, &place, &exchange).await.map(|()| Answer::Done)
         };
-        Ok(Work::Cassette(keep.boxed()))
+        Ok(Work::Call(keep.boxed()))
     }
 
     fn recall(&self, place: Place) -> Result<Work<'a>, Violation> {
@@ -162,7 +172,34 @@ impl<'a> Desk<'a> {
             let found = library.recall(&cassette.project, &run, &place).await?;
             Ok(Answer::Exchange(found.map(Box::new)))
         };
-        Ok(Work::Cassette(recall.boxed()))
+        Ok(Work::Call(recall.boxed()))
+    }
+
+    /// A spool that cannot keep spans does not keep a run from its end: the process tells of them in the run's receipt.
+    fn spool(&self, late: &LateSpans) -> Result<Work<'a>, Violation> {
+        let spool = self.spool.ok_or(Violation("nobody keeps its spans"))?;
+        if !is_trace_id(&late.trace_id) {
+            return Err(NO_TRACE_ID);
+        }
+        let body = STANDARD.decode(&late.body).map_err(|_| Violation("late spans are no base64"))?;
+        let (parcel, packed) = (self.parcel(late), Packed { body: body.into(), gzip: late.gzip });
+        let keep = async move {
+            let kept = spool.keep(&parcel, &packed).await;
+            Ok(kept.map_or_else(|error| Answer::Refused(Refusal::from(&error)), |()| Answer::Done))
+        };
+        Ok(Work::Call(keep.boxed()))
+    }
+
+    fn parcel(&self, late: &LateSpans) -> Parcel {
+        Parcel {
+            name: Uuid::new_v4().simple().to_string(),
+            ids: self.request.ids(),
+            trace_id: late.trace_id.clone(),
+            trace_context: late.context.clone().filter(|_| self.request.parent.is_some()),
+            spans: late.spans,
+            gzip: late.gzip,
+            at: late.at,
+        }
     }
 }
 

@@ -35,6 +35,7 @@ use crate::execution::parameters;
 use crate::execution::signals::StopReason;
 use crate::execution::types::Conversation;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::spool::SpanSpool;
 
 pub use process::Launcher;
 pub use shelf::Shelf;
@@ -47,6 +48,8 @@ pub struct Processes {
     pub shelf: Shelf,
     /// Where cassettes are kept.
     pub library: Arc<dyn CassetteLibrary>,
+    /// Keeps spans that no endpoint has taken; `None` if they are not to be kept.
+    pub spool: Option<Arc<dyn SpanSpool>>,
     /// Keeps the limits of calls.
     pub limiter: Arc<dyn Limiter>,
     /// Ends runs that no process ends, and the sessions of their targets.
@@ -128,10 +131,10 @@ impl Processes {
             Err(error) => return self.unstarted(request, error, context).await,
         };
         let log = Log::new(request.key.clone(), &plan.definitions, &secret_parameters(&plan));
-        let desk = Desk::new(request, &context, self.library.as_ref());
+        let desk = Desk::new(request, &context, self.library.as_ref(), self.spool.as_deref());
         let scopes = permits::scopes_of(request, &plan.definitions);
         let permits = Permits::new(self.limiter.as_ref(), scopes);
-        let mut relay = Relay::new(desk, permits, process, self.times(&plan), log);
+        let mut relay = Relay::new(desk, permits, &self.metrics, process, self.times(&plan), log);
         let finish = match relay.process.tell(&ToChild::Plan(Box::new(plan))) {
             Ok(()) => relay.talk(&context, &self.hurry).await,
             Err(error) => Finish::Nonsense(error.to_string()),

@@ -12,6 +12,7 @@ use super::log::Log;
 use super::permits::Permits;
 use super::process::{Process, ProcessError};
 use crate::execution::failure::Unavailable;
+use crate::execution::metering::CallMeter;
 use crate::execution::orchestrator::{CANCEL_GRACE, Interruption, RunContext, SESSION_END_LIMIT};
 use crate::execution::ports::JournalError;
 use crate::execution::signals::StopReason;
@@ -20,7 +21,7 @@ use crate::isolation::frames::{Answer, Call, ChildEnd, FromChild, Refusal, ToChi
 use crate::telemetry::metrics::SpanTally;
 use crate::telemetry::run::LAST_DELIVERY;
 
-/// The most calls on a cassette at once; a panel of judges makes one for each of them.
+/// The most calls on a cassette, or for late spans, at once; a panel of judges makes one for each of them.
 const MOST_CALLS: usize = 16;
 /// How much longer than the last delivery of spans a process may take that is to hand its run back: the worker itself has
 /// no more than a few seconds then.
@@ -66,6 +67,8 @@ pub(super) struct Relay<'a> {
     pub(super) log: Log,
     /// Its calls that are limited.
     permits: Permits<'a>,
+    /// Counts its calls.
+    meter: &'a dyn CallMeter,
     /// What the process was refused, if that keeps the run from going on.
     pub(super) refused: Option<Interruption>,
     /// What it counted.
@@ -80,6 +83,7 @@ impl<'a> Relay<'a> {
     pub(super) fn new(
         desk: Desk<'a>,
         permits: Permits<'a>,
+        meter: &'a dyn CallMeter,
         process: Process,
         times: Times,
         log: Log,
@@ -91,6 +95,7 @@ impl<'a> Relay<'a> {
             times,
             log,
             permits,
+            meter,
             refused: None,
             tally,
             told: None,
@@ -203,6 +208,7 @@ impl<'a> Relay<'a> {
             FromChild::Log { level, text } => self.log.say(level, &text, self.desk.session()),
             FromChild::Throttled { call, throttled } => self.permits.refused(call, throttled),
             FromChild::Over { call } => self.permits.over(call),
+            FromChild::Called { kind, end, took } => self.meter.called(kind, end, took),
             FromChild::Moved => context.progress.touch(),
             FromChild::Refused { reason } => return Some(Finish::Nonsense(reason)),
             FromChild::End { end, tally } => {
@@ -223,7 +229,7 @@ impl<'a> Relay<'a> {
     fn begin(&mut self, id: u64, call: Call) -> Result<(), Violation> {
         match self.desk.take(call)? {
             Work::Journal(storing) => self.storing = Some((id, storing)),
-            Work::Cassette(work) => self.calls.push(work.map(move |answer| (id, answer)).boxed()),
+            Work::Call(work) => self.calls.push(work.map(move |answer| (id, answer)).boxed()),
             Work::Permit(call) => self.permits.take(id, call)?,
         }
         Ok(())

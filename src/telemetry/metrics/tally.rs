@@ -10,10 +10,11 @@ use super::{KIND, Metrics, REASON, SpanLoss};
 
 /// The counters as they are rendered.
 const EXPORTED: &str = "scenario_worker_spans_exported_total";
+const SPOOLED: &str = "scenario_worker_spans_spooled_total";
 const FAILURES: &str = "scenario_worker_export_failures_total";
 const DROPPED: &str = "scenario_worker_spans_dropped_total";
 /// Every kind of failed export.
-const FAILURE_KINDS: [&str; 8] = [
+const FAILURE_KINDS: [&str; 9] = [
     "status",
     "transport",
     "partial",
@@ -22,6 +23,7 @@ const FAILURE_KINDS: [&str; 8] = [
     "too_large",
     "worker_stops",
     "invalid_destination",
+    "spool",
 ];
 /// What stands for a label that nobody here uses.
 const OTHER: &str = "other";
@@ -31,6 +33,8 @@ const OTHER: &str = "other";
 pub struct SpanTally {
     /// Spans that endpoints accepted.
     exported: u64,
+    /// Spans that are kept to be sent later.
+    spooled: u64,
     /// Failed exports by kind.
     failures: BTreeMap<String, u64>,
     /// Spans that reached no endpoint, by reason.
@@ -44,6 +48,7 @@ impl Metrics {
         let all = self.0.registry.gather();
         SpanTally {
             exported: by_label(&all, EXPORTED, "").into_values().sum(),
+            spooled: by_label(&all, SPOOLED, "").into_values().sum(),
             failures: by_label(&all, FAILURES, KIND),
             dropped: by_label(&all, DROPPED, REASON),
         }
@@ -53,6 +58,7 @@ impl Metrics {
     /// whatever that process says.
     pub fn add_span_tally(&self, tally: &SpanTally) {
         self.spans_exported(tally.exported);
+        self.spans_spooled(tally.spooled);
         for (kind, count) in &tally.failures {
             let kind = known(&FAILURE_KINDS, kind);
             self.0.export_failures.add(*count, &[KeyValue::new(KIND, kind)]);
@@ -112,7 +118,12 @@ mod tests {
     fn labels_that_nobody_uses_are_one() {
         let metrics = Metrics::new().unwrap();
         let made_up = || (0..100).map(|number| (format!("made-up-{number}"), 1)).collect();
-        metrics.add_span_tally(&SpanTally { exported: 0, failures: made_up(), dropped: made_up() });
+        metrics.add_span_tally(&SpanTally {
+            exported: 0,
+            spooled: 0,
+            failures: made_up(),
+            dropped: made_up(),
+        });
         let sum = metrics.span_tally();
         assert_eq!((sum.failures.len(), sum.failures[OTHER], sum.dropped[OTHER]), (1, 100, 100));
     }

@@ -1,6 +1,7 @@
 //! The exporters of the worker's own spans and metrics.
 //!
 //! These read `OTEL_*` variables, as operators expect of a service. A run's spans never pass here.
+#![expect(clippy::disallowed_types, reason = "the exporters of the worker's own plane are these two")]
 
 use std::collections::HashMap;
 

@@ -4,10 +4,13 @@ use std::io::IsTerminal as _;
 
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use super::WorkerTelemetryError;
+use super::json::OneObject;
+use crate::settings::LogFormat;
 
 /// Variables with a log filter; the first that is set counts.
 const FILTER_VARIABLES: [&str; 2] = ["SCENARIO_WORKER_LOG", "RUST_LOG"];
@@ -24,6 +27,8 @@ const TELLTALES: [(&str, Level); 3] = [
     ("hyper_util::client::legacy", Level::INFO),
     ("opentelemetry-otlp", Level::INFO),
 ];
+/// Target of spans that are about messages and say more than a line of the log can bear: only traces have them.
+pub const TRACES_ONLY: &str = "scenario_worker::messaging";
 /// Set to anything, it asks for no colour (no-color.org).
 const NO_COLOR: &str = "NO_COLOR";
 
@@ -55,13 +60,32 @@ impl Environment {
     }
 }
 
-/// Writes readable lines to stderr.
-pub(super) fn layer<S>(environment: &Environment) -> Result<impl Layer<S> + use<S>, WorkerTelemetryError>
+/// Writes lines to stderr.
+pub(super) fn layer<S>(
+    environment: &Environment,
+    format: LogFormat,
+) -> Result<Box<dyn Layer<S> + Send + Sync>, WorkerTelemetryError>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(environment.colour);
-    Ok(lines.with_filter(environment.filter()?.and(filter_fn(keeps_secrets))))
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let is_for_the_log = |event: &Metadata<'_>| event.target() != TRACES_ONLY && keeps_secrets(event);
+    let filter = environment.filter()?.and(filter_fn(is_for_the_log));
+    Ok(match format {
+        LogFormat::Text => lines.with_ansi(environment.colour).with_filter(filter).boxed(),
+        LogFormat::Json => {
+            lines.fmt_fields(JsonFields::new()).event_format(OneObject).with_filter(filter).boxed()
+        }
+    })
+}
+
+/// Makes a panic a line of the log, as everything else is where programs read it.
+pub(super) fn panics_too() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let why = panic.payload_as_str().unwrap_or("a panic without words");
+        tracing::error!(place, why, "a task panicked");
+    }));
 }
 
 /// Whether an event is by none of the [`TELLTALES`], or as terse as it may be.

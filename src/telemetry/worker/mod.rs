@@ -3,18 +3,23 @@
 //! This is the ordinary global `tracing` stack. It never sees a run's spans: those are not made with `tracing`.
 
 mod exporters;
+mod json;
 mod log;
+mod relayed;
 
 use std::time::Duration;
 
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::task::JoinHandle;
+use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
+pub use self::log::TRACES_ONLY;
 use super::metrics::{Metrics, MetricsError};
+use crate::settings::LogFormat;
 
 /// How long traces and metrics may take for their last export.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,11 +31,13 @@ pub struct WorkerTelemetryOptions {
     pub otlp_endpoint: Option<String>,
     /// The most detailed level of spans that are exported.
     pub span_level: LevelFilter,
+    /// What a line of the log looks like.
+    pub log_format: LogFormat,
 }
 
 impl Default for WorkerTelemetryOptions {
     fn default() -> Self {
-        Self { otlp_endpoint: None, span_level: LevelFilter::INFO }
+        Self { otlp_endpoint: None, span_level: LevelFilter::INFO, log_format: LogFormat::Text }
     }
 }
 
@@ -77,10 +84,21 @@ pub fn init(options: &WorkerTelemetryOptions) -> Result<WorkerTelemetry, WorkerT
     let endpoint = options.otlp_endpoint.as_deref().filter(|endpoint| !endpoint.is_empty());
     let traces = endpoint.map(exporters::traces).transpose()?;
     let meters = endpoint.map(exporters::metrics).transpose()?.unwrap_or_default();
-    let log = log::layer(&log::Environment::read())?;
+    let log = log::layer(&log::Environment::read(), options.log_format)?;
     let spans = traces.as_ref().map(|provider| exporters::layer(provider, options.span_level));
     tracing_subscriber::registry().with(log).with(spans).try_init()?;
+    if options.log_format == LogFormat::Json {
+        log::panics_too();
+    }
     Ok(WorkerTelemetry { metrics: Metrics::with_provider(meters)?, traces })
+}
+
+/// Sets up the log of a process that leaves it to its worker: `tell` gets each error and each warning, in one line.
+///
+/// # Errors
+/// [`WorkerTelemetryError`] if something in this process logs already.
+pub fn relay_log(tell: impl Fn(Level, String) + Send + Sync + 'static) -> Result<(), WorkerTelemetryError> {
+    Ok(tracing_subscriber::registry().with(relayed::Relayed(tell)).try_init()?)
 }
 
 impl WorkerTelemetry {

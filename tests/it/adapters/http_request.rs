@@ -1,13 +1,18 @@
 //! What an HTTP agent is sent.
 
+use std::sync::Arc;
+
+use scenario_worker::adapters::{HttpAdapterFactory, TargetAdapterFactory as _};
 use scenario_worker::definitions::Secrets;
+use scenario_worker::events::BaggageKey;
 use serde_json::{Value, json};
 
 use super::stage::{
-    LINE, THREAD, TRACEPARENT, TRACESTATE, ask, ask_with, dialogue, failure, history, http_adapter, secrets,
-    with,
+    LINE, Shelf, THREAD, TRACEPARENT, TRACESTATE, ask, ask_with, dialogue, failure, history, http_adapter,
+    http_agent, secrets, spec, take_turn, with,
 };
 use crate::support::http_agent::{AgentRequest, Answer, HttpAgent};
+use crate::support::spans::Recorded;
 
 const HOSTILE: &str = "\"quoted\" \\ back\nline {{ secrets.KEY }} {% raw %} }} {\"a\":1} \u{7} ü";
 
@@ -159,6 +164,26 @@ async fn the_run_s_trace_goes_along_unless_the_definition_has_its_own() {
     let own_state = sent_by(json!({ "headers": [{ "key": "tracestate", "value": "own=1" }] })).await;
     assert_eq!(own_state.header("tracestate"), Some("own=1"));
     assert_eq!(own_state.header("traceparent"), Some(TRACEPARENT));
+}
+
+#[tokio::test]
+async fn an_agent_is_told_only_what_is_allowed_as_baggage_unless_the_definition_has_its_own() {
+    let agent = agent().await;
+    let told = async |allowed: &[BaggageKey], config: Value| {
+        let config = with(config, json!({ "url": agent.url() }));
+        let shelf = Arc::new(Shelf { agents: vec![http_agent(config)], ..Shelf::default() });
+        let factory = HttpAdapterFactory::new(shelf.clone(), shelf, crate::support::egress::open());
+        let adapter =
+            factory.telling(allowed.to_vec()).create(spec("http", "shop", json!({}))).await.unwrap();
+        take_turn(adapter.as_ref(), &dialogue(LINE), &Recorded::default()).await.unwrap();
+        agent.requests().pop().unwrap().header("baggage").map(str::to_owned)
+    };
+    let both = [BaggageKey::Origin, BaggageKey::Run];
+    assert_eq!(told(&[], json!({})).await, None);
+    let expected = format!("langwatch.origin=simulation,scenario.run_id={THREAD}");
+    assert_eq!(told(&both, json!({})).await, Some(expected));
+    let own = json!({ "headers": [{ "key": "Baggage", "value": "mine=1" }] });
+    assert_eq!(told(&both, own).await.as_deref(), Some("mine=1"));
 }
 
 #[tokio::test]

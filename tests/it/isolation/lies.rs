@@ -5,9 +5,10 @@ use std::sync::Arc;
 use scenario_worker::execution::limits::ScopeKind;
 use serde_json::{Value, json};
 
-use super::programs::{advanced, error, played, played_as, says, shell};
+use super::programs::{advanced, error, played, played_as, played_spooling, says, shell};
 use crate::support::limits::scope;
 use crate::support::play::{self, Stage};
+use crate::support::span_spool::MemorySpool;
 
 /// What a process does that has said all it has to say.
 const WAITS: &str = "exec sleep 1000";
@@ -18,6 +19,15 @@ fn message(content: &str) -> Value {
 
 fn call(call: &Value) -> Value {
     json!({ "call": { "id": 0, "call": call } })
+}
+
+/// Spans that a process wants to have kept.
+fn late_spans(body: &str) -> Value {
+    json!({ "spool": {
+        "trace_id": "0af7651916cd43dd8448eb211c80319c",
+        "context": ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", ""],
+        "spans": 3, "at": "2026-01-01T00:00:00Z", "gzip": false, "body": body,
+    } })
 }
 
 #[tokio::test]
@@ -36,7 +46,7 @@ async fn garbage_on_the_pipe_is_an_outcome() {
 
 #[tokio::test]
 async fn messages_that_may_not_be_sent_are_an_outcome() {
-    let tally = json!({ "exported": 0, "failures": {}, "dropped": {} });
+    let tally = json!({ "exported": 0, "spooled": 0, "failures": {}, "dropped": {} });
     let place = json!({ "lane": "judge 1", "number": 0 });
     let mut no_trace = advanced(0, &json!({}));
     no_trace["call"]["call"]["advanced"]["trace_id"] = json!("../../etc/passwd");
@@ -50,6 +60,7 @@ async fn messages_that_may_not_be_sent_are_an_outcome() {
             advanced(1, &json!({ "messages": [message("two")] })),
         ],
         vec![advanced(0, &json!({ "messages": [message("one")] })), advanced(1, &json!({}))],
+        vec![call(&late_spans("AAAA"))],
         vec![call(&json!("recording"))],
         vec![call(&json!({ "publish": {} }))],
         vec![call(&json!({ "recall": place }))],
@@ -98,4 +109,29 @@ async fn a_process_keeps_what_it_says_in_its_own_recording_and_events_only() {
     let stored = record.conversation.lock().unwrap().clone().unwrap();
     assert_eq!(stored.trace_context, None, "a request without a trace context has events without one");
     assert_eq!(cassettes.recorded(), [("mine".to_owned(), request.key.run.clone())]);
+}
+
+#[tokio::test]
+async fn late_spans_are_those_of_the_run_whatever_its_process_says() {
+    let (spool, request) = (Arc::new(MemorySpool::default()), play::request(&json!({})));
+    let mut foreign = late_spans("AAAA");
+    foreign["spool"]["ids"] = json!({ "projectId": "other" });
+    let (_file, launcher) = says(&[call(&foreign)], "exit 3");
+    played_spooling(&spool, Stage::default(), &request, launcher).await;
+    let (parcel, packed) = spool.parcels().pop().unwrap();
+    assert_eq!((parcel.ids, parcel.spans, parcel.trace_context), (request.ids(), 3, None));
+    assert_eq!(packed.body.as_ref(), [0, 0, 0]);
+}
+
+#[tokio::test]
+async fn late_spans_that_cannot_be_read_are_an_outcome() {
+    let (spool, request) = (Arc::new(MemorySpool::default()), play::request(&json!({})));
+    let mut traceless = late_spans("AAAA");
+    traceless["spool"]["trace_id"] = json!("../../etc/passwd");
+    for late in [late_spans("no base64"), traceless] {
+        let (_file, launcher) = says(&[call(&late)], WAITS);
+        let (code, text) = error(played_spooling(&spool, Stage::default(), &request, launcher).await);
+        assert_eq!(code, "child_protocol", "{late}: {text}");
+    }
+    assert!(spool.parcels().is_empty());
 }

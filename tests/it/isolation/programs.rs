@@ -17,12 +17,14 @@ use scenario_worker::execution::ports::{
 use scenario_worker::isolation::{Launcher, PlanSettings, Processes, Shelf};
 use scenario_worker::settings::Settings;
 use scenario_worker::telemetry::metrics::Metrics;
+use scenario_worker::telemetry::spool::SpanSpool;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::limits::Doorkeeper;
 use crate::support::play::{self, Stage};
+use crate::support::span_spool::MemorySpool;
 
 /// The shell with a script.
 pub(super) fn shell(script: &str) -> Launcher {
@@ -70,18 +72,37 @@ pub(super) async fn played(stage: Stage, launcher: Launcher) -> RunEnd {
 /// As [`played`]; its limits are kept by `doorkeeper`.
 pub(super) async fn played_behind(doorkeeper: &Doorkeeper, stage: Stage, launcher: Launcher) -> RunEnd {
     let request = play::request(&json!({}));
-    played_by(stage, &request, launcher, Arc::new(doorkeeper.clone())).await
+    let around = Around { limiter: Arc::new(doorkeeper.clone()), ..Around::default() };
+    played_by(stage, &request, launcher, around).await
 }
 
 pub(super) async fn played_as(stage: Stage, request: &Arc<RunRequest>, launcher: Launcher) -> RunEnd {
-    played_by(stage, request, launcher, Arc::new(Doorkeeper::default())).await
+    played_by(stage, request, launcher, Around::default()).await
+}
+
+/// As [`played_as`]; late spans are kept in `spool`.
+pub(super) async fn played_spooling(
+    spool: &Arc<MemorySpool>,
+    stage: Stage,
+    request: &Arc<RunRequest>,
+    launcher: Launcher,
+) -> RunEnd {
+    let spool: Arc<dyn SpanSpool> = spool.clone();
+    played_by(stage, request, launcher, Around { spool: Some(spool), ..Around::default() }).await
+}
+
+/// What is around a process.
+#[derive(Default)]
+struct Around {
+    limiter: Arc<Doorkeeper>,
+    spool: Option<Arc<dyn SpanSpool>>,
 }
 
 async fn played_by(
     stage: Stage,
     request: &Arc<RunRequest>,
     launcher: Launcher,
-    limiter: Arc<Doorkeeper>,
+    Around { limiter, spool }: Around,
 ) -> RunEnd {
     let definitions =
         Arc::new(Definitions { scenario: stage.scenario.clone(), project: stage.project.clone() });
@@ -98,10 +119,11 @@ async fn played_by(
         };
         let Settings { mut run, egress, telemetry, .. } = Settings::default();
         run.process.kill_grace_seconds = 1;
-        let settings = PlanSettings { run, egress, telemetry: telemetry.run };
+        let settings = PlanSettings { run, egress, telemetry: telemetry.run, spools: spool.is_some() };
         let (metrics, hurry) = (Metrics::new().unwrap(), CancellationToken::new());
-        Arc::new(Processes { launcher, shelf, library, limiter, orchestrator, settings, metrics, hurry })
-            as Arc<_>
+        let processes =
+            Processes { launcher, shelf, library, limiter, spool, orchestrator, settings, metrics, hurry };
+        Arc::new(processes) as Arc<_>
     };
     stage.play_by(request, player).await
 }

@@ -46,6 +46,7 @@ async fn a_lease_is_lost_when_the_server_confirms_no_more() {
     let stream = broker.connection.jetstream.get_stream("SCENARIO_REQUESTS").await.unwrap();
     stream.delete_consumer("scenario-workers").await.unwrap();
     within(lease.lost().cancelled()).await;
+    assert!(broker.connection.lease_misses.count() > 0, "no heartbeat was counted as missed");
     assert!(matches!(delivery.ack().await, Err(SettleError::LeaseOver { .. })));
 }
 

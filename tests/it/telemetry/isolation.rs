@@ -123,8 +123,11 @@ async fn many_runs_of_two_tenants() {
     let worker = OtlpReceiver::start(Mode::Ok).await;
     let tenants = [OtlpReceiver::start(Mode::Ok).await, OtlpReceiver::start(Mode::Ok).await].map(Arc::new);
     let (url, seen) = agent().await;
-    let options =
-        WorkerTelemetryOptions { otlp_endpoint: Some(worker.endpoint()), span_level: LevelFilter::TRACE };
+    let options = WorkerTelemetryOptions {
+        otlp_endpoint: Some(worker.endpoint()),
+        span_level: LevelFilter::TRACE,
+        ..Default::default()
+    };
     let telemetry = init(&options).unwrap();
     let factory = factory_with(DEADLINE, telemetry.metrics());
     let client = http_client::builder().build().unwrap();

@@ -74,6 +74,7 @@ fn built(line: &str, parameter: &Value) -> Result<Outgoing, RunFailure> {
     let filling = Filling {
         variables,
         trace: None,
+        baggage: None,
         idempotency_key: "r1:1".to_owned(),
         usual_body: Some(usual_body(&turn)),
         proof: endpoint.auth.header(),
