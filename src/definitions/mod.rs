@@ -12,6 +12,7 @@ mod project;
 mod prompt;
 mod prompt_tool;
 mod provider;
+mod run_events;
 mod sampling;
 mod scenario;
 mod script;
@@ -36,6 +37,7 @@ pub use provider::{
     Price, Provider, ProviderKind, ScriptedFailure, ScriptedForm, ScriptedModel, ScriptedReply,
     ScriptedVerdict,
 };
+pub use run_events::{Platform, RunEvents};
 pub use sampling::Sampling;
 pub use scenario::{CustomerForm, CustomerSettings, Opening, RoleModels, Scenario};
 pub use script::{JudgeStep, ProceedStep, ScriptMessage, ScriptStep};

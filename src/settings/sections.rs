@@ -37,6 +37,11 @@ const TELEMETRY_RUN_DEADLINE_SECONDS: u64 = 20;
 const TELEMETRY_SPOOL_RETENTION_SECONDS: u64 = 86_400;
 const TELEMETRY_SPOOL_MAX_BYTES: u64 = 1024 * 1024 * 1024;
 const TELEMETRY_SPOOL_RETRY_SECONDS: u64 = 5;
+const TELEMETRY_SINK_TIMEOUT_SECONDS: u64 = 10;
+const TELEMETRY_SINK_RETRY_SECONDS: u64 = 2;
+const TELEMETRY_SINK_RETENTION_SECONDS: u64 = 86_400;
+/// Requests that a worker may wait for while it has the right to tell of a run: one that it begins last of all, and room.
+const TIMEOUTS_PER_HOLD: u32 = 4;
 
 /// Heartbeats that fit in one `ack_wait`: two may fail before a run is lost.
 const HEARTBEATS_PER_ACK_WAIT: u32 = 3;
@@ -237,6 +242,8 @@ pub struct TelemetrySettings {
     pub run: RunTelemetrySettings,
     /// Spans of runs that their endpoints have not taken yet.
     pub spool: SpoolSettings,
+    /// Telling LangWatch of runs as they happen.
+    pub sink: SinkSettings,
 }
 
 /// The worker's own telemetry.
@@ -273,6 +280,18 @@ pub struct SpoolSettings {
     pub max_bytes: u64,
     /// The pause before they are sent again; it doubles with every attempt, up to ten minutes.
     pub retry_seconds: u64,
+}
+
+/// Telling LangWatch of runs as they happen, for projects that ask for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SinkSettings {
+    /// How long one request may take.
+    pub timeout_seconds: u64,
+    /// The pause before what was not taken is posted again; it doubles with every attempt, up to a minute.
+    pub retry_seconds: u64,
+    /// How long it is tried.
+    pub retention_seconds: u64,
 }
 
 /// What a line of the log looks like.
@@ -419,6 +438,16 @@ impl Default for SpoolSettings {
     }
 }
 
+impl Default for SinkSettings {
+    fn default() -> Self {
+        Self {
+            timeout_seconds: TELEMETRY_SINK_TIMEOUT_SECONDS,
+            retry_seconds: TELEMETRY_SINK_RETRY_SECONDS,
+            retention_seconds: TELEMETRY_SINK_RETENTION_SECONDS,
+        }
+    }
+}
+
 impl Default for HttpSettings {
     fn default() -> Self {
         Self { bind: HTTP_BIND }
@@ -494,5 +523,50 @@ impl RunTelemetrySettings {
     #[must_use]
     pub fn deadline(&self) -> Duration {
         Duration::from_secs(self.deadline_seconds)
+    }
+}
+
+impl SinkSettings {
+    /// How long one request may take.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout_seconds)
+    }
+
+    /// The pause before something is posted again for the first time.
+    #[must_use]
+    pub fn retry(&self) -> Duration {
+        Duration::from_secs(self.retry_seconds)
+    }
+
+    /// How long it is tried.
+    #[must_use]
+    pub fn retention(&self) -> Duration {
+        Duration::from_secs(self.retention_seconds)
+    }
+
+    /// How long a worker may go on telling of a run before another one takes over.
+    #[must_use]
+    pub fn hold(&self) -> Duration {
+        self.timeout() * TIMEOUTS_PER_HOLD
+    }
+}
+
+impl EventSettings {
+    /// How long any event is kept at most.
+    #[must_use]
+    pub fn longest_retention(&self) -> Duration {
+        let Self {
+            completed_retention_seconds, failed_retention_seconds, progress_retention_seconds, ..
+        } = self;
+        Duration::from_secs(
+            *completed_retention_seconds.max(failed_retention_seconds).max(progress_retention_seconds),
+        )
+    }
+
+    /// How long every outcome is kept at least.
+    #[must_use]
+    pub fn least_outcome_retention(&self) -> Duration {
+        Duration::from_secs(self.completed_retention_seconds.min(self.failed_retention_seconds))
     }
 }

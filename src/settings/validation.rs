@@ -17,6 +17,8 @@ const MOST_CONCURRENCY: u64 = 1_000_000;
 const _: () = assert!(MOST_CONCURRENCY <= tokio::sync::Semaphore::MAX_PERMITS as u64);
 /// Most bytes of spans that are kept: one pebibyte, more than a broker has.
 const MOST_SPOOLED_BYTES: u64 = 1 << 50;
+/// Longest request to a platform that is told of runs, in seconds: an hour is more than any server waits.
+const MOST_SINK_TIMEOUT_SECONDS: u64 = 60 * 60;
 /// Most copies of a stream that JetStream keeps.
 const MOST_REPLICAS: u64 = 5;
 /// Least memory of the process of a run, in bytes (64 MiB): an ordinary run asks for less than 10 MiB.
@@ -61,6 +63,9 @@ fn positive(settings: &Settings, found: &mut Vec<String>) {
         ("telemetry.spool.retention_seconds", settings.telemetry.spool.retention_seconds),
         ("telemetry.spool.max_bytes", settings.telemetry.spool.max_bytes),
         ("telemetry.spool.retry_seconds", settings.telemetry.spool.retry_seconds),
+        ("telemetry.sink.timeout_seconds", settings.telemetry.sink.timeout_seconds),
+        ("telemetry.sink.retry_seconds", settings.telemetry.sink.retry_seconds),
+        ("telemetry.sink.retention_seconds", settings.telemetry.sink.retention_seconds),
     ];
     let zero = values.iter().filter(|(_, value)| *value == 0);
     found.extend(zero.map(|(name, _)| format!("`{name}` must be at least 1")));
@@ -89,6 +94,13 @@ fn too_large(settings: &Settings, found: &mut Vec<String>) {
         ("telemetry.spool.retention_seconds", settings.telemetry.spool.retention_seconds, MOST_SECONDS),
         ("telemetry.spool.max_bytes", settings.telemetry.spool.max_bytes, MOST_SPOOLED_BYTES),
         ("telemetry.spool.retry_seconds", settings.telemetry.spool.retry_seconds, MOST_SECONDS),
+        (
+            "telemetry.sink.timeout_seconds",
+            settings.telemetry.sink.timeout_seconds,
+            MOST_SINK_TIMEOUT_SECONDS,
+        ),
+        ("telemetry.sink.retry_seconds", settings.telemetry.sink.retry_seconds, MOST_SECONDS),
+        ("telemetry.sink.retention_seconds", settings.telemetry.sink.retention_seconds, MOST_SECONDS),
     ];
     let beyond = values.iter().filter(|(_, value, most)| value > most);
     found.extend(beyond.map(|(name, value, most)| format!("`{name}` is {value}; it must be at most {most}")));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::adapters::secrets_named_in;
-use crate::definitions::{AgentDefinition, Prompt, Provider, Secrets};
+use crate::definitions::{AgentDefinition, Project, Prompt, Provider, Secrets};
 use crate::events::{CassetteMode, RunRequest};
 use crate::execution::failure::Unavailable;
 use crate::execution::ports::{
@@ -42,8 +42,8 @@ impl Shelf {
     ) -> Result<Snapshot, Unavailable> {
         let project = &request.key.project;
         let scenario = self.scenarios.scenario(project, &request.scenario_id).await?;
-        let mut found =
-            Snapshot { project: self.projects.project(project).await?, scenario, ..Snapshot::default() };
+        let definition = self.projects.project(project).await?.map(untold);
+        let mut found = Snapshot { project: definition, scenario, ..Snapshot::default() };
         if found.project.is_none() {
             return Ok(found);
         }
@@ -81,6 +81,14 @@ impl Shelf {
         names.extend(found.agent.as_ref().map(written));
         names
     }
+}
+
+/// The project without who is told of its runs: the worker tells, and has the key for that.
+fn untold(mut project: Project) -> Project {
+    if let Some(telemetry) = &mut project.telemetry {
+        telemetry.events = None;
+    }
+    project
 }
 
 /// Takes out of `secrets` those that a template of the agent's definition names.
@@ -137,6 +145,14 @@ mod tests {
         let mut others = all();
         assert!(take_named(&mut others, None).is_empty());
         assert_eq!(others, all());
+    }
+
+    #[test]
+    fn who_is_told_of_runs_is_not_passed_on() {
+        let events = json!({ "endpoint": "https://l", "apiKey": "hunter2" });
+        let project = json!({ "id": "acme", "telemetry": { "endpoint": "https://c", "apiKey": "k", "events": events } });
+        let passed_on = untold(serde_json::from_value(project).unwrap()).telemetry.unwrap();
+        assert_eq!((passed_on.endpoint.as_str(), passed_on.events), ("https://c", None));
     }
 
     #[test]

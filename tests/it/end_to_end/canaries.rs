@@ -28,17 +28,19 @@ const PROVIDER: &str = "CanaryProvider06-\"x";
 const TELEMETRY: &str = "CanaryTelemetry07/+x";
 const PARAMETER: &str = "CanaryParameter08-\"&x";
 const OWN: &str = "CanaryOwn13";
+const SINK: &str = "CanarySink14/+x";
 const STORE: &str = "CanaryStore09";
 const HOST: &str = "CanaryHost14";
 const UNUSED: &str = "CanaryUnused10";
 /// The key that seals, as base64: 32 bytes that are letters.
 const KEY: &str = "Q2FuYXJ5S2V5MTFDYW5hcnlLZXkxMUNhbmFyeUtleTE=";
 /// What in the texts above no encoding of texts changes.
-const CORES: [&str; 15] = [
+const CORES: [&str; 16] = [
     OWN,
     HOST,
     // As parsers of URLs write it.
     "canaryhost14",
+    "CanarySink14",
     "CanaryPassword01",
     "CanaryHeader02",
     "CanaryPath03",
@@ -148,6 +150,12 @@ async fn echoing_agent() -> HttpAgent {
 async fn echoing_models() -> ModelServer {
     ModelServer::start(|request| {
         let key = request.header("authorization");
+        if request.path.starts_with("/sink") {
+            return ModelAnswer::json(
+                400,
+                &json!({ "error": format!("no {key} {}", request.header("x-auth-token")) }),
+            );
+        }
         if request.path.starts_with("/refusing") {
             return ModelAnswer::json(
                 401,
@@ -177,7 +185,10 @@ fn definitions(models: &ModelServer, agent: &str, otlp: &str) -> String {
     json!({
         "project": {
             "id": "acme", "defaultModel": "openai/m",
-            "telemetry": { "endpoint": otlp, "apiKey": TELEMETRY, "protocol": "otlp" },
+            "telemetry": {
+                "endpoint": otlp, "apiKey": TELEMETRY, "protocol": "otlp",
+                "events": { "endpoint": format!("{base}/sink"), "apiKey": SINK },
+            },
         },
         "providers": [
             { "id": "openai", "kind": "openai", "baseUrl": format!("{base}/v1"), "apiKey": PROVIDER },
@@ -305,6 +316,8 @@ async fn look_everywhere(isolation: &str) {
     assert!(runs[4]["telemetry"]["error"].as_str().unwrap().contains("[redacted]"), "{}", runs[4]);
     publish(&client, "scenario.run.requested.acme", async_nats::HeaderMap::new(), b"no JSON".to_vec()).await;
     within(async || says(&log, "invalid_json")).await;
+    // The platform that is to be told of the runs refuses, and says with which key it was told.
+    within(async || says(&log, "sink_refused")).await;
 
     let id = runs[0]["scenarioRunId"].as_str().unwrap();
     for arguments in [

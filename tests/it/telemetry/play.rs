@@ -40,6 +40,7 @@ pub(super) fn destination(receiver: &OtlpReceiver, key: &str) -> TelemetryDestin
         api_key: Some(Secret::new(key)),
         protocol: TelemetryProtocol::Langwatch,
         capture: None,
+        events: None,
     }
 }
 

@@ -543,3 +543,24 @@ fn a_pause_of_a_stream_is_shorter_than_the_whole_call() {
     );
     assert_found(&provider("idleTimeoutSeconds: 8, timeoutSeconds: 8"), &[]);
 }
+
+#[test]
+fn telling_langwatch_of_runs_needs_a_langwatch_and_a_key() {
+    let told = |telemetry: &str| format!("project: {{ id: acme, telemetry: {{ {telemetry} }} }}\n");
+    for (telemetry, field, reason) in [
+        (
+            "endpoint: 'https://c', apiKey: k, protocol: otlp, events: §true",
+            "",
+            "is true, but the spans do not go",
+        ),
+        ("endpoint: 'https://l', events: §true", "", "is true, but `telemetry` has no `apiKey`"),
+        ("endpoint: 'https://l', events: { endpoint: §l, apiKey: k }", ".endpoint", "is not a URL"),
+        ("endpoint: 'https://l', apiKey: k, events: §{ endpoint: 'https://m' }", ".apiKey", "is missing"),
+        ("endpoint: 'https://l', events: §sometimes", "", "expected true, false, or a mapping"),
+    ] {
+        assert_found(&told(telemetry), &[(&format!("project.telemetry.events{field}"), reason)]);
+    }
+    for good in ["apiKey: k, events: true", "events: false", "events: { endpoint: 'https://m', apiKey: k }"] {
+        assert_found(&told(&format!("endpoint: 'https://l', {good}")), &[]);
+    }
+}
