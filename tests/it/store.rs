@@ -497,13 +497,16 @@ async fn a_migration_waits_for_whoever_has_the_lock_for_longer_than_a_statement_
 }
 
 /// Whoever writes to a file at this moment.
-struct Writer(sqlx::AnyConnection);
+struct Writer {
+    /// Holds the lock for as long as it lives.
+    _connection: sqlx::AnyConnection,
+}
 
 impl Writer {
     async fn begin(database: &TestDatabase) -> Self {
         let mut connection = sqlx::AnyConnection::connect(&database.url()).await.unwrap();
         connection.execute("BEGIN IMMEDIATE").await.unwrap();
-        Self(connection)
+        Self { _connection: connection }
     }
 }
 
