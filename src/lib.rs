@@ -22,6 +22,7 @@ pub mod schemas;
 mod scrub;
 pub mod settings;
 pub mod store;
+pub mod stream;
 pub mod telemetry;
 pub mod text;
 pub mod worker;

@@ -12,7 +12,6 @@ mod metered;
 pub mod presets;
 pub mod prompt;
 mod registry;
-pub mod stream;
 mod template;
 
 pub use agent_schemas::{AgentSchema, agent_schemas};
@@ -20,3 +19,4 @@ pub use http::HttpAdapterFactory;
 pub use prompt::PromptAdapterFactory;
 pub use registry::{Registry, TargetAdapterFactory};
 pub use template::ScenarioTexts;
+pub(crate) use template::secrets_named_in;

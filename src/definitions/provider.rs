@@ -48,6 +48,10 @@ pub struct Provider {
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub timeout_seconds: Option<u64>,
+    /// The longest pause of an answer that comes bit by bit, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub idle_timeout_seconds: Option<u64>,
     /// How many calls its key may be used for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<CallLimits>,

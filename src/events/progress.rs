@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use super::schema::{TRACE_ID_PATTERN, Timestamp};
@@ -74,6 +74,9 @@ pub struct ScenarioSummary {
     pub name: String,
     /// Its labels.
     pub labels: Vec<String>,
+    /// The situation as it is played; cut where it is long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub situation: Option<String>,
 }
 
 /// The payload of `scenario.run.started`.
@@ -87,6 +90,9 @@ pub struct RunStarted {
     pub target: TargetRef,
     /// Name and labels of the scenario.
     pub scenario: ScenarioSummary,
+    /// The values of the parameters that the scenario declares, secret ones left out.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub parameters: Map<String, Value>,
     /// Which delivery this is, from 1.
     #[schemars(range(min = 1))]
     pub attempt: u32,

@@ -122,6 +122,13 @@ fn good() -> Vec<Value> {
             json!({ "type": "websocket", "url": "wss://a.example", "format": "text", "done": { "text": "END" } }),
         ),
         with_agent(json!({ "type": "openai_responses", "history": "full" })),
+        with(
+            json!({ "prompts": [{ "id": "p", "systemPrompt": "Hi", "toolChoice": { "tool": "t" }, "responseFormat": "json",
+            "tools": [{ "name": "t", "result": { "a": 1 } }] }] }),
+        ),
+        with(
+            json!({ "project": { "id": "acme", "telemetry": { "endpoint": "https://l.example", "events": true } } }),
+        ),
         with_agent(json!({ "limits": { "maxInFlight": 2 } })),
         with_scenario(
             json!({ "script": ["user", "agent", { "user": "Hi" }, { "agent": null }, { "message": { "role": "tool", "content": "{}" } }, { "proceed": 2 }, { "check": { "contains": "a" } }, { "judge": { "criteria": ["b"] } }, "succeed"], "criteria": [] }),
@@ -155,6 +162,10 @@ fn bad() -> Vec<Value> {
         with(json!({ "providers": [{ "id": "", "kind": "openai" }] })),
         with(
             json!({ "providers": [{ "id": "p", "kind": "openai", "prices": { "m": { "inputPerMillion": -1, "outputPerMillion": 2 } } }] }),
+        ),
+        with(json!({ "prompts": [{ "id": "p", "systemPrompt": "Hi", "toolChoice": "sometimes" }] })),
+        with(
+            json!({ "project": { "id": "acme", "telemetry": { "endpoint": "https://l.example", "events": "yes" } } }),
         ),
         with(json!({ "prompts": [{ "id": "p" }] })),
         with(json!({ "prompts": [{ "id": "p", "systemPrompt": "Hi", "temperature": 3 }] })),
