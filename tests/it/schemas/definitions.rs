@@ -127,7 +127,7 @@ fn good() -> Vec<Value> {
             "tools": [{ "name": "t", "result": { "a": 1 } }] }] }),
         ),
         with(
-            json!({ "project": { "id": "acme", "telemetry": { "endpoint": "https://l.example", "events": true } } }),
+            json!({ "project": { "id": "acme", "telemetry": { "endpoint": "https://l.example", "apiKey": "k", "events": true } } }),
         ),
         with_agent(json!({ "limits": { "maxInFlight": 2 } })),
         with_scenario(

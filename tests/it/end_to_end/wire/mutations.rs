@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 /// Fields whose content is anybody's.
 const FREE: [&str; 3] = ["arguments", "parameters", "headers"];
 /// Fields of what the worker writes that are left out where there is nothing to say.
-const LEFT_OUT: [&str; 18] = [
+const LEFT_OUT: [&str; 19] = [
     "agreement",
     "callsWithoutPrice",
     "callsWithoutTokens",
@@ -21,6 +21,7 @@ const LEFT_OUT: [&str; 18] = [
     "messagesTruncated",
     "payloadObject",
     "payloadTruncated",
+    "situation",
     "toolCalls",
     "toolCallsUnknown",
     "unconfirmed",
