@@ -11,7 +11,8 @@ pub use load::{DEFAULT_CONFIG, ENVIRONMENT_PREFIX, SettingsError, load};
 pub use sections::{
     CassetteSettings, ConsumerSettings, EgressSettings, EventSettings, HttpSettings, Isolation, LogFormat,
     LogSettings, NatsSettings, ProcessSettings, RequestSettings, RunSettings, RunTelemetrySettings, Settings,
-    SpoolSettings, StoreSettings, TelemetrySettings, TlsSettings, WorkerSettings, WorkerTelemetrySettings,
+    SinkSettings, SpoolSettings, StoreSettings, TelemetrySettings, TlsSettings, WorkerSettings,
+    WorkerTelemetrySettings,
 };
 
 #[cfg(test)]
@@ -81,7 +82,7 @@ mod tests {
         assert!(!error.contains("hunter2"), "{error}");
     }
 
-    const LIMITS: [(&str, &str, u64); 18] = [
+    const LIMITS: [(&str, &str, u64); 22] = [
         ("NATS__REPLICAS", "nats.replicas", 5),
         ("WORKER__CONCURRENCY", "worker.concurrency", 1_000_000),
         ("WORKER__DRAIN_SECONDS", "worker.drain_seconds", 31_536_000),
@@ -89,6 +90,7 @@ mod tests {
         ("CONSUMER__PULL_EXPIRES_SECONDS", "consumer.pull_expires_seconds", 31_536_000),
         ("RUN__TIMEOUT_SECONDS", "run.timeout_seconds", crate::events::MAX_TIMEOUT_SECONDS),
         ("RUN__STALL_TIMEOUT_SECONDS", "run.stall_timeout_seconds", 31_536_000),
+        ("RUN__SESSION_END_SECONDS", "run.session_end_seconds", 60),
         ("RUN__MAX_TURNS", "run.max_turns", 100),
         ("RUN__PROCESS__KILL_GRACE_SECONDS", "run.process.kill_grace_seconds", 31_536_000),
         ("EVENTS__FAILED_RETENTION_SECONDS", "events.failed_retention_seconds", 31_536_000),
@@ -99,6 +101,9 @@ mod tests {
         ("TELEMETRY__RUN__DEADLINE_SECONDS", "telemetry.run.deadline_seconds", 31_536_000),
         ("TELEMETRY__SPOOL__RETENTION_SECONDS", "telemetry.spool.retention_seconds", 31_536_000),
         ("TELEMETRY__SPOOL__RETRY_SECONDS", "telemetry.spool.retry_seconds", 31_536_000),
+        ("TELEMETRY__SINK__TIMEOUT_SECONDS", "telemetry.sink.timeout_seconds", 3_600),
+        ("TELEMETRY__SINK__RETRY_SECONDS", "telemetry.sink.retry_seconds", 31_536_000),
+        ("TELEMETRY__SINK__RETENTION_SECONDS", "telemetry.sink.retention_seconds", 31_536_000),
         ("TELEMETRY__SPOOL__MAX_BYTES", "telemetry.spool.max_bytes", 1 << 50),
     ];
 

@@ -100,6 +100,7 @@ impl HttpAdapter {
             span,
             session: None,
             admission: Admission::default(),
+            so_far: None,
         };
         let request = self.filling(&turn, name, &caller.kept().captured).build(templates)?;
         let received = caller.fetch(&request).await?;

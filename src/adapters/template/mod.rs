@@ -3,6 +3,7 @@
 mod error;
 mod escape;
 mod json_slots;
+mod json_template;
 mod limits;
 mod literals;
 mod scenario_texts;
@@ -18,8 +19,9 @@ use limits::CodeReader;
 
 pub(crate) use error::{Place, TemplateError, UnknownSecret};
 pub(crate) use escape::{Escape, url_component};
+pub(crate) use json_template::{JsonTemplate, no_secrets};
 pub use scenario_texts::ScenarioTexts;
-pub(crate) use secret_references::SecretText;
+pub(crate) use secret_references::{SecretText, secrets_named_in};
 pub(crate) use variables::{BASE_NAMES, Variables, last_line, trace_context};
 
 use crate::definitions::Secrets;

@@ -2,6 +2,9 @@
 //!
 //! So a secret's value is never template source, and what an agent or a customer says never names a secret.
 
+use std::collections::BTreeSet;
+
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::escape::url_component;
@@ -113,6 +116,21 @@ impl SecretText {
     /// The whole text with what its references stand for.
     pub(crate) fn text(&self) -> String {
         self.restore(self.fenced.clone())
+    }
+}
+
+/// Names of the secrets that texts within `value` refer to, names of fields included.
+pub(crate) fn secrets_named_in(value: &Value) -> BTreeSet<String> {
+    match value {
+        Value::String(text) => SecretText::new(text).names().map(str::to_owned).collect(),
+        Value::Array(values) => values.iter().flat_map(secrets_named_in).collect(),
+        Value::Object(fields) => {
+            let named = |(name, value): (&String, &Value)| {
+                secrets_named_in(&Value::from(name.as_str())).into_iter().chain(secrets_named_in(value))
+            };
+            fields.iter().flat_map(named).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => BTreeSet::new(),
     }
 }
 

@@ -11,8 +11,11 @@ mod session;
 mod span;
 
 pub use brief::Brief;
-pub use chat::{AnswerForm, ChatMessage, ChatReply, ChatRequest, ChatRole, Scene, SceneRole, ToolSpec};
-pub use conversation::{Conversation, Message, ScriptPosition, Step};
+pub use chat::{
+    AnswerForm, AnsweredCall, ChatMessage, ChatOptions, ChatReply, ChatRequest, ChatRole, Scene, SceneRole,
+    ToolSpec,
+};
+pub use conversation::{Conversation, Message, OpenTurn, ScriptPosition, Step};
 pub use ending::{Ending, Report};
 pub use judgement::{Criterion, Judgement, MAX_QUOTE_BYTES, MAX_QUOTES};
 pub use judging::{Ballot, Ballots, DECIDE_TOOL, FormKind, JudgeAnswer, Question, VERDICT_TOOL};

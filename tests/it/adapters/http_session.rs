@@ -43,8 +43,15 @@ impl Play {
         let (run, span, transcript) = (run(), Recorded::default().span(context()), dialogue(LINE));
         let session = self.session.as_ref();
         let admission = Admission::default();
-        let turn =
-            TargetTurn { run: &run, turn: 2, transcript: &transcript, span: &span, session, admission };
+        let turn = TargetTurn {
+            run: &run,
+            turn: 2,
+            transcript: &transcript,
+            span: &span,
+            session,
+            admission,
+            so_far: None,
+        };
         let mut reply = self.adapter.reply(turn).await?;
         self.session = reply.session.take().or(self.session.take());
         Ok(reply)

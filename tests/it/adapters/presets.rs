@@ -82,6 +82,7 @@ impl Talk {
             span,
             session: session.as_ref(),
             admission: Admission::default(),
+            so_far: None,
         };
         let reply = adapter.reply(turn).await?;
         if let Some(left) = &reply.session {

@@ -13,9 +13,9 @@ use crate::adapters::http::limits::Limits;
 use crate::adapters::http::no_reply::NoReply;
 use crate::adapters::http::response::{invalid, status_failure};
 use crate::adapters::http::transport::Arrived;
-use crate::adapters::stream::{SseDecoder, SseEvent};
 use crate::execution::failure::RunFailure;
 use crate::scrub::Scrubber;
+use crate::stream::{SseDecoder, SseEvent};
 use crate::text::cut;
 
 /// The most of an event that a failure shows, in bytes.

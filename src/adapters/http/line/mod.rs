@@ -103,5 +103,6 @@ pub(in crate::adapters) fn no_turn<'a>(
         span,
         session: None,
         admission: Admission::default(),
+        so_far: None,
     }
 }

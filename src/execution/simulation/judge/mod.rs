@@ -18,7 +18,8 @@ use crate::execution::chat::{chat_in_span, usage_of};
 use crate::execution::failure::{RunFailure, code};
 use crate::execution::ports::{ChatModel, RunSpan};
 use crate::execution::types::{
-    ChatReply, ChatRequest, Criterion, FormKind, JudgeAnswer, Message, Question, Scene, SceneRole, ToolSpec,
+    ChatOptions, ChatReply, ChatRequest, Criterion, FormKind, JudgeAnswer, Message, Question, Scene,
+    SceneRole, ToolSpec,
 };
 use crate::text::cut;
 
@@ -148,6 +149,7 @@ impl Judge<'_> {
             messages: prompt::messages(self.case, asking.question, &asking.tool, form, again),
             form: form.of(asking.tool.clone()),
             sampling: sampling::sampling(asked, self.model.name()),
+            options: ChatOptions::default(),
             scene: Scene { role: SceneRole::Judge, turn: *turn, transcript, criteria },
         }
     }
