@@ -204,6 +204,10 @@ impl<'a> Relay<'a> {
 
     fn heard(&mut self, frame: FromChild, context: &RunContext<'_>) -> Option<Finish> {
         self.overtime.heard(Instant::now());
+        self.understood(frame, context)
+    }
+
+    fn understood(&mut self, frame: FromChild, context: &RunContext<'_>) -> Option<Finish> {
         match frame {
             FromChild::Log { level, text } => self.log.say(level, &text, self.desk.session()),
             FromChild::Throttled { call, throttled } => self.permits.refused(call, throttled),
