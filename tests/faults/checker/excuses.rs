@@ -107,6 +107,15 @@ impl Run<'_> {
         faults.any(|fault| fault.hit(call.worker) && fault.touches(call.from, call.from, self.awake_after()))
     }
 
+    /// Whether a broker that was killed may have given the run away while its holder had a lease by its own clock: what
+    /// that holder says at `at` is what it had stored, and what the next one would say.
+    pub(super) fn lease_was_forgotten(&self, at: Moment) -> bool {
+        let killed = |fault: &&Fault| matches!(fault.kind, FaultKind::BrokerKill | FaultKind::BrokerOutage);
+        let ack_wait = self.limits.ack_wait;
+        let mut faults = self.history.faults.iter().filter(killed);
+        faults.any(|fault| fault.touches(at, at, ack_wait))
+    }
+
     /// Two calls of a run may be open at once where a worker slept, until it finds out; and where a broker that was killed
     /// forgot how long a lease lasts, until its holder finds out.
     pub(super) fn overlap_is_excused(&self, earlier: &Call, later: &Call) -> bool {

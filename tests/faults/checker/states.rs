@@ -9,7 +9,8 @@ use crate::history::Kind;
 const FINISHED: &str = "finished";
 
 pub(super) fn check(run: &Run<'_>) -> Option<Violation> {
-    let outcome = &run.events_of(Kind::Completed).next()?.payload;
+    let completed = run.events_of(Kind::Completed).next()?;
+    let outcome = &completed.payload;
     let Some(state) = run.history.states.get(run.id) else {
         return Some(run.violation(Rule::State, "it has an outcome and no stored state"));
     };
@@ -22,5 +23,7 @@ pub(super) fn check(run: &Run<'_>) -> Option<Violation> {
     // Each claim is an attempt more, so this is how a worker that lost its claim is known.
     let (last, said) = (&state["attempts"], &outcome["attempts"]);
     let what = || format!("its outcome is that of attempt {said}, and the last one is attempt {last}");
-    (last != said).then(|| run.violation(Rule::Fence, what()))
+    let forgotten =
+        || last.as_u64() == said.as_u64().map(|said| said + 1) && run.lease_was_forgotten(completed.at);
+    (last != said && !forgotten()).then(|| run.violation(Rule::Fence, what()))
 }

@@ -109,6 +109,24 @@ fn an_outcome_of_a_worker_that_had_lost_its_run_is_found() {
 }
 
 #[test]
+fn a_broker_that_was_killed_may_have_given_a_run_away_once_before_its_holder_knew() {
+    let mut history = good();
+    let at = outcome(&mut history).at;
+    let run = outcome(&mut history).run.clone();
+    let killed =
+        |since| Fault { from: at - since, until: at - since, ..fault(FaultKind::BrokerKill, 0, 0, 0) };
+    for (since, attempts, rules) in [
+        (LIMITS.ack_wait, 2, &[][..]),
+        (LIMITS.ack_wait, 3, &[Rule::Fence]),
+        (LIMITS.ack_wait + Duration::from_millis(1), 2, &[Rule::Fence]),
+    ] {
+        history.states.get_mut(&run).unwrap()["attempts"] = json!(attempts);
+        history.faults = vec![killed(since)];
+        assert_eq!(broken(&history), rules, "{since:?} {attempts}");
+    }
+}
+
+#[test]
 fn an_outcome_that_repeats_other_messages_is_found() {
     let mut history = good();
     outcome(&mut history).payload["messages"].as_array_mut().unwrap().pop();
