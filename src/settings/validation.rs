@@ -15,6 +15,9 @@ const MOST_CONCURRENCY: u64 = 1_000_000;
 const _: () = assert!(MOST_CONCURRENCY <= tokio::sync::Semaphore::MAX_PERMITS as u64);
 /// Most bytes of spans that are kept: one pebibyte, more than a broker has.
 const MOST_SPOOLED_BYTES: u64 = 1 << 50;
+/// Longest wait for spans of one call, in seconds: it comes before every judgement of a turn, and a minute is all that a run
+/// has for its last one.
+const MOST_SETTLE_SECONDS: u64 = 30;
 /// Most copies of a stream that JetStream keeps.
 const MOST_REPLICAS: u64 = 5;
 /// Least memory of the process of a run, in bytes (64 MiB): an ordinary run asks for less than 10 MiB.
@@ -29,6 +32,7 @@ pub(super) fn problems(settings: &Settings) -> Vec<String> {
     too_large(settings, &mut found);
     relations(settings, &mut found);
     addresses(settings, &mut found);
+    receiver(settings, &mut found);
     egress(settings, &mut found);
     process(settings, &mut found);
     encryption_keys(settings, &mut found);
@@ -82,6 +86,11 @@ fn too_large(settings: &Settings, found: &mut Vec<String>) {
         ("cassettes.retention_seconds", settings.cassettes.retention_seconds, MOST_SECONDS),
         ("requests.dedup_window_seconds", settings.requests.dedup_window_seconds, MOST_SECONDS),
         ("telemetry.run.deadline_seconds", settings.telemetry.run.deadline_seconds, MOST_SECONDS),
+        (
+            "telemetry.receiver.settle_seconds",
+            settings.telemetry.receiver.settle_seconds,
+            MOST_SETTLE_SECONDS,
+        ),
         ("telemetry.spool.retention_seconds", settings.telemetry.spool.retention_seconds, MOST_SECONDS),
         ("telemetry.spool.max_bytes", settings.telemetry.spool.max_bytes, MOST_SPOOLED_BYTES),
         ("telemetry.spool.retry_seconds", settings.telemetry.spool.retry_seconds, MOST_SECONDS),
@@ -127,6 +136,14 @@ fn addresses(settings: &Settings, found: &mut Vec<String>) {
         if let Some(url) = url {
             check_url(name, url, &["http", "https"], found);
         }
+    }
+}
+
+/// An empty token would be one that everybody has.
+fn receiver(settings: &Settings, found: &mut Vec<String>) {
+    let token = settings.telemetry.receiver.token.as_ref();
+    if token.is_some_and(|token| token.expose().trim().is_empty()) {
+        found.push("`telemetry.receiver.token` is empty; leave it out if senders need none".to_owned());
     }
 }
 

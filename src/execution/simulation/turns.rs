@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::script::step_done;
 use super::user_simulator::Customer;
-use super::{Played, Simulation, SimulationStop, observed};
+use super::{Played, Simulation, SimulationStop, seen};
 use crate::definitions::{Opening, ProceedStep};
 use crate::events::{Attribution, MessageRole, TokenUsage};
 use crate::execution::checks::{self, Standing};
@@ -51,7 +51,7 @@ impl Simulation<'_> {
         if conversation.script.turns_left.is_none() {
             conversation.script.turns_left = step.turns;
         }
-        while conversation.script.turns_left != Some(0) && !has_come(conversation, step) {
+        while conversation.script.turns_left != Some(0) && !self.has_come(conversation, step).await? {
             let begun = conversation.next != Step::UserSimulator;
             if !begun && !self.give_floor(conversation, self.opener(conversation)) {
                 return self.last_word(conversation).await;
@@ -65,6 +65,16 @@ impl Simulation<'_> {
         step_done(conversation);
         self.record(conversation).await?;
         Ok(None)
+    }
+
+    async fn has_come(
+        &self,
+        conversation: &mut Conversation,
+        step: &ProceedStep,
+    ) -> Result<bool, SimulationStop> {
+        let Some(check) = &step.until else { return Ok(false) };
+        self.hear_target_for(check, conversation).await?;
+        Ok(checks::examine(check, &seen(conversation).observed()).standing == Standing::Holds)
     }
 
     fn opener(&self, conversation: &Conversation) -> Step {
@@ -102,7 +112,7 @@ impl Simulation<'_> {
         while conversation.next < Step::Judge {
             self.speaks(conversation, conversation.next, span).await?;
             self.record(conversation).await?;
-            if has_come(conversation, step) {
+            if self.has_come(conversation, step).await? {
                 return Ok(None);
             }
         }
@@ -165,12 +175,17 @@ impl Simulation<'_> {
         if let Some(session) = reply.as_mut().ok().and_then(|reply| reply.session.take()) {
             conversation.session = Some(session);
         }
-        conversation.tool_calls_unknown |= reply.as_ref().is_ok_and(|reply| reply.tool_calls_unknown);
+        let unknown = reply.as_ref().is_ok_and(|reply| reply.tool_calls_unknown);
+        let report = self.report_of(span.as_ref(), unknown);
+        conversation.tool_calls_unknown |= unknown && report.is_none();
         let tokens = reply.as_ref().map(|reply| reply.usage).unwrap_or_default();
         conversation.usage.target.add(TokenUsage { calls: 1, ..tokens });
         conversation.target_call_open = false;
         span.end(said_end(&reply));
-        Ok(self.append(conversation, MessageRole::Assistant, reply?)?)
+        self.append(conversation, MessageRole::Assistant, reply?)?;
+        let index = u32::try_from(conversation.messages.len() - 1).unwrap_or(u32::MAX);
+        conversation.reports.extend(report.map(|report| (index, report)));
+        Ok(())
     }
 
     /// A target that must not be called twice is called only after the intention is recorded.
@@ -224,11 +239,6 @@ impl Simulation<'_> {
         conversation.messages.push(Message { turn, role, content, tool_calls, at, latency_ms });
         Ok(())
     }
-}
-
-fn has_come(conversation: &Conversation, step: &ProceedStep) -> bool {
-    let holds = |check| checks::examine(check, &observed(conversation)).standing == Standing::Holds;
-    step.until.as_ref().is_some_and(holds)
 }
 
 fn said_end(said: &Result<TargetReply, RunFailure>) -> SpanEnd {

@@ -13,6 +13,6 @@ pub use destination::{Destination, InvalidDestination};
 pub use error::ExportError;
 pub(in crate::telemetry) use error::STATUS_TOO_LARGE;
 pub use payload::{MAX_REQUEST_BYTES, Packed, SpanEnvelope};
-pub(in crate::telemetry) use payload::{SPAN_FRAMING_BYTES, compress};
+pub(in crate::telemetry) use payload::{SPAN_FRAMING_BYTES, compress, unwrapped};
 pub(in crate::telemetry) use sender::Attempts;
 pub use sender::{MAX_CONCURRENT_POSTS, OtlpSender};

@@ -83,6 +83,11 @@ impl Line {
         self.0.endpoint.on_unknown
     }
 
+    /// Takes the credentials of the definition out of what the agent tells of itself.
+    pub(in crate::adapters) fn scrub(&self, told: &mut serde_json::Value) {
+        self.0.scrubber.scrub_json(told);
+    }
+
     /// Time for everything that belongs to one turn.
     pub(in crate::adapters) fn timeout(&self) -> Duration {
         self.0.endpoint.reply.limits.total

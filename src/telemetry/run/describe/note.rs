@@ -23,5 +23,16 @@ pub(in super::super) fn note(note: &SpanNote) -> (&'static str, Vec<KeyValue>) {
             let waited = i64::try_from(waited.as_millis()).unwrap_or(i64::MAX);
             (key::LIMIT_WAIT, vec![KeyValue::new(key::LIMIT_WAIT_MS, waited)])
         }
+        SpanNote::TargetSpans { waited, spans, settled } => (
+            key::TARGET_SPANS,
+            vec![
+                KeyValue::new(
+                    key::TARGET_SPANS_WAIT_MS,
+                    i64::try_from(waited.as_millis()).unwrap_or(i64::MAX),
+                ),
+                KeyValue::new(key::TARGET_SPANS_COUNT, i64::try_from(*spans).unwrap_or(i64::MAX)),
+                KeyValue::new(key::TARGET_SPANS_SETTLED, *settled),
+            ],
+        ),
     }
 }
