@@ -122,3 +122,67 @@ async fn read(body: Bytes, packing: Packing, format: Format) -> Result<ExportTra
     let reading = tokio::task::spawn_blocking(move || decode(&body, packing, format));
     reading.await.unwrap_or(Err(Problem::Malformed))
 }
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use http::StatusCode;
+
+    use super::*;
+    use crate::execution::failure::Unavailable;
+    use crate::telemetry::ingress::{Elsewhere, Hub};
+
+    #[derive(Debug)]
+    struct Nowhere;
+
+    #[async_trait]
+    impl Elsewhere for Nowhere {
+        async fn offer(&self, _: &Bundle) -> Result<Option<Reception>, Unavailable> {
+            Ok(None)
+        }
+    }
+
+    fn handler() -> Handler {
+        let routing = Routing { hub: Hub::default(), elsewhere: Arc::new(Nowhere) };
+        Handler::new(routing, None, Metrics::new().unwrap())
+    }
+
+    fn request(length: Option<usize>, body: Body) -> Request<Body> {
+        let request = Request::post(PATH).header("content-type", "application/x-protobuf");
+        let request =
+            length.into_iter().fold(request, |request, bytes| request.header(CONTENT_LENGTH, bytes));
+        request.body(body).unwrap()
+    }
+
+    fn never() -> Body {
+        Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_comes_is_not_waited_for_for_ever() {
+        let handler = handler();
+        assert_eq!(handler.handle(request(None, never())).await.status(), StatusCode::REQUEST_TIMEOUT);
+        let rendered = handler.metrics.render();
+        assert!(
+            rendered.contains("scenario_worker_receiver_requests_refused_total{reason=\"slow\"} 1"),
+            "{rendered}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bodies_have_so_much_room_together_and_who_finds_none_may_come_again() {
+        let handler = handler();
+        let fitting = ROOM_BYTES / MAX_BODY_BYTES;
+        let waiting = futures::future::join_all((0..fitting).map(|_| handler.handle(request(None, never()))));
+        let late = async {
+            tokio::time::sleep(BODY_TIME / 2).await;
+            let refused = handler.handle(request(Some(1), Body::from("x"))).await;
+            assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert!(refused.headers().contains_key("retry-after"));
+        };
+        tokio::join!(waiting, late);
+        assert_eq!(handler.handle(request(Some(0), Body::empty())).await.status(), StatusCode::OK);
+        let large = handler.handle(request(Some(MAX_BODY_BYTES + 1), Body::empty())).await;
+        assert_eq!(large.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    }
+}
