@@ -165,6 +165,7 @@ fn tool_call() -> Vec<KeyValue> {
 }
 
 fn provider(name: &str, sending: &Sending) -> SdkTracerProvider {
+    scenario_worker::http_client::install_tls_provider();
     let headers = sending.token.iter().map(|token| ("authorization".to_owned(), format!("Bearer {token}")));
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_http()
