@@ -20,6 +20,7 @@ mod recent;
 mod scrub;
 pub mod settings;
 pub mod store;
+pub mod stream;
 pub mod telemetry;
 pub mod text;
 pub mod worker;

@@ -20,6 +20,8 @@ pub const STREAM_NOT_DESCRIBED: &str = "stream_not_described";
 pub const OUTPUT_PATH_NO_MATCH: &str = "output_path_no_match";
 /// The agent answered with nothing.
 pub const EMPTY_REPLY: &str = "empty_reply";
+/// The model went on calling tools for as long as it may.
+pub const TOOL_ROUNDS_EXHAUSTED: &str = "tool_rounds_exhausted";
 /// A template could not be rendered, or not to something that can be sent.
 pub const TEMPLATE_FAILED: &str = "template_failed";
 /// The definition names a secret that the project does not have.

@@ -16,7 +16,7 @@ pub(super) fn of_any_run<T>(
     read: impl FnOnce(&TargetTurn<'_>) -> Option<T>,
 ) -> Option<T> {
     let run = RunKey { project: turn.run.project.clone(), run: RunId::parse(ANY_RUN).ok()? };
-    let TargetTurn { turn, transcript, .. } = *turn;
+    let TargetTurn { turn, transcript, so_far, .. } = *turn;
     read(&TargetTurn {
         run: &run,
         turn,
@@ -24,6 +24,7 @@ pub(super) fn of_any_run<T>(
         span: &AnySpan,
         session: None,
         admission: Admission::default(),
+        so_far,
     })
 }
 

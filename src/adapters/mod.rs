@@ -11,10 +11,10 @@ mod metered;
 pub mod presets;
 pub mod prompt;
 mod registry;
-pub mod stream;
 mod template;
 
 pub use http::HttpAdapterFactory;
 pub use prompt::PromptAdapterFactory;
 pub use registry::{Registry, TargetAdapterFactory};
 pub use template::ScenarioTexts;
+pub(crate) use template::secrets_named_in;

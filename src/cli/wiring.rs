@@ -31,7 +31,7 @@ use crate::models::Factory;
 use crate::queue::limits::LimitCounts;
 use crate::queue::{
     Cancellations, Cassettes, Connection, Consumer, DeadLetters, Denials, EventPublisher, GivenUpRequests,
-    KvLimiter, RunStates, Scheduler, Spool, Topology, TopologyError, connect as connect_to,
+    KvLimiter, RunStates, Scheduler, SinkLog, Spool, Topology, TopologyError, connect as connect_to,
 };
 use crate::settings::{EgressSettings, Isolation, Settings, TelemetrySettings};
 use crate::store::{AgentCheck, Store, StoreError};
@@ -39,9 +39,10 @@ use crate::telemetry::export::OtlpSender;
 use crate::telemetry::ingress::Hub;
 use crate::telemetry::metrics::{LimitsMetric, Metrics};
 use crate::telemetry::run::RunTracerFactory;
+use crate::telemetry::sink::SinkSender;
 use crate::telemetry::spool::{Courier, SpanSpool};
 use crate::worker::{
-    Endpoints, GivenUp, Listening, Processor, ProcessorParts, Resting, Service, SpoolSender,
+    Endpoints, GivenUp, Listening, Processor, ProcessorParts, Resting, Service, Sink, SinkParts, SpoolSender,
 };
 
 /// How often it is looked whether the broker forbade something: well within the time that an answer is waited for.
@@ -278,6 +279,7 @@ fn plan_defaults(settings: &Settings) -> PlanDefaults {
         timeout: run.timeout(),
         stall_timeout: run.stall_timeout(),
         judge_on_timeout: run.judge_on_timeout,
+        session_end: run.session_end(),
         model: run.default_model.clone(),
     }
 }
@@ -398,6 +400,7 @@ pub(super) async fn service(
         cancellations,
         given_up,
         spooled,
+        sink: sink(settings, definitions, connection, topology, metrics)?,
         processor: Arc::new(Processor::new(parts, hand_back.clone())),
         concurrency: settings.worker.concurrency,
         drain: settings.worker.drain(),
@@ -467,6 +470,26 @@ fn courier(settings: &Settings, definitions: &Definitions, metrics: &Metrics) ->
     })
 }
 
+/// Its own client: a platform that hangs must not be in the way of runs.
+fn sink(
+    settings: &Settings,
+    definitions: &Definitions,
+    connection: &Connection,
+    topology: &Topology,
+    metrics: &Metrics,
+) -> Result<Sink, CliError> {
+    let telling = settings.telemetry.sink.clone();
+    Ok(Sink::new(SinkParts {
+        log: SinkLog::new(connection, topology, settings),
+        sender: SinkSender::new(way_out(settings)?, telling.timeout()),
+        projects: Arc::new(definitions.store.clone()),
+        scenarios: Arc::new(definitions.store.clone()),
+        settings: telling,
+        outcomes_kept: settings.events.least_outcome_retention(),
+        metrics: metrics.clone(),
+    }))
+}
+
 /// Where the spans of runs go whose project names no endpoint.
 fn default_endpoint(settings: &Settings) -> Option<TelemetryDestination> {
     settings.telemetry.run.default_endpoint.clone().map(|endpoint| TelemetryDestination {
@@ -474,6 +497,7 @@ fn default_endpoint(settings: &Settings) -> Option<TelemetryDestination> {
         api_key: None,
         protocol: TelemetryProtocol::Otlp,
         capture: None,
+        events: None,
     })
 }
 

@@ -10,7 +10,9 @@ mod field_mapping;
 mod parameter;
 mod project;
 mod prompt;
+mod prompt_tool;
 mod provider;
+mod run_events;
 mod sampling;
 mod scenario;
 mod script;
@@ -30,10 +32,12 @@ pub use parameter::{
 };
 pub use project::{ContentCapture, Project, TelemetryDestination, TelemetryProtocol};
 pub use prompt::{Prompt, PromptMessage, PromptRole};
+pub use prompt_tool::{PromptTool, ResponseFormat, ToolChoice};
 pub use provider::{
     Price, Provider, ProviderKind, ScriptedFailure, ScriptedForm, ScriptedModel, ScriptedReply,
     ScriptedVerdict,
 };
+pub use run_events::{Platform, RunEvents};
 pub use sampling::Sampling;
 pub use scenario::{CustomerForm, CustomerSettings, Opening, RoleModels, Scenario};
 pub use script::{JudgeStep, ProceedStep, ScriptMessage, ScriptStep};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CallLimits, Secret};
+use super::{CallLimits, RunEvents, Secret};
 use crate::events::{Budget, ProjectId};
 
 /// A tenant's project: who it is, its default model, and where its spans go.
@@ -43,6 +43,9 @@ pub struct TelemetryDestination {
     /// What spans say of the conversation; the worker's setting where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capture: Option<ContentCapture>,
+    /// Whether LangWatch is told of runs as they happen, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<RunEvents>,
 }
 
 /// What spans say of the conversation.
@@ -87,8 +90,14 @@ mod tests {
     use super::*;
 
     fn url(endpoint: &str, protocol: TelemetryProtocol) -> String {
-        TelemetryDestination { endpoint: endpoint.into(), api_key: None, protocol, capture: None }
-            .traces_url()
+        TelemetryDestination {
+            endpoint: endpoint.into(),
+            api_key: None,
+            protocol,
+            capture: None,
+            events: None,
+        }
+        .traces_url()
     }
 
     #[test]

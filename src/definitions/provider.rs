@@ -44,6 +44,9 @@ pub struct Provider {
     /// Time for one call in seconds, retries not included.
     #[serde(default)]
     pub timeout_seconds: Option<u64>,
+    /// The longest pause of an answer that comes bit by bit, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_timeout_seconds: Option<u64>,
     /// How many calls its key may be used for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<CallLimits>,

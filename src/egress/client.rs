@@ -7,6 +7,8 @@ use std::time::Duration;
 use reqwest::{Request, Response};
 use url::Url;
 
+use super::connection::{self, Sent};
+use super::journey::Journey;
 use super::policy::{EgressPolicy, Refused};
 use super::redirect;
 use super::resolver::Resolver;
@@ -43,14 +45,30 @@ pub struct Client {
     elsewhere: Option<reqwest::Client>,
     policy: Arc<EgressPolicy>,
     proxy: Option<Url>,
-    /// Whether connections may become another protocol's.
-    upgrades: bool,
+    /// How connections of `http` are made.
+    connecting: Connecting,
+    tls: Option<TlsMaterial>,
     /// Clients with settings of their own.
     others: Arc<Mutex<Recent<Connecting, reqwest::Client>>>,
 }
 
-/// How connections are made: how long that may take, with which certificates, and whether they may become another protocol's.
-type Connecting = (Duration, Option<[u8; 32]>, bool);
+/// How connections are made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Connecting {
+    /// How long that may take.
+    limit: Duration,
+    /// What stands for their certificates.
+    tls: Option<[u8; 32]>,
+    /// Whether they may become another protocol's.
+    upgrades: bool,
+    /// Whether each is for one request.
+    single: bool,
+}
+
+impl Connecting {
+    /// As most are.
+    const USUAL: Self = Self { limit: CONNECT_TIMEOUT, tls: None, upgrades: false, single: false };
+}
 
 /// The proxy is left out: its URL may hold a credential.
 impl fmt::Debug for Client {
@@ -118,7 +136,8 @@ impl Client {
         let http = connected(&policy, proxy, builder)?;
         let others = Arc::new(Mutex::new(Recent::new(MOST_OTHERS)));
         let (usual, proxy) = (http.clone(), proxy.cloned());
-        Ok(Self { usual, http, elsewhere: None, policy, proxy, upgrades: false, others })
+        let connecting = Connecting::USUAL;
+        Ok(Self { usual, http, elsewhere: None, policy, proxy, connecting, tls: None, others })
     }
 
     /// A client under the same policy that makes each connection within `limit`, and that uses the certificates of `tls`
@@ -128,9 +147,20 @@ impl Client {
     /// # Errors
     /// [`TlsError`] if the certificates cannot be used.
     pub fn connecting(&self, limit: Duration, tls: Option<&TlsMaterial>) -> Result<Self, TlsError> {
-        let plain = self.http_for(limit, None)?;
-        let Some(tls) = tls else { return Ok(Self { http: plain, elsewhere: None, ..self.clone() }) };
-        Ok(Self { http: self.http_for(limit, Some(tls))?, elsewhere: Some(plain), ..self.clone() })
+        let plain = Connecting { limit, tls: None, ..self.connecting };
+        let elsewhere = self.http_for(plain, None)?;
+        let Some(tls) = tls else {
+            return Ok(Self {
+                http: elsewhere,
+                elsewhere: None,
+                connecting: plain,
+                tls: None,
+                ..self.clone()
+            });
+        };
+        let connecting = Connecting { tls: Some(tls.digest()), ..plain };
+        let (http, elsewhere) = (self.http_for(connecting, Some(tls))?, Some(elsewhere));
+        Ok(Self { http, elsewhere, connecting, tls: Some(tls.clone()), ..self.clone() })
     }
 
     /// A client under the same policy whose connections can become another protocol's: it speaks HTTP/1.1 alone, which
@@ -139,28 +169,25 @@ impl Client {
     /// # Errors
     /// As [`Client::connecting`].
     pub fn upgrading(&self) -> Result<Self, TlsError> {
-        Self { upgrades: true, ..self.clone() }.connecting(CONNECT_TIMEOUT, None)
+        let connecting = Connecting { upgrades: true, ..self.connecting };
+        Self { connecting, ..self.clone() }.connecting(CONNECT_TIMEOUT, None)
     }
 
-    fn http_for(&self, limit: Duration, tls: Option<&TlsMaterial>) -> Result<reqwest::Client, TlsError> {
-        if tls.is_none() && limit == CONNECT_TIMEOUT && !self.upgrades {
+    fn http_for(
+        &self,
+        connecting: Connecting,
+        tls: Option<&TlsMaterial>,
+    ) -> Result<reqwest::Client, TlsError> {
+        if connecting == Connecting::USUAL {
             return Ok(self.usual.clone());
         }
         let make = || {
-            let mut builder = http_client::builder().connect_timeout(limit);
-            if self.upgrades {
-                builder = builder.http1_only();
-            }
-            if let Some(tls) = tls {
-                let mut config = tls.config()?;
-                config.alpn_protocols.retain(|protocol| !self.upgrades || protocol == HTTP_1);
-                builder = builder.tls_backend_preconfigured(config);
-            }
+            let builder = builder(connecting, tls)?;
             let client = connected(&self.policy, self.proxy.as_ref(), builder);
             client.map_err(|error| TlsError::Unusable(error.to_string()))
         };
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
-        others.get_or_make((limit, tls.map(TlsMaterial::digest), self.upgrades), make)
+        others.get_or_make(connecting, make)
     }
 
     /// Where calls may go.
@@ -169,34 +196,94 @@ impl Client {
         &self.policy
     }
 
+    /// Whether its connections become another protocol's.
+    #[must_use]
+    pub fn upgrades(&self) -> bool {
+        self.connecting.upgrades
+    }
+
     /// Begins a request. Nothing is checked before it is sent.
     pub fn request(&self, method: http::Method, url: Url) -> reqwest::RequestBuilder {
         self.http.request(method, url)
     }
 
-    /// Sends `request`, and follows where the answer leads if that is asked for.
+    /// Sends `request`, and follows where the answer leads if that is asked for. Certificates are for its own origin.
     ///
     /// # Errors
     /// [`ClientError`] if the call may not be made or brings no answer.
-    pub async fn execute(&self, mut request: Request, redirects: Redirects) -> Result<Response, ClientError> {
-        let home = request.url().origin();
+    pub async fn execute(&self, request: Request, redirects: Redirects) -> Result<Response, ClientError> {
+        let mut nothing = |_: &Response, _: &mut Request| {};
+        let mut journey = Journey::new(request.url().origin(), &request, redirects, &mut nothing);
+        self.travel(request, &mut journey).await
+    }
+
+    /// As [`Client::execute`], on a journey that is begun with `request`.
+    ///
+    /// # Errors
+    /// As [`Client::execute`].
+    pub async fn travel(
+        &self,
+        mut request: Request,
+        journey: &mut Journey<'_>,
+    ) -> Result<Response, ClientError> {
         for _ in 0..=MOST_REDIRECTS {
             self.policy.check_url(request.url())?;
-            let again = if redirects == Redirects::Answer { None } else { request.try_clone() };
-            let is_home = request.url().origin() == home;
-            let http = self.elsewhere.as_ref().filter(|_| !is_home).unwrap_or(&self.http);
-            let response = http.execute(request).await?;
+            let again = if journey.redirects == Redirects::Answer { None } else { request.try_clone() };
+            let is_home = request.url().origin() == journey.home;
+            let response = self.send(request, is_home, journey.repeatable).await?;
             let hop = again.zip(redirect::next_hop(&response)).filter(|(again, url)| {
-                redirects == Redirects::Follow || again.url().origin() == url.origin()
+                journey.redirects == Redirects::Follow || again.url().origin() == url.origin()
             });
             let next = hop.and_then(|(again, url)| redirect::follow(&again, response.status(), url));
             match next {
-                Some(next) => request = next,
+                Some(next) => request = journey.hop(&response, next),
                 None => return Ok(response),
             }
         }
         Err(ClientError::TooManyRedirects)
     }
+
+    /// Sends `request`, and once more on a connection of its own if it may be repeated and the one that was kept for it
+    /// is closed where the answer should begin: then it most likely never arrived.
+    async fn send(
+        &self,
+        request: Request,
+        is_home: bool,
+        repeatable: bool,
+    ) -> Result<Response, reqwest::Error> {
+        let http = self.elsewhere.as_ref().filter(|_| !is_home).unwrap_or(&self.http);
+        let again = request.try_clone().filter(|_| repeatable);
+        let Sent { answer, made } = connection::send(http, request).await;
+        match (answer, again) {
+            (Err(error), Some(again)) if !made && connection::was_closed(&error) => {
+                let tls = self.tls.as_ref().filter(|_| is_home);
+                let digest = self.connecting.tls.filter(|_| is_home);
+                let single = Connecting { tls: digest, single: true, ..self.connecting };
+                match self.http_for(single, tls) {
+                    Ok(http) => http.execute(again).await,
+                    Err(_) => Err(error),
+                }
+            }
+            (answer, _) => answer,
+        }
+    }
+}
+
+fn builder(connecting: Connecting, tls: Option<&TlsMaterial>) -> Result<reqwest::ClientBuilder, TlsError> {
+    let Connecting { limit, upgrades, single, tls: _ } = connecting;
+    let mut builder = http_client::builder().connect_timeout(limit);
+    if upgrades {
+        builder = builder.http1_only();
+    }
+    if single {
+        builder = builder.pool_max_idle_per_host(0);
+    }
+    if let Some(tls) = tls {
+        let mut config = tls.config()?;
+        config.alpn_protocols.retain(|protocol| !upgrades || protocol == HTTP_1);
+        builder = builder.tls_backend_preconfigured(config);
+    }
+    Ok(builder)
 }
 
 /// A client that connects to checked addresses only.
@@ -207,7 +294,7 @@ fn connected(
 ) -> Result<reqwest::Client, reqwest::Error> {
     let host = proxy.and_then(Url::host_str).map(str::to_owned);
     let resolver = Resolver { policy: Arc::clone(policy), proxy: host };
-    let mut builder = builder.dns_resolver(Arc::new(resolver));
+    let mut builder = connection::noting(builder).dns_resolver(Arc::new(resolver));
     if let Some(proxy) = proxy {
         builder = builder.proxy(reqwest::Proxy::all(proxy.clone())?);
     }

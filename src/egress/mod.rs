@@ -6,6 +6,9 @@
 
 mod address;
 mod client;
+mod connection;
+mod http_date;
+mod journey;
 mod policy;
 mod redirect;
 mod resolver;
@@ -14,6 +17,8 @@ mod tls;
 
 pub use address::{Refusal, Region};
 pub use client::{Client, ClientError, Redirects};
+pub use http_date::http_date;
+pub use journey::{Journey, OnHop};
 pub use policy::{EgressPolicy, InvalidHost, Refused};
 pub use retry_after::retry_after;
 pub use tls::{TlsError, TlsMaterial};

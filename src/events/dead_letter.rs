@@ -19,16 +19,22 @@ pub enum DeadLetterCode {
     ProjectMismatch,
     /// The server delivered it too often and gave up.
     DeliveriesExhausted,
+    /// The platform that is told of runs refuses it for good.
+    SinkRefused,
+    /// The platform that is told of runs did not take it before it became too old.
+    SinkExpired,
 }
 
 impl DeadLetterCode {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::InvalidJson,
         Self::InvalidRequest,
         Self::OutOfBounds,
         Self::ProjectMismatch,
         Self::DeliveriesExhausted,
+        Self::SinkRefused,
+        Self::SinkExpired,
     ];
 
     /// The code as it travels.
@@ -40,6 +46,8 @@ impl DeadLetterCode {
             Self::OutOfBounds => "out_of_bounds",
             Self::ProjectMismatch => "project_mismatch",
             Self::DeliveriesExhausted => "deliveries_exhausted",
+            Self::SinkRefused => "sink_refused",
+            Self::SinkExpired => "sink_expired",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `scenario.run.started` and `scenario.run.message`: what a run says on its way.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use super::{BatchRunId, ProjectId, RunId, RunKey, ScenarioId, SetId, TargetRef};
@@ -72,6 +72,9 @@ pub struct ScenarioSummary {
     pub name: String,
     /// Its labels.
     pub labels: Vec<String>,
+    /// The situation as it is played; cut where it is long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub situation: Option<String>,
 }
 
 /// The payload of `scenario.run.started`.
@@ -85,6 +88,9 @@ pub struct RunStarted {
     pub target: TargetRef,
     /// Name and labels of the scenario.
     pub scenario: ScenarioSummary,
+    /// The values of the parameters that the scenario declares, secret ones left out.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub parameters: Map<String, Value>,
     /// Which delivery this is, from 1.
     pub attempt: u32,
     /// The run's trace.

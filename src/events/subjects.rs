@@ -1,6 +1,6 @@
 //! Names on the wire: subjects, streams, buckets and headers. Clients rely on each of them.
 
-use super::{BatchRunId, ProjectId, RunKey};
+use super::{BatchRunId, ProjectId, RunId, RunKey};
 
 /// Stream of the requests: a work queue.
 pub const REQUESTS_STREAM: &str = "SCENARIO_REQUESTS";
@@ -125,6 +125,20 @@ pub fn event(key: &RunKey, kind: EventKind) -> String {
     format!("scenario.events.{}.{}.{}", key.project, key.run, kind.as_str())
 }
 
+/// The subjects of all events of `key`.
+#[must_use]
+pub fn events_of(key: &RunKey) -> String {
+    format!("scenario.events.{}.{}.*", key.project, key.run)
+}
+
+/// The run that the subject of an event names.
+#[must_use]
+pub fn event_run(subject: &str) -> Option<RunKey> {
+    let mut tokens = subject.strip_prefix("scenario.events.")?.split('.');
+    let (project, run) = (tokens.next()?, tokens.next()?);
+    Some(RunKey { project: ProjectId::parse(project).ok()?, run: RunId::parse(run).ok()? })
+}
+
 /// The plain subject that events of `kind` are republished on.
 #[must_use]
 pub fn plain(kind: EventKind) -> String {
@@ -153,6 +167,18 @@ pub fn cancel_batch_key(project: &ProjectId, batch: &BatchRunId) -> String {
 #[must_use]
 pub fn spool_key(key: &RunKey) -> String {
     format!("spool.{}.{}", key.project, key.run)
+}
+
+/// Key in [`RUNS_BUCKET`] of what the platform of the run's project was told of it.
+#[must_use]
+pub fn sink_key(key: &RunKey) -> String {
+    format!("sink.{}.{}", key.project, key.run)
+}
+
+/// Key in [`RUNS_BUCKET`] that whoever tells the platform of the run holds.
+#[must_use]
+pub fn sink_lock_key(key: &RunKey) -> String {
+    format!("sinklock.{}.{}", key.project, key.run)
 }
 
 /// The keys of every cancel mark, as a watch names them.

@@ -19,7 +19,6 @@ use crate::events::{
     DeliveryFailure, DeliveryFailureKind, RunCompleted, RunRequest, TelemetryReceipt, TraceContext,
 };
 
-pub use super::sessions::END_LIMIT as SESSION_END_LIMIT;
 pub use super::supervision::{Interruption, LAST_JUDGEMENT, RunContext, TIMED_OUT};
 
 /// Why not every span of a run is there that began and cannot go on.
@@ -166,7 +165,7 @@ impl Orchestrator {
         let why = match tokio::time::timeout(CANCEL_GRACE, self.planner.plan(request, Some(said))).await {
             Ok(Ok(plan)) => {
                 let call = SessionCall { run: &request.key, span: &Nobody::default() };
-                return sessions::end(plan.target.as_ref(), call, session).await;
+                return sessions::end(plan.target.as_ref(), call, session, plan.limits.session_end).await;
             }
             Ok(Err(PlanError::Failure(failure))) => failure.code,
             Ok(Err(PlanError::Unavailable(_))) | Err(_) => STORE_SILENT.into(),

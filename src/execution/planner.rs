@@ -28,6 +28,8 @@ pub struct PlanDefaults {
     pub stall_timeout: Duration,
     /// Whether a run that took too long is judged on what it has.
     pub judge_on_timeout: bool,
+    /// Time for ending a session of the target.
+    pub session_end: Duration,
     /// The model of a project that has no default, as `provider/model`.
     pub model: Option<String>,
 }
@@ -41,6 +43,8 @@ pub struct Limits {
     pub stall_timeout: Duration,
     /// Whether a run that took too long is judged on what it has.
     pub judge_on_timeout: bool,
+    /// Time for ending a session of the target. The outcome waits for it.
+    pub session_end: Duration,
 }
 
 /// Everything that a run needs, resolved.
@@ -169,9 +173,9 @@ impl Planner {
     }
 
     fn limits(&self, request: &RunRequest) -> Limits {
-        let PlanDefaults { stall_timeout, judge_on_timeout, .. } = self.defaults;
+        let PlanDefaults { stall_timeout, judge_on_timeout, session_end, .. } = self.defaults;
         let timeout = request.timeout.unwrap_or(self.defaults.timeout);
-        Limits { timeout, stall_timeout, judge_on_timeout }
+        Limits { timeout, stall_timeout, judge_on_timeout, session_end }
     }
 
     fn model_name(&self, project: &Project, chosen: Option<&String>) -> Result<String, RunFailure> {

@@ -11,10 +11,10 @@ use time::OffsetDateTime;
 use super::failure::{PlanError, RunFailure, Unavailable};
 use super::limits::{Admission, Waiting};
 use super::types::{
-    ChatReply, ChatRequest, Conversation, Heard, Message, ModelName, Session, SpanCounts, SpanEnd, SpanNote,
-    SpanStart, TraceSpec,
+    ChatOptions, ChatReply, ChatRequest, Conversation, Heard, Message, ModelName, Session, SpanCounts,
+    SpanEnd, SpanNote, SpanStart, TraceSpec,
 };
-use crate::definitions::{AgentDefinition, Project, Prompt, Provider, Scenario, Secrets};
+use crate::definitions::{AgentDefinition, Project, Prompt, Provider, Sampling, Scenario, Secret, Secrets};
 use crate::events::{
     ProjectId, ReferenceId, RunKey, RunRequest, RunStarted, ScenarioId, TargetRef, TelemetryReceipt,
     TokenUsage, ToolCall, TraceContext,
@@ -49,6 +49,11 @@ pub trait ChatModel: Send + Sync {
     /// Whether its replies say what they cost.
     fn knows_its_price(&self) -> bool {
         false
+    }
+
+    /// Why it cannot be asked with these settings, if it cannot, in words that follow on its name.
+    fn objection(&self, _sampling: &Sampling, _options: &ChatOptions) -> Option<String> {
+        None
     }
 
     /// Asks it. Retries and time limits are its own business.
@@ -112,6 +117,8 @@ pub struct TargetTurn<'a> {
     pub session: Option<&'a Session>,
     /// What the turn knows of the limits of its calls.
     pub admission: Admission<'a>,
+    /// How far the turn is, where it takes more than one call; see [`TargetReply::unfinished`].
+    pub so_far: Option<&'a Value>,
 }
 
 /// The beginning or the end of a session.
@@ -143,6 +150,11 @@ pub struct TargetReply {
     /// The session as this turn has left it, if that is another than it was. It goes into the checkpoint and nowhere else.
     #[serde(skip)]
     pub session: Option<Session>,
+    /// The turn is not over: the target is to be asked again in it, and given this. It is stored with the run first, so that
+    /// whoever goes on with the run goes on there. Only usage and times of such a reply count; its words and calls are those
+    /// of the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfinished: Option<Value>,
 }
 
 /// What to do about a call that was under way when its worker was lost: nobody knows whether it did its work.
@@ -288,6 +300,12 @@ pub trait TextTemplates: Send + Sync {
     /// # Errors
     /// Why it cannot.
     fn check_prompt(&self, text: &str) -> Result<(), String>;
+
+    /// Whether `result` can be what a tool of a prompt answers: JSON whose texts are templates.
+    ///
+    /// # Errors
+    /// Why it cannot, and where in it.
+    fn check_result(&self, result: &Value) -> Result<(), String>;
 }
 
 /// A span of a run. Dropped without [`RunSpan::end`], it ends as abandoned.
@@ -466,4 +484,13 @@ pub trait SecretRepository: Send + Sync {
     /// # Errors
     /// [`Unavailable`] if the store does not answer.
     async fn secrets(&self, project: &ProjectId) -> Result<Secrets, Unavailable>;
+
+    /// Values of `project` that no definition may name here, and that must not be seen all the same: of its secrets those
+    /// that [`SecretRepository::secrets`] leaves out.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the store does not answer.
+    async fn hidden(&self, _: &ProjectId) -> Result<Vec<Secret>, Unavailable> {
+        Ok(Vec::new())
+    }
 }

@@ -10,14 +10,16 @@ use super::ports::{SessionCall, TargetAdapter};
 use super::types::{Session, SpanNote};
 use crate::events::Attribution;
 
-/// Time for ending a session. The outcome waits for it, so it is short.
-pub const END_LIMIT: Duration = Duration::from_secs(10);
-
-/// Ends `session`. What goes wrong is noted on the span and in the log, and that is all that comes of it.
-pub(super) async fn end(target: &dyn TargetAdapter, call: SessionCall<'_>, session: Session) {
+/// Ends `session` within `limit`: the outcome waits for it. What goes wrong is noted on the span and in the log, and that is all that comes of it.
+pub(super) async fn end(
+    target: &dyn TargetAdapter,
+    call: SessionCall<'_>,
+    session: Session,
+    limit: Duration,
+) {
     let SessionCall { run, span } = call;
     let ending = AssertUnwindSafe(target.end(call, session)).catch_unwind();
-    let failure = match tokio::time::timeout(END_LIMIT, ending).await {
+    let failure = match tokio::time::timeout(limit, ending).await {
         Ok(Ok(Ok(()))) => return,
         Ok(Ok(Err(failure))) => failure,
         Ok(Err(_)) => RunFailure::new(
@@ -26,7 +28,7 @@ pub(super) async fn end(target: &dyn TargetAdapter, call: SessionCall<'_>, sessi
             "The worker failed while it ended the session",
         ),
         Err(_) => {
-            let message = format!("The agent did not end its session within {} s", END_LIMIT.as_secs());
+            let message = format!("The agent did not end its session within {} s", limit.as_secs());
             RunFailure::new(code::EXECUTION_TIMEOUT, Attribution::Target, message)
         }
     };

@@ -14,7 +14,7 @@ use super::sessions;
 use super::signals::{Progress, StopReason, StopSignal};
 use super::simulation::{Simulation, SimulationStop};
 use super::types::{Conversation, Criterion, Ending, Judgement, Step};
-use crate::events::{Attribution, MessageRole, RunRequest, RunStarted, ScenarioSummary};
+use crate::events::{Attribution, MessageRole, RunRequest, RunStarted};
 
 /// Wording of a run that took too long.
 pub const TIMED_OUT: &str = "Scenario execution timed out";
@@ -114,7 +114,7 @@ impl Stage<'_> {
             return stopped;
         };
         let call = SessionCall { run: &self.request.key, span: self.trace.root() };
-        sessions::end(self.plan.target.as_ref(), call, session).await;
+        sessions::end(self.plan.target.as_ref(), call, session, self.plan.limits.session_end).await;
         conversation.session = None;
         self.context.progress.touch();
         match self.context.journal.advanced(conversation, self.note).await {
@@ -293,11 +293,11 @@ fn panicked() -> RunFailure {
 
 fn started_event(stage: &Stage<'_>, conversation: &Conversation) -> RunStarted {
     let &Stage { request, plan, note, context, .. } = stage;
-    let scenario = &plan.brief.scenario;
     RunStarted {
         ids: request.ids(),
         target: request.target.clone(),
-        scenario: ScenarioSummary { name: scenario.name.clone(), labels: scenario.labels.clone() },
+        scenario: plan.brief.summary(),
+        parameters: plan.brief.told_parameters(),
         attempt: context.attempt,
         trace_id: note.trace_id.clone(),
         started_at: conversation.started_at.unwrap_or(OffsetDateTime::UNIX_EPOCH),

@@ -111,8 +111,15 @@ mod tests {
     use crate::isolation::frames::{ToChild, VERSION, decode, encode};
     use crate::settings::Settings;
 
-    const CANARIES: [&str; 6] =
-        ["canary-secret", "canary-key", "canary-traces", "canary-agent", "canary-parameter", "canary-proxy"];
+    const CANARIES: [&str; 7] = [
+        "canary-secret",
+        "canary-hidden",
+        "canary-key",
+        "canary-traces",
+        "canary-agent",
+        "canary-parameter",
+        "canary-proxy",
+    ];
 
     fn request() -> RunRequest {
         let payload = json!({
@@ -136,7 +143,7 @@ mod tests {
             "providers": [{ "id": "openai", "kind": "openai", "apiKey": "canary-key" }],
             "prompt": null,
             "agent": { "id": "shop", "type": "http", "auth": { "type": "bearer", "token": "canary-agent" } },
-            "secrets": { "SHOP": "canary-secret" },
+            "secrets": { "SHOP": "canary-secret" }, "hidden": { "BANK": "canary-hidden" },
         });
         let Settings { run, mut egress, telemetry, .. } = Settings::default();
         egress.proxy = Some("http://user:canary-proxy@proxy.example".to_owned());
@@ -170,7 +177,7 @@ mod tests {
     #[test]
     fn what_the_log_must_not_show_is_everything_that_may_be_a_credential() {
         let known = plan().definitions.credentials();
-        for canary in &CANARIES[..4] {
+        for canary in &CANARIES[..5] {
             assert!(known.iter().any(|value| value == canary), "{canary} is missing in {known:?}");
         }
     }

@@ -27,6 +27,9 @@ pub struct Snapshot {
     pub(super) agent: Option<AgentDefinition>,
     #[serde(serialize_with = "Secret::serialize_all_exposed")]
     pub(super) secrets: Secrets,
+    /// The project's other secrets: they are taken out of what is said, and templates do not find them.
+    #[serde(default, serialize_with = "Secret::serialize_all_exposed")]
+    pub(super) hidden: Secrets,
 }
 
 impl Snapshot {
@@ -35,7 +38,7 @@ impl Snapshot {
         let telemetry =
             self.project.iter().filter_map(|project| project.telemetry.as_ref()?.api_key.as_ref());
         let keys = self.providers.iter().filter_map(|provider| provider.api_key.as_ref());
-        let secrets = self.secrets.values().chain(telemetry).chain(keys);
+        let secrets = self.secrets.values().chain(self.hidden.values()).chain(telemetry).chain(keys);
         let mut values: Vec<String> = secrets.map(|secret| secret.expose().to_owned()).collect();
         values.extend(self.agent.iter().flat_map(|agent| agent.config.values()).flat_map(credentials_of));
         values
@@ -112,5 +115,9 @@ impl AgentRepository for Snapshot {
 impl SecretRepository for Snapshot {
     async fn secrets(&self, project: &ProjectId) -> Result<Secrets, Unavailable> {
         Ok(if self.of(project) { self.secrets.clone() } else { Secrets::new() })
+    }
+
+    async fn hidden(&self, project: &ProjectId) -> Result<Vec<Secret>, Unavailable> {
+        Ok(if self.of(project) { self.hidden.values().cloned().collect() } else { Vec::new() })
     }
 }

@@ -97,6 +97,9 @@ fn hint(provider: &str, upstream: &Upstream, error: &CallError) -> Option<String
         CallError::TimedOut(_) => {
             format!("If the model needs longer, raise timeoutSeconds of provider '{provider}'.")
         }
+        CallError::Silent(_) => {
+            format!("If the model pauses for longer, raise idleTimeoutSeconds of provider '{provider}'.")
+        }
         CallError::HtmlPage | CallError::NotJson(_) | CallError::Unexpected(_) => {
             format!("Check that the baseUrl and the kind of provider '{provider}' belong to the same API.")
         }

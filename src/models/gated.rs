@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::definitions::Sampling;
 use crate::execution::failure::RunFailure;
 use crate::execution::limits::{Gate, Unwatched, Waiting};
 use crate::execution::ports::ChatModel;
-use crate::execution::types::{ChatReply, ChatRequest, ModelName};
+use crate::execution::types::{ChatOptions, ChatReply, ChatRequest, ModelName};
 
 /// Lets each call through its gate. For models that never try twice; a remote one takes each try through the gate.
 pub(super) struct GatedModel {
@@ -30,6 +31,10 @@ impl ChatModel for GatedModel {
 
     fn knows_its_price(&self) -> bool {
         self.model.knows_its_price()
+    }
+
+    fn objection(&self, sampling: &Sampling, options: &ChatOptions) -> Option<String> {
+        self.model.objection(sampling, options)
     }
 
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::definitions::Sampling;
 use crate::execution::failure::RunFailure;
 use crate::execution::limits::{Unwatched, Waiting};
 use crate::execution::metering::{Call, CallKind, CallMeter};
 use crate::execution::ports::ChatModel;
-use crate::execution::types::{ChatReply, ChatRequest, ModelName};
+use crate::execution::types::{ChatOptions, ChatReply, ChatRequest, ModelName};
 
 /// Tells a meter of each call.
 pub(super) struct MeteredModel {
@@ -24,6 +25,10 @@ impl ChatModel for MeteredModel {
 
     fn knows_its_price(&self) -> bool {
         self.model.knows_its_price()
+    }
+
+    fn objection(&self, sampling: &Sampling, options: &ChatOptions) -> Option<String> {
+        self.model.objection(sampling, options)
     }
 
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {

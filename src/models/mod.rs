@@ -13,6 +13,7 @@
 mod factory;
 mod failure;
 mod gated;
+mod listening;
 mod metered;
 mod priced;
 mod remote;

@@ -8,12 +8,16 @@ use serde_json::Value;
 
 use super::transport::{self, CallError};
 use super::upstream::Upstream;
-use super::{failure, retry};
+use super::wire::extra;
+use super::{failure, listening, retry};
+use crate::definitions::Sampling;
 use crate::egress::Client;
 use crate::execution::failure::RunFailure;
 use crate::execution::limits::{Gate, Unwatched, Waiting};
 use crate::execution::ports::ChatModel;
-use crate::execution::types::{ChatReply, ChatRequest, ModelName};
+use crate::execution::types::{
+    AnswerForm, ChatMessage, ChatOptions, ChatReply, ChatRequest, ChatRole, ModelName, Scene, SceneRole,
+};
 
 /// A model that is called over the network.
 #[derive(Debug)]
@@ -29,20 +33,27 @@ pub(super) struct RemoteModel {
 /// What a call came to, and how often it was tried.
 type Asked = (Result<ChatReply, CallError>, usize);
 
+/// What goes out, and whether the answer comes bit by bit.
+struct Call {
+    body: Value,
+    streams: bool,
+}
+
 impl RemoteModel {
     pub(super) fn new(name: ModelName, upstream: Upstream, client: Client, gate: Gate) -> Self {
         Self { name, upstream, client, gate, refuses_reasoning: AtomicBool::new(false) }
     }
 
     /// Asks; and once more without reasoning, if that is what the provider demands of a call that did not mention it.
-    async fn ask(&self, body: Value, waiting: &dyn Waiting) -> Asked {
-        let Some(unreasoned) = self.upstream.wire.without_reasoning(&body) else {
-            return self.send(&body, waiting).await;
+    async fn ask(&self, call: Call, waiting: &dyn Waiting) -> Asked {
+        let Some(body) = self.upstream.wire.without_reasoning(&call.body) else {
+            return self.send(&call, waiting).await;
         };
+        let unreasoned = Call { body, ..call };
         if self.refuses_reasoning.load(Ordering::Relaxed) {
             return self.send(&unreasoned, waiting).await;
         }
-        let (result, tries) = self.send(&body, waiting).await;
+        let (result, tries) = self.send(&call, waiting).await;
         if !result.as_ref().is_err_and(CallError::is_about_reasoning) {
             return (result, tries);
         }
@@ -51,17 +62,28 @@ impl RemoteModel {
         (result, tries + more_tries)
     }
 
-    async fn send(&self, body: &Value, waiting: &dyn Waiting) -> Asked {
-        let body = Bytes::from(body.to_string());
-        retry::with_retries(|| self.once(body.clone(), waiting)).await
+    async fn send(&self, call: &Call, waiting: &dyn Waiting) -> Asked {
+        let body = Bytes::from(call.body.to_string());
+        retry::with_retries(|| self.once(body.clone(), call.streams, waiting)).await
     }
 
     /// Every try goes through the gate, outside of its own time limit.
-    async fn once(&self, body: Bytes, waiting: &dyn Waiting) -> Result<ChatReply, CallError> {
+    async fn once(&self, body: Bytes, streams: bool, waiting: &dyn Waiting) -> Result<ChatReply, CallError> {
         let passage = self.gate.enter(waiting).await;
-        let answer = transport::post(&self.client, &self.upstream, body).await;
-        passage.tell(answer.as_ref().err().and_then(CallError::throttled));
-        Ok(self.upstream.wire.reply(answer?)?)
+        let reply = if streams {
+            listening::post(&self.client, &self.upstream, body).await
+        } else {
+            transport::post(&self.client, &self.upstream, body).await
+        };
+        passage.tell(reply.as_ref().err().and_then(CallError::throttled));
+        reply
+    }
+
+    fn call(&self, request: &ChatRequest) -> (Call, Vec<String>) {
+        let Upstream { wire, url, model, .. } = &self.upstream;
+        let mut body = wire.body(url, model, request);
+        let taken = extra::merge(&mut body, &request.options.extra);
+        (Call { body, streams: request.options.stream }, taken)
     }
 }
 
@@ -69,6 +91,15 @@ impl RemoteModel {
 impl ChatModel for RemoteModel {
     fn name(&self) -> &ModelName {
         &self.name
+    }
+
+    fn objection(&self, sampling: &Sampling, options: &ChatOptions) -> Option<String> {
+        let refused = self.upstream.wire.objection(sampling, options);
+        refused.or_else(|| {
+            let (_, taken) = self.call(&any_request(sampling, options));
+            let first = taken.first()?;
+            Some(format!("is asked for `{first}` already, so `extra` cannot have it"))
+        })
     }
 
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
@@ -80,8 +111,8 @@ impl ChatModel for RemoteModel {
         request: &ChatRequest,
         waiting: &dyn Waiting,
     ) -> Result<ChatReply, RunFailure> {
-        let Upstream { wire, url, model, .. } = &self.upstream;
-        let (result, tries) = self.ask(wire.body(url, model, request), waiting).await;
+        let (call, _) = self.call(request);
+        let (result, tries) = self.ask(call, waiting).await;
         let mut reply = result
             .map(|reply| self.upstream.scrubber.clean_answer(reply))
             .map_err(|error| failure::of_remote(&self.name, &self.upstream, error, tries, &request.form))?;
@@ -89,5 +120,18 @@ impl ChatModel for RemoteModel {
         reply.usage.unpriced = 1;
         reply.usage.unreported = u64::from(reply.usage.tokens() == 0);
         Ok(reply)
+    }
+}
+
+/// A request with everything in it that requests may have, so that it is known what is in them.
+fn any_request(sampling: &Sampling, options: &ChatOptions) -> ChatRequest {
+    let message = |role| ChatMessage::new(role, "?");
+    let nothing = Scene { role: SceneRole::Target, turn: 1, transcript: [].into(), criteria: [].into() };
+    ChatRequest {
+        messages: vec![message(ChatRole::System), message(ChatRole::User)],
+        form: AnswerForm::Words,
+        sampling: sampling.clone(),
+        options: options.clone(),
+        scene: nothing,
     }
 }

@@ -46,7 +46,12 @@ impl CallError {
     fn is_transient(&self) -> bool {
         match self {
             Self::Refused { status, .. } => is_transient(*status),
-            Self::NoConnection(_) | Self::Broken(_) | Self::TimedOut(_) => true,
+            Self::NoConnection(_)
+            | Self::Broken(_)
+            | Self::TimedOut(_)
+            | Self::BrokeOff
+            | Self::Silent(_)
+            | Self::GaveUp(_) => true,
             _ => false,
         }
     }
@@ -93,6 +98,7 @@ mod tests {
         for status in [301, 400, 401, 403, 404, 413, 422, 501] {
             assert!(!refused(status, None).is_transient(), "{status}");
         }
-        assert!(!CallError::TooLarge.is_transient());
+        assert!(!CallError::TooLarge(1).is_transient());
+        assert!(CallError::BrokeOff.is_transient(), "half an answer is none");
     }
 }

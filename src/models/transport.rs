@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Method, Response, StatusCode, Url};
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -13,6 +13,8 @@ use super::upstream::Upstream;
 use super::wire::{UnexpectedAnswer, reasoning};
 use crate::egress::{Client, ClientError, Redirects, Refused, retry_after};
 use crate::execution::limits::Throttled;
+use crate::execution::types::ChatReply;
+use crate::stream::StreamError;
 
 /// How this program introduces itself.
 const AGENT: &str = concat!("scenario-worker/", env!("CARGO_PKG_VERSION"));
@@ -21,6 +23,9 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The largest answer that is read, in bytes. A model's answer is some kilobytes; what is larger than this is a
 /// mistake or an attack.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+
+/// The most bytes of an answer that comes bit by bit: a few letters each travel in some hundred bytes.
+pub(super) const MAX_STREAM_BYTES: usize = 4 * MAX_ANSWER_BYTES;
 
 /// How much of a refusal is read, in bytes: enough for the JSON around the provider's own words.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
@@ -53,8 +58,23 @@ pub(super) enum CallError {
     #[error("no answer within {} seconds", .0.as_secs())]
     TimedOut(Duration),
     /// There was more to read than is read.
-    #[error("the answer is larger than {MAX_ANSWER_BYTES} bytes")]
-    TooLarge,
+    #[error("the answer is larger than {0} bytes")]
+    TooLarge(usize),
+    /// The answer comes bit by bit, and ended too early.
+    #[error("the answer broke off before its end")]
+    BrokeOff,
+    /// The answer comes bit by bit, and nothing more came of it.
+    #[error("nothing came for {} seconds in the middle of the answer", .0.as_secs())]
+    Silent(Duration),
+    /// The provider says in the middle of its answer that it cannot go on now.
+    #[error("the provider gave up in the middle of its answer: {0}")]
+    GaveUp(String),
+    /// The answer comes bit by bit, and a bit of it is too large.
+    #[error(transparent)]
+    Unreadable(#[from] StreamError),
+    /// The answer comes bit by bit, and the bits do not fit together.
+    #[error("the answer cannot be put together: {0}")]
+    Impossible(String),
     /// The answer is a page for people.
     #[error("an HTML page came back instead of JSON")]
     HtmlPage,
@@ -67,24 +87,43 @@ pub(super) enum CallError {
 }
 
 /// Posts `body` once and reads the answer.
-pub(super) async fn post(client: &Client, upstream: &Upstream, body: Bytes) -> Result<Value, CallError> {
+pub(super) async fn post(client: &Client, upstream: &Upstream, body: Bytes) -> Result<ChatReply, CallError> {
     let exchange = async {
-        let request = client.request(Method::POST, upstream.url.clone()).headers(upstream.headers.clone());
-        let request = request.header(CONTENT_TYPE, JSON).header(USER_AGENT, AGENT).body(body);
-        let request = request.build().map_err(broken)?;
-        let response = client.execute(request, Redirects::Answer).await?;
-        if response.status().is_success() { answer(response).await } else { Err(refusal(response).await) }
+        let response = send(client, upstream, upstream.url.clone(), body).await?;
+        Ok(upstream.wire.reply(answer(response).await?)?)
     };
+    in_time(upstream, exchange).await
+}
+
+/// What `exchange` comes to, unless it takes too long.
+pub(super) async fn in_time<T>(
+    upstream: &Upstream,
+    exchange: impl Future<Output = Result<T, CallError>>,
+) -> Result<T, CallError> {
     tokio::time::timeout(upstream.timeout, exchange)
         .await
         .unwrap_or(Err(CallError::TimedOut(upstream.timeout)))
 }
 
-async fn answer(response: Response) -> Result<Value, CallError> {
+/// Posts `body` to `url`, and waits for the beginning of an answer that is none of an error.
+pub(super) async fn send(
+    client: &Client,
+    upstream: &Upstream,
+    url: Url,
+    body: Bytes,
+) -> Result<Response, CallError> {
+    let request = client.request(Method::POST, url).headers(upstream.headers.clone());
+    let request = request.header(CONTENT_TYPE, JSON).header(USER_AGENT, AGENT).body(body);
+    let response = client.execute(request.build().map_err(broken)?, Redirects::Answer).await?;
+    if response.status().is_success() { Ok(response) } else { Err(refusal(response).await) }
+}
+
+/// The JSON of an answer in one piece.
+pub(super) async fn answer(response: Response) -> Result<Value, CallError> {
     let html = says_html(response.headers());
     let (bytes, complete) = read(response, MAX_ANSWER_BYTES).await.map_err(broken)?;
     if !complete {
-        return Err(CallError::TooLarge);
+        return Err(CallError::TooLarge(MAX_ANSWER_BYTES));
     }
     if html || looks_like_html(&bytes) {
         return Err(CallError::HtmlPage);
@@ -150,7 +189,7 @@ impl From<ClientError> for CallError {
     }
 }
 
-fn broken(error: reqwest::Error) -> CallError {
+pub(super) fn broken(error: reqwest::Error) -> CallError {
     if error.is_connect() {
         CallError::NoConnection(root_cause(error))
     } else {

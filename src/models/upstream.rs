@@ -14,6 +14,10 @@ use crate::scrub::{Scrubber, url_credentials};
 /// Time for one call where the provider's definition says nothing.
 const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_mins(2);
 
+/// The longest pause within an answer that comes bit by bit where the provider's definition says nothing: models that are
+/// at work say something every few seconds.
+const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_mins(1);
+
 /// Where a remote model is and how it is called.
 pub(super) struct Upstream {
     /// The API that it speaks.
@@ -28,6 +32,8 @@ pub(super) struct Upstream {
     pub(super) scrubber: Scrubber,
     /// Time for one try.
     pub(super) timeout: Duration,
+    /// The longest pause within an answer that comes bit by bit.
+    pub(super) idle: Duration,
 }
 
 /// What a provider's definition lacks, as the failure words it.
@@ -62,7 +68,8 @@ impl Upstream {
             headers: wire.headers(key).map_err(|_| Missing::SendableKey)?,
             model,
             scrubber: Scrubber::new(credentials.iter().map(String::as_str)),
-            timeout: timeout(provider),
+            timeout: limit(provider.timeout_seconds, DEFAULT_CALL_TIMEOUT),
+            idle: limit(provider.idle_timeout_seconds, DEFAULT_IDLE_TIMEOUT),
         })
     }
 
@@ -95,8 +102,8 @@ fn base_url(text: &str) -> Result<Url, Missing> {
 }
 
 /// A limit of zero would refuse every call, so it is read as none.
-fn timeout(provider: &Provider) -> Duration {
-    provider.timeout_seconds.filter(|seconds| *seconds > 0).map_or(DEFAULT_CALL_TIMEOUT, Duration::from_secs)
+fn limit(seconds: Option<u64>, default: Duration) -> Duration {
+    seconds.filter(|seconds| *seconds > 0).map_or(default, Duration::from_secs)
 }
 
 #[cfg(test)]
@@ -121,11 +128,8 @@ mod tests {
 
     #[test]
     fn a_time_limit_of_zero_is_none() {
-        let limit = |seconds: &str| {
-            let json = format!(r#"{{"id":"p","kind":"gemini","timeoutSeconds":{seconds}}}"#);
-            timeout(&serde_json::from_str(&json).unwrap())
-        };
-        assert_eq!(limit("7"), Duration::from_secs(7));
-        assert_eq!([limit("0"), limit("null")], [DEFAULT_CALL_TIMEOUT; 2]);
+        let limit = |seconds| limit(seconds, DEFAULT_CALL_TIMEOUT);
+        assert_eq!(limit(Some(7)), Duration::from_secs(7));
+        assert_eq!([limit(Some(0)), limit(None)], [DEFAULT_CALL_TIMEOUT; 2]);
     }
 }

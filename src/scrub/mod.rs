@@ -5,6 +5,8 @@
 
 mod base64_forms;
 mod decode;
+mod hosts;
+mod numbers;
 mod sensitive;
 
 use std::ops::Range;
@@ -57,6 +59,19 @@ struct Form {
     secret: usize,
     /// It stands within base64, whose characters around it hold a part of the secret too.
     in_base64: bool,
+    /// It may be (a part of) a host, whose letters are large or small as one likes (RFC 3986, section 3.2.2).
+    in_host: bool,
+}
+
+impl Form {
+    fn is(&self, text: &[u8]) -> bool {
+        self.text.len() == text.len() && self.begins_with(text)
+    }
+
+    fn begins_with(&self, text: &[u8]) -> bool {
+        let begin = &self.text[..text.len()];
+        if self.in_host { begin.eq_ignore_ascii_case(text) } else { begin == text }
+    }
 }
 
 impl Scrubber {
@@ -78,9 +93,12 @@ impl Scrubber {
 
     fn of_forms(mut forms: Vec<Form>) -> Self {
         forms.sort_by(|one, other| one.text.cmp(&other.text));
-        forms.dedup_by(|one, other| one.text == other.text);
-        // It fails for more text than any project has. Then nothing is let through, see `found`.
-        let finder = AhoCorasick::new(forms.iter().map(|form| &form.text)).ok();
+        forms.dedup_by(|one, other| one.text == other.text && one.in_host == other.in_host);
+        // Which forms need the very letters is seen with each match. It fails for more text than any project has. Then
+        // nothing is let through, see `found`.
+        let finder =
+            AhoCorasick::builder().ascii_case_insensitive(true).build(forms.iter().map(|form| &form.text));
+        let finder = finder.ok();
         Self { forms, finder }
     }
 
@@ -103,9 +121,16 @@ impl Scrubber {
         redacted(&text[..text.floor_char_boundary(end)], found)
     }
 
-    /// Every text within `value`, names included, without secrets. Short ones stay.
+    /// Every text and number within `value`, names included, without secrets. Short ones stay.
     pub(crate) fn scrub_json(&self, value: &mut Value) {
         match value {
+            Value::Number(number) => {
+                let written = number.to_string();
+                // What is left of a number is none.
+                if self.scrub_answer(&written) != written {
+                    *value = Value::from(REDACTED);
+                }
+            }
             Value::String(text) => *text = self.scrub_answer(text),
             Value::Array(list) => list.iter_mut().for_each(|item| self.scrub_json(item)),
             Value::Object(map) => {
@@ -115,7 +140,7 @@ impl Scrubber {
                     (self.scrub_answer(&name), value)
                 }));
             }
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            Value::Null | Value::Bool(_) => {}
         }
     }
 
@@ -132,6 +157,9 @@ impl Scrubber {
         reply.tool_calls.iter_mut().for_each(|call| self.clean_call(call));
         for told in [&mut reply.model, &mut reply.response_id, &mut reply.finish_reason] {
             *told = told.take().map(|text| self.scrub_answer(&text));
+        }
+        if let Some(verbatim) = &mut reply.verbatim {
+            self.scrub_json(verbatim);
         }
         reply
     }
@@ -167,7 +195,7 @@ impl Scrubber {
         // All of them and not only the longest: where two overlap, each of them has to go.
         let matches = finder.find_overlapping_iter(text).filter_map(|found| {
             let form = &self.forms[found.pattern().as_usize()];
-            (form.secret >= shortest).then(|| {
+            (form.secret >= shortest && form.is(&text[found.range()])).then(|| {
                 if form.in_base64 { base64_forms::around(text, found.range()) } else { found.range() }
             })
         });
@@ -192,15 +220,15 @@ impl Scrubber {
     }
 
     fn form_begun_at(&self, text: &[u8]) -> Option<usize> {
-        let longest = self.forms.iter().filter_map(|form| longest_begin(&form.text, text)).max();
+        let longest = self.forms.iter().filter_map(|form| longest_begin(form, text)).max();
         longest.map(|length| text.len() - length)
     }
 }
 
 /// How many bytes of `form` the text ends with, but not all of them.
-fn longest_begin(form: &[u8], text: &[u8]) -> Option<usize> {
-    let most = form.len().saturating_sub(1).min(text.len());
-    (1..=most).rev().find(|length| text.ends_with(&form[..*length]))
+fn longest_begin(form: &Form, text: &[u8]) -> Option<usize> {
+    let most = form.text.len().saturating_sub(1).min(text.len());
+    (1..=most).rev().find(|length| form.begins_with(&text[text.len() - length..]))
 }
 
 /// Appends a range, which ends behind every other one, joined with those that it overlaps.
@@ -225,12 +253,16 @@ fn redacted(text: &str, found: Vec<Range<usize>>) -> String {
 }
 
 fn forms_of(secret: &str) -> Vec<Form> {
-    let form = |text: Vec<u8>, in_base64| Form { text, secret: secret.len(), in_base64 };
+    let form = |text: Vec<u8>, in_base64| Form { text, secret: secret.len(), in_base64, in_host: false };
     let mut forms = vec![form(secret.into(), false)];
+    forms
+        .extend(hosts::of(secret).into_iter().map(|text| Form { in_host: true, ..form(text.into(), false) }));
+    forms.extend(hosts::of_url(secret).map(|text| form(text.into(), false)));
     // Where it looks as if it were encoded, somebody may decode it.
     let decoded = decode::all(secret.as_bytes(), Layers::NONE).map(|(decoded, _)| decoded.bytes);
     forms.extend(decoded.filter(|text| text.len() >= SHORTEST).map(|text| form(text, false)));
     if secret.len() >= SHORTEST_IN_ANSWERS {
+        forms.extend(numbers::of(secret).map(|text| form(text.into(), false)));
         for text in written(secret) {
             forms.extend([hex::encode(&text), hex::encode_upper(&text)].map(|text| form(text.into(), false)));
             forms.extend(base64_forms::of(text.as_bytes()).into_iter().map(|text| form(text, true)));

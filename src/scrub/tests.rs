@@ -129,6 +129,59 @@ fn every_text_of_a_tool_call_is_cleaned() {
 }
 
 #[test]
+fn a_number_that_is_a_secret_is_redacted_however_it_is_written() {
+    let scrubber = Scrubber::new(["4815162342", "0071234567", "12345678901234567890123", "1234", "hunter2"]);
+    for written in [
+        "4815162342",
+        "-4815162342",
+        "4815162342.0",
+        "4.815162342e9",
+        "7123456700e-2",
+        "71234567",
+        "12345678901234567890123",
+        "1.2345678901234567890123E22",
+    ] {
+        let mut arguments = serde_json::from_str(&format!(r#"{{"pins":[{written}]}}"#)).unwrap();
+        scrubber.scrub_json(&mut arguments);
+        assert_eq!(arguments, json!({ "pins": [REDACTED] }), "{written}");
+    }
+    let harmless = json!([1234, 0, 1.5, 4_815_162_341_u64, u64::MAX, -7, 1e300]);
+    let mut arguments = harmless.clone();
+    scrubber.scrub_json(&mut arguments);
+    assert_eq!(arguments, harmless);
+}
+
+#[test]
+fn a_secret_in_a_host_is_found_as_parsers_write_hosts() {
+    for (secret, url) in [
+        ("HDRCANARY12", "http://{}.invalid/x"),
+        ("Hdr-Canary.Zone", "http://x.{}:8080/x"),
+        ("Grün-Canary", "http://{}.invalid/x"),
+        ("Canary%41Z", "http://{}.invalid/x"),
+        ("https://Canary.Example/Path?Key=V", "{}&more=1"),
+        ("https://Canary.Example", "{}/more"),
+        ("https://Grün.Example/a b", "{}"),
+    ] {
+        let parsed = url::Url::parse(&url.replace("{}", secret)).unwrap();
+        let expected = url.replace("{}", REDACTED);
+        let scrubber = Scrubber::new([secret]);
+        assert_eq!(scrubber.scrub_answer(parsed.as_str()), expected, "{secret}");
+        assert_eq!(scrubber.scrub(&url.replace("{}", secret)), expected, "{secret}");
+    }
+}
+
+#[test]
+fn letters_count_where_a_secret_cannot_be_a_host() {
+    let scrubber = Scrubber::new(["Hunter2/x"]);
+    assert_eq!(scrubber.scrub("hunter2/x HUNTER2/X Hunter2/x"), "hunter2/x HUNTER2/X [redacted]");
+    let scrubber = Scrubber::new(["Hunter2"]);
+    assert_eq!(scrubber.scrub("HUNTER2, hunter2"), "[redacted], [redacted]");
+    assert_eq!(scrubber.scrub_broken_off("http://hunt"), "http://");
+    let base64 = BASE64_STANDARD.encode("Hunter2Hunter2");
+    assert_eq!(scrubber.scrub(&base64.to_lowercase()), base64.to_lowercase(), "base64 of something else");
+}
+
+#[test]
 fn a_text_without_secrets_stays_as_it_is() {
     let scrubber = Scrubber::new(["hunter2"]);
     for text in ["", "100% of a+b &amp; \\u00fc \\", "&#xZZ; \\ud800 %zz %", "🙂&"] {

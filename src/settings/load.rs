@@ -83,7 +83,11 @@ fn typed(merged: &Value) -> (Settings, Vec<String>) {
     let mut found = Vec::new();
     let mut accepted = Value::Object(Map::new());
     for (path, leaf) in leaves(merged) {
-        match readings(leaf).into_iter().map(|reading| with(&accepted, &path, reading)).find_map(Result::ok) {
+        match readings(&path, leaf)
+            .into_iter()
+            .map(|reading| with(&accepted, &path, reading))
+            .find_map(Result::ok)
+        {
             Some(larger) => accepted = larger,
             None => found.push(complaint(&accepted, &path, leaf)),
         }
@@ -92,10 +96,21 @@ fn typed(merged: &Value) -> (Settings, Vec<String>) {
 }
 
 /// What a value may mean: variables and flags arrive as text, whatever the setting's type is.
-fn readings(leaf: &Value) -> Vec<Value> {
+fn readings(path: &[String], leaf: &Value) -> Vec<Value> {
     let mut readings = vec![leaf.clone()];
     readings.extend(leaf.as_str().and_then(|text| serde_json::from_str(text).ok()));
+    readings.extend(leaf.as_str().filter(|_| is_list(path)).map(list));
     readings
+}
+
+fn is_list(path: &[String]) -> bool {
+    let defaults = serde_json::to_value(Settings::default()).unwrap_or_default();
+    defaults.pointer(&format!("/{}", path.join("/"))).is_some_and(Value::is_array)
+}
+
+/// A list whose entries are separated by commas.
+fn list(text: &str) -> Value {
+    text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).collect()
 }
 
 fn with(accepted: &Value, path: &[String], leaf: Value) -> Result<Value, serde_json::Error> {

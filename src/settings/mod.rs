@@ -11,8 +11,8 @@ pub use load::{DEFAULT_CONFIG, ENVIRONMENT_PREFIX, SettingsError, load};
 pub use sections::{
     CassetteSettings, ConsumerSettings, EgressSettings, EventSettings, HttpSettings, Isolation, LogFormat,
     LogSettings, NatsSettings, ProcessSettings, ReceiverSettings, RequestSettings, RunSettings,
-    RunTelemetrySettings, Settings, SpoolSettings, StoreSettings, TelemetrySettings, TlsSettings,
-    WorkerSettings, WorkerTelemetrySettings,
+    RunTelemetrySettings, Settings, SinkSettings, SpoolSettings, StoreSettings, TelemetrySettings,
+    TlsSettings, WorkerSettings, WorkerTelemetrySettings,
 };
 
 #[cfg(test)]
@@ -46,6 +46,21 @@ mod tests {
     }
 
     #[test]
+    fn a_list_may_be_written_with_commas_in_the_environment() {
+        for (text, expected) in [
+            ("127.0.0.1", vec!["127.0.0.1"]),
+            ("tools.internal, 10.0.0.5,", vec!["tools.internal", "10.0.0.5"]),
+            (r#"["tools.internal", "fd00::7"]"#, vec!["tools.internal", "fd00::7"]),
+            ("", vec![]),
+        ] {
+            let settings = load(None, variables(&[("SCENARIO_WORKER__EGRESS__ALLOWED_HOSTS", text)]), &[]);
+            assert_eq!(settings.unwrap().egress.allowed_hosts, expected, "{text}");
+        }
+        let section = load(None, variables(&[("SCENARIO_WORKER__STORE", "sqlite://other.db")]), &[]);
+        assert!(section.is_err(), "a text is no section");
+    }
+
+    #[test]
     fn every_problem_is_listed_at_once_with_its_name() {
         let environment = variables(&[
             ("SCENARIO_WORKER__WORKER__CONCURRENCY", "many"),
@@ -67,7 +82,7 @@ mod tests {
         assert!(!error.contains("hunter2"), "{error}");
     }
 
-    const LIMITS: [(&str, &str, u64); 18] = [
+    const LIMITS: [(&str, &str, u64); 22] = [
         ("NATS__REPLICAS", "nats.replicas", 5),
         ("WORKER__CONCURRENCY", "worker.concurrency", 1_000_000),
         ("WORKER__DRAIN_SECONDS", "worker.drain_seconds", 31_536_000),
@@ -75,6 +90,7 @@ mod tests {
         ("CONSUMER__PULL_EXPIRES_SECONDS", "consumer.pull_expires_seconds", 31_536_000),
         ("RUN__TIMEOUT_SECONDS", "run.timeout_seconds", crate::events::MAX_TIMEOUT_SECONDS),
         ("RUN__STALL_TIMEOUT_SECONDS", "run.stall_timeout_seconds", 31_536_000),
+        ("RUN__SESSION_END_SECONDS", "run.session_end_seconds", 60),
         ("RUN__MAX_TURNS", "run.max_turns", 100),
         ("RUN__PROCESS__KILL_GRACE_SECONDS", "run.process.kill_grace_seconds", 31_536_000),
         ("EVENTS__FAILED_RETENTION_SECONDS", "events.failed_retention_seconds", 31_536_000),
@@ -85,6 +101,9 @@ mod tests {
         ("TELEMETRY__RUN__DEADLINE_SECONDS", "telemetry.run.deadline_seconds", 31_536_000),
         ("TELEMETRY__SPOOL__RETENTION_SECONDS", "telemetry.spool.retention_seconds", 31_536_000),
         ("TELEMETRY__SPOOL__RETRY_SECONDS", "telemetry.spool.retry_seconds", 31_536_000),
+        ("TELEMETRY__SINK__TIMEOUT_SECONDS", "telemetry.sink.timeout_seconds", 3_600),
+        ("TELEMETRY__SINK__RETRY_SECONDS", "telemetry.sink.retry_seconds", 31_536_000),
+        ("TELEMETRY__SINK__RETENTION_SECONDS", "telemetry.sink.retention_seconds", 31_536_000),
         ("TELEMETRY__SPOOL__MAX_BYTES", "telemetry.spool.max_bytes", 1 << 50),
     ];
 

@@ -20,6 +20,8 @@ const WORKER_CONCURRENCY: usize = 64;
 const WORKER_DRAIN_SECONDS: u64 = 25;
 const RUN_TIMEOUT_SECONDS: u64 = 900;
 const RUN_STALL_TIMEOUT_SECONDS: u64 = 600;
+/// An agent that ends a session does little, and the outcome waits for it.
+const RUN_SESSION_END_SECONDS: u64 = 10;
 const RUN_MAX_TURNS: u32 = 10;
 const RUN_DEFAULT_SET_ID: &str = "default";
 const RUN_PROCESS_MEMORY_BYTES: u64 = 512 * 1024 * 1024;
@@ -36,6 +38,11 @@ const TELEMETRY_RECEIVER_SETTLE_SECONDS: u64 = 10;
 const TELEMETRY_SPOOL_RETENTION_SECONDS: u64 = 86_400;
 const TELEMETRY_SPOOL_MAX_BYTES: u64 = 1024 * 1024 * 1024;
 const TELEMETRY_SPOOL_RETRY_SECONDS: u64 = 5;
+const TELEMETRY_SINK_TIMEOUT_SECONDS: u64 = 10;
+const TELEMETRY_SINK_RETRY_SECONDS: u64 = 2;
+const TELEMETRY_SINK_RETENTION_SECONDS: u64 = 86_400;
+/// Requests that a worker may wait for while it has the right to tell of a run: one that it begins last of all, and room.
+const TIMEOUTS_PER_HOLD: u32 = 4;
 
 /// Heartbeats that fit in one `ack_wait`: two may fail before a run is lost.
 const HEARTBEATS_PER_ACK_WAIT: u32 = 3;
@@ -147,6 +154,8 @@ pub struct RunSettings {
     pub stall_timeout_seconds: u64,
     /// Whether a run that took too long is judged on what it has.
     pub judge_on_timeout: bool,
+    /// How long the outcome may wait for an agent to end its session.
+    pub session_end_seconds: u64,
     /// Turns of a run whose request and scenario ask for none.
     pub max_turns: u32,
     /// The set of a run that names none.
@@ -236,6 +245,8 @@ pub struct TelemetrySettings {
     pub spool: SpoolSettings,
     /// Spans that the targets of runs send themselves.
     pub receiver: ReceiverSettings,
+    /// Telling LangWatch of runs as they happen.
+    pub sink: SinkSettings,
 }
 
 /// Spans that the targets of runs send themselves.
@@ -285,6 +296,18 @@ pub struct SpoolSettings {
     pub max_bytes: u64,
     /// The pause before they are sent again; it doubles with every attempt, up to ten minutes.
     pub retry_seconds: u64,
+}
+
+/// Telling LangWatch of runs as they happen, for projects that ask for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SinkSettings {
+    /// How long one request may take.
+    pub timeout_seconds: u64,
+    /// The pause before what was not taken is posted again; it doubles with every attempt, up to a minute.
+    pub retry_seconds: u64,
+    /// How long it is tried.
+    pub retention_seconds: u64,
 }
 
 /// What a line of the log looks like.
@@ -350,6 +373,7 @@ impl Default for RunSettings {
             timeout_seconds: RUN_TIMEOUT_SECONDS,
             stall_timeout_seconds: RUN_STALL_TIMEOUT_SECONDS,
             judge_on_timeout: true,
+            session_end_seconds: RUN_SESSION_END_SECONDS,
             max_turns: RUN_MAX_TURNS,
             default_set_id: RUN_DEFAULT_SET_ID.to_owned(),
             default_model: None,
@@ -444,6 +468,16 @@ impl Default for SpoolSettings {
     }
 }
 
+impl Default for SinkSettings {
+    fn default() -> Self {
+        Self {
+            timeout_seconds: TELEMETRY_SINK_TIMEOUT_SECONDS,
+            retry_seconds: TELEMETRY_SINK_RETRY_SECONDS,
+            retention_seconds: TELEMETRY_SINK_RETENTION_SECONDS,
+        }
+    }
+}
+
 impl Default for HttpSettings {
     fn default() -> Self {
         Self { bind: HTTP_BIND }
@@ -492,6 +526,12 @@ impl RunSettings {
     pub fn stall_timeout(&self) -> Duration {
         Duration::from_secs(self.stall_timeout_seconds)
     }
+
+    /// How long the outcome may wait for an agent to end its session.
+    #[must_use]
+    pub fn session_end(&self) -> Duration {
+        Duration::from_secs(self.session_end_seconds)
+    }
 }
 
 impl SpoolSettings {
@@ -513,5 +553,50 @@ impl RunTelemetrySettings {
     #[must_use]
     pub fn deadline(&self) -> Duration {
         Duration::from_secs(self.deadline_seconds)
+    }
+}
+
+impl SinkSettings {
+    /// How long one request may take.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout_seconds)
+    }
+
+    /// The pause before something is posted again for the first time.
+    #[must_use]
+    pub fn retry(&self) -> Duration {
+        Duration::from_secs(self.retry_seconds)
+    }
+
+    /// How long it is tried.
+    #[must_use]
+    pub fn retention(&self) -> Duration {
+        Duration::from_secs(self.retention_seconds)
+    }
+
+    /// How long a worker may go on telling of a run before another one takes over.
+    #[must_use]
+    pub fn hold(&self) -> Duration {
+        self.timeout() * TIMEOUTS_PER_HOLD
+    }
+}
+
+impl EventSettings {
+    /// How long any event is kept at most.
+    #[must_use]
+    pub fn longest_retention(&self) -> Duration {
+        let Self {
+            completed_retention_seconds, failed_retention_seconds, progress_retention_seconds, ..
+        } = self;
+        Duration::from_secs(
+            *completed_retention_seconds.max(failed_retention_seconds).max(progress_retention_seconds),
+        )
+    }
+
+    /// How long every outcome is kept at least.
+    #[must_use]
+    pub fn least_outcome_retention(&self) -> Duration {
+        Duration::from_secs(self.completed_retention_seconds.min(self.failed_retention_seconds))
     }
 }

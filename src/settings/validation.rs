@@ -10,6 +10,8 @@ use crate::store::Keyring;
 /// The longest time that a setting may ask for, in seconds (365 days): beyond that the server counts in nanoseconds
 /// that do not fit, and a mistyped number is likelier than a wish.
 const MOST_SECONDS: u64 = 365 * 24 * 60 * 60;
+/// The longest time that outcomes may wait for the ends of sessions, in seconds: a run that ends so long counts as alive.
+const MOST_SESSION_END_SECONDS: u64 = 60;
 /// Most runs in flight in one process: far more than one can hold, and less than a semaphore counts.
 const MOST_CONCURRENCY: u64 = 1_000_000;
 const _: () = assert!(MOST_CONCURRENCY <= tokio::sync::Semaphore::MAX_PERMITS as u64);
@@ -18,6 +20,8 @@ const MOST_SPOOLED_BYTES: u64 = 1 << 50;
 /// Longest wait for spans of one call, in seconds: it comes before every judgement of a turn, and a minute is all that a run
 /// has for its last one.
 const MOST_SETTLE_SECONDS: u64 = 30;
+/// Longest request to a platform that is told of runs, in seconds: an hour is more than any server waits.
+const MOST_SINK_TIMEOUT_SECONDS: u64 = 60 * 60;
 /// Most copies of a stream that JetStream keeps.
 const MOST_REPLICAS: u64 = 5;
 /// Least memory of the process of a run, in bytes (64 MiB): an ordinary run asks for less than 10 MiB.
@@ -53,6 +57,7 @@ fn positive(settings: &Settings, found: &mut Vec<String>) {
         ("worker.concurrency", settings.worker.concurrency as u64),
         ("run.timeout_seconds", settings.run.timeout_seconds),
         ("run.stall_timeout_seconds", settings.run.stall_timeout_seconds),
+        ("run.session_end_seconds", settings.run.session_end_seconds),
         ("run.max_turns", u64::from(settings.run.max_turns)),
         ("events.completed_retention_seconds", events.completed_retention_seconds),
         ("events.progress_retention_seconds", events.progress_retention_seconds),
@@ -62,6 +67,9 @@ fn positive(settings: &Settings, found: &mut Vec<String>) {
         ("telemetry.spool.retention_seconds", settings.telemetry.spool.retention_seconds),
         ("telemetry.spool.max_bytes", settings.telemetry.spool.max_bytes),
         ("telemetry.spool.retry_seconds", settings.telemetry.spool.retry_seconds),
+        ("telemetry.sink.timeout_seconds", settings.telemetry.sink.timeout_seconds),
+        ("telemetry.sink.retry_seconds", settings.telemetry.sink.retry_seconds),
+        ("telemetry.sink.retention_seconds", settings.telemetry.sink.retention_seconds),
     ];
     let zero = values.iter().filter(|(_, value)| *value == 0);
     found.extend(zero.map(|(name, _)| format!("`{name}` must be at least 1")));
@@ -78,6 +86,7 @@ fn too_large(settings: &Settings, found: &mut Vec<String>) {
         ("worker.drain_seconds", settings.worker.drain_seconds, MOST_SECONDS),
         ("run.timeout_seconds", run.timeout_seconds, MAX_TIMEOUT_SECONDS),
         ("run.stall_timeout_seconds", run.stall_timeout_seconds, MOST_SECONDS),
+        ("run.session_end_seconds", run.session_end_seconds, MOST_SESSION_END_SECONDS),
         ("run.max_turns", u64::from(run.max_turns), u64::from(MAX_TURNS_LIMIT)),
         ("run.process.kill_grace_seconds", run.process.kill_grace_seconds, MOST_SECONDS),
         ("events.completed_retention_seconds", events.completed_retention_seconds, MOST_SECONDS),
@@ -94,6 +103,13 @@ fn too_large(settings: &Settings, found: &mut Vec<String>) {
         ("telemetry.spool.retention_seconds", settings.telemetry.spool.retention_seconds, MOST_SECONDS),
         ("telemetry.spool.max_bytes", settings.telemetry.spool.max_bytes, MOST_SPOOLED_BYTES),
         ("telemetry.spool.retry_seconds", settings.telemetry.spool.retry_seconds, MOST_SECONDS),
+        (
+            "telemetry.sink.timeout_seconds",
+            settings.telemetry.sink.timeout_seconds,
+            MOST_SINK_TIMEOUT_SECONDS,
+        ),
+        ("telemetry.sink.retry_seconds", settings.telemetry.sink.retry_seconds, MOST_SECONDS),
+        ("telemetry.sink.retention_seconds", settings.telemetry.sink.retention_seconds, MOST_SECONDS),
     ];
     let beyond = values.iter().filter(|(_, value, most)| value > most);
     found.extend(beyond.map(|(name, value, most)| format!("`{name}` is {value}; it must be at most {most}")));

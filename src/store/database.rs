@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use backon::Retryable as _;
 use sqlx::any::{Any, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{AnyConnection, AnyPool, Connection, Executor, Transaction};
@@ -132,11 +133,23 @@ impl Store {
         result.map_err(|source| StoreError::Migrate { database: self.address.shown(), source })
     }
 
-    /// SQLite has no lock for migrations, so the write lock of a transaction around them all has to serve.
+    /// SQLite has no lock for migrations, so the write lock of a transaction around them all has to serve. Every command of
+    /// this program comes by here: where there is nothing to do, nothing is locked.
     async fn migrate_sqlite(&self) -> Result<(), MigrateError> {
-        let mut transaction = self.pool.begin_with(sqlite::BEGIN_WRITING).await?;
+        if self.is_migrated().await {
+            return Ok(());
+        }
+        let begin = || self.pool.begin_with(sqlite::BEGIN_WRITING);
+        let mut transaction = begin.retry(sqlite::migration_pauses()).when(sqlite::is_locked).await?;
         run_migrations(&mut transaction).await?;
         Ok(transaction.commit().await?)
+    }
+
+    /// Whether every migration was made, and no other one. A database that does not say so is migrated, which says more.
+    async fn is_migrated(&self) -> bool {
+        let known = MIGRATIONS.iter().map(|known| (known.version, known.checksum.to_vec()));
+        let made = sqlx::query_as::<_, (i64, Vec<u8>)>(sqlite::MIGRATIONS_MADE).fetch_all(&self.pool).await;
+        made.is_ok_and(|made| made.into_iter().eq(known))
     }
 
     /// A failed migration leaves its lock with its connection, which therefore must not go back to the pool.

@@ -32,6 +32,14 @@ const LOCKED_PAUSE: Duration = Duration::from_millis(20);
 /// How often it is tried again: for two seconds.
 const LOCKED_RETRIES: usize = 100;
 
+/// How often a migration waits for the lock again, each time as long as a statement does: half a minute for all of those
+/// who start at the same time.
+const MIGRATION_RETRIES: usize = 5;
+
+/// The migrations that were made, in their order.
+pub(super) const MIGRATIONS_MADE: &str =
+    "SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version";
+
 /// `SQLITE_BUSY`, whose extended codes have it in their lowest byte.
 const BUSY: u32 = 5;
 
@@ -68,7 +76,13 @@ pub(super) async fn use_write_ahead_log(options: &AnyConnectOptions) -> Result<(
     change.retry(pauses).when(is_locked).await
 }
 
-fn is_locked(error: &sqlx::Error) -> bool {
+/// When a migration tries again to get the lock.
+pub(super) fn migration_pauses() -> ConstantBuilder {
+    ConstantBuilder::default().with_delay(LOCKED_PAUSE).with_max_times(MIGRATION_RETRIES)
+}
+
+/// Whether somebody else has the lock.
+pub(super) fn is_locked(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
     code.is_some_and(|code| code & PRIMARY_CODE == BUSY)
 }

@@ -70,6 +70,32 @@ impl SpanLoss {
     }
 }
 
+/// What became of a post to a platform that is told of runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SinkResult {
+    /// It was taken.
+    Delivered,
+    /// It was not, and is tried again.
+    Retried,
+    /// It was refused for good.
+    Refused,
+    /// It was given up because it had become too old.
+    Expired,
+}
+
+impl SinkResult {
+    const ALL: [Self; 4] = [Self::Delivered, Self::Retried, Self::Refused, Self::Expired];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Retried => "retried",
+            Self::Refused => "refused",
+            Self::Expired => "expired",
+        }
+    }
+}
+
 /// What limits of one kind did to calls so far.
 #[derive(Debug, Clone, Copy)]
 pub struct LimitsMetric {
@@ -113,6 +139,7 @@ struct Instruments {
     spans_received: Counter<u64>,
     spans_refused: Counter<u64>,
     receiver_requests_refused: Counter<u64>,
+    sink_posts: Counter<u64>,
 }
 
 /// Counts one run as in flight until it is dropped.
@@ -208,6 +235,15 @@ impl Metrics {
         self.0.spans_dropped.add(count, &[KeyValue::new(REASON, reason.as_str())]);
     }
 
+    /// A platform that is told of runs was told something.
+    pub fn sink_post(&self, result: SinkResult) {
+        self.count_sink_posts(result, 1);
+    }
+
+    fn count_sink_posts(&self, result: SinkResult, count: u64) {
+        self.0.sink_posts.add(count, &[KeyValue::new("result", result.as_str())]);
+    }
+
     /// From now on, `count` is asked how often the broker denied something.
     pub fn observe_permission_denials(&self, count: impl Fn() -> u64 + Send + Sync + 'static) {
         // The instrument lives in the provider; nothing has to be kept here.
@@ -300,6 +336,9 @@ impl Metrics {
         for loss in SpanLoss::ALL {
             self.spans_dropped(loss, 0);
         }
+        for result in SinkResult::ALL {
+            self.count_sink_posts(result, 0);
+        }
     }
 }
 
@@ -370,6 +409,10 @@ impl Instruments {
             receiver_requests_refused: counter(
                 "scenario_worker_receiver_requests_refused",
                 "Requests to the receiver of spans that were refused as a whole, by reason",
+            ),
+            sink_posts: counter(
+                "scenario_worker_sink_posts",
+                "Events of runs that LangWatch was told, by what became of that",
             ),
             registry,
             provider,

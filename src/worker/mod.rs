@@ -9,6 +9,7 @@ mod journal;
 mod processor;
 mod readiness;
 mod service;
+mod sink;
 mod spooled;
 mod stopping;
 
@@ -18,4 +19,5 @@ pub use health::{Health, serve as serve_health};
 pub use processor::{Processor, ProcessorParts};
 pub use readiness::{Lookout, Obstacle, Readiness};
 pub use service::{LONGEST_STOP_AFTER_DRAIN, Service, ServiceError};
+pub use sink::{Sink, SinkParts};
 pub use spooled::{Resting, SpoolSender};

@@ -16,6 +16,7 @@ mod http_tools;
 mod limited;
 mod presets;
 mod prompt;
+mod prompt_tools;
 mod registry;
 mod stage;
 mod table;

@@ -21,6 +21,7 @@ mod refusals;
 mod replays;
 mod service;
 mod sessions;
+mod sinks;
 mod spooling;
 mod stops;
 mod strangers;

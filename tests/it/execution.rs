@@ -17,6 +17,7 @@ mod judging;
 mod limits;
 mod scripts;
 mod sessions;
+mod steps;
 
 use crate::support::play::{Agent, Hangs, Lost, Stage, project, request, scenario, target};
 

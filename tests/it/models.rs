@@ -4,10 +4,12 @@ mod factory;
 mod failures;
 mod forms;
 mod limits;
+mod options;
 mod prices;
 mod reasoning;
 mod retries;
 mod scripted;
+mod streams;
 mod wires;
 
 use std::sync::Arc;
@@ -18,7 +20,8 @@ use scenario_worker::events::{MessageRole, ProjectId};
 use scenario_worker::execution::failure::{PlanError, RunFailure, Unavailable};
 use scenario_worker::execution::ports::{ChatModel, ChatModelFactory, ProviderRepository};
 use scenario_worker::execution::types::{
-    AnswerForm, ChatMessage, ChatReply, ChatRequest, ChatRole, Criterion, Message, Scene, SceneRole, ToolSpec,
+    AnswerForm, ChatMessage, ChatOptions, ChatReply, ChatRequest, ChatRole, Criterion, Message, Scene,
+    SceneRole, ToolSpec,
 };
 use scenario_worker::models::Factory;
 use serde_json::{Value, json};
@@ -81,6 +84,7 @@ fn question() -> ChatRequest {
         ],
         form: AnswerForm::Words,
         sampling: Sampling::default(),
+        options: ChatOptions::default(),
         scene: scene(SceneRole::Judge, 1, &[], &[]),
     }
 }

@@ -14,6 +14,7 @@ use scenario_worker::execution::ports::{
 };
 use scenario_worker::store::files::{ParsedDocument, SourceFile, parse};
 use scenario_worker::store::{AgentCheck, Changes, ImportError, ImportMode, ImportReport, Kind, Store};
+use sqlx::{Connection as _, Executor as _};
 
 use crate::support::database::{TestDatabase, on_both_databases};
 
@@ -60,6 +61,9 @@ scenarios:
 "#;
 
 const SECRET_VALUES: [&str; 3] = ["traces-hunter2", "models-hunter2", "shop-hunter2"];
+
+/// How long somebody has the write lock: longer than a statement waits for it (5 s).
+const LOCKED: std::time::Duration = std::time::Duration::from_secs(6);
 
 /// What a process of a shared file is told: its number and the URL of the file.
 const SHARED_FILE: &str = "TEST_SHARED_FILE";
@@ -466,6 +470,44 @@ async fn a_server_out_of_reach_is_named_without_its_password() {
     assert!(shown.contains(&format!("connecting to postgres://{address}/app failed")), "{shown}");
     assert!(!shown.contains("hunter2"), "{shown}");
     hang_up.abort();
+}
+
+#[tokio::test]
+async fn tables_that_are_up_to_date_are_not_locked() {
+    let database = TestDatabase::sqlite();
+    let store = database.store().await;
+    import(&store, ACME).await;
+    let _writer = Writer::begin(&database).await;
+    store.migrate().await.unwrap();
+    let another = Store::open_existing(&database.url()).await.unwrap();
+    assert!(another.project(&project("acme")).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_migration_waits_for_whoever_has_the_lock_for_longer_than_a_statement_does() {
+    let database = TestDatabase::sqlite();
+    let store = Store::open(&database.url()).await.unwrap();
+    let writer = Writer::begin(&database).await;
+    let release = async {
+        tokio::time::sleep(LOCKED).await;
+        drop(writer);
+    };
+    let (migrated, ()) = tokio::join!(store.migrate(), release);
+    migrated.map_err(|error| chain(&error)).unwrap();
+}
+
+/// Whoever writes to a file at this moment.
+struct Writer {
+    /// Holds the lock for as long as it lives.
+    _connection: sqlx::AnyConnection,
+}
+
+impl Writer {
+    async fn begin(database: &TestDatabase) -> Self {
+        let mut connection = sqlx::AnyConnection::connect(&database.url()).await.unwrap();
+        connection.execute("BEGIN IMMEDIATE").await.unwrap();
+        Self { _connection: connection }
+    }
 }
 
 #[tokio::test]

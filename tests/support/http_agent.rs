@@ -46,6 +46,8 @@ impl AgentRequest {
 pub(crate) enum Answer {
     /// A reply of known length.
     Reply { status: u16, headers: Vec<(&'static str, String)>, body: Vec<u8> },
+    /// 200 with this text on a connection that is kept, and closed when the next request has arrived on it.
+    Kept(&'static str),
     /// These bytes, then the end of the connection.
     Raw(Vec<u8>),
     /// These bytes, a piece at a time, then nothing for as long as the client waits.
@@ -123,7 +125,12 @@ async fn accept(listener: TcpListener, script: Arc<Script>, requests: Arc<Mutex<
 async fn serve(mut stream: TcpStream, script: Arc<Script>, requests: Arc<Mutex<Vec<AgentRequest>>>) {
     let Some(request) = read_request(&mut stream).await else { return };
     requests.lock().unwrap().push(request.clone());
-    answer(&mut stream, script(&request)).await;
+    let next = script(&request);
+    let is_kept = matches!(next, Answer::Kept(_));
+    answer(&mut stream, next).await;
+    if is_kept && let Some(request) = read_request(&mut stream).await {
+        requests.lock().unwrap().push(request);
+    }
 }
 
 async fn answer(stream: &mut TcpStream, answer: Answer) {
@@ -134,6 +141,10 @@ async fn answer(stream: &mut TcpStream, answer: Answer) {
             let length = format!("content-length: {}\r\nconnection: close\r\n", body.len());
             let head = format!("HTTP/1.1 {status} x\r\n{length}{}\r\n", lines.concat());
             write(stream, &[head.as_bytes(), &body].concat()).await;
+        }
+        Answer::Kept(text) => {
+            let head = format!("HTTP/1.1 200 x\r\ncontent-length: {}\r\n\r\n{text}", text.len());
+            write(stream, head.as_bytes()).await;
         }
         Answer::Raw(bytes) => drop(write(stream, &bytes).await),
         Answer::Stall(pieces) => {

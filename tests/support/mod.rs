@@ -9,6 +9,7 @@ pub(crate) mod limits;
 pub(crate) mod nats;
 pub(crate) mod openai;
 pub(crate) mod otlp_receiver;
+pub(crate) mod platform;
 pub(crate) mod play;
 pub(crate) mod protocols;
 pub(crate) mod raw_nats;

@@ -10,7 +10,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
-use futures::stream;
+use futures::{StreamExt as _, stream};
 use scenario_worker::execution::types::DECIDE_TOOL;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
@@ -47,6 +47,21 @@ pub(crate) enum Answer {
     Hang,
     /// The beginning of a body, then the connection closes.
     CloseEarly,
+    /// Server-sent events, and what becomes of the connection then.
+    Events { text: String, then: Then },
+}
+
+/// What becomes of a connection behind its events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// The answer ends.
+    Ends,
+    /// The connection breaks.
+    Breaks,
+    /// Nothing more comes.
+    Falls,
+    /// Signs of life come, without an end.
+    Goes,
 }
 
 impl Answer {
@@ -82,6 +97,19 @@ impl Answer {
         Self::json(200, &completion(&message, "tool_calls"))
     }
 
+    /// Server-sent events with these data, in pieces of a few bytes, then the end.
+    pub(crate) fn events<T: ToString>(events: impl IntoIterator<Item = T>) -> Self {
+        let events: Vec<String> =
+            events.into_iter().map(|data| format!("data: {}\n\n", data.to_string())).collect();
+        Self::Events { text: events.concat(), then: Then::Ends }
+    }
+
+    /// The same events, and another end.
+    pub(crate) fn and_then(self, then: Then) -> Self {
+        let Self::Events { text, .. } = self else { panic!("these are no events") };
+        Self::Events { text, then }
+    }
+
     fn into_response(self) -> Response {
         match self {
             Self::Whole { status, headers, body } => {
@@ -102,9 +130,27 @@ impl Answer {
                     .body(Body::from_stream(stream::iter(chunks)))
                     .unwrap()
             }
+            Self::Events { text, then } => events(&text, then),
             Self::Hang => unreachable!("hanging is not a response"),
         }
     }
+}
+
+/// Events are torn apart in the middle of lines, as networks do.
+fn events(text: &str, then: Then) -> Response {
+    const PIECE: usize = 7;
+    let pieces: Vec<_> =
+        text.as_bytes().chunks(PIECE).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+    let broken = || Err(std::io::Error::other("broken"));
+    let sign = Bytes::from(format!(":{}\n\n", "x".repeat(64 * 1024)));
+    let pieces = stream::iter(pieces);
+    let body = match then {
+        Then::Ends => Body::from_stream(pieces),
+        Then::Breaks => Body::from_stream(pieces.chain(stream::once(async move { broken() }))),
+        Then::Falls => Body::from_stream(pieces.chain(stream::pending())),
+        Then::Goes => Body::from_stream(pieces.chain(stream::repeat_with(move || Ok(sign.clone())))),
+    };
+    Response::builder().header("content-type", "text/event-stream; charset=utf-8").body(body).unwrap()
 }
 
 type Play = dyn Fn(&Received) -> Answer + Send + Sync;

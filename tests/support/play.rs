@@ -33,6 +33,8 @@ use super::judge::{Does, JudgePlay, quoting};
 
 /// The provider whose models have no price.
 pub(crate) const UNPRICED: &str = "unpriced";
+/// How long a run on this stage waits for the end of a session.
+pub(crate) const SESSION_END: Duration = Duration::from_secs(7);
 /// A run on this stage that finishes no step for this long is given up.
 pub(crate) const STALL: Duration = Duration::from_secs(30);
 
@@ -51,6 +53,8 @@ pub(crate) enum Agent {
     Panics,
     /// It says this behind a gate.
     Gated(Gate, &'static str),
+    /// Says what it says after some steps, each a call of its own, and may hang in one of them, from 0.
+    InSteps { steps: u64, hangs_at: Option<u64> },
 }
 
 /// What the agent under test does about sessions.
@@ -142,6 +146,8 @@ pub(crate) struct Shelf {
 pub(crate) struct Record {
     /// Who was asked in which turn: `U1` the customer, `A1` the agent, `J1` the judge whether to go on, `V1` for a verdict.
     pub(crate) asked: Mutex<Vec<String>>,
+    /// The steps of turns that the agent was asked for.
+    pub(crate) steps: Mutex<Vec<u64>>,
     /// What became of sessions: `begin`, `turn S` and `end S`, where `S` is the session as it was left.
     pub(crate) sessions: Mutex<Vec<String>>,
     /// What was noted on spans.
@@ -262,6 +268,7 @@ impl Stage {
                 timeout: Duration::from_mins(1),
                 stall_timeout: STALL,
                 judge_on_timeout: stage.judge_on_timeout,
+                session_end: SESSION_END,
                 model: None,
             },
         };
@@ -390,8 +397,12 @@ impl TargetAdapters for Stage {
 struct Instructions(Option<&'static str>);
 
 impl TargetQuestions for Instructions {
-    fn asked(&self, _: &TargetTurn<'_>) -> Option<Value> {
-        Some(json!({ "instructions": self.0? }))
+    fn asked(&self, turn: &TargetTurn<'_>) -> Option<Value> {
+        let mut asked = json!({ "instructions": self.0? });
+        if let Some(so_far) = turn.so_far {
+            asked["soFar"] = so_far.clone();
+        }
+        Some(asked)
     }
 }
 
@@ -460,6 +471,18 @@ impl TargetAdapter for Target {
             Agent::Gated(gate, words) => {
                 let _passage = gate.enter(turn.admission.waiting()).await;
                 Ok(says(words))
+            }
+            Agent::InSteps { steps, hangs_at } => {
+                let step = turn.so_far.and_then(Value::as_u64).unwrap_or_default();
+                self.record.steps.lock().unwrap().push(step);
+                if *hangs_at == Some(step) {
+                    std::future::pending::<()>().await;
+                }
+                let usage = TokenUsage { input_tokens: 10, output_tokens: 2, ..TokenUsage::default() };
+                let first_chunk = Some(Duration::from_millis(3));
+                let latency = Some(Duration::from_millis(10));
+                let unfinished = (step < *steps).then(|| json!(step + 1));
+                Ok(TargetReply { usage, first_chunk, latency, unfinished, ..says("I am sorry") })
             }
             Agent::Panics => panic!("the agent's adapter has a bug"),
         }

@@ -100,6 +100,7 @@ impl HttpAdapter {
             span,
             session: None,
             admission: Admission::default(),
+            so_far: None,
         };
         let request = self.filling(&turn, name, &caller.kept().captured).build(templates)?;
         let received = caller.fetch(&request).await?;
@@ -122,6 +123,7 @@ impl HttpAdapter {
             baggage: baggage(&self.baggage, turn.run),
             idempotency_key: format!("{}:{step}", turn.run.run),
             usual_body: None,
+            repeatable: self.endpoint.on_unknown == OnUnknown::Retry,
             proof: self.endpoint.auth.header(),
         }
     }

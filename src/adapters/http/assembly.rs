@@ -6,8 +6,8 @@ use super::path::{ReplyPath, words};
 use super::streaming::{Accumulate, Signal, StreamFormat, StreamRules, USUAL_MARKER};
 use super::tool_calls::{ToolCallRules, ToolCalls};
 use super::usage::UsageRules;
-use crate::adapters::stream::{DEFAULT_EVENT_NAME, NdjsonDecoder, SseDecoder, SseEvent, StreamError};
 use crate::events::{TokenUsage, ToolCall};
+use crate::stream::{DEFAULT_EVENT_NAME, NdjsonDecoder, SseDecoder, SseEvent, StreamError};
 
 /// Why a stream is no answer.
 #[derive(Debug, thiserror::Error)]

@@ -46,6 +46,11 @@ impl Field {
         self.text.text()
     }
 
+    /// What it says where it is a URL.
+    pub(super) fn url(&self) -> String {
+        self.text.url()
+    }
+
     /// Where it stands.
     pub(super) fn place(&self) -> Place {
         Place::Auth(self.name)
@@ -137,7 +142,7 @@ fn client_credentials(definition: &AuthDefinition) -> Result<ClientCredentials, 
     };
     let token_url = Field::new("tokenUrl", token_url.trim());
     if token_url.text.is_plain() {
-        parse_url(&token_url.place(), &token_url.text())?;
+        parse_url(&token_url.place(), &token_url.url())?;
     }
     Ok(ClientCredentials {
         token_url,

@@ -1,6 +1,7 @@
 //! Sending one run's requests: each with the run's cookies and its token, and what answers set is remembered.
 
 use http::StatusCode;
+use http::header::COOKIE;
 use tokio::time::{Instant, timeout_at};
 
 use super::attempt::Failed;
@@ -11,7 +12,8 @@ use super::oauth2::Grant;
 use super::request::Outgoing;
 use super::session::Kept;
 use super::tokens::Tokens;
-use super::transport::{self, Arrived, Received, origin_and_path};
+use super::transport::{self, Arrived, Received, shown};
+use super::way::Way;
 use crate::definitions::Secret;
 use crate::egress::Client;
 use crate::execution::failure::RunFailure;
@@ -98,7 +100,7 @@ impl<'a> Caller<'a> {
 
     /// The time is over in which `request` was to be answered, or an earlier one that it looks for the answer to.
     pub(super) fn late(&self, request: &Outgoing) -> RunFailure {
-        let place = self.place.clone().unwrap_or_else(|| origin_and_path(&request.url));
+        let place = self.place.clone().unwrap_or_else(|| shown(&self.means.wired.client, &request.url));
         NoReply::Timeout { place, limit: self.means.limits.total }.into()
     }
 
@@ -112,7 +114,8 @@ impl<'a> Caller<'a> {
     /// Sends `request` and waits for its answer to begin. A token that is refused is fetched again, and the request sent
     /// once more.
     pub(super) async fn send(&mut self, request: &Outgoing) -> Result<Arrived, Failed> {
-        self.place.get_or_insert_with(|| origin_and_path(&request.url));
+        let client = &self.means.wired.client;
+        self.place.get_or_insert_with(|| shown(client, &request.url));
         let grant = self.means.wired.grant.as_ref().filter(|_| request.takes_token);
         let Some(grant) = grant else { return self.send_as_is(request.clone()).await };
         let token = self.token(grant, None).await?;
@@ -137,15 +140,16 @@ impl<'a> Caller<'a> {
 
     async fn send_as_is(&mut self, mut request: Outgoing) -> Result<Arrived, Failed> {
         let Means { wired, clock, limits, keeps_cookies, .. } = self.means;
+        let own = request.headers.get(COOKIE).cloned();
         if let Some(cookies) = self.kept.cookies.header(&request.url, clock.now()) {
             request = request.with_cookies(&cookies)?;
         }
-        let arrived = transport::send(&wired.client, request, limits).await?;
+        let way = Way::new(&mut self.kept.cookies, keeps_cookies, clock.now(), own);
+        let sent = transport::send(&wired.client, request, limits, way).await;
         if keeps_cookies {
-            self.kept.cookies.take(&arrived.headers, arrived.url(), clock.now());
             self.scrubber = self.scrubber.with(self.kept.credentials().iter().map(String::as_str));
         }
-        Ok(arrived)
+        Ok(sent?)
     }
 
     async fn token(&mut self, grant: &Grant, refused: Option<&Secret>) -> Result<Secret, RunFailure> {

@@ -3,9 +3,10 @@
 use http::HeaderMap;
 use http::header::SET_COOKIE;
 use serde::{Deserialize, Serialize};
-use time::format_description::well_known::Rfc2822;
 use time::{Duration, OffsetDateTime};
 use url::Url;
+
+use crate::egress::http_date;
 
 /// Cookies that one run keeps: as many as RFC 6265, section 6.1, asks for one host. The oldest go first.
 const MOST_COOKIES: usize = 50;
@@ -58,10 +59,10 @@ impl Cookies {
     }
 }
 
-/// The value that an answer gives the cookie `name`.
+/// The value that an answer, or the last of several, gives the cookie `name`.
 pub(super) fn value_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let mut pairs = set(headers).filter_map(|line| pair(line.split(';').next().unwrap_or_default()));
-    pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+    let pairs = set(headers).filter_map(|line| pair(line.split(';').next().unwrap_or_default()));
+    pairs.filter(|(key, _)| *key == name).last().map(|(_, value)| value)
 }
 
 /// Every `Set-Cookie` of an answer.
@@ -90,7 +91,7 @@ impl Cookie {
         };
         for part in parts {
             let (attribute, value) = part.split_once('=').unwrap_or((part, ""));
-            cookie.apply(attribute.trim(), value.trim())?;
+            cookie.apply(attribute.trim(), value.trim(), now)?;
         }
         // `Max-Age` wins over `Expires`, wherever it stands.
         if let Some(seconds) = attribute(line, "max-age").and_then(|seconds| seconds.parse().ok()) {
@@ -99,12 +100,13 @@ impl Cookie {
         Some(cookie).filter(|cookie| !cookie.secure || is_secure(from))
     }
 
-    fn apply(&mut self, attribute: &str, value: &str) -> Option<()> {
+    fn apply(&mut self, attribute: &str, value: &str, now: OffsetDateTime) -> Option<()> {
         match attribute.to_ascii_lowercase().as_str() {
             "path" if value.starts_with('/') => value.clone_into(&mut self.path),
             "secure" => self.secure = true,
             "domain" if !covers(value, &self.host) => return None,
-            "expires" => self.expires = date(value),
+            // A date that is none is as if it were not there.
+            "expires" => self.expires = http_date(value, now),
             _ => {}
         }
         Some(())
@@ -153,11 +155,6 @@ fn default_path(url: &Url) -> String {
 fn path_matches(path: &str, of_cookie: &str) -> bool {
     let rest = path.strip_prefix(of_cookie);
     rest.is_some_and(|rest| rest.is_empty() || of_cookie.ends_with('/') || rest.starts_with('/'))
-}
-
-/// A date as servers write it, the older form with `-` in it, too. One that is none is as if it were not there.
-fn date(text: &str) -> Option<OffsetDateTime> {
-    OffsetDateTime::parse(&text.replace('-', " "), &Rfc2822).ok()
 }
 
 #[cfg(test)]
@@ -233,6 +230,8 @@ mod tests {
             ("Max-Age=9223372036854775807", true),
             ("Expires=Thu, 01 Jan 1970 00:00:00 GMT", false),
             ("Expires=Wed, 21-Oct-2048 07:28:00 GMT", true),
+            ("Expires=Thursday, 01-Jan-70 00:00:00 GMT", false),
+            ("Expires=Thu Jan  1 00:00:00 1970", false),
             ("Expires=soon", true),
             ("Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=5", true),
         ] {

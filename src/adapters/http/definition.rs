@@ -115,7 +115,7 @@ impl From<OnUnknownDefinition> for OnUnknown {
 
 /// One header, or one parameter of a query.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a mapping with `key` and `value`")]
 pub(super) struct PairDefinition {
     /// Its name.
     pub(super) key: String,
@@ -125,7 +125,12 @@ pub(super) struct PairDefinition {
 
 /// How a request proves where it comes from. Every field may name secrets; none is a template.
 #[derive(Default, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(
+    tag = "type",
+    rename_all = "snake_case",
+    deny_unknown_fields,
+    expecting = "a mapping with `type`: none, bearer, api_key, basic or oauth2"
+)]
 pub(super) enum AuthDefinition {
     /// Not at all.
     #[default]
@@ -184,7 +189,11 @@ pub(super) enum ClientAuthDefinition {
 
 /// Certificates of an agent's own, each as PEM. Every field may name secrets.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(
+    rename_all = "camelCase",
+    deny_unknown_fields,
+    expecting = "a mapping of `caCertificate`, `clientCertificate`, `clientKey` and `serverName`"
+)]
 pub(super) struct TlsDefinition {
     /// Authorities that are trusted beside the machine's.
     #[serde(default)]
@@ -302,8 +311,34 @@ pub(super) fn read<T: DeserializeOwned>(config: Map<String, Value>) -> Result<T,
 fn without_value(message: &str) -> String {
     match message.split_once(", expected ") {
         Some((invalid, expected)) if invalid.starts_with("invalid ") => {
-            format!("the value is not valid, expected {expected}")
+            format!("must be {}", in_words(expected))
         }
         _ => message.to_owned(),
     }
+}
+
+/// What the reader calls what it expects, in the words of whoever writes definitions. The first that begins so counts.
+const SHAPES: [(&str, &str); 13] = [
+    ("struct ", "a mapping"),
+    ("a map", "a mapping"),
+    ("internally tagged enum ", "a mapping with `type`"),
+    ("a sequence", "a list"),
+    ("tuple ", "a list"),
+    ("a string", "a text; put it in quotes if it looks like a number"),
+    ("string", "a text; put it in quotes if it looks like a number"),
+    ("a boolean", "true or false"),
+    ("enum ", "one of the known words"),
+    ("variant identifier", "one of the known words"),
+    ("u", "a whole number that is not negative"),
+    ("i", "a whole number"),
+    ("f", "a number"),
+];
+
+fn in_words(expected: &str) -> String {
+    // Who expects something in particular says so.
+    if expected.starts_with("a mapping") || expected.starts_with("a nonzero") {
+        return expected.to_owned();
+    }
+    let known = SHAPES.iter().find(|(begin, _)| expected.starts_with(begin));
+    known.map_or(expected, |(_, words)| words).to_owned()
 }

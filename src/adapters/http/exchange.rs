@@ -11,10 +11,11 @@ use super::caller::Caller;
 use super::polling::{Poll, Standing, look};
 use super::request::Outgoing;
 use super::response::{self, asked_pause, invalid, reported};
-use super::retry::{JITTER, Trouble};
+use super::retry::JITTER;
 use super::rules::ReplyRules;
 use super::streaming::StreamFormat;
 use super::transport::Received;
+use super::tries::told;
 use crate::adapters::codes;
 use crate::adapters::template::Variables;
 use crate::events::Attribution;
@@ -85,7 +86,7 @@ impl Exchange<'_, '_> {
             let url = poll
                 .url(received, before.as_ref(), self.variables)
                 .map_err(|problem| no_place(&received.place, &problem))?;
-            let pause = tokio::time::sleep(poll.pause(asked_pause(received)));
+            let pause = tokio::time::sleep(poll.pause(asked_pause(&received.headers)));
             timeout_at(self.caller.deadline(), pause).await.map_err(|_| self.caller.late(request))?;
             answer = self.ask(&look(request, url.clone())).await?;
             before = Some(url);
@@ -128,26 +129,13 @@ impl Exchange<'_, '_> {
     }
 
     fn pause(&self, attempts: u32, failed: &Failed) -> Option<Duration> {
-        let (trouble, asked) = match failed {
-            Failed::NoReply(error) => (error.trouble()?, None),
-            Failed::Status(received) => (Trouble::Status(received.status), asked_pause(received)),
-            Failed::Reply(_) => return None,
-        };
+        let (trouble, asked) = failed.trouble()?;
         self.rules.retries.pause(attempts, trouble, asked, rand::random_range(JITTER))
     }
 
     /// The failure, with what was done about it.
     fn told(&self, failed: Failed, attempts: u32, too_long: Option<Duration>) -> RunFailure {
-        let failure = failed.into_failure(self.caller.scrubber());
-        let given_up = too_long.map(|pause| {
-            let seconds = pause.as_secs_f64().ceil();
-            format!(
-                "The next attempt would be in {seconds} seconds, which is later than timeoutSeconds allows"
-            )
-        });
-        let asked = (attempts > 1).then(|| format!("The agent was asked {attempts} times"));
-        let hints: Vec<String> = failure.hint.clone().into_iter().chain(asked).chain(given_up).collect();
-        if hints.is_empty() { failure } else { failure.with_hint(hints.join(". ")) }
+        told(failed.into_failure(self.caller.scrubber()), attempts, too_long)
     }
 }
 

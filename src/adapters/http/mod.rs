@@ -31,7 +31,9 @@ mod tls;
 mod tokens;
 mod tool_calls;
 pub(super) mod transport;
+mod tries;
 mod usage;
+mod way;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -165,6 +167,7 @@ impl HttpAdapterFactory {
     ) -> Result<HttpAdapter, PlanError> {
         let called = format!("{name} {}", agent.id);
         let of_project = self.secrets.secrets(&spec.project.id).await?;
+        let hidden = self.secrets.hidden(&spec.project.id).await?;
         let mut secrets = of_project.clone();
         secrets.extend(spec.secrets);
         endpoint.resolve_secrets(&secrets).map_err(|unknown| {
@@ -172,7 +175,8 @@ impl HttpAdapterFactory {
                 .with_hint(SECRET_HINT)
         })?;
         let credentials = endpoint.credentials();
-        let scrubber = scrubber(of_project.values().chain(secrets.values()).chain(&credentials), agent);
+        let known = of_project.values().chain(&hidden).chain(secrets.values()).chain(&credentials);
+        let scrubber = scrubber(known, agent);
         let wired = self.wired(&spec.project.id, &endpoint, &scrubber).map_err(|mut failure| {
             failure.message = format!("{called}: {}", failure.message);
             scrubber.clean(failure)
@@ -182,10 +186,11 @@ impl HttpAdapterFactory {
         Ok(HttpAdapter { wired, endpoint, parameters, questions, scrubber, tokens, clock, baggage })
     }
 
-    /// Every secret that a run of `spec` may use.
+    /// Every secret that a run of `spec` may use or hear of.
     async fn secrets_of(&self, spec: &TargetSpec) -> Result<Vec<Secret>, PlanError> {
-        let of_project = self.secrets.secrets(&spec.project.id).await?;
-        Ok(of_project.into_values().chain(spec.secrets.values().cloned()).collect())
+        let of_project = self.secrets.secrets(&spec.project.id).await?.into_values();
+        let hidden = self.secrets.hidden(&spec.project.id).await?;
+        Ok(of_project.chain(hidden).chain(spec.secrets.values().cloned()).collect())
     }
 }
 

@@ -18,6 +18,13 @@ const TOO_LARGE_HINT: &str = "Let the agent answer more briefly, or raise maxRes
 const UNREACHABLE_HINT: &str =
     "Check that the agent runs at the URL of its definition, and that the worker can reach it";
 
+const TLS_HINT: &str = "Check that TLS is spoken at this port (an agent without it has a URL that begins with http://), and that its certificate is \
+     trusted and for its name: tls.caCertificate and tls.serverName of the agent's definition say otherwise";
+/// What is said of a TLS connection that failed, and how it is told from others.
+const TLS_FAILED: &str = "the TLS connection failed: ";
+/// What the TLS connection says whose other side ends it at once, as one does that does not speak TLS.
+const TLS_ENDED: &str = "tls handshake eof";
+
 /// Why there is no reply. `place` is the origin and path that was asked.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoReply {
@@ -44,11 +51,14 @@ pub(super) enum NoReply {
 impl From<NoReply> for RunFailure {
     fn from(error: NoReply) -> Self {
         let of_target = |code| Self::new(code, Attribution::Target, error.to_string());
-        match error {
+        match &error {
             NoReply::Timeout { .. } => of_target(codes::HTTP_TIMEOUT).with_hint(SLOW_HINT),
             NoReply::FirstByteTimeout { .. } => of_target(codes::HTTP_TIMEOUT).with_hint(LATE_HINT),
             NoReply::IdleTimeout { .. } => of_target(codes::HTTP_TIMEOUT).with_hint(SILENT_HINT),
             NoReply::Forbidden { .. } => Self::definition(code::EGRESS_REFUSED, error.to_string()),
+            NoReply::Unreachable { cause, .. } if cause.starts_with(TLS_FAILED) => {
+                of_target(codes::HTTP_UNREACHABLE).with_hint(TLS_HINT)
+            }
             NoReply::Unreachable { .. } | NoReply::ConnectTimeout { .. } | NoReply::Redirected { .. } => {
                 of_target(codes::HTTP_UNREACHABLE).with_hint(UNREACHABLE_HINT)
             }
@@ -64,12 +74,17 @@ impl NoReply {
         let place = place.to_owned();
         match error {
             ClientError::Refused(refused) => Self::Forbidden { place, refused },
-            ClientError::TooManyRedirects => Self::Redirected { place, cause: error.to_string() },
+            ClientError::TooManyRedirects => Self::too_many_redirects(place),
             ClientError::Http(error) if error.is_connect() && error.is_timeout() => {
                 Self::ConnectTimeout { place, limit: connect }
             }
             ClientError::Http(error) => Self::broken(error, &place),
         }
+    }
+
+    /// Nobody at `place` answers, nor anywhere it leads.
+    pub(super) fn too_many_redirects(place: String) -> Self {
+        Self::Redirected { place, cause: ClientError::TooManyRedirects.to_string() }
     }
 
     /// The exchange broke.
@@ -105,7 +120,7 @@ fn cause(error: &reqwest::Error) -> String {
         if reason.to_string().starts_with("dns error") {
             layer = "the host name could not be resolved: ";
         } else if is_tls(reason) {
-            layer = "the TLS connection failed: ";
+            layer = TLS_FAILED;
         }
     }
     format!("{layer}{reason}")
@@ -114,5 +129,6 @@ fn cause(error: &reqwest::Error) -> String {
 /// An I/O error hides what it wraps from the chain of sources, and may wrap another one.
 fn is_tls(reason: &(dyn Error + 'static)) -> bool {
     let wrapped = reason.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    reason.is::<rustls::Error>() || wrapped.is_some_and(|wrapped| is_tls(wrapped))
+    let ended = reason.is::<io::Error>() && reason.to_string() == TLS_ENDED;
+    ended || reason.is::<rustls::Error>() || wrapped.is_some_and(|wrapped| is_tls(wrapped))
 }

@@ -69,7 +69,7 @@ impl Grant {
     ) -> Result<Self, RunFailure> {
         let ClientCredentials { token_url, id, secret, style, .. } = credentials;
         let invalid = |problem| RunFailure::definition(code::INVALID_TARGET, problem);
-        let url = parse_url(&token_url.place(), &token_url.text()).map_err(invalid)?;
+        let url = parse_url(&token_url.place(), &token_url.url()).map_err(invalid)?;
         let form = form(credentials);
         let parts =
             [project.as_str(), url.as_str(), &id.text(), &secret.text(), &form, &format!("{style:?}")];

@@ -189,6 +189,8 @@ pub(super) fn look(first: &Outgoing, url: Url) -> Outgoing {
         url,
         headers,
         body: None,
+        home: first.home.clone(),
+        repeatable: true,
         takes_token: is_home,
         redirects: Redirects::Follow,
     }

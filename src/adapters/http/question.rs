@@ -157,8 +157,15 @@ mod tests {
         let (session, admission) =
             (Session::new(json!({ "captured": { "thread": run.run } })), Admission::default());
         let session = Some(&session);
-        let turn =
-            TargetTurn { run: &run, turn: 1, transcript: &transcript, span: &AnySpan, session, admission };
+        let turn = TargetTurn {
+            run: &run,
+            turn: 1,
+            transcript: &transcript,
+            span: &AnySpan,
+            session,
+            admission,
+            so_far: None,
+        };
         questions.asked(&turn).unwrap()
     }
 

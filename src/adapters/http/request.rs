@@ -3,7 +3,7 @@
 use http::header::{CONTENT_TYPE, COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
-use url::Url;
+use url::{Origin, Url};
 
 use super::templates::{RequestTemplates, is_private, parse_url};
 use crate::adapters::codes;
@@ -27,6 +27,10 @@ pub(in crate::adapters) struct Outgoing {
     pub(in crate::adapters) url: Url,
     pub(in crate::adapters) headers: HeaderMap,
     pub(in crate::adapters) body: Option<String>,
+    /// The origin of the definition, for which its certificates are, wherever the agent wants to be called.
+    pub(super) home: Origin,
+    /// Whether it may be sent once more where it is not known whether it arrived.
+    pub(super) repeatable: bool,
     /// Whether it goes where whoever gave the token wants it to be shown.
     pub(super) takes_token: bool,
     /// What is done about an answer that leads elsewhere.
@@ -45,6 +49,8 @@ pub(super) struct Filling {
     pub(super) idempotency_key: String,
     /// The body where the definition has none.
     pub(super) usual_body: Option<String>,
+    /// Whether whoever is asked may be asked once more under the same key.
+    pub(super) repeatable: bool,
     /// The header that proves who calls.
     pub(super) proof: Option<(HeaderName, Secret)>,
 }
@@ -66,7 +72,17 @@ impl Filling {
         tell(self.baggage.as_deref(), &mut headers)?;
         identify(&self.idempotency_key, &mut headers)?;
         let (method, redirects) = (templates.method.clone(), templates.redirects());
-        Ok(Outgoing { method, url, headers, body, takes_token: true, redirects })
+        let home = url.origin();
+        Ok(Outgoing {
+            method,
+            url,
+            headers,
+            body,
+            home,
+            repeatable: self.repeatable,
+            takes_token: true,
+            redirects,
+        })
     }
 
     /// The definition's headers; authentication wins over a header of the same name. Where a redirect leads to another

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use http::header::RETRY_AFTER;
+use http::header::{LOCATION, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::content_type::{essence, is_json};
+use super::content_type::{charset, essence, is_json};
 use super::path::{ReplyPath, words};
 use super::rules::ReplyRules;
 use super::tool_calls::{Joining, ToolCalls};
@@ -23,6 +23,12 @@ use crate::text::{MAX_WORDS_BYTES, TRUNCATED, cut};
 
 /// Headers in which servers and gateways put the id of a request, the usual one first.
 const REQUEST_ID: [&str; 3] = ["x-request-id", "x-amzn-requestid", "x-n8n-execution-id"];
+/// What a page of the web begins with, whatever type it is declared to be.
+const PAGES: [&str; 2] = ["<!doctype html", "<html"];
+const PAGE_HINT: &str = "A login page or an error page is no answer: correct the url or the auth in the agent's definition. An agent that does \
+     answer with pages must put them into JSON, for `outputPath` to find";
+const OUTPUT_HINT: &str = "Correct outputPath in the agent's definition, or what the agent answers";
+const LATER_HINT: &str = "Say in `poll` of the agent's definition where the answer will be, or list 202 in status.success if this is the answer";
 /// Some servers begin JSON and text with it.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
@@ -32,10 +38,10 @@ pub(super) fn read(
     rules: &ReplyRules,
     scrubber: &Scrubber,
 ) -> Result<TargetReply, RunFailure> {
-    let text = std::str::from_utf8(&received.body)
-        .map_err(|error| invalid(&received.place, &format!("it is not UTF-8: {error}")))?;
+    let text = std::str::from_utf8(&received.body).map_err(|error| unreadable(received, &error))?;
     let text = text.trim_start_matches(BYTE_ORDER_MARK);
     let reply = document(text, rules, received)?;
+    no_promise(received, rules, reply.as_ref())?;
     if let Some(error) = reply.as_ref().and_then(|reply| rules.status.error_of(reply)) {
         return Err(reported(&received.place, &error, scrubber));
     }
@@ -43,6 +49,7 @@ pub(super) fn read(
     let content = match (&rules.output, &reply) {
         (Some(path), Some(reply)) => said_at(path, reply, !tool_calls.is_empty(), received)?,
         (None, Some(reply)) if is_json(&essence(&received.headers)) => words(reply),
+        _ if is_page(text) => return Err(page(received)),
         _ => text.to_owned(),
     };
     Ok(TargetReply { content, tool_calls, usage, ..TargetReply::default() })
@@ -81,10 +88,53 @@ fn said_at(path: &ReplyPath, reply: &Value, acted: bool, received: &Received) ->
         None if acted => Ok(String::new()),
         None => {
             let message = format!("{path} matches nothing in the reply of {}", received.place);
-            Err(RunFailure::new(codes::OUTPUT_PATH_NO_MATCH, Attribution::Target, message)
-                .with_hint("Correct outputPath in the agent's definition, or what the agent answers"))
+            let later = received.status == StatusCode::ACCEPTED;
+            let hint = if later { LATER_HINT } else { OUTPUT_HINT };
+            Err(RunFailure::new(codes::OUTPUT_PATH_NO_MATCH, Attribution::Target, message).with_hint(hint))
         }
     }
+}
+
+/// A promise of an answer is none: 202 that says where to look, or with a document in which nobody says where words are.
+fn no_promise(received: &Received, rules: &ReplyRules, reply: Option<&Value>) -> Result<(), RunFailure> {
+    let may_be = received.status == StatusCode::ACCEPTED && rules.poll.is_none();
+    let is_record = reply.is_some_and(|reply| reply.is_object() || reply.is_array());
+    let leads_on = received.headers.contains_key(LOCATION) || (is_record && rules.output.is_none());
+    if !may_be || !leads_on || rules.status.names(received.status) {
+        return Ok(());
+    }
+    let message = format!(
+        "{} takes the request in (HTTP 202 Accepted) and answers later, and its definition has no `poll`",
+        received.place
+    );
+    Err(RunFailure::new(codes::HTTP_INVALID_RESPONSE, Attribution::Target, message).with_hint(LATER_HINT))
+}
+
+/// Many servers declare a plain text to be HTML: only what begins as a page is one.
+fn is_page(text: &str) -> bool {
+    let begin: String = text.trim_start().chars().take(PAGES[0].len()).collect();
+    PAGES.iter().any(|page| begin.to_ascii_lowercase().starts_with(page))
+}
+
+fn page(received: &Received) -> RunFailure {
+    let problem = format!("it is a page of the web ({})", kind(received));
+    invalid(&received.place, &problem).with_hint(PAGE_HINT)
+}
+
+fn kind(received: &Received) -> String {
+    let essence = essence(&received.headers);
+    if essence.is_empty() { "no Content-Type".to_owned() } else { essence }
+}
+
+fn unreadable(received: &Received, error: &std::str::Utf8Error) -> RunFailure {
+    let declared = charset(&received.headers).filter(|charset| !charset.eq_ignore_ascii_case("utf-8"));
+    let problem = match declared {
+        Some(charset) => format!(
+            "its charset is declared to be '{charset}', as which it cannot be read, and it is not UTF-8: {error}"
+        ),
+        None => format!("it is not UTF-8, and no other charset is declared: {error}"),
+    };
+    invalid(&received.place, &problem)
 }
 
 /// A reply that cannot be read.
@@ -128,12 +178,12 @@ pub(super) fn status_failure(received: &Received, scrubber: &Scrubber) -> RunFai
 /// What the agent says of the number of calls.
 pub(super) fn throttled(received: &Received) -> Option<Throttled> {
     let is_busy = received.status == StatusCode::TOO_MANY_REQUESTS;
-    is_busy.then(|| Throttled { retry_after: asked_pause(received) })
+    is_busy.then(|| Throttled { retry_after: asked_pause(&received.headers) })
 }
 
 /// How long the agent asks not to be asked.
-pub(super) fn asked_pause(received: &Received) -> Option<Duration> {
-    retry_after(received.headers.get(RETRY_AFTER), OffsetDateTime::now_utc())
+pub(super) fn asked_pause(headers: &HeaderMap) -> Option<Duration> {
+    retry_after(headers.get(RETRY_AFTER), OffsetDateTime::now_utc())
 }
 
 fn request_id(headers: &HeaderMap) -> &str {

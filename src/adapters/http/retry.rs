@@ -74,7 +74,7 @@ enum Trigger {
 }
 
 /// What became of an attempt.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trouble {
     /// A failure without a status.
     Named(Named),

@@ -146,7 +146,10 @@ impl Capture {
         match self {
             Self::Path(path) => path.first(body).filter(|value| !value.is_null()).cloned(),
             Self::Header(name) => reply.headers.get(name)?.to_str().ok().map(Value::from),
-            Self::Cookie(name) => cookies::value_of(&reply.headers, name).map(Value::from),
+            Self::Cookie(name) => {
+                let set = |headers| cookies::value_of(headers, name).map(Value::from);
+                set(&reply.headers).or_else(|| set(&reply.set))
+            }
         }
     }
 }

@@ -103,6 +103,12 @@ impl StatusRules {
         self.success.iter().any(|statuses| statuses.contain(status))
     }
 
+    /// Whether the definition lists `status` by itself.
+    pub(super) fn names(&self, status: StatusCode) -> bool {
+        let alone = Statuses(status.as_u16()..=status.as_u16());
+        self.success.contains(&alone)
+    }
+
     /// The error that a reply reports in spite of its status.
     pub(super) fn error_of(&self, reply: &Value) -> Option<String> {
         let reported = self.error.as_ref()?.all(reply);

@@ -114,13 +114,28 @@ struct PresetAdapter<P> {
 }
 
 impl<P> PresetAdapter<P> {
-    /// What belongs to one turn ends in time together.
-    async fn in_time<T: Send>(
-        &self,
-        call: &Call<'_>,
-        work: impl Future<Output = Result<T, RunFailure>> + Send,
-    ) -> Result<T, RunFailure> {
-        tokio::time::timeout(self.line.timeout(), work).await.unwrap_or_else(|_| Err(call.too_slow()))
+    /// Lets the agent answer, again from the beginning where its answer breaks off and the definition says so.
+    async fn answer(&self, call: &Call<'_>) -> Result<TargetReply, RunFailure>
+    where
+        P: Preset,
+    {
+        loop {
+            match self.preset.answer(call).await {
+                Err(_) if call.begins_again().await => {}
+                answered => return answered,
+            }
+        }
+    }
+}
+
+/// What belongs to one turn ends in time together.
+async fn in_time<T: Send>(
+    call: &Call<'_>,
+    work: impl Future<Output = Result<T, RunFailure>> + Send,
+) -> Result<T, RunFailure> {
+    tokio::select! {
+        done = work => done,
+        () = call.out_of_time() => Err(call.too_slow()),
     }
 }
 
@@ -146,18 +161,18 @@ impl<P: Preset> TargetAdapter for PresetAdapter<P> {
         let nothing_said = Arc::from([]);
         let turn = line::no_turn(call, &nothing_said);
         let call = self.line.call(&turn)?;
-        self.in_time(&call, self.preset.begin(&call)).await.map_err(|failure| call.clean(failure))
+        in_time(&call, self.preset.begin(&call)).await.map_err(|failure| call.clean(failure))
     }
 
     async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {
         let call = self.line.call(&turn)?;
-        call.settle(self.in_time(&call, self.preset.answer(&call)).await)
+        call.settle(in_time(&call, self.answer(&call)).await)
     }
 
     async fn end(&self, call: SessionCall<'_>, session: Session) -> Result<(), RunFailure> {
         let nothing_said = Arc::from([]);
         let turn = line::no_turn(call, &nothing_said);
         let call = self.line.call(&turn)?;
-        self.in_time(&call, self.preset.end(&call, session)).await.map_err(|failure| call.clean(failure))
+        in_time(&call, self.preset.end(&call, session)).await.map_err(|failure| call.clean(failure))
     }
 }

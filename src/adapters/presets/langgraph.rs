@@ -11,13 +11,13 @@ use serde_json::{Map, Value, json};
 
 use super::adapter::Preset;
 use super::ids;
-use super::json_template::JsonTemplate;
 use super::openai_wire::{Usage, error_words, tool_call};
 use super::remembered::{remember, remembered};
 use super::unseen::{first_unseen, heard_after, said};
 use crate::adapters::http::line::{Call, Events, below};
 use crate::adapters::http::path::{ReplyPath, words};
 use crate::adapters::http::request::unusable;
+use crate::adapters::template::JsonTemplate;
 use crate::adapters::template::last_line;
 use crate::events::{TokenUsage, ToolCall};
 use crate::execution::failure::RunFailure;

@@ -7,7 +7,6 @@ mod a2a;
 mod adapter;
 mod ids;
 mod json_rpc;
-mod json_template;
 mod langgraph;
 mod mcp;
 mod openai_chat;

@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::json_template::JsonTemplate;
 use crate::adapters::http::request::unusable;
+use crate::adapters::template::JsonTemplate;
 use crate::adapters::template::Variables;
 use crate::events::{TokenUsage, ToolCall};
 use crate::execution::failure::RunFailure;

@@ -3,8 +3,7 @@
 use super::inputs::Bound;
 use crate::adapters::template::{Escape, Place, Template, TemplateError};
 use crate::definitions::{Prompt, PromptRole};
-use crate::events::MessageRole;
-use crate::execution::types::{ChatMessage, ChatRole, Message};
+use crate::execution::types::{ChatMessage, ChatRole};
 
 /// A prompt's texts, read.
 pub(super) struct PromptTemplates {
@@ -25,12 +24,8 @@ impl PromptTemplates {
         })
     }
 
-    /// The instructions, the prompt's own messages, then what was said, unless a template tells that itself.
-    pub(super) fn messages(
-        &self,
-        bound: &Bound,
-        transcript: &[Message],
-    ) -> Result<Vec<ChatMessage>, TemplateError> {
+    /// The instructions, then the prompt's own messages.
+    pub(super) fn messages(&self, bound: &Bound) -> Result<Vec<ChatMessage>, TemplateError> {
         let mut messages = Vec::new();
         let system = self.system.render(&bound.variables)?;
         if !system.trim().is_empty() {
@@ -39,10 +34,12 @@ impl PromptTemplates {
         for (role, template) in &self.own {
             messages.push(ChatMessage::new(*role, template.render(&bound.variables)?));
         }
-        if !self.tells(&bound.conversation) {
-            messages.extend(transcript.iter().filter_map(said));
-        }
         Ok(messages)
+    }
+
+    /// Whether a template tells what was said, so that nobody else has to.
+    pub(super) fn tell_conversation(&self, bound: &Bound) -> bool {
+        self.tells(&bound.conversation)
     }
 
     /// Whether a template reads one of `names`.
@@ -58,14 +55,4 @@ fn chat_role(role: PromptRole) -> ChatRole {
         PromptRole::User => ChatRole::User,
         PromptRole::Assistant => ChatRole::Assistant,
     }
-}
-
-/// A tool's result is nothing that a model without tools could place.
-fn said(message: &Message) -> Option<ChatMessage> {
-    let role = match message.role {
-        MessageRole::User => ChatRole::User,
-        MessageRole::Assistant => ChatRole::Assistant,
-        MessageRole::Tool => return None,
-    };
-    Some(ChatMessage::new(role, message.content.clone()))
 }

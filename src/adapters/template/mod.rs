@@ -3,6 +3,7 @@
 mod error;
 mod escape;
 mod json_slots;
+mod json_template;
 mod limits;
 mod literals;
 mod scenario_texts;
@@ -18,8 +19,9 @@ use limits::CodeReader;
 
 pub(crate) use error::{Place, TemplateError, UnknownSecret};
 pub(crate) use escape::{Escape, url_component};
+pub(crate) use json_template::{JsonTemplate, no_secrets};
 pub use scenario_texts::ScenarioTexts;
-pub(crate) use secret_references::SecretText;
+pub(crate) use secret_references::{SecretText, secrets_named_in};
 pub(crate) use variables::{BASE_NAMES, Variables, last_line, trace_context};
 
 use crate::definitions::Secrets;
@@ -93,9 +95,8 @@ impl Template {
             text.replace(placeholder, &self.escape.stand_in(placeholder))
         });
         let settled = self.escape.settle(marked);
-        // A secret may be a whole address, which must not be escaped; it is no word of the run.
         if self.place.is_url() {
-            return Ok(self.secrets.restore(settled));
+            return Ok(self.secrets.restore_url(&settled));
         }
         Ok(self.secrets.restore_as(settled, |value| self.escape.secret(value)))
     }

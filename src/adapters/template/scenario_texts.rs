@@ -7,7 +7,7 @@ use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
 
 use super::error::cause_of;
 use super::secret_references::SecretText;
-use super::{Escape, NAME, Place, SECRETS, Template, read};
+use super::{Escape, JsonTemplate, NAME, Place, SECRETS, Template, read};
 use crate::execution::ports::{TextProblem, TextTemplates, TextValues};
 
 /// The variable that holds all parameters.
@@ -44,6 +44,10 @@ impl TextTemplates for ScenarioTexts {
 
     fn check_prompt(&self, text: &str) -> Result<(), String> {
         Template::compile(Place::SystemPrompt, text, Escape::Prose).map(drop).map_err(|error| error.cause())
+    }
+
+    fn check_result(&self, result: &serde_json::Value) -> Result<(), String> {
+        JsonTemplate::compile("result", result).map(drop)
     }
 }
 

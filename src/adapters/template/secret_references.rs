@@ -2,8 +2,12 @@
 //!
 //! So a secret's value is never template source, and what an agent or a customer says never names a secret.
 
+use std::collections::BTreeSet;
+
+use serde_json::Value;
 use uuid::Uuid;
 
+use super::escape::url_component;
 use crate::definitions::{Secret, Secrets};
 
 const OPEN: &str = "{{";
@@ -93,9 +97,40 @@ impl SecretText {
         })
     }
 
+    /// Puts into `url` what the placeholders stand for. What begins it may be a whole address, and is put in as it is;
+    /// anything else is one component.
+    pub(super) fn restore_url(&self, url: &str) -> String {
+        let first = self.references.iter().find_map(|reference| {
+            let value = reference.value.as_ref()?;
+            Some((value.expose(), url.strip_prefix(reference.placeholder.as_str())?))
+        });
+        let (begin, rest) = first.unwrap_or(("", url));
+        format!("{begin}{}", self.restore_as(rest.to_owned(), url_component))
+    }
+
+    /// The whole text as a URL, with what its references stand for.
+    pub(crate) fn url(&self) -> String {
+        self.restore_url(&self.fenced)
+    }
+
     /// The whole text with what its references stand for.
     pub(crate) fn text(&self) -> String {
         self.restore(self.fenced.clone())
+    }
+}
+
+/// Names of the secrets that texts within `value` refer to, names of fields included.
+pub(crate) fn secrets_named_in(value: &Value) -> BTreeSet<String> {
+    match value {
+        Value::String(text) => SecretText::new(text).names().map(str::to_owned).collect(),
+        Value::Array(values) => values.iter().flat_map(secrets_named_in).collect(),
+        Value::Object(fields) => {
+            let named = |(name, value): (&String, &Value)| {
+                secrets_named_in(&Value::from(name.as_str())).into_iter().chain(secrets_named_in(value))
+            };
+            fields.iter().flat_map(named).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => BTreeSet::new(),
     }
 }
 

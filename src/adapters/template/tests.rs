@@ -142,7 +142,7 @@ fn the_conversation_is_prose_in_a_prompt() {
 #[test]
 fn a_secret_is_put_in_as_it_is_and_never_read_as_a_template() {
     let source = "{{ secrets.KEY }}|{{secrets.KEY}}|{{ input }}";
-    let mut template = Template::compile(Place::Url, source, Escape::Text).unwrap();
+    let mut template = Template::compile(Place::Header("X-Key".into()), source, Escape::Text).unwrap();
     assert_eq!(template.render(&variables()).unwrap(), format!("{source}|").replace("{{ input }}|", HOSTILE));
     let secrets = Secrets::from([
         ("KEY".to_owned(), Secret::new("{{ input }}&\"")),
@@ -151,6 +151,28 @@ fn a_secret_is_put_in_as_it_is_and_never_read_as_a_template() {
     template.resolve_secrets(&secrets).unwrap();
     let value = "{{ input }}&\"";
     assert_eq!(template.render(&variables()).unwrap(), format!("{value}|{value}|{HOSTILE}"));
+}
+
+#[test]
+fn a_secret_in_a_url_is_one_component_unless_it_begins_it() {
+    let secrets = Secrets::from([
+        ("KEY".to_owned(), Secret::new("p4ss&b=2#w%41/r?d")),
+        ("BASE".to_owned(), Secret::new("https://shop.example/a?b=1")),
+    ]);
+    let escaped = "p4ss%26b%3D2%23w%2541%2Fr%3Fd";
+    for (source, expected) in [
+        ("http://a/u?key={{ secrets.KEY }}&tenant=1", format!("http://a/u?key={escaped}&tenant=1")),
+        ("http://a/{{ secrets.KEY }}/{{secrets.KEY}}", format!("http://a/{escaped}/{escaped}")),
+        ("{{ secrets.BASE }}&c={{ secrets.KEY }}", format!("https://shop.example/a?b=1&c={escaped}")),
+        ("{% for n in [1] %}{{ secrets.BASE }}{% endfor %}/x", "https://shop.example/a?b=1/x".to_owned()),
+        ("http://a/?to={{ secrets.BASE }}", "http://a/?to=https%3A%2F%2Fshop.example%2Fa%3Fb%3D1".to_owned()),
+    ] {
+        for place in [Place::Url, Place::PollUrl, Place::In("session.start", Box::new(Place::Url))] {
+            let mut template = Template::compile(place, source, Escape::UrlComponent).unwrap();
+            template.resolve_secrets(&secrets).unwrap();
+            assert_eq!(template.render(&variables()).unwrap(), expected, "{source}");
+        }
+    }
 }
 
 #[test]

@@ -6,10 +6,11 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::Tape;
+use crate::definitions::Sampling;
 use crate::execution::failure::RunFailure;
 use crate::execution::limits::{Unwatched, Waiting};
 use crate::execution::ports::ChatModel;
-use crate::execution::types::{ChatReply, ChatRequest, ModelName};
+use crate::execution::types::{ChatOptions, ChatReply, ChatRequest, ModelName};
 
 /// A model that is recorded, or only the recording of one.
 pub(super) struct TapedModel {
@@ -36,6 +37,10 @@ impl ChatModel for TapedModel {
         self.behind.as_ref().is_none_or(|model| model.knows_its_price())
     }
 
+    fn objection(&self, sampling: &Sampling, options: &ChatOptions) -> Option<String> {
+        self.behind.as_ref()?.objection(sampling, options)
+    }
+
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
         self.chat_watched(request, &Unwatched).await
     }
@@ -53,7 +58,14 @@ impl ChatModel for TapedModel {
 /// A model's call as a recording keeps it: everything by which an answer may differ.
 #[must_use]
 pub fn model_call(name: &ModelName, request: &ChatRequest) -> Value {
-    let ChatRequest { messages, form, sampling, .. } = request;
+    let ChatRequest { messages, form, sampling, options, .. } = request;
     let form = form.spec().map(|tool| json!({ "name": tool.name, "schema": tool.parameters }));
-    json!({ "model": name.to_string(), "messages": messages, "form": form, "sampling": sampling })
+    let mut call =
+        json!({ "model": name.to_string(), "messages": messages, "form": form, "sampling": sampling });
+    let options = json!(options);
+    // What was recorded before there were options had none.
+    if options != json!({}) {
+        call["options"] = options;
+    }
+    call
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
+use crate::definitions::Sampling;
 use crate::execution::failure::RunFailure;
 use crate::execution::ports::{ChatModel, RunSpan};
-use crate::execution::types::{ChatReply, ChatRequest, ModelName, SpanNote};
+use crate::execution::types::{ChatOptions, ChatReply, ChatRequest, ModelName, SpanNote};
 
 /// The shortest wait that a span tells of: what is shorter is the limiter's own work.
 const NOTICEABLE: Duration = Duration::from_millis(20);
@@ -115,6 +116,10 @@ impl ChatModel for Announcing<'_> {
 
     fn knows_its_price(&self) -> bool {
         self.model.knows_its_price()
+    }
+
+    fn objection(&self, sampling: &Sampling, options: &ChatOptions) -> Option<String> {
+        self.model.objection(sampling, options)
     }
 
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {

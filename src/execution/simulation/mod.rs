@@ -1,5 +1,6 @@
 //! The conversation itself: the script, and customer, agent and judge in turns, until there is a judgement.
 
+mod agent;
 mod budget;
 mod closing;
 mod hearing;

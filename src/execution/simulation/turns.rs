@@ -1,7 +1,6 @@
 //! Turns: the customer speaks, the agent answers, the judge decides whether that is enough.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::script::step_done;
 use super::user_simulator::Customer;
@@ -10,15 +9,11 @@ use crate::definitions::{Opening, ProceedStep};
 use crate::events::{Attribution, MessageRole, TokenUsage};
 use crate::execution::checks::{self, Standing};
 use crate::execution::failure::{RunFailure, code};
-use crate::execution::limits::{Admission, Both, TotalWait};
-use crate::execution::ports::{OnUnknown, RunSpan, TargetReply, TargetTurn};
+use crate::execution::ports::{RunSpan, TargetReply};
 use crate::execution::types::{Conversation, Message, SpanEnd, SpanStart, Step};
 
 /// The most that may be said in one run, in bytes: twice the largest answer of an HTTP agent, and more than a model reads.
-const MAX_TRANSCRIPT_BYTES: usize = 8 * 1024 * 1024;
-
-/// What became of a worker that did not record how a call ended.
-const LOST: &str = "lost, or stopped at once,";
+pub(super) const MAX_TRANSCRIPT_BYTES: usize = 8 * 1024 * 1024;
 
 impl Step {
     /// Whose move it is when this one has had theirs.
@@ -162,63 +157,6 @@ impl Simulation<'_> {
         self.append(conversation, MessageRole::User, said?)
     }
 
-    async fn agent_answers(
-        &self,
-        conversation: &mut Conversation,
-        turn: &dyn RunSpan,
-    ) -> Result<(), SimulationStop> {
-        self.open_target_call(conversation).await?;
-        let transcript: Arc<[Message]> = conversation.messages.as_slice().into();
-        let target = self.request.target.clone();
-        let span = turn.child(SpanStart::Target { target, transcript: Arc::clone(&transcript) });
-        let mut reply = self.ask_target(conversation, &transcript, span.as_ref()).await;
-        if let Some(session) = reply.as_mut().ok().and_then(|reply| reply.session.take()) {
-            conversation.session = Some(session);
-        }
-        let unknown = reply.as_ref().is_ok_and(|reply| reply.tool_calls_unknown);
-        let report = self.report_of(span.as_ref(), unknown);
-        conversation.tool_calls_unknown |= unknown && report.is_none();
-        let tokens = reply.as_ref().map(|reply| reply.usage).unwrap_or_default();
-        conversation.usage.target.add(TokenUsage { calls: 1, ..tokens });
-        conversation.target_call_open = false;
-        span.end(said_end(&reply));
-        self.append(conversation, MessageRole::Assistant, reply?)?;
-        let index = u32::try_from(conversation.messages.len() - 1).unwrap_or(u32::MAX);
-        conversation.reports.extend(report.map(|report| (index, report)));
-        Ok(())
-    }
-
-    /// A target that must not be called twice is called only after the intention is recorded.
-    async fn open_target_call(&self, conversation: &mut Conversation) -> Result<(), SimulationStop> {
-        if self.plan.target.on_unknown() == OnUnknown::Retry {
-            return Ok(());
-        }
-        if conversation.target_call_open {
-            return Err(RunFailure::target_call_unknown(LOST).into());
-        }
-        conversation.target_call_open = true;
-        Ok(self.record(conversation).await?)
-    }
-
-    /// The time that the agent took is the caller's without what was waited for, unless the adapter knows better.
-    async fn ask_target(
-        &self,
-        conversation: &Conversation,
-        transcript: &Arc<[Message]>,
-        span: &dyn RunSpan,
-    ) -> Result<TargetReply, RunFailure> {
-        let (began, waited) = (self.clock.now(), TotalWait::default());
-        let told = Both(self.progress, &waited);
-        let (run, admission) = (&self.request.key, Admission::watched_by(&told));
-        let (turn, session) = (conversation.turn, conversation.session.as_ref());
-        let turn = TargetTurn { run, turn, transcript, span, session, admission };
-        let mut reply = self.plan.target.reply(turn).await?;
-        let took: Duration = (self.clock.now() - began).try_into().unwrap_or_default();
-        reply.latency.get_or_insert(took.saturating_sub(waited.get()));
-        reply.tool_calls_unknown |= !self.plan.target.reports_tool_calls();
-        Ok(reply)
-    }
-
     /// Everything that is said is kept, stored and sent to models again and again, so there is an end to it.
     pub(super) fn append(
         &self,
@@ -230,9 +168,7 @@ impl Simulation<'_> {
         let (turn, at) = (conversation.turn.max(1), self.clock.now());
         let size: usize = conversation.messages.iter().map(|message| message.content.len()).sum();
         if size + said.content.len() > MAX_TRANSCRIPT_BYTES {
-            let message = format!("The conversation is longer than {MAX_TRANSCRIPT_BYTES} bytes");
-            return Err(RunFailure::new(code::TRANSCRIPT_TOO_LARGE, Attribution::Target, message)
-                .with_hint("Let the agent answer more briefly."));
+            return Err(too_long("The conversation"));
         }
         let TargetReply { content, tool_calls, latency, .. } = said;
         let latency_ms = latency.map(|latency| latency.as_millis().try_into().unwrap_or(u64::MAX));
@@ -241,7 +177,13 @@ impl Simulation<'_> {
     }
 }
 
-fn said_end(said: &Result<TargetReply, RunFailure>) -> SpanEnd {
+pub(super) fn too_long(what: &str) -> RunFailure {
+    let message = format!("{what} is longer than {MAX_TRANSCRIPT_BYTES} bytes");
+    RunFailure::new(code::TRANSCRIPT_TOO_LARGE, Attribution::Target, message)
+        .with_hint("Let the agent answer more briefly.")
+}
+
+pub(super) fn said_end(said: &Result<TargetReply, RunFailure>) -> SpanEnd {
     match said {
         Ok(TargetReply { content, tool_calls, usage, first_chunk, .. }) => SpanEnd::Said {
             content: content.clone(),

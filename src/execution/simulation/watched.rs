@@ -3,11 +3,12 @@
 use async_trait::async_trait;
 
 use super::budget::Purse;
+use crate::definitions::Sampling;
 use crate::execution::failure::RunFailure;
 use crate::execution::limits::{Both, Unwatched, Waiting};
 use crate::execution::ports::ChatModel;
 use crate::execution::signals::Progress;
-use crate::execution::types::{ChatReply, ChatRequest, ModelName};
+use crate::execution::types::{ChatOptions, ChatReply, ChatRequest, ModelName};
 
 /// Tells `progress` whenever `model` has answered: a step may take several calls, and none of them is a stall.
 pub(super) struct WatchedModel<'a> {
@@ -27,6 +28,10 @@ impl ChatModel for WatchedModel<'_> {
 
     fn knows_its_price(&self) -> bool {
         self.model.knows_its_price()
+    }
+
+    fn objection(&self, sampling: &Sampling, options: &ChatOptions) -> Option<String> {
+        self.model.objection(sampling, options)
     }
 
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {

@@ -1,12 +1,13 @@
 //! What is asked of a chat model and what it answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Criterion, Message};
-use crate::definitions::Sampling;
+use crate::definitions::{ResponseFormat, Sampling, ToolChoice};
 use crate::events::{TokenUsage, ToolCall};
 
 /// Who a chat message is from, as models see it.
@@ -19,27 +20,61 @@ pub enum ChatRole {
     User,
     /// The model.
     Assistant,
+    /// A tool that the model called.
+    Tool,
 }
 
 /// A message to a model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ChatMessage {
     /// Who it is from.
     pub role: ChatRole,
     /// Its text.
     pub content: String,
+    /// Tools that the model called in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
+    /// The call that a tool answers with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<AnsweredCall>,
+    /// The message in its provider's own form; see [`ChatReply::verbatim`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verbatim: Option<Value>,
+}
+
+/// A call of a tool that has its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnsweredCall {
+    /// The call's id, where the provider gives one.
+    pub id: String,
+    /// The tool.
+    pub name: String,
 }
 
 impl ChatMessage {
     /// A message of `role`.
     #[must_use]
     pub fn new(role: ChatRole, content: impl Into<String>) -> Self {
-        Self { role, content: content.into() }
+        Self { role, content: content.into(), tool_calls: Vec::new(), answers: None, verbatim: None }
+    }
+
+    /// What the model said, and which tools it called.
+    #[must_use]
+    pub fn calling(content: impl Into<String>, tool_calls: Vec<ToolCall>) -> Self {
+        Self { tool_calls, ..Self::new(ChatRole::Assistant, content) }
+    }
+
+    /// What a tool answered to `call`.
+    #[must_use]
+    pub fn answering(call: &ToolCall, content: impl Into<String>) -> Self {
+        let answers = AnsweredCall { id: call.id.clone(), name: call.name.clone() };
+        Self { answers: Some(answers), ..Self::new(ChatRole::Tool, content) }
     }
 }
 
 /// A tool that a model may call.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ToolSpec {
     /// Its name.
     pub name: String,
@@ -100,6 +135,39 @@ pub struct Scene {
     pub criteria: Arc<[Criterion]>,
 }
 
+/// What else a call of a model may ask for; the provider's defaults where unset.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChatOptions {
+    /// Tools that the model may call.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<ToolSpec>,
+    /// Whether it may, or must.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_choice: Option<ToolChoice>,
+    /// Nucleus sampling, above 0 and at most 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f64>,
+    /// Texts behind which it says no more.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stop: Vec<String>,
+    /// How much a word is avoided for each time that it was said, -2 to 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frequency_penalty: Option<f64>,
+    /// How much a word is avoided that was said at all, -2 to 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub presence_penalty: Option<f64>,
+    /// What the answer has to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_format: Option<ResponseFormat>,
+    /// More of the provider's request, in the provider's own names.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub extra: Map<String, Value>,
+    /// Whether the answer is taken in bit by bit, which makes no other answer of it.
+    #[serde(skip)]
+    pub stream: bool,
+}
+
 /// A call of a chat model.
 #[derive(Debug, Clone)]
 pub struct ChatRequest {
@@ -109,6 +177,8 @@ pub struct ChatRequest {
     pub form: AnswerForm,
     /// How the model is to think; the provider's defaults where unset.
     pub sampling: Sampling,
+    /// What else is asked for.
+    pub options: ChatOptions,
     /// Where in the play this is.
     pub scene: Scene,
 }
@@ -128,4 +198,11 @@ pub struct ChatReply {
     pub response_id: Option<String>,
     /// Why it stopped, in the provider's word.
     pub finish_reason: Option<String>,
+    /// How long its first words took, where they came bit by bit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_chunk: Option<Duration>,
+    /// The answer in its provider's own form, where the provider wants it back with the results of its tools: thoughts and
+    /// signatures are in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verbatim: Option<Value>,
 }

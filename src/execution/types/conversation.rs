@@ -1,8 +1,10 @@
 //! The conversation: everything that a run has to remember to go on.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::{Ballots, Brief, Ending, FormKind, Report, Session, SpanCounts, TargetReport, TargetReports};
@@ -53,6 +55,20 @@ pub struct ScriptPosition {
     pub turns_left: Option<u32>,
 }
 
+/// A turn of the target that takes more than one call, and is not over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpenTurn {
+    /// How much was said when it began.
+    pub messages: usize,
+    /// What the target wants to be given back.
+    pub state: Value,
+    /// How long its calls took so far.
+    pub latency: Duration,
+    /// How long its first words took, where they came bit by bit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_chunk: Option<Duration>,
+}
+
 /// A conversation in progress. It is what a checkpoint stores, so a run can go on from it anywhere.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Conversation {
@@ -92,6 +108,9 @@ pub struct Conversation {
     /// A call of the target has begun whose end is not recorded; kept only for targets that must not be called twice.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub target_call_open: bool,
+    /// The target's turn that is not over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_turn: Option<Box<OpenTurn>>,
     /// The session that the target has begun and not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<Session>,

@@ -12,8 +12,11 @@ mod span;
 mod target_work;
 
 pub use brief::Brief;
-pub use chat::{AnswerForm, ChatMessage, ChatReply, ChatRequest, ChatRole, Scene, SceneRole, ToolSpec};
-pub use conversation::{Conversation, Message, ScriptPosition, Step};
+pub use chat::{
+    AnswerForm, AnsweredCall, ChatMessage, ChatOptions, ChatReply, ChatRequest, ChatRole, Scene, SceneRole,
+    ToolSpec,
+};
+pub use conversation::{Conversation, Message, OpenTurn, ScriptPosition, Step};
 pub use ending::{Ending, Report};
 pub use judgement::{Criterion, Judgement, MAX_QUOTE_BYTES, MAX_QUOTES};
 pub use judging::{Ballot, Ballots, DECIDE_TOOL, FormKind, JudgeAnswer, Question, VERDICT_TOOL};

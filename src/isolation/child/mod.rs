@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::journal::PipeJournal;
@@ -85,8 +86,9 @@ pub async fn play(
 
 async fn tell_of(progress: &Progress, line: &Line) -> std::convert::Infallible {
     loop {
+        let since = Instant::now();
         tokio::time::sleep(MOVED_INTERVAL).await;
-        if progress.idle() <= MOVED_INTERVAL {
+        if progress.idle() <= since.elapsed() {
             line.say(&FromChild::Moved);
         }
     }

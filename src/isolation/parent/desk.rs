@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::events::{CassetteMode, RunId, RunRequest, RunStarted, ScenarioSummary};
+use crate::events::{CassetteMode, RunId, RunRequest, RunStarted};
 use crate::execution::cassette::{CallCounts, CassetteKey, CassetteLibrary, Exchange, Place, Recording};
 use crate::execution::failure::Unavailable;
 use crate::execution::orchestrator::RunContext;
@@ -93,12 +93,12 @@ impl<'a> Desk<'a> {
 
     fn started(&mut self, entry: Entry) -> Result<Work<'a>, Violation> {
         let (conversation, note) = self.entered(entry)?;
-        let scenario =
-            &conversation.brief.as_ref().ok_or(Violation("a run began without a scenario"))?.scenario;
+        let brief = conversation.brief.as_ref().ok_or(Violation("a run began without a scenario"))?;
         let event = RunStarted {
             ids: self.request.ids(),
             target: self.request.target.clone(),
-            scenario: ScenarioSummary { name: scenario.name.clone(), labels: scenario.labels.clone() },
+            scenario: brief.summary(),
+            parameters: brief.told_parameters(),
             attempt: self.attempt,
             trace_id: note.trace_id.clone(),
             started_at: conversation.started_at.unwrap_or(OffsetDateTime::UNIX_EPOCH),

@@ -3,6 +3,7 @@
 mod desk;
 mod failures;
 mod log;
+mod overtime;
 mod permits;
 mod process;
 mod received;
@@ -10,16 +11,17 @@ mod relay;
 mod shelf;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::desk::Desk;
 use self::log::Log;
+use self::overtime::Times;
 use self::permits::Permits;
 use self::process::{Death, Process};
-use self::relay::{Finish, Relay, Times};
+use self::relay::{Finish, Relay};
 use super::Snapshot;
 use super::frames::{ToChild, VERSION};
 use super::plan::{Plan, PlanSettings};
@@ -29,8 +31,7 @@ use crate::execution::cassette::CassetteLibrary;
 use crate::execution::failure::{RunFailure, Unavailable};
 use crate::execution::limits::Limiter;
 use crate::execution::orchestrator::{
-    CANCEL_GRACE, Interruption, LAST_JUDGEMENT, Orchestrator, Player, RunContext, RunEnd, SESSION_END_LIMIT,
-    told,
+    CANCEL_GRACE, Interruption, LAST_JUDGEMENT, Orchestrator, Player, RunContext, RunEnd, told,
 };
 use crate::execution::parameters;
 use crate::execution::signals::StopReason;
@@ -163,14 +164,15 @@ impl Processes {
     fn times(&self, plan: &Plan) -> Times {
         let run = &self.settings.run;
         let (delivery, grace) = (self.settings.telemetry.deadline(), run.process.kill_grace());
-        let overtime = LAST_JUDGEMENT + SESSION_END_LIMIT + delivery + grace;
+        let judgement = if run.judge_on_timeout { LAST_JUDGEMENT } else { Duration::ZERO };
         let began = plan.resumed.as_ref().and_then(|said| said.started_at);
         let spent = began.map_or(time::Duration::ZERO, |began| self.orchestrator.clock.now() - began);
         let timeout = plan.request.timeout.unwrap_or(run.timeout());
-        let left = timeout.saturating_sub(spent.try_into().unwrap_or_default());
         Times {
-            until: Instant::now() + left + overtime,
-            silence: run.stall_timeout() + overtime,
+            left: timeout.saturating_sub(spent.try_into().unwrap_or_default()),
+            silence: run.stall_timeout() + judgement + run.session_end() + delivery + grace,
+            judgement,
+            session_end: run.session_end(),
             delivery,
             grace,
         }

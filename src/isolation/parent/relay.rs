@@ -9,12 +9,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::desk::{Desk, Violation, Work};
 use super::log::Log;
+use super::overtime::{Overtime, Times};
 use super::permits::Permits;
 use super::process::{Process, ProcessError};
 use super::received::Handovers;
 use crate::execution::failure::Unavailable;
 use crate::execution::metering::CallMeter;
-use crate::execution::orchestrator::{CANCEL_GRACE, Interruption, RunContext, SESSION_END_LIMIT};
+use crate::execution::orchestrator::{CANCEL_GRACE, Interruption, RunContext};
 use crate::execution::ports::JournalError;
 use crate::execution::signals::StopReason;
 use crate::execution::types::SpanCounts;
@@ -27,19 +28,6 @@ const MOST_CALLS: usize = 16;
 /// How much longer than the last delivery of spans a process may take that is to hand its run back: the worker itself has
 /// no more than a few seconds then.
 const HAND_BACK_MARGIN: Duration = Duration::from_secs(1);
-
-/// How long a run may take in its process.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Times {
-    /// When the process has to have ended by itself.
-    pub(super) until: Instant,
-    /// How long it may say nothing.
-    pub(super) silence: Duration,
-    /// How long the last delivery of spans may take.
-    pub(super) delivery: Duration,
-    /// How long it may take to end.
-    pub(super) grace: Duration,
-}
 
 /// Why the conversation is over.
 #[derive(Debug)]
@@ -76,7 +64,11 @@ pub(super) struct Relay<'a> {
     pub(super) refused: Option<Interruption>,
     /// What it counted.
     pub(super) tally: SpanTally,
-    told: Option<StopReason>,
+    overtime: Overtime,
+    /// Why it was told to stop, and when.
+    told: Option<(StopReason, Instant)>,
+    /// When it has to be gone that is told to be quick.
+    last: Option<Instant>,
     hurried: bool,
     storing: Option<(u64, BoxFuture<'a, Result<(), JournalError>>)>,
     calls: FuturesUnordered<BoxFuture<'a, (u64, Result<Answer, Unavailable>)>>,
@@ -93,6 +85,7 @@ impl<'a> Relay<'a> {
         log: Log,
     ) -> Self {
         let (calls, tally) = Default::default();
+        let overtime = Overtime::new(times.left, desk.said(), Instant::now());
         Self {
             desk,
             process,
@@ -103,7 +96,9 @@ impl<'a> Relay<'a> {
             meter,
             refused: None,
             tally,
+            overtime,
             told: None,
+            last: None,
             hurried: false,
             storing: None,
             calls,
@@ -128,7 +123,8 @@ impl<'a> Relay<'a> {
     ) -> Result<Option<Finish>, ProcessError> {
         let (idle, told) = (self.storing.is_none() && self.calls.is_empty(), self.told.is_some());
         // A process that never stops asking does not get round its time by that.
-        let listens = self.calls.len() < MOST_CALLS && Instant::now() < self.times.until;
+        let until = self.until();
+        let listens = self.calls.len() < MOST_CALLS && Instant::now() < until;
         tokio::select! {
             biased;
             reason = context.stop.stopped(), if !told => self.stop(reason)?,
@@ -137,7 +133,7 @@ impl<'a> Relay<'a> {
             Some((call, answer)) = self.calls.next() => self.answer(call, answer)?,
             call = self.permits.next() => self.answer(call, Ok(Answer::Done))?,
             received = self.handovers.next() => self.process.tell(&received)?,
-            () = tokio::time::sleep_until(self.times.until), if told || idle => return Ok(Some(self.overdue())),
+            () = tokio::time::sleep_until(until), if told || idle => return Ok(Some(self.overdue())),
             heard = self.process.hear(), if listens => match heard {
                 None => return Ok(Some(Finish::Gone)),
                 Some(frame) => return Ok(self.heard(frame?, context)),
@@ -151,35 +147,37 @@ impl<'a> Relay<'a> {
         if self.told.is_some() { Finish::Overdue } else { Finish::OutOfTime }
     }
 
-    fn stop(&mut self, reason: StopReason) -> Result<(), ProcessError> {
-        self.told = Some(reason);
-        let patience = match reason {
-            StopReason::Cancelled => {
-                CANCEL_GRACE + SESSION_END_LIMIT + self.times.delivery + self.times.grace
-            }
-            StopReason::LeaseLost | StopReason::HandBack => LAST_DELIVERY + HAND_BACK_MARGIN,
+    /// When the process has to have ended by itself.
+    fn until(&self) -> Instant {
+        let (times, said) = (&self.times, self.desk.said());
+        let until = match self.told {
+            None => self.overtime.until(times, said),
+            Some((StopReason::Cancelled, at)) => at + CANCEL_GRACE + times.closing(said),
+            Some((StopReason::LeaseLost | StopReason::HandBack, at)) => at + LAST_DELIVERY + HAND_BACK_MARGIN,
         };
-        self.end_within(patience);
+        self.last.map_or(until, |last| until.min(last))
+    }
+
+    fn stop(&mut self, reason: StopReason) -> Result<(), ProcessError> {
+        self.told = Some((reason, Instant::now()));
+        if self.hurried || reason != StopReason::Cancelled {
+            self.times.grace = self.times.grace.min(HAND_BACK_MARGIN);
+        }
         self.process.tell(&ToChild::Stop(reason))
     }
 
     fn hurry(&mut self) -> Result<(), ProcessError> {
         self.hurried = true;
         if self.told.is_some() {
-            self.end_within(LAST_DELIVERY + HAND_BACK_MARGIN);
+            self.last = Some(Instant::now() + LAST_DELIVERY + HAND_BACK_MARGIN);
+            self.times.grace = self.times.grace.min(HAND_BACK_MARGIN);
         }
         self.process.tell(&ToChild::Hurry)
     }
 
-    fn end_within(&mut self, patience: Duration) {
-        self.times.until = self.times.until.min(Instant::now() + patience);
-        if self.hurried || self.told != Some(StopReason::Cancelled) {
-            self.times.grace = self.times.grace.min(HAND_BACK_MARGIN);
-        }
-    }
-
     fn answer_stored(&mut self, call: u64, stored: Result<(), JournalError>) -> Result<(), ProcessError> {
         self.storing = None;
+        self.overtime.answered(self.desk.said(), Instant::now());
         let answer = match stored {
             Ok(()) => Answer::Done,
             Err(error) => {
@@ -192,6 +190,7 @@ impl<'a> Relay<'a> {
     }
 
     fn answer(&mut self, call: u64, answer: Result<Answer, Unavailable>) -> Result<(), ProcessError> {
+        self.overtime.answered(self.desk.said(), Instant::now());
         let answer = answer.unwrap_or_else(|error| {
             let refusal = Refusal::from(&error);
             self.refuse(JournalError::Unavailable(error));
@@ -210,6 +209,7 @@ impl<'a> Relay<'a> {
     }
 
     fn heard(&mut self, frame: FromChild, context: &RunContext<'_>) -> Option<Finish> {
+        self.overtime.heard(Instant::now());
         match frame {
             FromChild::Log { level, text } => self.log.say(level, &text, self.desk.session()),
             FromChild::Throttled { call, throttled } => self.permits.refused(call, throttled),

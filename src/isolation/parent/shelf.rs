@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::definitions::{AgentDefinition, Prompt, Provider, Secrets};
+use crate::adapters::secrets_named_in;
+use crate::definitions::{AgentDefinition, Project, Prompt, Provider, Secrets};
 use crate::events::{CassetteMode, RunRequest};
 use crate::execution::failure::Unavailable;
 use crate::execution::ports::{
@@ -32,7 +33,8 @@ pub struct Shelf {
 }
 
 impl Shelf {
-    /// What a run of `request` that was `resumed` needs, and no credential beyond that.
+    /// What a run of `request` that was `resumed` needs, and no credential beyond that, but for the project's other secrets:
+    /// an agent may say them, and only who knows a secret can take it out of what is said.
     pub(super) async fn snapshot(
         &self,
         request: &RunRequest,
@@ -40,19 +42,20 @@ impl Shelf {
     ) -> Result<Snapshot, Unavailable> {
         let project = &request.key.project;
         let scenario = self.scenarios.scenario(project, &request.scenario_id).await?;
-        let mut found =
-            Snapshot { project: self.projects.project(project).await?, scenario, ..Snapshot::default() };
+        let definition = self.projects.project(project).await?.map(untold);
+        let mut found = Snapshot { project: definition, scenario, ..Snapshot::default() };
         if found.project.is_none() {
             return Ok(found);
         }
         let target = &request.target.reference_id;
         found.prompt = self.prompts.prompt(project, target).await?;
         found.agent = self.agents.agent(project, target).await?;
+        found.hidden = self.secrets.secrets(project).await?;
         // Who replays a run compares what would be asked with what was, and asks nobody.
         if request.cassette.as_ref().is_some_and(|asked| asked.mode == CassetteMode::Replay) {
             return Ok(found);
         }
-        found.secrets = named_secrets(self.secrets.secrets(project).await?, found.agent.as_ref());
+        found.secrets = take_named(&mut found.hidden, found.agent.as_ref());
         let models = self.models(request, resumed, &found);
         found.providers = known_providers(self.providers.providers(project).await?, &models);
         Ok(found)
@@ -80,12 +83,20 @@ impl Shelf {
     }
 }
 
-/// The secrets that the agent's definition speaks of. A name that occurs by chance costs nothing but a secret of the run's
-/// own project.
-fn named_secrets(mut secrets: Secrets, agent: Option<&AgentDefinition>) -> Secrets {
-    let text = agent.map(written).unwrap_or_default();
-    secrets.retain(|name, _| text.contains(name.as_str()));
-    secrets
+/// The project without who is told of its runs: the worker tells, and has the key for that.
+fn untold(mut project: Project) -> Project {
+    if let Some(telemetry) = &mut project.telemetry {
+        telemetry.events = None;
+    }
+    project
+}
+
+/// Takes out of `secrets` those that a template of the agent's definition names.
+fn take_named(secrets: &mut Secrets, agent: Option<&AgentDefinition>) -> Secrets {
+    let names = agent.map(|agent| secrets_named_in(&agent.config.clone().into())).unwrap_or_default();
+    let (named, others) = std::mem::take(secrets).into_iter().partition(|(name, _)| names.contains(name));
+    *secrets = others;
+    named
 }
 
 /// All providers, because an error names them; those of which no model is named go without their key.
@@ -111,15 +122,37 @@ mod tests {
     use crate::definitions::Secret;
 
     #[test]
-    fn only_secrets_that_the_agent_speaks_of_are_passed_on() {
+    fn only_secrets_that_a_template_names_can_be_named_in_the_process() {
         let agent: AgentDefinition = serde_json::from_value(json!({
-            "id": "shop", "type": "http", "headers": [{ "key": "X", "value": "{{ secrets.SHOP }}" }],
+            "id": "shop", "type": "http", "url": "http://h/KEY?x={{secrets.QUERY}}",
+            "headers": [{ "key": "X", "value": "{{ secrets.SHOP_EU }}" }],
+            "arguments": { "{{ secrets.FIELD }}": [["{{ secrets.DEEP }}"]] },
         }))
         .unwrap();
-        let all =
-            || ["SHOP", "BANK"].map(|name| (name.to_owned(), Secret::new("value"))).into_iter().collect();
-        assert_eq!(named_secrets(all(), Some(&agent)).into_keys().collect::<Vec<_>>(), ["SHOP"]);
-        assert!(named_secrets(all(), None).is_empty());
+        let all = || {
+            let names = ["SHOP", "SHOP_EU", "url", "type", "KEY", "QUERY", "FIELD", "DEEP"];
+            Secrets::from_iter(names.map(|name| (name.to_owned(), Secret::new("value"))))
+        };
+        let mut others = all();
+        let named = take_named(&mut others, Some(&agent));
+        let names = |secrets: Secrets| secrets.into_keys().collect::<Vec<_>>();
+        assert_eq!(names(named), ["DEEP", "FIELD", "QUERY", "SHOP_EU"]);
+        assert_eq!(
+            names(others),
+            ["KEY", "SHOP", "type", "url"],
+            "words of the definition that happen to be names"
+        );
+        let mut others = all();
+        assert!(take_named(&mut others, None).is_empty());
+        assert_eq!(others, all());
+    }
+
+    #[test]
+    fn who_is_told_of_runs_is_not_passed_on() {
+        let events = json!({ "endpoint": "https://l", "apiKey": "hunter2" });
+        let project = json!({ "id": "acme", "telemetry": { "endpoint": "https://c", "apiKey": "k", "events": events } });
+        let passed_on = untold(serde_json::from_value(project).unwrap()).telemetry.unwrap();
+        assert_eq!((passed_on.endpoint.as_str(), passed_on.events), ("https://c", None));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Anthropic messages.
 //!
-//! A schema is enforced by `output_config.format`, a reasoning effort is `output_config.effort`. There is no seed.
+//! A schema is enforced by `output_config.format`, a reasoning effort is `output_config.effort`. There are no seed and no
+//! penalties, and no JSON without a schema.
 //!
 //! Specification: <https://docs.anthropic.com/en/api/messages>.
 
@@ -9,12 +10,17 @@ use reqwest::header::{HeaderMap, HeaderValue, InvalidHeaderValue};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::streams::{Hearing, MessageEvents};
+use super::tools::{answers_together, arguments_object, identified};
 use super::{
     UnexpectedAnswer, Wire, below, effort, instructions_and_talk, parse, secret_value, set_if_some, strict,
-    tool_call,
+    tool_call, unknown,
 };
+use crate::definitions::{ResponseFormat, Sampling, ToolChoice};
 use crate::events::TokenUsage;
-use crate::execution::types::{AnswerForm, ChatMessage, ChatReply, ChatRequest};
+use crate::execution::types::{
+    AnswerForm, ChatMessage, ChatOptions, ChatReply, ChatRequest, ChatRole, ToolSpec,
+};
 
 /// The version of the API that this file speaks.
 const API_VERSION: &str = "2023-06-01";
@@ -25,6 +31,12 @@ const VERSION_SEGMENT: &str = "v1";
 /// The most tokens of an answer where the request does not say: the API demands a number, and every model
 /// since Claude 3.5 accepts this one.
 const DEFAULT_MAX_TOKENS: u32 = 8192;
+
+/// The highest temperature that the API takes.
+const MAX_TEMPERATURE: f64 = 1.0;
+
+/// What a message's content is called.
+const CONTENT: &str = "content";
 
 #[derive(Debug)]
 pub(super) struct Messages;
@@ -51,23 +63,43 @@ impl Wire for Messages {
     }
 
     fn body(&self, _url: &Url, model: &str, request: &ChatRequest) -> Value {
-        let (system, talk) = instructions_and_talk(&request.messages);
-        let messages: Vec<&ChatMessage> = talk.collect();
+        let messages = identified(&request.messages);
+        let (system, talk) = instructions_and_talk(&messages);
+        let messages = turns(talk);
         let max_tokens = request.sampling.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS);
         let mut body = json!({ "model": model, "max_tokens": max_tokens, "messages": messages });
         set_if_some(&mut body, "system", (!system.is_empty()).then_some(system));
         set_if_some(&mut body, "temperature", request.sampling.temperature);
         set_if_some(&mut body, "output_config", output_config(request));
         if let AnswerForm::Tool(tool) = &request.form {
-            body["tools"] = json!([{
-                "name": tool.name, "description": tool.description, "input_schema": tool.parameters,
-            }]);
+            body["tools"] = json!([offered(tool)]);
             body["tool_choice"] = json!({ "type": "any" });
         }
+        set_options(&mut body, &request.options);
         body
     }
 
+    fn objection(&self, sampling: &Sampling, options: &ChatOptions) -> Option<String> {
+        let settings = [
+            ("seed", sampling.seed.is_some()),
+            ("frequencyPenalty", options.frequency_penalty.is_some()),
+            ("presencePenalty", options.presence_penalty.is_some()),
+            ("responseFormat: json", options.response_format == Some(ResponseFormat::Json)),
+        ];
+        let too_hot = sampling.temperature.filter(|temperature| *temperature > MAX_TEMPERATURE);
+        unknown(&settings).or_else(|| {
+            too_hot.map(|temperature| {
+                format!("takes a `temperature` of at most {MAX_TEMPERATURE}, not of {temperature}")
+            })
+        })
+    }
+
+    fn hearing(&self) -> Box<dyn Hearing> {
+        Box::new(MessageEvents::default())
+    }
+
     fn reply(&self, answer: Value) -> Result<ChatReply, UnexpectedAnswer> {
+        let blocks = answer.get(CONTENT).and_then(Value::as_array).cloned().unwrap_or_default();
         let answer: Answer = parse(answer)?;
         let mut reply = ChatReply {
             usage: answer.usage.unwrap_or_default().into(),
@@ -83,12 +115,84 @@ impl Wire for Messages {
                 Block::Other => {}
             }
         }
+        reply.verbatim = (!reply.tool_calls.is_empty()).then(|| verbatim(blocks, &reply));
         Ok(reply)
+    }
+}
+
+/// The answer as the API takes it back: without empty texts, and with the arguments as objects.
+fn verbatim(blocks: Vec<Value>, reply: &ChatReply) -> Value {
+    let mut calls = reply.tool_calls.iter();
+    let said = blocks.into_iter().filter(|block| block["type"] != "text" || block["text"] != "");
+    let said = said.map(|mut block| {
+        let call = if block["type"] == "tool_use" { calls.next() } else { None };
+        if let Some(call) = call {
+            block["input"] = arguments_object(&call.arguments);
+        }
+        block
+    });
+    said.collect()
+}
+
+/// What was said, with the answers of tools as what the counterpart says.
+fn turns<'a>(talk: impl Iterator<Item = &'a ChatMessage>) -> Value {
+    let turn = |together: Vec<&ChatMessage>| match together.as_slice() {
+        [one] if one.answers.is_none() => turn(one),
+        answers => {
+            json!({ "role": ChatRole::User, CONTENT: answers.iter().copied().map(result).collect::<Value>() })
+        }
+    };
+    answers_together(talk).into_iter().map(turn).collect()
+}
+
+fn result(message: &ChatMessage) -> Value {
+    let id = message.answers.as_ref().map(|call| call.id.as_str());
+    json!({ "type": "tool_result", "tool_use_id": id, CONTENT: message.content })
+}
+
+fn turn(message: &ChatMessage) -> Value {
+    let ChatMessage { role, content, tool_calls, verbatim, .. } = message;
+    if let Some(verbatim) = verbatim {
+        return json!({ "role": role, CONTENT: verbatim });
+    }
+    if tool_calls.is_empty() {
+        return json!({ "role": role, CONTENT: content });
+    }
+    let text = (!content.trim().is_empty()).then(|| json!({ "type": "text", "text": content }));
+    let calls = tool_calls.iter().map(|call| {
+        json!({ "type": "tool_use", "id": call.id, "name": call.name, "input": arguments_object(&call.arguments) })
+    });
+    json!({ "role": role, CONTENT: text.into_iter().chain(calls).collect::<Value>() })
+}
+
+fn offered(tool: &ToolSpec) -> Value {
+    json!({ "name": tool.name, "description": tool.description, "input_schema": tool.parameters })
+}
+
+fn set_options(body: &mut Value, options: &ChatOptions) {
+    set_if_some(body, "top_p", options.top_p);
+    set_if_some(body, "stop_sequences", (!options.stop.is_empty()).then(|| options.stop.clone()));
+    set_if_some(body, "stream", options.stream.then_some(true));
+    if !options.tools.is_empty() {
+        body["tools"] = options.tools.iter().map(offered).collect();
+        set_if_some(body, "tool_choice", options.tool_choice.as_ref().map(tool_choice));
+    }
+}
+
+fn tool_choice(choice: &ToolChoice) -> Value {
+    match choice {
+        ToolChoice::Auto => json!({ "type": "auto" }),
+        ToolChoice::None => json!({ "type": "none" }),
+        ToolChoice::Required => json!({ "type": "any" }),
+        ToolChoice::Tool(name) => json!({ "type": "tool", "name": name }),
     }
 }
 
 fn output_config(request: &ChatRequest) -> Option<Value> {
     let mut config = json!({});
+    if let Some(ResponseFormat::Schema(schema)) = &request.options.response_format {
+        config["format"] = json!({ "type": "json_schema", "schema": schema });
+    }
     if let AnswerForm::Schema(spec) = &request.form {
         config["format"] = json!({ "type": "json_schema", "schema": strict::fit(&spec.parameters) });
     }

@@ -10,14 +10,22 @@ use reqwest::header::{HeaderMap, InvalidHeaderValue};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::streams::{Hearing, Responses};
+use super::tools::{answers_together, arguments_object};
 use super::{
     UnexpectedAnswer, Wire, below, effort, instructions_and_talk, parse, secret_value, set_if_some, tool_call,
 };
+use crate::definitions::{ResponseFormat, ToolChoice};
 use crate::events::TokenUsage;
-use crate::execution::types::{AnswerForm, ChatMessage, ChatReply, ChatRequest, ChatRole};
+use crate::execution::types::{
+    AnswerForm, ChatMessage, ChatOptions, ChatReply, ChatRequest, ChatRole, ToolSpec,
+};
 
 /// Collections that a model's name may begin with; a bare name is of the first.
 const COLLECTIONS: [&str; 2] = ["models", "tunedModels"];
+
+/// What an answer is that has to be JSON.
+const JSON: &str = "application/json";
 
 /// The bits of a seed that the API takes: it is a signed number of 32 bits there.
 const SEED_BITS: u64 = i32::MAX.cast_unsigned() as u64;
@@ -49,20 +57,31 @@ impl Wire for GenerateContent {
 
     fn body(&self, _url: &Url, _model: &str, request: &ChatRequest) -> Value {
         let (system, talk) = instructions_and_talk(&request.messages);
-        let mut body = json!({ "contents": talk.map(content).collect::<Vec<Value>>() });
+        let mut body = json!({ "contents": contents(talk) });
         let system = (!system.is_empty()).then(|| json!({ "parts": [{ "text": system }] }));
         set_if_some(&mut body, "systemInstruction", system);
         set_if_some(&mut body, "generationConfig", generation_config(request));
         if let AnswerForm::Tool(tool) = &request.form {
-            body["tools"] = json!([{ "functionDeclarations": [{
-                "name": tool.name, "description": tool.description, "parametersJsonSchema": tool.parameters,
-            }]}]);
+            body["tools"] = json!([{ "functionDeclarations": [declared(tool)] }]);
             body["toolConfig"] = json!({ "functionCallingConfig": { "mode": "ANY" } });
         }
+        set_tools(&mut body, &request.options);
         body
     }
 
+    fn stream_url(&self, url: &Url) -> Url {
+        let mut url = url.clone();
+        url.set_path(&url.path().replace(":generateContent", ":streamGenerateContent"));
+        url.query_pairs_mut().append_pair("alt", "sse");
+        url
+    }
+
+    fn hearing(&self) -> Box<dyn Hearing> {
+        Box::new(Responses::default())
+    }
+
     fn reply(&self, answer: Value) -> Result<ChatReply, UnexpectedAnswer> {
+        let parts = answer.pointer("/candidates/0/content/parts").cloned();
         let answer: Answer = parse(answer)?;
         let Some(candidate) = answer.candidates.into_iter().next() else {
             return Err(UnexpectedAnswer::Lacking(
@@ -80,13 +99,69 @@ impl Wire for GenerateContent {
             ..ChatReply::default()
         };
         candidate.content.unwrap_or_default().parts.into_iter().for_each(|part| part.add_to(&mut reply));
+        reply.verbatim = parts.filter(|_| !reply.tool_calls.is_empty());
         Ok(reply)
     }
 }
 
-fn content(message: &ChatMessage) -> Value {
-    let role = if message.role == ChatRole::Assistant { "model" } else { "user" };
-    json!({ "role": role, "parts": [{ "text": message.content }] })
+/// What was said, with the answers of tools as what the counterpart says.
+fn contents<'a>(talk: impl Iterator<Item = &'a ChatMessage>) -> Value {
+    let content = |together: Vec<&ChatMessage>| {
+        let is_model = together.iter().all(|message| message.role == ChatRole::Assistant);
+        let parts: Vec<Value> = together.into_iter().flat_map(parts).collect();
+        json!({ "role": if is_model { "model" } else { "user" }, "parts": parts })
+    };
+    answers_together(talk).into_iter().map(content).collect()
+}
+
+fn parts(message: &ChatMessage) -> Vec<Value> {
+    let ChatMessage { content, tool_calls, answers, verbatim, .. } = message;
+    if let Some(Value::Array(verbatim)) = verbatim {
+        return verbatim.clone();
+    }
+    if let Some(call) = answers {
+        let response = json!({ "name": call.name, "response": object(content) });
+        return vec![json!({ "functionResponse": with_id(response, &call.id) })];
+    }
+    let text = (!content.trim().is_empty()).then(|| json!({ "text": content }));
+    let calls = tool_calls.iter().map(|call| {
+        let function = json!({ "name": call.name, "args": arguments_object(&call.arguments) });
+        json!({ "functionCall": with_id(function, &call.id) })
+    });
+    text.into_iter().chain(calls).collect()
+}
+
+fn with_id(mut of_call: Value, id: &str) -> Value {
+    set_if_some(&mut of_call, "id", (!id.is_empty()).then_some(id));
+    of_call
+}
+
+/// What a tool answered, as the object that the API asks for.
+fn object(answer: &str) -> Value {
+    match serde_json::from_str(answer) {
+        Ok(object @ Value::Object(_)) => object,
+        Ok(value) => json!({ "result": value }),
+        Err(_) => json!({ "result": answer }),
+    }
+}
+
+fn declared(tool: &ToolSpec) -> Value {
+    json!({ "name": tool.name, "description": tool.description, "parametersJsonSchema": tool.parameters })
+}
+
+fn set_tools(body: &mut Value, options: &ChatOptions) {
+    if options.tools.is_empty() {
+        return;
+    }
+    let declared: Value = options.tools.iter().map(declared).collect();
+    body["tools"] = json!([{ "functionDeclarations": declared }]);
+    let config = options.tool_choice.as_ref().map(|choice| match choice {
+        ToolChoice::Auto => json!({ "mode": "AUTO" }),
+        ToolChoice::None => json!({ "mode": "NONE" }),
+        ToolChoice::Required => json!({ "mode": "ANY" }),
+        ToolChoice::Tool(name) => json!({ "mode": "ANY", "allowedFunctionNames": [name] }),
+    });
+    set_if_some(body, "toolConfig", config.map(|config| json!({ "functionCallingConfig": config })));
 }
 
 fn generation_config(request: &ChatRequest) -> Option<Value> {
@@ -98,10 +173,26 @@ fn generation_config(request: &ChatRequest) -> Option<Value> {
         config["thinkingConfig"] = json!({ "thinkingLevel": effort });
     }
     if let AnswerForm::Schema(spec) = &request.form {
-        config["responseMimeType"] = json!("application/json");
+        config["responseMimeType"] = json!(JSON);
         config["responseJsonSchema"] = spec.parameters.clone();
     }
+    set_options(&mut config, &request.options);
     (config != json!({})).then_some(config)
+}
+
+fn set_options(config: &mut Value, options: &ChatOptions) {
+    set_if_some(config, "topP", options.top_p);
+    set_if_some(config, "frequencyPenalty", options.frequency_penalty);
+    set_if_some(config, "presencePenalty", options.presence_penalty);
+    set_if_some(config, "stopSequences", (!options.stop.is_empty()).then(|| options.stop.clone()));
+    match &options.response_format {
+        None | Some(ResponseFormat::Text) => {}
+        Some(ResponseFormat::Json) => config["responseMimeType"] = json!(JSON),
+        Some(ResponseFormat::Schema(schema)) => {
+            config["responseMimeType"] = json!(JSON);
+            config["responseJsonSchema"] = schema.clone();
+        }
+    }
 }
 
 #[derive(Deserialize)]

@@ -1,11 +1,14 @@
 //! The APIs of model providers: what is sent where, and what an answer means.
 
 mod anthropic;
+pub(super) mod extra;
 mod gemini;
 mod openai;
 pub(super) mod reasoning;
 mod shape;
+pub(super) mod streams;
 mod strict;
+mod tools;
 
 use std::fmt;
 
@@ -14,9 +17,10 @@ use reqwest::header::{HeaderMap, HeaderValue, InvalidHeaderValue};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::definitions::ProviderKind;
+use self::streams::Hearing;
+use crate::definitions::{ProviderKind, Sampling};
 use crate::events::ToolCall;
-use crate::execution::types::{ChatMessage, ChatReply, ChatRequest, ChatRole};
+use crate::execution::types::{ChatMessage, ChatOptions, ChatReply, ChatRequest, ChatRole};
 use crate::json::Verbatim;
 
 /// One provider API.
@@ -37,6 +41,19 @@ pub(super) trait Wire: fmt::Debug + Send + Sync {
 
     /// The body of a call to `url`.
     fn body(&self, url: &Url, model: &str, request: &ChatRequest) -> Value;
+
+    /// Why no model of this API can be asked with these settings, in words that follow on its name.
+    fn objection(&self, _sampling: &Sampling, _options: &ChatOptions) -> Option<String> {
+        None
+    }
+
+    /// Where calls are posted whose answers come bit by bit, instead of to `url`.
+    fn stream_url(&self, url: &Url) -> Url {
+        url.clone()
+    }
+
+    /// Takes in an answer that comes bit by bit. What comes of it is an answer in one piece.
+    fn hearing(&self) -> Box<dyn Hearing>;
 
     /// `body` with reasoning turned off, where that may help a call which is refused for it.
     fn without_reasoning(&self, _body: &Value) -> Option<Value> {
@@ -85,7 +102,11 @@ fn secret_value(text: &str) -> Result<HeaderValue, InvalidHeaderValue> {
 
 /// The instructions in one text, and what was said without blank messages, which some APIs refuse.
 fn instructions_and_talk(messages: &[ChatMessage]) -> (String, impl Iterator<Item = &ChatMessage>) {
-    let spoken = || messages.iter().filter(|message| !message.content.trim().is_empty());
+    let is_said = |message: &&ChatMessage| {
+        let about_tools = !message.tool_calls.is_empty() || message.answers.is_some();
+        about_tools || !message.content.trim().is_empty()
+    };
+    let spoken = move || messages.iter().filter(is_said);
     let system: Vec<&str> = spoken()
         .filter(|message| message.role == ChatRole::System)
         .map(|message| &*message.content)
@@ -98,6 +119,13 @@ fn set_if_some(body: &mut Value, key: &str, value: Option<impl Into<Value>>) {
     if let Some(value) = value {
         body[key] = value.into();
     }
+}
+
+/// Says which of these settings, by whether they are set, an API does not know.
+fn unknown(settings: &[(&str, bool)]) -> Option<String> {
+    let set = settings.iter().filter(|(_, is_set)| *is_set);
+    let names: Vec<String> = set.map(|(name, _)| format!("`{name}`")).collect();
+    (!names.is_empty()).then(|| format!("does not know {}", names.join(" and ")))
 }
 
 /// The effort that a model is asked for. `none` is a word of chat completions alone: elsewhere a model reasons
@@ -116,6 +144,7 @@ fn parse<T: DeserializeOwned>(answer: Value) -> Result<T, UnexpectedAnswer> {
 fn tool_call(id: Option<String>, name: String, arguments: Value) -> ToolCall {
     let arguments = match arguments {
         Value::Null => Value::Object(Map::new()),
+        Value::String(text) if text.trim().is_empty() => Value::Object(Map::new()),
         Value::String(text) => unambiguous(&text).unwrap_or(Value::String(text)),
         arguments => arguments,
     };
@@ -152,6 +181,6 @@ mod tests {
         assert_eq!(arguments(json!({"a": 1})), json!({"a": 1}));
         assert_eq!(arguments(json!("{\"a\":")), json!("{\"a\":"));
         assert_eq!(arguments(json!("{\"a\":1,\"a\":2}")), json!("{\"a\":1,\"a\":2}"));
-        assert_eq!(arguments(Value::Null), json!({}));
+        assert_eq!([arguments(Value::Null), arguments(json!(" "))], [json!({}), json!({})]);
     }
 }

@@ -10,9 +10,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::reasoning::{self, REASONING_EFFORT};
+use super::streams::{Chunks, Hearing};
+use super::tools::{arguments_text, identified};
 use super::{UnexpectedAnswer, Wire, below, parse, secret_value, set_if_some, strict, tool_call};
+use crate::definitions::{ResponseFormat, ToolChoice};
 use crate::events::{TokenUsage, ToolCall};
-use crate::execution::types::{AnswerForm, ChatReply, ChatRequest};
+use crate::execution::types::{AnswerForm, ChatMessage, ChatOptions, ChatReply, ChatRequest, ToolSpec};
+
+/// What a schema of replies is called: the API demands a name.
+const REPLY: &str = "reply";
 
 /// Hosts whose newer models refuse `max_tokens`; servers elsewhere know only that name.
 const HOSTS_OF_MAX_COMPLETION_TOKENS: [&str; 2] = ["api.openai.com", ".openai.azure.com"];
@@ -42,13 +48,19 @@ impl Wire for ChatCompletions {
     }
 
     fn body(&self, url: &Url, model: &str, request: &ChatRequest) -> Value {
-        let mut body = json!({ "model": model, "messages": request.messages });
+        let messages: Value = identified(&request.messages).iter().map(message).collect();
+        let mut body = json!({ "model": model, "messages": messages });
         set_if_some(&mut body, "temperature", request.sampling.temperature);
         set_if_some(&mut body, max_tokens_key(url), request.sampling.max_tokens);
         set_if_some(&mut body, "seed", request.sampling.seed);
         set_if_some(&mut body, REASONING_EFFORT, request.sampling.reasoning_effort.as_deref());
         set_form(&mut body, &request.form);
+        set_options(&mut body, &request.options);
         body
+    }
+
+    fn hearing(&self) -> Box<dyn Hearing> {
+        Box::new(Chunks::default())
     }
 
     fn without_reasoning(&self, body: &Value) -> Option<Value> {
@@ -68,6 +80,7 @@ impl Wire for ChatCompletions {
             model: answer.model,
             response_id: answer.id,
             finish_reason: choice.finish_reason,
+            ..ChatReply::default()
         })
     }
 }
@@ -76,9 +89,7 @@ fn set_form(body: &mut Value, form: &AnswerForm) {
     match form {
         AnswerForm::Words | AnswerForm::Json(_) => {}
         AnswerForm::Tool(tool) => {
-            body["tools"] = json!([{ "type": "function", "function": {
-                "name": tool.name, "description": tool.description, "parameters": tool.parameters,
-            }}]);
+            body["tools"] = json!([function(tool)]);
             body["tool_choice"] = json!("required");
         }
         AnswerForm::Schema(spec) => {
@@ -87,6 +98,64 @@ fn set_form(body: &mut Value, form: &AnswerForm) {
             }});
         }
     }
+}
+
+fn function(tool: &ToolSpec) -> Value {
+    json!({ "type": "function", "function": {
+        "name": tool.name, "description": tool.description, "parameters": tool.parameters,
+    }})
+}
+
+fn set_options(body: &mut Value, options: &ChatOptions) {
+    set_if_some(body, "top_p", options.top_p);
+    set_if_some(body, "frequency_penalty", options.frequency_penalty);
+    set_if_some(body, "presence_penalty", options.presence_penalty);
+    set_if_some(body, "stop", (!options.stop.is_empty()).then(|| options.stop.clone()));
+    set_if_some(body, "response_format", options.response_format.as_ref().and_then(response_format));
+    if !options.tools.is_empty() {
+        body["tools"] = options.tools.iter().map(function).collect();
+        set_if_some(body, "tool_choice", options.tool_choice.as_ref().map(tool_choice));
+    }
+    if options.stream {
+        body["stream"] = json!(true);
+        body["stream_options"] = json!({ "include_usage": true });
+    }
+}
+
+fn response_format(format: &ResponseFormat) -> Option<Value> {
+    match format {
+        ResponseFormat::Text => None,
+        ResponseFormat::Json => Some(json!({ "type": "json_object" })),
+        ResponseFormat::Schema(schema) => Some(json!({ "type": "json_schema", "json_schema": {
+            "name": REPLY, "schema": schema, "strict": true,
+        }})),
+    }
+}
+
+fn tool_choice(choice: &ToolChoice) -> Value {
+    match choice {
+        ToolChoice::Auto => json!("auto"),
+        ToolChoice::None => json!("none"),
+        ToolChoice::Required => json!("required"),
+        ToolChoice::Tool(name) => json!({ "type": "function", "function": { "name": name } }),
+    }
+}
+
+fn message(message: &ChatMessage) -> Value {
+    let ChatMessage { role, content, tool_calls, answers, .. } = message;
+    let mut said = json!({ "role": role, "content": content });
+    if !tool_calls.is_empty() {
+        let calls = tool_calls.iter().map(|call| {
+            let function = json!({ "name": call.name, "arguments": arguments_text(&call.arguments) });
+            json!({ "id": call.id, "type": "function", "function": function })
+        });
+        said["tool_calls"] = calls.collect();
+        if content.is_empty() {
+            said["content"] = Value::Null;
+        }
+    }
+    set_if_some(&mut said, "tool_call_id", answers.as_ref().map(|call| call.id.as_str()));
+    said
 }
 
 fn max_tokens_key(url: &Url) -> &'static str {

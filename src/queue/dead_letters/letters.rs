@@ -115,6 +115,9 @@ impl Letter {
             project_id: ProjectId,
         }
         let subject = self.content.as_ref().ok()?.subject.as_str();
+        if let Some(run) = subjects::event_run(subject) {
+            return Some(run.project);
+        }
         match subjects::request_project(subject).or_else(|| subjects::cancel_project(subject)) {
             Some(token) => ProjectId::parse(token).ok(),
             None => Some(serde_json::from_slice::<Named>(&self.bytes().ok()?).ok()?.project_id),

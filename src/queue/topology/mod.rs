@@ -19,7 +19,7 @@ use crate::settings::Settings;
 use apply::Applier;
 pub use drift::{Difference, Differences};
 pub(super) use spec::SPOOL_GRACE;
-pub use spec::{ADVISORIES_DURABLE, COMMANDS_DURABLE, MAX_DELIVER, SPOOL_DURABLE};
+pub use spec::{ADVISORIES_DURABLE, COMMANDS_DURABLE, MAX_DELIVER, SINK_DURABLE, SPOOL_DURABLE};
 use spec::{ConsumerSpec, StreamSpec};
 
 /// What the program needs of JetStream, checked.
@@ -49,6 +49,8 @@ pub struct Topology {
     pub spans_stream: stream::Stream,
     /// The durable consumer on the notices of such spans.
     pub spooled: PullConsumer,
+    /// The durable consumer on the events, for platforms that are told of them.
+    pub told: PullConsumer,
 }
 
 impl fmt::Debug for Topology {
@@ -150,6 +152,8 @@ async fn apply_all(connection: &Connection, settings: &Settings) -> Result<Topol
         spans: objects(connection, subjects::SPANS_BUCKET).await?,
         spans_stream,
         spooled: applier.consumer(&ConsumerSpec::spool()).await?,
+        // Behind the stream of the events, which is applied first.
+        told: applier.consumer(&ConsumerSpec::sink(settings)).await?,
     })
 }
 

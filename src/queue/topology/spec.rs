@@ -21,6 +21,11 @@ pub const COMMANDS_DURABLE: &str = "scenario-commands";
 pub const ADVISORIES_DURABLE: &str = "scenario-advisories";
 /// The durable consumer of the notices of spooled spans.
 pub const SPOOL_DURABLE: &str = "scenario-spool";
+/// The durable consumer of the events, for platforms that are told of them.
+pub const SINK_DURABLE: &str = "scenario-sink";
+/// Events that are told or wait for their next attempt, over all workers: all of them, so that those of a dead platform are in
+/// nobody's way.
+const SINK_MAX_ACK_PENDING: i64 = -1;
 /// How much longer than `telemetry.spool.retention_seconds` the broker has them: whoever gives them up wants to say so.
 pub(in crate::queue) const SPOOL_GRACE: Duration = Duration::from_hours(1);
 /// Time to send spooled spans once and to write down what became of them.
@@ -84,11 +89,7 @@ impl StreamSpec {
 
     pub(super) fn events(settings: &Settings) -> Self {
         let events = &settings.events;
-        let longest = events
-            .completed_retention_seconds
-            .max(events.failed_retention_seconds)
-            .max(events.progress_retention_seconds);
-        let kind = Kind::Events { max_age: Duration::from_secs(longest), republish: events.republish };
+        let kind = Kind::Events { max_age: events.longest_retention(), republish: events.republish };
         Self::new(settings, subjects::EVENTS_STREAM, vec![subjects::EVENTS_FILTER.to_owned()], kind)
     }
 
@@ -222,6 +223,7 @@ pub(super) struct ConsumerSpec {
     pub(super) name: String,
     ack_wait: Duration,
     max_ack_pending: i64,
+    deliver: DeliverPolicy,
 }
 
 impl ConsumerSpec {
@@ -232,6 +234,7 @@ impl ConsumerSpec {
             name: consumer.durable.clone(),
             ack_wait: consumer.ack_wait(),
             max_ack_pending: consumer.max_ack_pending,
+            deliver: DeliverPolicy::All,
         }
     }
 
@@ -241,6 +244,7 @@ impl ConsumerSpec {
             name: COMMANDS_DURABLE.to_owned(),
             ack_wait: COMMANDS_ACK_WAIT,
             max_ack_pending: COMMANDS_MAX_ACK_PENDING,
+            deliver: DeliverPolicy::All,
         }
     }
 
@@ -250,6 +254,18 @@ impl ConsumerSpec {
             name: SPOOL_DURABLE.to_owned(),
             ack_wait: SPOOL_ACK_WAIT,
             max_ack_pending: SPOOL_MAX_ACK_PENDING,
+            deliver: DeliverPolicy::All,
+        }
+    }
+
+    /// What was there before anybody could ask for it to be told stays untold.
+    pub(super) fn sink(settings: &Settings) -> Self {
+        Self {
+            stream: subjects::EVENTS_STREAM,
+            name: SINK_DURABLE.to_owned(),
+            ack_wait: settings.telemetry.sink.hold(),
+            max_ack_pending: SINK_MAX_ACK_PENDING,
+            deliver: DeliverPolicy::New,
         }
     }
 
@@ -259,6 +275,7 @@ impl ConsumerSpec {
             name: ADVISORIES_DURABLE.to_owned(),
             ack_wait: ADVISORIES_ACK_WAIT,
             max_ack_pending: ADVISORIES_MAX_ACK_PENDING,
+            deliver: DeliverPolicy::All,
         }
     }
 
@@ -267,7 +284,7 @@ impl ConsumerSpec {
         consumer::Config {
             durable_name: Some(self.name.clone()),
             deliver_subject: None,
-            deliver_policy: DeliverPolicy::All,
+            deliver_policy: self.deliver,
             replay_policy: ReplayPolicy::Instant,
             ack_policy: AckPolicy::Explicit,
             ack_wait: self.ack_wait,

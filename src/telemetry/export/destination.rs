@@ -7,7 +7,7 @@ use http::header::{AUTHORIZATION, InvalidHeaderValue};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
-use crate::definitions::{Secret, TelemetryDestination};
+use crate::definitions::{Platform, Secret, TelemetryDestination};
 use crate::scrub::{Scrubber, url_credentials};
 
 /// The header that LangWatch reads a key from, beside the bearer token.
@@ -59,12 +59,24 @@ impl Destination {
     /// # Errors
     /// [`InvalidDestination`] if no request could be made of it.
     pub fn parse(definition: &TelemetryDestination) -> Result<Self, InvalidDestination> {
-        let url = Url::parse(&definition.traces_url())?;
+        Self::at(&definition.traces_url(), definition.api_key.as_ref())
+    }
+
+    /// Where a platform takes events of runs.
+    ///
+    /// # Errors
+    /// [`InvalidDestination`] if no request could be made of it.
+    pub fn of_events(platform: &Platform) -> Result<Self, InvalidDestination> {
+        Self::at(&platform.events_url(), platform.api_key.as_ref())
+    }
+
+    fn at(url: &str, key: Option<&Secret>) -> Result<Self, InvalidDestination> {
+        let url = Url::parse(url)?;
         if !["http", "https"].contains(&url.scheme()) {
             return Err(InvalidDestination::Scheme(url.scheme().to_owned()));
         }
-        let headers = definition.api_key.as_ref().map(credentials).transpose()?.unwrap_or_default();
-        let (mut credentials, key) = (url_credentials(&url), definition.api_key.clone());
+        let headers = key.map(credentials).transpose()?.unwrap_or_default();
+        let (mut credentials, key) = (url_credentials(&url), key.cloned());
         credentials.extend(key.as_ref().map(|key| key.expose().to_owned()));
         let scrubber = Arc::new(Scrubber::new(credentials.iter().map(String::as_str)));
         Ok(Self { url, headers, key, scrubber })
@@ -76,16 +88,16 @@ impl Destination {
         format!("{}{}", self.url.origin().ascii_serialization(), self.url.path())
     }
 
-    pub(super) fn url(&self) -> &Url {
+    pub(in crate::telemetry) fn url(&self) -> &Url {
         &self.url
     }
 
-    pub(super) fn headers(&self) -> &HeaderMap {
+    pub(in crate::telemetry) fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
     /// `text` without this destination's credentials, for what a server echoes.
-    pub(super) fn redact(&self, text: &str) -> String {
+    pub(in crate::telemetry) fn redact(&self, text: &str) -> String {
         self.scrubber.scrub(text)
     }
 }
@@ -109,6 +121,7 @@ mod tests {
             api_key: key.map(Secret::new),
             protocol: TelemetryProtocol::Otlp,
             capture: None,
+            events: None,
         })
     }
 

@@ -42,7 +42,8 @@ pub(super) async fn judge(
     })
 }
 
-async fn read(mut response: reqwest::Response) -> Result<Bytes, reqwest::Error> {
+/// The beginning of an answer's body.
+pub(in crate::telemetry) async fn read(mut response: reqwest::Response) -> Result<Bytes, reqwest::Error> {
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(reqwest::Error::without_url)? {
         let room = MAX_RESPONSE_BYTES - body.len();
@@ -79,7 +80,8 @@ fn name(content_type: &str) -> String {
     if known.is_empty() { "no content type".to_owned() } else { cut(known, MAX_QUOTED_BYTES) }
 }
 
-fn quote(text: &str, destination: &Destination) -> String {
+/// What an endpoint said, without its credentials, cut.
+pub(in crate::telemetry) fn quote(text: &str, destination: &Destination) -> String {
     cut(&destination.redact(text.trim()), MAX_QUOTED_BYTES)
 }
 
@@ -122,6 +124,7 @@ mod tests {
             api_key: Some(Secret::new("hunter2")),
             protocol: TelemetryProtocol::Otlp,
             capture: None,
+            events: None,
         })
         .unwrap()
     }

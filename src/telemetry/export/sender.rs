@@ -22,7 +22,7 @@ pub const MAX_CONCURRENT_POSTS: usize = 128;
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Who posts, as endpoints see it.
-const AGENT: &str = concat!("scenario-worker/", env!("CARGO_PKG_VERSION"));
+pub(in crate::telemetry) const AGENT: &str = concat!("scenario-worker/", env!("CARGO_PKG_VERSION"));
 
 /// Posts spans. It belongs to no tenant: where to and with what key comes with each call.
 #[derive(Debug, Clone)]

@@ -60,9 +60,20 @@ pub(super) fn transcript(messages: &[Message]) -> Value {
 
 /// Messages to a model as LangWatch's chat messages.
 pub(super) fn chat_messages(messages: &[ChatMessage]) -> Value {
-    let (omitted, kept) = newest(messages, |m| m.content.len());
+    let (omitted, kept) = newest(messages, size_of_message);
     let note = (omitted > 0).then(|| json!({ "role": "system", "content": left_out(omitted) }));
-    note.into_iter().chain(kept.iter().map(|m| said(role(m.role), &m.content, &[]))).collect()
+    let kept = kept.iter().map(|m| {
+        let mut message = said(role(m.role), &m.content, &m.tool_calls);
+        if let Some(call) = &m.answers {
+            message["tool_call_id"] = call.id.as_str().into();
+        }
+        message
+    });
+    note.into_iter().chain(kept).collect()
+}
+
+fn size_of_message(message: &ChatMessage) -> usize {
+    message.content.len() + message.tool_calls.iter().map(size_of_call).sum::<usize>()
 }
 
 /// One message in LangWatch's shape.
@@ -88,18 +99,31 @@ pub(super) fn instructions(messages: &[ChatMessage]) -> Option<String> {
 /// `gen_ai.input.messages`: everything but the system messages.
 pub(super) fn input_messages(messages: &[ChatMessage]) -> String {
     let spoken: Vec<&ChatMessage> = messages.iter().filter(|m| m.role != ChatRole::System).collect();
-    let (omitted, kept) = newest(&spoken, |m| m.content.len());
+    let (omitted, kept) = newest(&spoken, |m| size_of_message(m));
     let note = (omitted > 0).then(|| json!({ "role": "user", "parts": [text_part(&left_out(omitted))] }));
-    let kept = kept.iter().map(|m| json!({ "role": role(m.role), "parts": [text_part(&m.content)] }));
+    let kept = kept.iter().map(|m| json!({ "role": role(m.role), "parts": parts(m) }));
     note.into_iter().chain(kept).collect::<Value>().to_string()
+}
+
+fn parts(message: &ChatMessage) -> Value {
+    if let Some(call) = &message.answers {
+        let result = cut(&message.content);
+        return json!([{ "type": "tool_call_response", "id": call.id, "response": result }]);
+    }
+    let calls = message.tool_calls.iter().map(call_part);
+    let text =
+        (!message.content.is_empty() || message.tool_calls.is_empty()).then(|| text_part(&message.content));
+    text.into_iter().chain(calls).collect()
+}
+
+fn call_part(call: &ToolCall) -> Value {
+    json!({ "type": "tool_call", "id": call.id, "name": call.name, "arguments": arguments(call) })
 }
 
 /// `gen_ai.output.messages`: the answer as one message.
 pub(super) fn output_messages(reply: &ChatReply) -> String {
     let text = (!reply.content.is_empty()).then(|| text_part(&reply.content));
-    let calls = reply.tool_calls.iter().map(
-        |call| json!({ "type": "tool_call", "id": call.id, "name": call.name, "arguments": arguments(call) }),
-    );
+    let calls = reply.tool_calls.iter().map(call_part);
     let mut message =
         json!({ "role": "assistant", "parts": text.into_iter().chain(calls).collect::<Value>() });
     if let Some(reason) = &reply.finish_reason {
@@ -108,14 +132,18 @@ pub(super) fn output_messages(reply: &ChatReply) -> String {
     Value::from(vec![message]).to_string()
 }
 
-/// `gen_ai.tool.definitions`.
-pub(super) fn tool_definitions(tool: &ToolSpec) -> String {
+/// `gen_ai.tool.definitions`; `None` if there are none.
+pub(super) fn tool_definitions<'a>(tools: impl Iterator<Item = &'a ToolSpec>) -> Option<String> {
+    let definitions: Vec<Value> = tools.map(tool_definition).collect();
+    (!definitions.is_empty()).then(|| Value::from(definitions).to_string())
+}
+
+fn tool_definition(tool: &ToolSpec) -> Value {
     let parameters = tool.parameters.to_string();
     let parameters =
         if parameters.len() <= MAX_TEXT_BYTES { tool.parameters.clone() } else { cut(&parameters).into() };
     let description = cut(&tool.description);
-    json!([{ "type": "function", "name": tool.name, "description": description, "parameters": parameters }])
-        .to_string()
+    json!({ "type": "function", "name": tool.name, "description": description, "parameters": parameters })
 }
 
 fn text_part(text: &str) -> Value {
@@ -127,6 +155,7 @@ fn role(role: ChatRole) -> &'static str {
         ChatRole::System => "system",
         ChatRole::User => "user",
         ChatRole::Assistant => "assistant",
+        ChatRole::Tool => "tool",
     }
 }
 

@@ -94,6 +94,34 @@ fn what_cannot_be_meant_is_refused_with_its_place() {
 }
 
 #[test]
+fn what_has_the_wrong_shape_is_told_which_one_it_must_have() {
+    for (config, place) in [
+        (
+            json!({ "auth": "hunter2" }),
+            "auth: must be a mapping with `type`: none, bearer, api_key, basic or oauth2",
+        ),
+        (json!({ "auth": ["hunter2"] }), "auth: must be a mapping with `type`"),
+        (json!({ "auth": { "type": "bearer", "token": 424_242 } }), "auth: must be a text; put it in quotes"),
+        (json!({ "headers": ["x"] }), "headers[0]: must be a mapping with `key` and `value`"),
+        (json!({ "headers": { "X": "hunter2" } }), "headers: must be a list"),
+        (json!({ "query": [{ "key": "k", "value": true }] }), "query[0].value: must be a text"),
+        (json!({ "tls": "hunter2" }), "tls: must be a mapping of `caCertificate`"),
+        (json!({ "session": "hunter2" }), "session: must be a mapping"),
+        (json!({ "session": { "start": 5 } }), "session.start: must be a mapping"),
+        (json!({ "secretsInBody": "hunter2" }), "secretsInBody: must be true or false"),
+        (json!({ "onUnknown": 5 }), "onUnknown: must be "),
+        (json!({ "timeoutSeconds": "5" }), "timeoutSeconds: must be a whole number that is not negative"),
+        (json!({ "poll": { "intervalSeconds": "hunter2" } }), "poll.intervalSeconds: must be a number"),
+    ] {
+        let problem = check(config.clone()).expect_err(&config.to_string());
+        assert!(problem.starts_with(&format!("HTTP agent shop: {place}")), "{config}: {problem}");
+        for unwanted in ["struct", "enum", "Definition", "sequence", "u64", "f64", "hunter2", "424242"] {
+            assert!(!problem.contains(unwanted), "{config}: {problem}");
+        }
+    }
+}
+
+#[test]
 fn a_look_for_a_secret_that_nobody_has_is_found_before_the_run() {
     check(json!({ "poll": { "url": "/jobs/{{ secrets.KEY }}" } })).unwrap();
     let problem = check(json!({ "poll": { "url": "/jobs/{% if secrets.KEY %}x{% endif %}" } })).unwrap_err();

@@ -81,8 +81,55 @@ async fn a_redirect_to_where_nobody_may_go_is_the_definition_s_fault() {
     })
     .await;
     assert_eq!((failure.code.as_ref(), failure.attributed_to), ("egress_refused", Attribution::Definition));
-    assert!(failure.message.starts_with(&format!("{place} may not be called: ")), "{failure}");
-    assert!(failure.message.contains("169.254.169.254"), "{failure}");
+    let hop = format!("http://169.254.169.254/latest/meta-data/ (redirected from {place})");
+    assert!(failure.message.starts_with(&format!("{hop} may not be called: ")), "{failure}");
+}
+
+#[tokio::test]
+async fn a_port_where_no_tls_is_spoken_is_told_with_what_may_be_meant() {
+    for plain in [Answer::Raw(vec![]), Answer::Raw(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec())] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let place = format!("https://{}/chat", listener.local_addr().unwrap());
+        let Answer::Raw(bytes) = plain else { unreachable!() };
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut hello = [0; 4096];
+            drop(tokio::io::AsyncReadExt::read(&mut stream, &mut hello).await);
+            drop(stream.write_all(&bytes).await);
+        });
+        let failure = ask(json!({ "url": place, "timeoutSeconds": 10 })).await.unwrap_err();
+        let expected = format!("{place} could not be reached: the TLS connection failed: ");
+        assert!(failure.message.starts_with(&expected), "{failure}");
+        assert!(failure.hint.unwrap().contains("a URL that begins with http://"));
+    }
+}
+
+#[tokio::test]
+async fn what_fails_behind_a_redirect_is_named_with_who_leads_there() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let closed = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let silent = HttpAgent::start(|_| Answer::Hang).await;
+    let distrusted = format!("https://{}", self_signed_server());
+    for (hop, words) in [
+        (closed, "could not be reached: "),
+        (distrusted, "could not be reached: the TLS connection failed"),
+        ("http://no-such-host.invalid".to_owned(), "could not be reached: the host name"),
+        (silent.url().to_owned(), "did not begin to answer within 1 seconds"),
+    ] {
+        let to = format!("{hop}/there?key=2");
+        let agent = HttpAgent::start(move |_| Answer::Reply {
+            status: 307,
+            headers: vec![("location", to.clone())],
+            body: vec![],
+        })
+        .await;
+        let url = format!("{}/chat?key=1", agent.url());
+        let config = json!({ "url": url, "timeoutSeconds": 20, "firstByteTimeoutSeconds": 1 });
+        let failure = ask(config).await.unwrap_err();
+        let place = format!("{hop}/there (redirected from {}/chat) {words}", agent.url());
+        assert!(failure.message.starts_with(&place), "{failure}");
+    }
 }
 
 #[tokio::test]

@@ -117,6 +117,14 @@ async fn a_token_is_asked_for_as_the_definition_says() {
 }
 
 #[tokio::test]
+async fn a_secret_within_the_place_of_tokens_is_one_component_of_it() {
+    let server = server(|_| Answer::json(&json!("ok"))).await;
+    let place = json!({ "tokenUrl": format!("{}/token/{{{{ secrets.CLIENT }}}}", server.url()) });
+    drop(asked_once(definition(&server, place)).await);
+    assert_eq!(server.requests()[0].target, "/token/s3cret%2Fof%20the%20client");
+}
+
+#[tokio::test]
 async fn runs_share_a_token_until_it_is_about_to_end() {
     let (server, clock) = (server(|_| Answer::json(&json!("ok"))).await, Standing::new());
     let factory = factory(definition(&server, json!({})), clock.clone());

@@ -30,6 +30,10 @@ async fn without_a_path_the_whole_reply_is_what_was_said() {
     assert_eq!(json_reply("{ \"b\": 1,\n \"a\": [true] }", None).await.unwrap(), r#"{"b":1,"a":[true]}"#);
     assert_eq!(reply("application/problem+json", b"[ 1 ]", None).await.unwrap(), "[1]");
     assert_eq!(reply("text/plain", b"{ \"a\": 1 }\n", None).await.unwrap(), "{ \"a\": 1 }\n");
+    assert_eq!(reply("text/html", b"Yes, <b>sure</b>", None).await.unwrap(), "Yes, <b>sure</b>");
+    assert_eq!(reply("text/plain; charset=iso-8859-1", b"caf\xe9", None).await.unwrap(), "café");
+    let utf_16 = b"\"\0S\0u\0r\0e\0\"\0";
+    assert_eq!(reply("application/json; charset=utf-16le", utf_16, None).await.unwrap(), "Sure");
     assert_eq!(reply("text/plain", "\u{feff}Grüße".as_bytes(), None).await.unwrap(), "Grüße");
 }
 
@@ -68,6 +72,11 @@ async fn a_reply_that_cannot_be_read_is_an_error() {
         ("text/html", b"<html>", Some("$.reply"), "is not JSON"),
         ("text/plain", b"caf\xe9", None, "is not UTF-8"),
         ("application/json", b"\"caf\xe9\"", Some("$"), "is not UTF-8"),
+        ("text/plain; charset=klingon", b"caf\xe9", None, "declared to be 'klingon'"),
+        ("text/plain; charset=shift_jis", b"caf\x81", None, "declared to be 'shift_jis'"),
+        ("text/html; charset=utf-8", b"\n<!DOCTYPE html><form>Log in", None, "a page of the web (text/html)"),
+        ("text/html", b"<html lang=en>Log in", None, "a page of the web (text/html)"),
+        ("text/plain", b"<HTML>Log in", None, "a page of the web (text/plain)"),
     ] {
         let failure = reply(content_type, body, output).await.unwrap_err();
         assert_eq!(

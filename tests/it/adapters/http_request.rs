@@ -201,6 +201,15 @@ async fn secrets_resolve_in_url_and_headers_and_stay_as_written_in_the_body() {
 }
 
 #[tokio::test]
+async fn a_secret_keeps_to_its_place_in_the_url() {
+    let url = "/echo/{{ secrets.TOKEN }}/messages?key={{ secrets.TOKEN }}&tenant=1";
+    let known = secrets([("TOKEN", "admin/all?tenant=2#&x=%41")]);
+    let request = sent(json!({ "url": url }), known, json!({}), LINE).await;
+    let token = "admin%2Fall%3Ftenant%3D2%23%26x%3D%2541";
+    assert_eq!(request.target, format!("/echo/{token}/messages?key={token}&tenant=1"));
+}
+
+#[tokio::test]
 async fn an_unknown_secret_is_a_failure_of_the_definition_that_names_it() {
     for config in [
         json!({ "url": "http://a.example/{{ secrets.NO }}" }),

@@ -1,11 +1,13 @@
 //! When HTTP agents are asked again.
 
+use scenario_worker::definitions::Secrets;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::stage::{THREAD, ask, with};
+use super::stage::{LINE, THREAD, ask, dialogue, http_adapter, take_turn, with};
 use super::table::{answering, json_of, play_one, reply};
 use crate::support::http_agent::Answer;
+use crate::support::spans::Recorded;
 
 fn busy(status: u16, headers: &[(&'static str, &str)]) -> Answer {
     reply(status, headers, "busy")
@@ -35,6 +37,7 @@ async fn an_agent_is_asked_again_only_as_its_definition_says() {
         ("nothing is said, 429", json!({}), busy(429, &[("retry-after", "0")]), (1, false)),
         ("nothing is said, GET", json!({ "method": "GET" }), busy(503, &[]), (1, false)),
         ("nothing is said, interrupted", json!({}), interrupted(), (1, false)),
+        ("nothing is said, closed without a word", json!({}), Answer::Raw(vec![]), (1, false)),
         ("503", retries(json!({})), busy(503, &[]), (2, true)),
         ("429", retries(json!({})), busy(429, &[]), (2, true)),
         ("502 may have been dealt with", retries(json!({})), busy(502, &[]), (1, false)),
@@ -64,6 +67,35 @@ async fn an_agent_is_asked_again_only_as_its_definition_says() {
         ),
     ] {
         assert_eq!(asked(config, vec![first, sure()]).await, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_on_a_kept_connection_that_is_closed_goes_out_once_more() {
+    for (name, config, again) in [
+        ("a question", json!({}), true),
+        ("a look", json!({ "method": "GET" }), true),
+        ("what may not be sent twice", json!({ "onUnknown": "fail" }), false),
+    ] {
+        let agent = answering(vec![Answer::Kept("Sure")]).await;
+        let config = with(config, json!({ "url": agent.url(), "timeoutSeconds": 20 }));
+        let adapter = http_adapter(config, Secrets::new(), json!({})).await.unwrap();
+        let turn = || async {
+            let recorded = Recorded::default();
+            take_turn(adapter.as_ref(), &dialogue(LINE), &recorded).await
+        };
+        // Whether a connection is free again when the next turn begins is the client's affair: at last one is.
+        let mut turns = 1;
+        let mut reply = turn().await;
+        while reply.is_ok() && agent.requests().len() == turns {
+            turns += 1;
+            reply = turn().await;
+        }
+        let requests = agent.requests();
+        let sent_again = requests.len() - turns;
+        assert_eq!((reply.is_ok(), sent_again), (again, usize::from(again)), "{name}: {reply:?}");
+        let last = &requests[requests.len() - 1 - sent_again..];
+        assert!(last.iter().all(|request| request.header("idempotency-key") == Some("run-1:2")), "{name}");
     }
 }
 

@@ -43,8 +43,15 @@ impl Play {
         let (run, span, transcript) = (run(), Recorded::default().span(context()), dialogue(LINE));
         let session = self.session.as_ref();
         let admission = Admission::default();
-        let turn =
-            TargetTurn { run: &run, turn: 2, transcript: &transcript, span: &span, session, admission };
+        let turn = TargetTurn {
+            run: &run,
+            turn: 2,
+            transcript: &transcript,
+            span: &span,
+            session,
+            admission,
+            so_far: None,
+        };
         let mut reply = self.adapter.reply(turn).await?;
         self.session = reply.session.take().or(self.session.take());
         Ok(reply)
@@ -252,6 +259,56 @@ async fn a_cookie_of_one_host_is_not_sent_to_another() {
     play.begin().await.unwrap();
     play.turn().await.unwrap();
     assert_eq!(other.requests()[0].header("cookie"), None);
+}
+
+/// A login by a form, as browsers know it: the cookie comes with the answer that leads on.
+fn form(home: String) -> impl Fn(&AgentRequest) -> Answer {
+    move |request| match request.target.as_str() {
+        "/login" => Answer::Reply {
+            status: 302,
+            headers: vec![
+                ("set-cookie", "login=opened-1; Path=/".to_owned()),
+                ("location", format!("{home}/home")),
+            ],
+            body: vec![],
+        },
+        _ => Answer::typed("text/plain", "fine"),
+    }
+}
+
+#[tokio::test]
+async fn cookies_that_a_redirect_sets_are_kept_captured_and_sent_to_their_host_alone() {
+    let other = HttpAgent::start(|_| Answer::Reply {
+        status: 200,
+        headers: vec![("set-cookie", "theirs=9; Path=/".to_owned())],
+        body: b"fine".to_vec(),
+    })
+    .await;
+    // The other server is at another name of this machine.
+    for home in [String::new(), other.url().replace("127.0.0.1", "localhost")] {
+        let agent = HttpAgent::start(form(home.clone())).await;
+        let url = agent.url();
+        let config = json!({
+            "url": format!("{url}/chat"),
+            "headers": [{ "key": "X-Login", "value": "{{ captured.login }}" }],
+            "session": { "start": {
+                "url": format!("{url}/login"), "headers": [{ "key": "Cookie", "value": "mine=1" }],
+                "capture": { "login": { "cookie": "login" } },
+            } },
+        });
+        let mut play = Play::of(config, key()).await;
+        play.begin().await.unwrap();
+        play.turn().await.unwrap();
+        let requests = agent.requests();
+        let turn = requests.last().unwrap();
+        assert_eq!(
+            (turn.header("cookie"), turn.header("x-login")),
+            (Some("login=opened-1"), Some("opened-1"))
+        );
+        let landed = if home.is_empty() { requests[1].clone() } else { other.requests()[0].clone() };
+        let expected = home.is_empty().then_some("mine=1; login=opened-1");
+        assert_eq!((landed.target.as_str(), landed.header("cookie")), ("/home", expected));
+    }
 }
 
 #[tokio::test]

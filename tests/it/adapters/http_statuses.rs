@@ -13,10 +13,38 @@ fn text(status: u16, body: &str) -> Vec<Answer> {
 #[tokio::test]
 async fn a_status_says_whether_an_answer_is_one() {
     let success = |statuses: serde_json::Value| json!({ "status": { "success": statuses } });
+    let path = || json!({ "outputPath": "$.reply" });
+    let said = || json!({ "reply": "Sure" });
+    let promised = Fails("http_invalid_response", "answers later, and its definition has no `poll`");
     let rows: Vec<Row> = vec![
         ("200", json!({}), text(200, "Sure"), Says("Sure")),
         ("201", json!({}), text(201, "Sure"), Says("Sure")),
         ("202 without polling", json!({}), text(202, "Sure"), Says("Sure")),
+        ("202 with the words", path(), vec![json_of(202, &said())], Says("Sure")),
+        ("a promise", json!({}), vec![json_of(202, &json!({ "status": "run" }))], promised),
+        ("a place to look", json!({}), vec![reply(202, &[("location", "/jobs/7")], "Sure")], promised),
+        (
+            "a place to look beside words",
+            path(),
+            vec![reply(
+                202,
+                &[("location", "/jobs/7"), ("content-type", "application/json")],
+                said().to_string(),
+            )],
+            promised,
+        ),
+        (
+            "a promise that is the answer",
+            json!({ "status": { "success": [200, 202] } }),
+            vec![json_of(202, &json!("Sure"))],
+            Says("Sure"),
+        ),
+        (
+            "a place to look that is no matter",
+            json!({ "status": { "success": [202] } }),
+            vec![reply(202, &[("location", "/jobs/7")], "Sure")],
+            Says("Sure"),
+        ),
         ("299", json!({}), text(299, "Sure"), Says("Sure")),
         ("204 says nothing", json!({}), text(204, ""), Fails("empty_reply", "empty reply")),
         ("a page of a failed server", json!({}), text(500, "<html>Oops"), Fails("http_status", "HTTP 500 ")),

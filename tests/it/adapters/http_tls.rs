@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::stage::{LINE, ask_with, dialogue, failure, http_adapter, secrets, with};
 use crate::support::http_agent::{Answer, HttpAgent};
-use crate::support::tls::{BY_ADDRESS, BY_NAME, CALLER, Callers, Identity, authority_pem, server};
+use crate::support::tls::{BY_ADDRESS, BY_NAME, CALLER, Callers, Identity, answering, authority_pem, server};
 
 async fn asked(identity: Identity, callers: Callers, tls: Value, secrets: Secrets) -> Result<String, String> {
     let url = format!("https://{}/chat", server(identity, callers));
@@ -60,6 +60,30 @@ async fn one_s_own_authority_is_not_trusted_where_a_redirect_leads() {
     let config = with(json!({ "url": agent.url(), "timeoutSeconds": 20 }), trusting(json!({})));
     let failure = ask_with(config, Secrets::new(), json!({}), &dialogue(LINE)).await.unwrap_err();
     assert!(failure.message.contains("the TLS connection failed"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_client_proves_who_it_is_to_nobody_that_the_agent_names() {
+    let (elsewhere, proofs) = answering(
+        BY_ADDRESS,
+        Callers::Asked,
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok".to_vec(),
+    );
+    let identity = json!({ "clientCertificate": CALLER.certificate_pem(), "clientKey": CALLER.key_pem() });
+    let job = format!(r#"{{"at": "https://{elsewhere}/job"}}"#);
+    let accepted = format!(
+        "HTTP/1.1 202 Accepted\r\nlocation: https://{elsewhere}/job\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{job}",
+        job.len()
+    );
+    for poll in [json!({}), json!({ "url": "$.at" })] {
+        let poll = with(json!({ "intervalSeconds": 0.1 }), poll);
+        let (home, known) = answering(BY_ADDRESS, Callers::Known, accepted.clone().into_bytes());
+        let config = json!({ "url": format!("https://{home}/chat"), "timeoutSeconds": 20, "poll": poll });
+        let config = with(config, trusting(identity.clone()));
+        let failure = ask_with(config, Secrets::new(), json!({}), &dialogue(LINE)).await.unwrap_err();
+        assert!(failure.message.contains("the TLS connection failed"), "one's own authority: {failure}");
+        assert_eq!((known.lock().unwrap().clone(), proofs.lock().unwrap().clone()), (vec![true], vec![]));
+    }
 }
 
 #[tokio::test]

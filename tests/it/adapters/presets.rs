@@ -6,6 +6,7 @@ mod hostile;
 mod langgraph;
 mod mcp;
 mod openai;
+mod retries;
 mod websocket;
 
 use std::sync::Arc;
@@ -81,6 +82,7 @@ impl Talk {
             span,
             session: session.as_ref(),
             admission: Admission::default(),
+            so_far: None,
         };
         let reply = adapter.reply(turn).await?;
         if let Some(left) = &reply.session {

@@ -4,32 +4,44 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use scenario_worker::adapters::{PromptAdapterFactory, TargetAdapterFactory as _};
-use scenario_worker::definitions::{FieldMappings, Prompt, PromptMessage, PromptRole};
-use scenario_worker::events::{Attribution, ProjectId, RunId, RunKey, TokenUsage, TraceContext};
+use scenario_worker::definitions::{Prompt, PromptMessage, PromptRole, Sampling};
+use scenario_worker::events::{
+    Attribution, MessageRole, ProjectId, RunId, RunKey, TokenUsage, ToolCall, TraceContext,
+};
 use scenario_worker::execution::failure::{PlanError, RunFailure};
 use scenario_worker::execution::limits::Admission;
 use scenario_worker::execution::ports::{ChatModel, ChatModelFactory, TargetReply, TargetSpec, TargetTurn};
 use scenario_worker::execution::types::{
-    ChatReply, ChatRequest, ChatRole, ModelName, SceneRole, SpanEnd, SpanNote, SpanStart,
+    ChatOptions, ChatReply, ChatRequest, ChatRole, Message, ModelName, SceneRole, SpanEnd, SpanNote,
+    SpanStart,
 };
 use serde_json::{Value, json};
 
 use super::stage::{LINE, Shelf, dialogue, failure, spec, take_turn};
 use crate::support::spans::Recorded;
 
-/// Models that all answer the same and remember what they were asked.
+/// Models that give these answers in turn, the last one for ever, and remember what they were asked.
 #[derive(Clone)]
-struct FixedModels {
-    answer: Result<ChatReply, RunFailure>,
-    asked: Arc<Mutex<Vec<(String, ChatRequest)>>>,
+pub(super) struct FixedModels {
+    answers: Arc<[Result<ChatReply, RunFailure>]>,
+    pub(super) objection: Option<String>,
+    pub(super) asked: Arc<Mutex<Vec<(String, ChatRequest)>>>,
 }
 
 impl FixedModels {
-    fn new(answer: Result<ChatReply, RunFailure>) -> Self {
-        Self { answer, asked: Arc::default() }
+    pub(super) fn new(answer: Result<ChatReply, RunFailure>) -> Self {
+        Self::answering([answer])
     }
 
-    fn saying(content: &str) -> Self {
+    pub(super) fn answering(answers: impl IntoIterator<Item = Result<ChatReply, RunFailure>>) -> Self {
+        Self { answers: answers.into_iter().collect(), objection: None, asked: Arc::default() }
+    }
+
+    pub(super) fn requests(&self) -> Vec<ChatRequest> {
+        self.asked.lock().unwrap().iter().map(|(_, request)| request.clone()).collect()
+    }
+
+    pub(super) fn saying(content: &str) -> Self {
         let usage = TokenUsage { input_tokens: 3, output_tokens: 2, ..TokenUsage::default() };
         Self::new(Ok(ChatReply { content: content.into(), usage, ..ChatReply::default() }))
     }
@@ -54,24 +66,21 @@ impl ChatModel for FixedModel {
     }
 
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
-        self.models.asked.lock().unwrap().push((self.name.to_string(), request.clone()));
-        self.models.answer.clone()
+        let mut asked = self.models.asked.lock().unwrap();
+        let answers = &self.models.answers;
+        let answer = answers[asked.len().min(answers.len() - 1)].clone();
+        asked.push((self.name.to_string(), request.clone()));
+        answer
+    }
+
+    fn objection(&self, _: &Sampling, _: &ChatOptions) -> Option<String> {
+        self.models.objection.clone()
     }
 }
 
 fn prompt(system: &str) -> Prompt {
-    Prompt {
-        id: "support".into(),
-        system_prompt: system.into(),
-        messages: Vec::new(),
-        model: Some("openai/small".into()),
-        temperature: None,
-        max_tokens: None,
-        seed: None,
-        reasoning_effort: None,
-        inputs: Vec::new(),
-        field_mappings: FieldMappings::new(),
-    }
+    serde_json::from_value(json!({ "id": "support", "systemPrompt": system, "model": "openai/small" }))
+        .unwrap()
 }
 
 async fn play(
@@ -128,6 +137,13 @@ async fn what_was_said_is_not_told_twice() {
     let looped = asked(prompt("{% for m in messages %}{{ m.content }};{% endfor %}"), json!({})).await;
     assert_eq!(looped.messages.len(), 1);
     assert_eq!(asked(prompt("{{ messagesJson }}"), json!({})).await.messages.len(), 1);
+    assert_eq!(asked(prompt("{% if messages %}x{% endif %}"), json!({})).await.messages.len(), 1);
+    let mut own = prompt("Be kind.");
+    own.messages = vec![PromptMessage { role: PromptRole::User, content: "{{ messages }}".into() }];
+    assert_eq!(
+        lines(&asked(own, json!({})).await),
+        [(ChatRole::System, "Be kind."), (ChatRole::User, &prose)]
+    );
     let words = [
         "the messages",
         "{{ 'messages' }}",
@@ -212,6 +228,51 @@ async fn a_template_that_tells_the_conversation_under_another_name_tells_it_once
     let fixed = json!({ "messages": { "type": "value", "value": "nothing" } });
     let request = told("{{ messages }}", &[], fixed).await;
     assert_eq!((request.messages.len(), request.messages[0].content.as_str()), (4, "nothing"));
+}
+
+/// A conversation with everything in it that a run keeps of one.
+fn kept() -> Arc<[Message]> {
+    let mut kept = dialogue(LINE).to_vec();
+    kept[1].tool_calls =
+        vec![ToolCall { id: "call-77".into(), name: "look".into(), arguments: json!({ "secret": 1 }) }];
+    kept[1].latency_ms = Some(4711);
+    kept.into()
+}
+
+#[tokio::test]
+async fn nothing_of_the_run_s_own_is_in_a_prompt_s_text() {
+    let template = "{{ messages }}|{{ messagesJson }}|{{ talk }}|{{ messages | tojson }}|{{ talk | tojson }}|{{ messages[1] }}";
+    let mut prompt = prompt(template);
+    prompt.field_mappings =
+        serde_json::from_value(json!({ "talk": { "type": "source", "path": ["messages"] } })).unwrap();
+    let models = FixedModels::saying("Sure");
+    let shelf = Arc::new(Shelf { prompts: vec![prompt], ..Shelf::default() });
+    let factory = PromptAdapterFactory::new(shelf, Arc::new(models.clone()));
+    let adapter = factory.create(spec("prompt", "support", json!({}))).await.unwrap();
+    take_turn(adapter.as_ref(), &kept(), &Recorded::default()).await.unwrap();
+    let text = models.requests()[0].messages[0].content.clone();
+    assert_eq!(text.matches("How can I help?").count(), 6, "{text}");
+    for internal in ["1970", "call-77", "secret", "4711", "turn", "latency", "tool"] {
+        assert!(!text.contains(internal), "{internal} in {text}");
+    }
+}
+
+#[tokio::test]
+async fn no_turn_s_values_hold_what_an_earlier_turn_s_model_was_told() {
+    let marked = "MARK {{ input }}|{{ messages }}|{{ messagesJson }}";
+    let models = FixedModels::saying("Sure");
+    let shelf = Arc::new(Shelf { prompts: vec![prompt(marked)], ..Shelf::default() });
+    let factory = PromptAdapterFactory::new(shelf, Arc::new(models.clone()));
+    let adapter = factory.create(spec("prompt", "support", json!({}))).await.unwrap();
+    let mut said = dialogue(LINE).to_vec();
+    for turn in 2..5 {
+        let reply = take_turn(adapter.as_ref(), &said.as_slice().into(), &Recorded::default()).await.unwrap();
+        let line = |role, content: &str| Message { turn, role, content: content.into(), ..said[0].clone() };
+        said.extend([line(MessageRole::Assistant, &reply.content), line(MessageRole::User, "And?")]);
+    }
+    for request in models.requests() {
+        assert_eq!(request.messages[0].content.matches("MARK").count(), 1);
+    }
 }
 
 #[tokio::test]
@@ -346,6 +407,7 @@ async fn would_ask(prompt: Prompt, run: &str, region: &str) -> Value {
         span: &span,
         session: None,
         admission: Admission::default(),
+        so_far: None,
     };
     questions.asked(&turn).unwrap()
 }

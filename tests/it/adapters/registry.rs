@@ -82,7 +82,7 @@ async fn an_agent_s_definition_is_checked_before_it_is_stored() {
     });
     registry(Shelf::default()).check_agent(&http_agent(good)).unwrap();
     for (config, parts) in [
-        (json!({ "url": 5 }), ["url: ", "expected a string"]),
+        (json!({ "url": 5 }), ["url: ", "must be a text"]),
         (json!({ "url": "ftp://a.example" }), ["url: ", "'ftp'"]),
         (json!({ "url": "/chat" }), ["url: ", "not valid"]),
         (json!({ "bodyTemplat": "" }), ["bodyTemplat", "unknown field"]),
@@ -123,7 +123,7 @@ async fn a_credential_of_the_wrong_type_is_not_repeated() {
         json!({ "headers": [{ "key": "X-Key", "value": 424_242 }] }),
     ] {
         let problem = problem(config);
-        assert!(problem.contains("expected a string") && !problem.contains("424242"), "{problem}");
+        assert!(problem.contains("must be a text") && !problem.contains("424242"), "{problem}");
     }
 }
 

@@ -134,7 +134,9 @@ pub(super) async fn take_turn(
     let span = recorded.span(context);
     let run = RunKey { project: ProjectId::parse("acme").unwrap(), run: RunId::parse(THREAD).unwrap() };
     let (admission, session) = (Admission::default(), None);
-    adapter.reply(TargetTurn { run: &run, turn: 2, transcript, span: &span, session, admission }).await
+    adapter
+        .reply(TargetTurn { run: &run, turn: 2, transcript, span: &span, session, admission, so_far: None })
+        .await
 }
 
 /// A conversation whose last line is `line`.

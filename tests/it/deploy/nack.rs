@@ -84,11 +84,12 @@ struct ConsumerSpec {
     prevent_delete: bool,
 }
 
-/// The one policy that is used: the client library's own has fields for others.
+/// The policies that are used: the client library's own has fields for others.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum Deliver {
     All,
+    New,
 }
 
 /// A duration as Go writes it, with one unit.
@@ -155,6 +156,7 @@ impl ConsumerSpec {
             durable_name: Some(self.durable_name.clone()),
             deliver_policy: match self.deliver_policy {
                 Deliver::All => consumer::DeliverPolicy::All,
+                Deliver::New => consumer::DeliverPolicy::New,
             },
             replay_policy: self.replay_policy,
             ack_policy: self.ack_policy,

@@ -28,13 +28,19 @@ const PROVIDER: &str = "CanaryProvider06-\"x";
 const TELEMETRY: &str = "CanaryTelemetry07/+x";
 const PARAMETER: &str = "CanaryParameter08-\"&x";
 const OWN: &str = "CanaryOwn13";
+const SINK: &str = "CanarySink14/+x";
 const STORE: &str = "CanaryStore09";
+const HOST: &str = "CanaryHost14";
 const UNUSED: &str = "CanaryUnused10";
 /// The key that seals, as base64: 32 bytes that are letters.
 const KEY: &str = "Q2FuYXJ5S2V5MTFDYW5hcnlLZXkxMUNhbmFyeUtleTE=";
 /// What in the texts above no encoding of texts changes.
-const CORES: [&str; 13] = [
+const CORES: [&str; 16] = [
     OWN,
+    HOST,
+    // As parsers of URLs write it.
+    "canaryhost14",
+    "CanarySink14",
     "CanaryPassword01",
     "CanaryHeader02",
     "CanaryPath03",
@@ -101,10 +107,10 @@ fn around(place: &str, text: &str, form: &str) -> String {
     format!("{place}: …{}", &text[from..at + form.len()])
 }
 
-/// Whatever was sent, as it came and in every encoding.
+/// Whatever was sent, as it came and in every encoding, and a secret of the project that it learned elsewhere.
 fn echo(request: &AgentRequest) -> String {
     let target = percent_encoding::percent_decode_str(&request.target).decode_utf8_lossy();
-    let mut all = format!("{target} {} {}", request.target, request.body);
+    let mut all = format!("{target} {} {} {UNUSED}", request.target, request.body);
     for name in ["authorization", "x-shop", "x-api-token", "x-of-run"] {
         for value in request.header_values(name) {
             all = format!("{all}\n{name}: {value}");
@@ -144,6 +150,12 @@ async fn echoing_agent() -> HttpAgent {
 async fn echoing_models() -> ModelServer {
     ModelServer::start(|request| {
         let key = request.header("authorization");
+        if request.path.starts_with("/sink") {
+            return ModelAnswer::json(
+                400,
+                &json!({ "error": format!("no {key} {}", request.header("x-auth-token")) }),
+            );
+        }
         if request.path.starts_with("/refusing") {
             return ModelAnswer::json(
                 401,
@@ -173,15 +185,21 @@ fn definitions(models: &ModelServer, agent: &str, otlp: &str) -> String {
     json!({
         "project": {
             "id": "acme", "defaultModel": "openai/m",
-            "telemetry": { "endpoint": otlp, "apiKey": TELEMETRY, "protocol": "otlp" },
+            "telemetry": {
+                "endpoint": otlp, "apiKey": TELEMETRY, "protocol": "otlp",
+                "events": { "endpoint": format!("{base}/sink"), "apiKey": SINK },
+            },
         },
         "providers": [
             { "id": "openai", "kind": "openai", "baseUrl": format!("{base}/v1"), "apiKey": PROVIDER },
             { "id": "refusing", "kind": "openai", "baseUrl": format!("{base}/refusing"), "apiKey": PROVIDER },
         ],
-        "secrets": { "PATH": PATH, "QUERY": QUERY, "HEADER": HEADER, "PASSWORD": PASSWORD, "UNUSED": UNUSED },
+        "secrets": { "HOST": HOST, "PATH": PATH, "QUERY": QUERY, "HEADER": HEADER, "PASSWORD": PASSWORD, "UNUSED": UNUSED },
         "prompts": [{ "id": "refused", "systemPrompt": "You are kind.", "model": "refusing/m" }],
-        "agents": [agent("echo"), agent("broken")],
+        "agents": [
+            agent("echo"), agent("broken"),
+            { "id": "nowhere", "type": "http", "url": "http://{{ secrets.HOST }}.localhost:1/" },
+        ],
         "scenarios": [{
             "id": "refund", "name": "Refund", "situation": "A mug broke.", "criteria": ["The agent refunds"],
             "maxTurns": 2, "parameters": [{ "name": "ofRun", "secret": true }],
@@ -239,15 +257,25 @@ async fn published(mut everything: async_nats::Subscriber, written: &mut Written
             written.add(format!("subject {}", message.subject), &message.payload);
         }
     }
-    assert!(requests.len() >= 4, "every run was asked for");
+    assert!(requests.len() >= 5, "every run was asked for");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::too_many_lines, reason = "one story, from the definitions to the search")]
 async fn no_secret_is_in_anything_that_the_program_writes() {
+    look_everywhere("task").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_in_anything_that_the_program_writes_where_runs_have_processes() {
+    look_everywhere("process").await;
+}
+
+#[expect(clippy::too_many_lines, reason = "one story, from the definitions to the search")]
+async fn look_everywhere(isolation: &str) {
     let (models, agent) = (echoing_models().await, echoing_agent().await);
     let (tenant, own) = (OtlpReceiver::start(Mode::Ok).await, OtlpReceiver::start(Mode::Ok).await);
     let place = Place::with_secret_password()
+        .with("RUN__ISOLATION", isolation)
         .with("STORE__ENCRYPTION_KEYS", KEY)
         .with("TELEMETRY__WORKER__OTLP_ENDPOINT", &own.endpoint().replace("//", &format!("//me:{OWN}@")))
         .with_variable("SCENARIO_WORKER_LOG", "trace");
@@ -267,10 +295,11 @@ async fn no_secret_is_in_anything_that_the_program_writes() {
         ("http:echo", &["--cassette", "record"][..]),
         ("http:broken", &[]),
         ("prompt:refused", &[]),
+        ("http:nowhere", &[]),
         ("http:echo", &[]),
     ] {
         // The last one meets an endpoint that refuses spans, and says with which key they came.
-        tenant.become_mode(if runs.len() == 3 { Mode::Refuse(401) } else { Mode::Ok });
+        tenant.become_mode(if runs.len() == 4 { Mode::Refuse(401) } else { Mode::Ok });
         let schedule =
             ["schedule", "--project", "acme", "--scenario", "refund", "--target", target, "--wait", "--json"];
         let lines =
@@ -279,10 +308,16 @@ async fn no_secret_is_in_anything_that_the_program_writes() {
         runs.push(lines[1].clone());
     }
     let errors: Vec<_> = runs.iter().map(|run| run["error"]["code"].as_str()).collect();
-    assert_eq!(errors, [None, Some("http_status"), Some("model_provider_error"), None], "{runs:?}");
-    assert!(runs[3]["telemetry"]["error"].as_str().unwrap().contains("[redacted]"), "{}", runs[3]);
+    assert_eq!(
+        errors,
+        [None, Some("http_status"), Some("model_provider_error"), Some("http_unreachable"), None],
+        "{runs:?}"
+    );
+    assert!(runs[4]["telemetry"]["error"].as_str().unwrap().contains("[redacted]"), "{}", runs[4]);
     publish(&client, "scenario.run.requested.acme", async_nats::HeaderMap::new(), b"no JSON".to_vec()).await;
     within(async || says(&log, "invalid_json")).await;
+    // The platform that is to be told of the runs refuses, and says with which key it was told.
+    within(async || says(&log, "sink_refused")).await;
 
     let id = runs[0]["scenarioRunId"].as_str().unwrap();
     for arguments in [

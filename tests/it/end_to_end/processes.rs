@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::sessions;
 use super::strangers::{definitions, next, offline, outcome, publish, request};
-use crate::support::openai::ModelServer;
+use crate::support::openai::{self, Answer, ModelServer, Received};
 use crate::support::otlp_receiver::{Mode, OtlpReceiver};
 use crate::support::shop::Shop;
 use crate::support::worker::{Place, within};
@@ -164,6 +164,59 @@ async fn a_process_goes_with_its_worker_and_another_goes_on_with_the_run() {
     let outcome = outcome(&mut outcomes).await;
     assert_eq!((&outcome["status"], &outcome["attempts"]), (&json!("SUCCESS"), &json!(2)), "{outcome}");
     assert_eq!(outcome["usage"]["userSimulator"]["calls"], 1, "the customer's line is not made again");
+}
+
+/// A model that plays everybody: as the agent it looks an order up before it answers, all of it bit by bit.
+fn everybody(request: &Received) -> Answer {
+    let body = &request.body;
+    if body["tools"][0]["function"]["name"] != "find_order" {
+        return openai::play(body);
+    }
+    let delta = |delta: serde_json::Value| json!({ "choices": [{ "index": 0, "delta": delta }] }).to_string();
+    let usage =
+        json!({ "choices": [], "usage": { "prompt_tokens": 11, "completion_tokens": 7 } }).to_string();
+    let answered = body["messages"].as_array().unwrap().iter().any(|message| message["role"] == "tool");
+    let said = if answered {
+        vec![delta(json!({ "content": "I am sorry, it " })), delta(json!({ "content": "is shipped." }))]
+    } else {
+        let call = |function| json!({ "tool_calls": [{ "index": 0, "id": "call_9", "function": function }] });
+        vec![
+            delta(call(json!({ "name": "find_order", "arguments": "{\"number\":" }))),
+            delta(json!({ "tool_calls": [{ "index": 0, "function": { "arguments": "\"7\"}" } }] })),
+        ]
+    };
+    Answer::events(said.into_iter().chain([usage, "[DONE]".to_owned()]))
+}
+
+#[tokio::test]
+async fn a_prompt_with_tools_and_a_stream_is_played_in_a_process() {
+    let models = ModelServer::start(everybody).await;
+    let (otlp, shop) = (OtlpReceiver::start(Mode::Ok).await, Shop::closed().await);
+    let place = place();
+    let tools = r#"tools: [{ name: find_order, result: { order: "{{ arguments.number }}", status: shipped } }], stream: true, topP: 0.5,"#;
+    let definitions = definitions(&models.base_url(), shop.url(), &otlp.endpoint())
+        .replace("id: support,", &format!("id: support, {tools}"));
+    place.import(&definitions).await;
+    let _worker = place.serve().await;
+    let client = place.nats.client().await;
+    let mut outcomes = client.subscribe("scenario.run.completed").await.unwrap();
+    let prompt = json!({ "target": { "type": "prompt", "referenceId": "support" } });
+    publish(&client, "scenario.run.requested", HeaderMap::new(), request(&prompt)).await;
+    let outcome = outcome(&mut outcomes).await;
+    assert_eq!(outcome["status"], "SUCCESS", "{outcome}");
+    let reply = &outcome["messages"][1];
+    assert_eq!(reply["content"], "I am sorry, it is shipped.", "{outcome}");
+    assert_eq!(
+        reply["toolCalls"],
+        json!([{ "id": "call_9", "name": "find_order", "arguments": { "number": "7" } }])
+    );
+    let used = &outcome["usage"]["target"];
+    assert_eq!((&used["calls"], &used["inputTokens"]), (&json!(2), &json!(22)));
+    let asked = models.received().into_iter().filter(|request| request.body["stream"] == true);
+    let last = asked.last().unwrap().body["messages"].clone();
+    let result =
+        json!({ "role": "tool", "content": r#"{"order":"7","status":"shipped"}"#, "tool_call_id": "call_9" });
+    assert_eq!(last.as_array().unwrap().last(), Some(&result));
 }
 
 #[tokio::test]

@@ -125,10 +125,10 @@ async fn a_session_of_a_run_without_a_target_is_left_open_and_the_outcome_comes(
 
 #[tokio::test(start_paused = true)]
 async fn an_end_that_fails_is_noted_and_changes_no_verdict() {
-    for (session, code) in [
-        (Sessions::NoEnd, "http_status"),
-        (Sessions::EndHangs, "execution_timeout"),
-        (Sessions::EndPanics, "worker_panic"),
+    for (session, code, why) in [
+        (Sessions::NoEnd, "http_status", "HTTP 500"),
+        (Sessions::EndHangs, "execution_timeout", "within 7 s"),
+        (Sessions::EndPanics, "worker_panic", "failed"),
     ] {
         let stage = Stage { session, ..Stage::default() };
         let record = Arc::clone(&stage.record);
@@ -137,7 +137,7 @@ async fn an_end_that_fails_is_noted_and_changes_no_verdict() {
         assert_eq!(marks(&record).last().unwrap(), "end s1");
         let notes = record.notes.lock().unwrap().clone();
         assert!(
-            matches!(&notes[..], [SpanNote::SessionNotEnded { code: found, .. }] if found == code),
+            matches!(&notes[..], [SpanNote::SessionNotEnded { code: found, message }] if found == code && message.contains(why)),
             "{notes:?}"
         );
         assert!(stored(&record).session.is_none(), "nobody tries again");

@@ -1,6 +1,7 @@
 //! Processes that crash, are killed, ask for too much, hang, or are not there.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use scenario_worker::events::RunStatus;
 use scenario_worker::execution::orchestrator::{Interruption, RunEnd};
@@ -14,6 +15,9 @@ use crate::support::play::{Record, Sessions, Stage, request};
 
 /// A process that lets nobody stop it: only SIGKILL does.
 const STUBBORN: &str = "trap '' TERM; while :; do sleep 1000; done";
+
+/// A process that hangs is gone so soon after its run's time, whatever its run might still have come to.
+const HUNG: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn a_process_that_crashes_is_an_outcome_that_says_how() {
@@ -65,9 +69,15 @@ async fn a_process_that_says_nothing_any_more_is_killed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_process_that_outlasts_the_time_of_its_run_is_killed() {
-    let request = crate::support::play::request(&json!({ "timeoutSeconds": 1 }));
-    let end = super::programs::played_as(Stage::default(), &request, shell(STUBBORN)).await;
-    assert_eq!(error(end), ("execution_timeout".to_owned(), "Scenario execution timed out".to_owned()));
+    let message = json!({ "turn": 1, "role": "assistant", "content": "hello", "at": "2026-01-01T00:00:00Z" });
+    let (_file, spoke) = says(&[advanced(0, &json!({ "messages": [message], "turn": 1 }))], STUBBORN);
+    for launcher in [shell(STUBBORN), spoke] {
+        let began = tokio::time::Instant::now();
+        let end = played_as(Stage::default(), &request(&json!({ "timeoutSeconds": 1 })), launcher).await;
+        assert_eq!(error(end), ("execution_timeout".to_owned(), "Scenario execution timed out".to_owned()));
+        // Nothing of what might have come is waited for: no judgement, no session, no spans.
+        assert!(began.elapsed() < HUNG, "{:?}", began.elapsed());
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -78,7 +88,7 @@ async fn a_process_that_is_told_to_stop_and_does_not_is_killed_and_the_reason_co
         let stage = Stage { resumed: resumed.then(Default::default), ..Stage::default() };
         let stop = stage.stop.clone();
         let (end, ()) = tokio::join!(played(stage, shell(STUBBORN)), async {
-            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
             stop.stop(reason);
         });
         match (reason, end) {
@@ -143,7 +153,7 @@ async fn a_session_is_ended_when_its_process_does_not_hear_of_a_cancel_and_goes_
         let stage = in_session();
         let (stop, record) = (stage.stop.clone(), Arc::clone(&stage.record));
         let (end, ()) = tokio::join!(played(stage, shell(STUBBORN)), async {
-            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
             stop.stop(reason);
         });
         assert_eq!(sessions(&record).len(), ends, "{reason:?} came to {end:?}");

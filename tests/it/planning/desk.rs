@@ -127,6 +127,7 @@ pub(super) fn defaults(model: Option<String>) -> PlanDefaults {
         timeout: Duration::from_mins(1),
         stall_timeout: Duration::from_mins(1),
         judge_on_timeout: true,
+        session_end: Duration::from_secs(10),
         model,
     }
 }

@@ -257,6 +257,7 @@ async fn ask(plan: &RunPlan) -> Result<TargetReply, RunFailure> {
             span: &span,
             session: None,
             admission: Admission::default(),
+            so_far: None,
         })
         .await
 }

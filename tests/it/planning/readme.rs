@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use scenario_worker::adapters::{HttpAdapterFactory, PromptAdapterFactory, Registry, ScenarioTexts};
-use scenario_worker::events::ProjectId;
+use scenario_worker::definitions::Secrets;
+use scenario_worker::events::{ProjectId, ReferenceId, TargetRef, TargetType};
 use scenario_worker::execution::planner::Planner;
+use scenario_worker::execution::ports::{ProjectRepository as _, TargetAdapters as _, TargetSpec};
 use scenario_worker::models::Factory;
-use scenario_worker::store::files::{SourceFile, parse};
+use scenario_worker::store::files::{SourceFile, Surroundings, parse, parse_in};
 use scenario_worker::store::{ImportMode, Store};
 use serde_json::json;
 
@@ -67,4 +69,30 @@ async fn the_example_of_http_agents_is_imported() {
     let planner = planner(database.store().await, "HTTP agents").await;
     let project = ProjectId::parse("acme").unwrap();
     assert!(planner.projects.project(&project).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn the_example_of_prompts_is_imported_and_planned() {
+    let database = TestDatabase::sqlite();
+    let store = Arc::new(database.store().await);
+    let client = crate::support::egress::open();
+    let models = Arc::new(Factory::new(store.clone(), client));
+    let targets = Registry::new().with(PromptAdapterFactory::new(store.clone(), models));
+    let file = SourceFile { name: "README.md".to_owned(), text: example("Prompts").to_owned() };
+    let surroundings = Surroundings { texts: Some(&ScenarioTexts), max_turns: Some(10) };
+    let documents = parse_in(&[file], &variable, surroundings).unwrap();
+    store.import(&documents, ImportMode::default(), &targets).await.unwrap();
+    let project = store.project(&ProjectId::parse("acme").unwrap()).await.unwrap().unwrap();
+    let spec = TargetSpec {
+        target: TargetRef {
+            kind: TargetType::parse("prompt").unwrap(),
+            reference_id: ReferenceId::parse("support").unwrap(),
+        },
+        default_model: project.default_model.clone(),
+        project,
+        parameters: serde_json::Map::new(),
+        secrets: Secrets::new(),
+        kept: None,
+    };
+    targets.adapter(spec).await.unwrap();
 }

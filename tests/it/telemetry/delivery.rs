@@ -132,6 +132,7 @@ async fn an_endpoint_that_is_no_url_is_told_without_repeating_it() {
         api_key: Some(Secret::new(KEY)),
         protocol: TelemetryProtocol::Otlp,
         capture: None,
+        events: None,
     };
     let receipt =
         run(&factory_with(Duration::from_secs(1), metrics.clone()), spec("acme", "r1", Some(broken))).await;

@@ -12,8 +12,8 @@ use scenario_worker::events::{
 };
 use scenario_worker::execution::ports::{RunSpan, RunTrace, RunTracers as _};
 use scenario_worker::execution::types::{
-    AnswerForm, ChatMessage, ChatReply, ChatRequest, ChatRole, Criterion, Judgement, Message, ModelName,
-    Scene, SceneRole, SpanCounts, SpanEnd, SpanStart, ToolSpec, TraceSpec,
+    AnswerForm, ChatMessage, ChatOptions, ChatReply, ChatRequest, ChatRole, Criterion, Judgement, Message,
+    ModelName, Scene, SceneRole, SpanCounts, SpanEnd, SpanStart, ToolSpec, TraceSpec,
 };
 use scenario_worker::telemetry::export::OtlpSender;
 use scenario_worker::telemetry::metrics::Metrics;
@@ -40,6 +40,7 @@ pub(super) fn destination(receiver: &OtlpReceiver, key: &str) -> TelemetryDestin
         api_key: Some(Secret::new(key)),
         protocol: TelemetryProtocol::Langwatch,
         capture: None,
+        events: None,
     }
 }
 
@@ -124,6 +125,7 @@ pub(super) fn chat(role: SceneRole) -> SpanStart {
                 ChatMessage::new(ChatRole::User, "Begin."),
             ],
             form: if role == SceneRole::Judge { AnswerForm::Tool(tool) } else { AnswerForm::Words },
+            options: ChatOptions::default(),
             sampling: Sampling { temperature: Some(0.5), max_tokens: Some(100), ..Sampling::default() },
             scene: Scene { role, turn: 1, transcript: transcript(&[]), criteria: criteria() },
         }),
@@ -138,6 +140,7 @@ pub(super) fn reply() -> SpanEnd {
         model: Some("gpt-5-mini-2025".into()),
         response_id: Some("resp_1".into()),
         finish_reason: Some("stop".into()),
+        ..ChatReply::default()
     })
 }
 

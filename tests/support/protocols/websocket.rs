@@ -5,16 +5,19 @@ use std::sync::{Arc, Mutex};
 use futures::{SinkExt as _, StreamExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
-use tokio_tungstenite::accept_hdr_async;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Bytes, Message};
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 
 /// What the agent does next.
+#[derive(Clone)]
 pub(crate) enum Act {
     Say(String),
     Bytes(Vec<u8>),
     Ping,
     Close,
+    CloseWith(u16, &'static str),
 }
 
 /// What arrived.
@@ -37,10 +40,18 @@ pub(crate) struct WebSocketServer {
 impl WebSocketServer {
     /// Starts an agent that does what `play` says to a message.
     pub(crate) async fn start(play: impl Fn(&str) -> Vec<Act> + Send + Sync + 'static) -> Self {
+        Self::greeting(vec![], play).await
+    }
+
+    /// As [`WebSocketServer::start`] for one that does `first` on each connection.
+    pub(crate) async fn greeting(
+        first: Vec<Act>,
+        play: impl Fn(&str) -> Vec<Act> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}", listener.local_addr().unwrap());
         let arrived = Arc::new(Mutex::new(Vec::new()));
-        let accepting = tokio::spawn(accept(listener, Arc::new(play), Arc::clone(&arrived)));
+        let accepting = tokio::spawn(accept(listener, first, Arc::new(play), Arc::clone(&arrived)));
         Self { url, arrived, accepting }
     }
 
@@ -71,13 +82,13 @@ impl Drop for WebSocketServer {
     }
 }
 
-async fn accept(listener: TcpListener, play: Arc<Play>, arrived: Arc<Mutex<Vec<Arrived>>>) {
+async fn accept(listener: TcpListener, first: Vec<Act>, play: Arc<Play>, arrived: Arc<Mutex<Vec<Arrived>>>) {
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(serve(stream, Arc::clone(&play), Arc::clone(&arrived)));
+        tokio::spawn(serve(stream, first.clone(), Arc::clone(&play), Arc::clone(&arrived)));
     }
 }
 
-async fn serve(stream: TcpStream, play: Arc<Play>, arrived: Arc<Mutex<Vec<Arrived>>>) {
+async fn serve(stream: TcpStream, first: Vec<Act>, play: Arc<Play>, arrived: Arc<Mutex<Vec<Arrived>>>) {
     let seen = Arc::clone(&arrived);
     #[expect(clippy::result_large_err, reason = "the callback's type is the library's")]
     let note = move |request: &Request, response: Response| -> Result<Response, ErrorResponse> {
@@ -89,23 +100,33 @@ async fn serve(stream: TcpStream, play: Arc<Play>, arrived: Arc<Mutex<Vec<Arrive
         Ok(response)
     };
     let Ok(mut socket) = accept_hdr_async(stream, note).await else { return };
+    if !perform(&mut socket, first).await {
+        return;
+    }
     while let Some(Ok(message)) = socket.next().await {
         let Message::Text(text) = message else { continue };
         arrived.lock().unwrap().push(Arrived::Message(text.to_string()));
-        for act in play(text.as_str()) {
-            let message = match act {
-                Act::Say(text) => Message::text(text),
-                Act::Bytes(bytes) => Message::Binary(Bytes::from(bytes)),
-                Act::Ping => Message::Ping(Bytes::from_static(b"still there?")),
-                Act::Close => Message::Close(None),
-            };
-            if socket.feed(message).await.is_err() {
-                return;
-            }
-        }
-        // All at once: what comes after the answer is there when the answer is.
-        if socket.flush().await.is_err() {
+        if !perform(&mut socket, play(text.as_str())).await {
             return;
         }
     }
+}
+
+/// Does all of it at once: what comes after the answer is there when the answer is. `false` is the end of the connection.
+async fn perform(socket: &mut WebSocketStream<TcpStream>, acts: Vec<Act>) -> bool {
+    for act in acts {
+        let message = match act {
+            Act::Say(text) => Message::text(text),
+            Act::Bytes(bytes) => Message::Binary(Bytes::from(bytes)),
+            Act::Ping => Message::Ping(Bytes::from_static(b"still there?")),
+            Act::Close => Message::Close(None),
+            Act::CloseWith(code, reason) => {
+                Message::Close(Some(CloseFrame { code: code.into(), reason: reason.into() }))
+            }
+        };
+        if socket.feed(message).await.is_err() {
+            return false;
+        }
+    }
+    socket.flush().await.is_ok()
 }

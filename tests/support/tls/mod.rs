@@ -3,12 +3,12 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{ClientCertVerifierBuilder, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig, ServerConnection, Stream};
 use scenario_worker::http_client;
 
@@ -60,6 +60,8 @@ pub(crate) enum Callers {
     Anybody,
     /// Only whom the authority knows.
     Known,
+    /// Anybody is served; who proves who it is, is known.
+    Asked,
 }
 
 /// Where a server is whose certificate is signed by itself. It serves until the test program ends.
@@ -69,35 +71,51 @@ pub(crate) fn self_signed_server() -> SocketAddr {
 
 /// Where a server is that shows `identity` and answers `ok`. It serves until the test program ends.
 pub(crate) fn server(identity: Identity, callers: Callers) -> SocketAddr {
+    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok".to_vec();
+    answering(identity, callers, answer).0
+}
+
+/// Where a server is that shows `identity` and gives `answer`, and whether each of its callers proved who it is.
+pub(crate) fn answering(
+    identity: Identity,
+    callers: Callers,
+    answer: Vec<u8>,
+) -> (SocketAddr, Arc<Mutex<Vec<bool>>>) {
     http_client::install_tls_provider();
     let builder = match callers {
         Callers::Anybody => ServerConfig::builder().with_no_client_auth(),
-        Callers::Known => {
-            let mut roots = RootCertStore::empty();
-            roots.add(CertificateDer::from(AUTHORITY)).unwrap();
-            let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap();
+        Callers::Known => ServerConfig::builder().with_client_cert_verifier(verifier().build().unwrap()),
+        Callers::Asked => {
+            let verifier = verifier().allow_unauthenticated().build().unwrap();
             ServerConfig::builder().with_client_cert_verifier(verifier)
         }
     };
     let key = PrivateKeyDer::try_from(identity.key).unwrap();
     let config = Arc::new(builder.with_single_cert(vec![identity.certificate.into()], key).unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
+    let (address, proofs) = (listener.local_addr().unwrap(), Arc::default());
+    let (answer, seen) = (Arc::new(answer), Arc::clone(&proofs));
     std::thread::spawn(move || {
         for tcp in listener.incoming().flatten() {
-            let config = Arc::clone(&config);
-            std::thread::spawn(move || greet(config, tcp));
+            let (config, answer, seen) = (Arc::clone(&config), Arc::clone(&answer), Arc::clone(&seen));
+            std::thread::spawn(move || greet(config, tcp, &answer, &seen));
         }
     });
-    address
+    (address, proofs)
+}
+
+fn verifier() -> ClientCertVerifierBuilder {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from(AUTHORITY)).unwrap();
+    WebPkiClientVerifier::builder(Arc::new(roots))
 }
 
 /// A client that trusts the server is answered; one that does not ends the handshake, which is its right.
-fn greet(config: Arc<ServerConfig>, mut tcp: TcpStream) {
+fn greet(config: Arc<ServerConfig>, mut tcp: TcpStream, answer: &[u8], proofs: &Mutex<Vec<bool>>) {
     let mut connection = ServerConnection::new(config).unwrap();
     let mut stream = Stream::new(&mut connection, &mut tcp);
     if stream.read(&mut [0; 16 * 1024]).is_ok() {
-        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
+        proofs.lock().unwrap().push(stream.conn.peer_certificates().is_some());
         drop(stream.write_all(answer));
         stream.conn.send_close_notify();
         drop(stream.flush());

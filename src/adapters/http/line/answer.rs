@@ -6,15 +6,16 @@ use http::{HeaderMap, StatusCode};
 use reqwest::Upgraded;
 use serde_json::Value;
 
+use super::again::Breakage;
 use crate::adapters::http::body::Body;
 use crate::adapters::http::content_type::essence;
 use crate::adapters::http::limits::Limits;
 use crate::adapters::http::no_reply::NoReply;
 use crate::adapters::http::response::{invalid, status_failure};
 use crate::adapters::http::transport::Arrived;
-use crate::adapters::stream::{SseDecoder, SseEvent};
 use crate::execution::failure::RunFailure;
 use crate::scrub::Scrubber;
+use crate::stream::{SseDecoder, SseEvent};
 use crate::text::cut;
 
 /// The most of an event that a failure shows, in bytes.
@@ -25,6 +26,8 @@ pub(in crate::adapters) struct Answer<'a> {
     pub(super) arrived: Arrived,
     pub(super) limits: &'a Limits,
     pub(super) scrubber: Scrubber,
+    /// What breaks it off.
+    pub(super) breakage: Breakage,
 }
 
 /// An answer with a status that is no success.
@@ -69,7 +72,7 @@ impl Answer<'_> {
 
     /// The whole body as JSON.
     pub(in crate::adapters) async fn json(self) -> Result<Value, RunFailure> {
-        let received = self.arrived.take(self.limits).await?;
+        let received = self.arrived.take(self.limits).await.map_err(|error| self.breakage.by(error))?;
         serde_json::from_slice(&received.body)
             .map_err(|error| invalid(&received.place, &format!("it is not JSON: {error}")))
     }
@@ -78,18 +81,19 @@ impl Answer<'_> {
     pub(in crate::adapters) async fn upgrade(self) -> Result<Upgraded, RunFailure> {
         let place = self.arrived.place.clone();
         let upgraded = self.arrived.into_response().upgrade().await;
-        upgraded.map_err(|error| NoReply::broken(error, &place).into())
+        upgraded.map_err(|error| self.breakage.by(NoReply::broken(error, &place)))
     }
 
     /// The body as events.
     pub(in crate::adapters) fn events(self) -> Events {
-        let Self { arrived, limits, scrubber } = self;
+        let Self { arrived, limits, scrubber, breakage } = self;
         let (place, decoder) = (arrived.place.clone(), SseDecoder::new(limits.bytes));
         Events {
             body: arrived.into_body(limits),
             place,
             limit: limits.bytes,
             scrubber,
+            breakage,
             decoder,
             ready: VecDeque::new(),
         }
@@ -103,6 +107,7 @@ pub(in crate::adapters) struct Events {
     /// The most of the body, in bytes.
     limit: usize,
     scrubber: Scrubber,
+    breakage: Breakage,
     decoder: SseDecoder,
     ready: VecDeque<SseEvent>,
 }
@@ -114,7 +119,8 @@ impl Events {
             if let Some(event) = self.ready.pop_front() {
                 return Ok(Some(event));
             }
-            let Some(piece) = self.body.next().await? else { return Ok(None) };
+            let piece = self.body.next().await.map_err(|error| self.breakage.by(error))?;
+            let Some(piece) = piece else { return Ok(None) };
             let mut events = Vec::new();
             if self.decoder.push(&piece, &mut events).is_err() {
                 return Err(NoReply::TooLarge { place: self.place.clone(), limit: self.limit }.into());
@@ -145,6 +151,6 @@ impl Events {
     /// The stream ended before the answer did.
     pub(in crate::adapters) fn broke_off(&self) -> RunFailure {
         let cause = "the stream of events ended before the answer did".to_owned();
-        NoReply::Interrupted { place: self.place.clone(), cause }.into()
+        self.breakage.by(NoReply::Interrupted { place: self.place.clone(), cause })
     }
 }

@@ -5,20 +5,25 @@ use std::sync::{Mutex, PoisonError};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderValue, Method};
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 use url::Url;
 
+use super::again::Tries;
 use super::answer::Answer;
 use crate::adapters::codes;
 use crate::adapters::http::adapter::HttpAdapter;
+use crate::adapters::http::attempt::Failed;
 use crate::adapters::http::caller::Caller;
 use crate::adapters::http::no_reply::NoReply;
 use crate::adapters::http::request::{IDEMPOTENCY_KEY, Outgoing};
 use crate::adapters::http::response;
+use crate::adapters::http::retry::Retries;
 use crate::adapters::http::templates::is_private;
-use crate::adapters::http::transport::origin_and_path;
+use crate::adapters::http::transport::{Arrived, shown};
 use crate::adapters::template::Variables;
 use crate::events::Attribution;
 use crate::execution::failure::{RunFailure, code};
+use crate::execution::limits::Throttled;
 use crate::execution::ports::{TargetReply, TargetTurn};
 use crate::scrub::Scrubber;
 use crate::text::cut;
@@ -33,6 +38,7 @@ pub(in crate::adapters) struct Call<'a> {
     pub(in crate::adapters) turn: &'a TargetTurn<'a>,
     adapter: &'a HttpAdapter,
     caller: tokio::sync::Mutex<Caller<'a>>,
+    pub(super) tries: Tries,
     /// Knows what came to light in this turn, too.
     scrubber: Mutex<Scrubber>,
 }
@@ -41,7 +47,8 @@ impl<'a> Call<'a> {
     pub(super) fn new(adapter: &'a HttpAdapter, turn: &'a TargetTurn<'a>) -> Result<Self, RunFailure> {
         let caller = adapter.caller(None, turn.admission)?;
         let scrubber = Mutex::new(caller.scrubber().clone());
-        Ok(Self { turn, adapter, caller: tokio::sync::Mutex::new(caller), scrubber })
+        let tries = Tries::until(caller.deadline());
+        Ok(Self { turn, adapter, caller: tokio::sync::Mutex::new(caller), tries, scrubber })
     }
 
     /// What templates of the definition read.
@@ -69,6 +76,7 @@ impl<'a> Call<'a> {
         let mut request = self.asking(body)?;
         if !self.adapter.endpoint.request.headers.iter().any(|(name, _)| *name == IDEMPOTENCY_KEY) {
             request.headers.remove(IDEMPOTENCY_KEY);
+            request.repeatable = false;
         }
         Ok(request)
     }
@@ -76,18 +84,38 @@ impl<'a> Call<'a> {
     /// A request that reads something.
     pub(in crate::adapters) fn reading(&self) -> Result<Outgoing, RunFailure> {
         let mut request = self.aside(&Value::Null)?;
-        (request.method, request.body) = (Method::GET, None);
+        (request.method, request.body, request.repeatable) = (Method::GET, None, true);
         request.headers.remove(CONTENT_TYPE);
         Ok(request)
     }
 
-    /// Sends `request`, and waits for its answer to begin.
+    /// Sends `request`, again where the definition says so, and waits for its answer to begin.
     pub(in crate::adapters) async fn send(&self, request: Outgoing) -> Result<Answer<'a>, RunFailure> {
+        let sent = self.ask(&request).await;
+        let scrubber = self.scrubber();
+        let arrived = sent.map_err(|failed| failed.into_failure(&scrubber))?;
+        let (limits, breakage) = (&self.adapter.endpoint.reply.limits, self.tries.breakage.clone());
+        Ok(Answer { arrived, limits, scrubber, breakage })
+    }
+
+    /// Sends `request` once.
+    pub(super) async fn once(&self, request: &Outgoing) -> Result<Arrived, Failed> {
         let mut caller = self.caller.lock().await;
-        let sent = caller.send(&request).await;
+        let sent = caller.send(request).await;
         self.learn(caller.scrubber().clone());
-        let arrived = sent.map_err(|failed| failed.into_failure(caller.scrubber()))?;
-        Ok(Answer { arrived, limits: &self.adapter.endpoint.reply.limits, scrubber: self.scrubber() })
+        sent
+    }
+
+    /// Waits for the right to ask once more, and says until when.
+    pub(super) async fn admitted_again(&self, throttled: Option<Throttled>) -> Instant {
+        let mut caller = self.caller.lock().await;
+        caller.admitted_again(throttled).await;
+        caller.deadline()
+    }
+
+    /// When the agent is asked again.
+    pub(super) fn retries(&self) -> &Retries {
+        &self.adapter.endpoint.reply.retries
     }
 
     /// Lets no error, event or span show `secret`.
@@ -117,7 +145,10 @@ impl<'a> Call<'a> {
 
     /// The definition's URL without what may be a credential in it.
     pub(in crate::adapters) fn place(&self) -> String {
-        self.empty().map_or_else(|_| "the agent".to_owned(), |request| origin_and_path(&request.url))
+        self.empty().map_or_else(
+            |_| "the agent".to_owned(),
+            |request| shown(&self.adapter.wired.client, &request.url),
+        )
     }
 
     /// The reply without secrets, if it says anything: an agent that echoes its credentials must not put them into events and spans.
@@ -130,7 +161,7 @@ impl<'a> Call<'a> {
             let is_empty = reply.content.trim().is_empty() && reply.tool_calls.is_empty();
             if is_empty { Err(response::empty(&self.place())) } else { Ok(reply) }
         });
-        said.map(|reply| scrubber.clean_reply(reply)).map_err(|failure| scrubber.clean(failure))
+        said.map(|reply| scrubber.clean_reply(reply)).map_err(|failure| scrubber.clean(self.told(failure)))
     }
 
     /// The failure without secrets.
@@ -150,7 +181,7 @@ impl<'a> Call<'a> {
 
     /// The connection broke.
     pub(in crate::adapters) fn interrupted(&self, cause: &str) -> RunFailure {
-        NoReply::Interrupted { place: self.place(), cause: cause.to_owned() }.into()
+        self.tries.breakage.by(NoReply::Interrupted { place: self.place(), cause: cause.to_owned() })
     }
 
     /// The agent says, in its protocol's words, that it failed.

@@ -1,6 +1,7 @@
 //! How agents behind other protocols are reached over HTTP: what a request is made of, how it proves where it comes from, how long it may
 //! take, where it may go and what failures are called is as for agents of type `http`.
 
+mod again;
 mod answer;
 mod call;
 
@@ -8,7 +9,6 @@ pub(in crate::adapters) use answer::{Answer, Events};
 pub(in crate::adapters) use call::{Call, below};
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -24,7 +24,7 @@ use crate::execution::ports::{OnUnknown, SessionCall, TargetSpec, TargetTurn};
 use crate::execution::types::Message;
 
 /// Fields that a definition can have whatever the protocol.
-pub(in crate::adapters) const FIELDS: [&str; 12] = [
+pub(in crate::adapters) const FIELDS: [&str; 13] = [
     "url",
     "query",
     "headers",
@@ -32,6 +32,7 @@ pub(in crate::adapters) const FIELDS: [&str; 12] = [
     "tls",
     "fieldMappings",
     "onUnknown",
+    "retries",
     "timeoutSeconds",
     "connectTimeoutSeconds",
     "firstByteTimeoutSeconds",
@@ -88,11 +89,6 @@ impl Line {
         self.0.scrubber.scrub_json(told);
     }
 
-    /// Time for everything that belongs to one turn.
-    pub(in crate::adapters) fn timeout(&self) -> Duration {
-        self.0.endpoint.reply.limits.total
-    }
-
     /// One turn.
     pub(in crate::adapters) fn call<'a>(&'a self, turn: &'a TargetTurn<'a>) -> Result<Call<'a>, RunFailure> {
         Call::new(&self.0, turn)
@@ -112,5 +108,6 @@ pub(in crate::adapters) fn no_turn<'a>(
         span,
         session: None,
         admission: Admission::default(),
+        so_far: None,
     }
 }

@@ -67,18 +67,22 @@ fn built(line: &str, parameter: &Value) -> Result<Outgoing, RunFailure> {
     let transcript: Arc<[Message]> = Arc::new([said(line)]);
     let run = RunKey { project: ProjectId::parse("acme").unwrap(), run: RunId::parse("r1").unwrap() };
     let (admission, session) = (Admission::default(), None);
-    let turn = TargetTurn { run: &run, turn: 1, transcript: &transcript, span: &NoSpan, session, admission };
+    let turn = TargetTurn {
+        run: &run,
+        turn: 1,
+        transcript: &transcript,
+        span: &NoSpan,
+        session,
+        admission,
+        so_far: None,
+    };
     let endpoint = endpoint();
     let mut variables = Variables::of_turn(&turn, &Map::from_iter([("p".to_owned(), parameter.clone())]));
     variables.bind_mapped(&endpoint.mappings, &turn);
-    let filling = Filling {
-        variables,
-        trace: None,
-        baggage: None,
-        idempotency_key: "r1:1".to_owned(),
-        usual_body: Some(usual_body(&turn)),
-        proof: endpoint.auth.header(),
-    };
+    let (usual_body, proof) = (Some(usual_body(&turn)), endpoint.auth.header());
+    let idempotency_key = "r1:1".to_owned();
+    let (trace, baggage, repeatable) = (None, None, true);
+    let filling = Filling { variables, trace, baggage, idempotency_key, usual_body, repeatable, proof };
     filling.build(&endpoint.request)
 }
 

@@ -40,10 +40,13 @@ impl Interface {
         Self { url: None, dialect, streams: false, tenant: None }
     }
 
-    /// `request`, sent to this interface.
+    /// `request`, sent to this interface. The definition's query goes along to its own origin, and to no other.
     pub(super) fn aim(&self, mut request: Outgoing) -> Outgoing {
         if let Some(url) = &self.url {
-            request.url = url.clone();
+            let own = std::mem::replace(&mut request.url, url.clone());
+            if own.origin() == url.origin() {
+                add_query(&mut request.url, own.query().unwrap_or_default());
+            }
         }
         if let Some(version) = self.dialect.version_header() {
             request.headers.insert(VERSION, HeaderValue::from_static(version));
@@ -57,6 +60,18 @@ impl Interface {
             params["tenant"] = json!(tenant);
         }
         params
+    }
+}
+
+/// Adds the parameters of `query` that `url` does not have.
+fn add_query(url: &mut Url, query: &str) {
+    let there = url.query().unwrap_or_default().to_owned();
+    let mut all: Vec<&str> = there.split('&').filter(|parameter| !parameter.is_empty()).collect();
+    let missing: Vec<&str> =
+        query.split('&').filter(|parameter| !parameter.is_empty() && !all.contains(parameter)).collect();
+    if !missing.is_empty() {
+        all.extend(missing);
+        url.set_query(Some(&all.join("&")));
     }
 }
 

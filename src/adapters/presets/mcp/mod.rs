@@ -16,12 +16,12 @@ use serde_json::{Map, Value, json};
 
 use self::session::Greeting;
 use super::adapter::Preset;
-use super::json_template::JsonTemplate;
 use super::remembered::{remember, remembered};
 use super::{ids, json_rpc};
 use crate::adapters::http::line::Call;
 use crate::adapters::http::path::ReplyPath;
 use crate::adapters::http::request::unusable;
+use crate::adapters::template::JsonTemplate;
 use crate::execution::failure::RunFailure;
 use crate::execution::ports::TargetReply;
 use crate::execution::types::Session;

@@ -69,14 +69,24 @@ impl Rules {
             return Ok(true);
         }
         let value = self.value(call, message)?;
-        if let Some(error) = self.error.as_ref().and_then(|path| path.first(&value)).filter(|e| !e.is_null())
-        {
-            return Err(call.agent_error(&words(error)));
-        }
+        self.no_error(call, &value)?;
         let ends = matches!(&self.done, Done::Path(path, wanted) if is_at(path, wanted.as_ref(), &value));
         let said = self.words_of(&value, ends);
         heard.words.push_str(&said);
         Ok(ends || (matches!(self.done, Done::FirstWords) && !said.trim().is_empty()))
+    }
+
+    /// Takes in a message that answers nobody. It may say that the agent failed.
+    pub(super) fn pass_over(&self, call: &Call<'_>, message: &str) -> Result<(), RunFailure> {
+        serde_json::from_str(message).map_or(Ok(()), |value| self.no_error(call, &value))
+    }
+
+    fn no_error(&self, call: &Call<'_>, value: &Value) -> Result<(), RunFailure> {
+        let error = self.error.as_ref().and_then(|path| path.first(value));
+        match error.filter(|error| !error.is_null()) {
+            Some(error) => Err(call.agent_error(&words(error))),
+            None => Ok(()),
+        }
     }
 
     /// Whatever ends an answer is no part of it, unless it is said where its words are.

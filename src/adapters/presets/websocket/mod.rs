@@ -17,9 +17,9 @@ use tokio::sync::Mutex;
 use self::listening::{Heard, Rules};
 use self::socket::Socket;
 use super::adapter::Preset;
-use super::json_template::no_secrets;
 use crate::adapters::http::line::Call;
 use crate::adapters::http::request::unusable;
+use crate::adapters::template::no_secrets;
 use crate::adapters::template::{Escape, Place, Template};
 use crate::execution::failure::RunFailure;
 use crate::execution::ports::TargetReply;
@@ -38,6 +38,9 @@ pub(super) struct WebSocketDefinition {
     /// How long a connection lasts.
     #[serde(default)]
     connect: Lasting,
+    /// What the agent says before it is asked.
+    #[serde(default)]
+    greeting: Greeting,
     /// What messages are.
     #[serde(default)]
     format: Format,
@@ -61,6 +64,16 @@ enum Lasting {
     #[default]
     Run,
     Turn,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Greeting {
+    /// Nothing.
+    #[default]
+    None,
+    /// One message on each connection, which is waited for and answers nobody.
+    Skip,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -92,6 +105,7 @@ struct DoneDefinition {
 /// An agent behind a WebSocket.
 pub(super) struct WebSocketAgent {
     lasting: Lasting,
+    greeting: Greeting,
     message: Template,
     rules: Rules,
     /// The run's connection between turns. Whoever takes it and fails leaves nothing behind.
@@ -107,14 +121,14 @@ impl Preset for WebSocketAgent {
 
     fn from_definition(definition: WebSocketDefinition) -> Result<Self, String> {
         let message = message_template(definition.format, definition.message_template.as_deref())?;
-        let lasting = definition.connect;
+        let (lasting, greeting) = (definition.connect, definition.greeting);
         let rules = Rules::read(definition)?;
         if rules.end_is_closing() && lasting == Lasting::Run {
             return Err(
                 "done.closed: a connection that ends with the answer needs `connect: turn`".to_owned()
             );
         }
-        Ok(Self { lasting, message, rules, open: Mutex::default() })
+        Ok(Self { lasting, greeting, message, rules, open: Mutex::default() })
     }
 
     fn http_url(written: &str) -> Cow<'_, str> {
@@ -132,7 +146,7 @@ impl Preset for WebSocketAgent {
         let kept = self.open.lock().await.take();
         let mut socket = match kept.and_then(Socket::still_open) {
             Some(socket) => socket,
-            None => socket::connect(call).await?,
+            None => self.connect(call).await?,
         };
         socket.say(call, message).await?;
         let heard = self.listen(call, &mut socket).await?;
@@ -145,6 +159,16 @@ impl Preset for WebSocketAgent {
 }
 
 impl WebSocketAgent {
+    async fn connect(&self, call: &Call<'_>) -> Result<Socket, RunFailure> {
+        let mut socket = socket::connect(call).await?;
+        if self.greeting == Greeting::Skip {
+            let heard = socket.hear(call).await?;
+            let greeting = heard.ok_or_else(|| socket.closed_early(call))?;
+            self.rules.pass_over(call, &greeting)?;
+        }
+        Ok(socket)
+    }
+
     async fn listen(&self, call: &Call<'_>, socket: &mut Socket) -> Result<Heard, RunFailure> {
         let mut heard = Heard::default();
         while let Some(message) = socket.hear(call).await? {
@@ -155,7 +179,7 @@ impl WebSocketAgent {
         if self.rules.end_is_closing() {
             return Ok(heard);
         }
-        Err(socket::closed_early(call))
+        Err(socket.closed_early(call))
     }
 }
 

@@ -7,7 +7,7 @@ use reqwest::Upgraded;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::adapters::http::line::Call;
@@ -20,7 +20,11 @@ const VERSION: HeaderValue = HeaderValue::from_static("13");
 const MOST_UNASKED: usize = 1000;
 
 /// A connection.
-pub(super) struct Socket(WebSocketStream<Upgraded>);
+pub(super) struct Socket {
+    stream: WebSocketStream<Upgraded>,
+    /// What the other side said as it closed the connection.
+    goodbye: Option<CloseFrame>,
+}
 
 /// Connects to the definition's URL.
 pub(super) async fn connect(call: &Call<'_>) -> Result<Socket, RunFailure> {
@@ -37,7 +41,8 @@ pub(super) async fn connect(call: &Call<'_>) -> Result<Socket, RunFailure> {
     let upgraded = answer.upgrade().await?;
     let limit = Some(call.most_bytes());
     let limits = WebSocketConfig::default().max_message_size(limit).max_frame_size(limit);
-    Ok(Socket(WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(limits)).await))
+    let stream = WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(limits)).await;
+    Ok(Socket { stream, goodbye: None })
 }
 
 /// The request that asks for another protocol (RFC 6455, section 4.1).
@@ -56,7 +61,7 @@ impl Socket {
     /// The connection, if the other side has not closed it. What was said between turns answers nobody.
     pub(super) fn still_open(mut self) -> Option<Self> {
         for _ in 0..MOST_UNASKED {
-            match self.0.next().now_or_never() {
+            match self.stream.next().now_or_never() {
                 None => return Some(self),
                 Some(Some(Ok(message))) if !message.is_close() => {}
                 Some(_) => return None,
@@ -67,16 +72,18 @@ impl Socket {
 
     /// Sends `message`.
     pub(super) async fn say(&mut self, call: &Call<'_>, message: String) -> Result<(), RunFailure> {
-        self.0.send(Message::text(message)).await.map_err(|error| failed(call, &error))
+        self.stream.send(Message::text(message)).await.map_err(|error| failed(call, &error))
     }
 
     /// The next message; `None` is the end of the connection.
     pub(super) async fn hear(&mut self, call: &Call<'_>) -> Result<Option<String>, RunFailure> {
         loop {
-            match self.0.next().await {
-                None | Some(Ok(Message::Close(_)) | Err(Error::ConnectionClosed | Error::AlreadyClosed)) => {
+            match self.stream.next().await {
+                Some(Ok(Message::Close(goodbye))) => {
+                    self.goodbye = goodbye;
                     return Ok(None);
                 }
+                None | Some(Err(Error::ConnectionClosed | Error::AlreadyClosed)) => return Ok(None),
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
                 Some(Ok(message)) => {
                     let text = message.into_text().map_err(|_| call.invalid("a message is not UTF-8"))?;
@@ -87,17 +94,21 @@ impl Socket {
         }
     }
 
+    /// The connection ended before the answer did.
+    pub(super) fn closed_early(&self, call: &Call<'_>) -> RunFailure {
+        let early = "the connection was closed before the answer was complete";
+        let Some(CloseFrame { code, reason }) = &self.goodbye else { return call.interrupted(early) };
+        let code = u16::from(*code);
+        let said = if reason.is_empty() { String::new() } else { format!(": {}", call.shown(reason)) };
+        call.interrupted(&format!("{early} (code {code}{said})"))
+    }
+
     /// Says goodbye. Whoever does not hear it notices the end of the connection.
     pub(super) async fn close(mut self) {
-        if let Err(error) = self.0.close(None).await {
+        if let Err(error) = self.stream.close(None).await {
             tracing::debug!(%error, "a WebSocket was not closed in order");
         }
     }
-}
-
-/// The connection ended before the answer did.
-pub(super) fn closed_early(call: &Call<'_>) -> RunFailure {
-    call.interrupted("the connection was closed before the answer was complete")
 }
 
 fn failed(call: &Call<'_>, error: &Error) -> RunFailure {

@@ -21,8 +21,8 @@ use crate::execution::failure::{RunFailure, code};
 use crate::execution::ports::{ChatModel, RunSpan};
 use crate::execution::simulation::transcript;
 use crate::execution::types::{
-    ChatReply, ChatRequest, Criterion, FormKind, JudgeAnswer, Message, Question, Scene, SceneRole,
-    TargetReport, TargetReports, ToolSpec,
+    ChatOptions, ChatReply, ChatRequest, Criterion, FormKind, JudgeAnswer, Message, Question, Scene,
+    SceneRole, TargetReport, TargetReports, ToolSpec,
 };
 use crate::text::cut;
 
@@ -161,6 +161,7 @@ impl Judge<'_> {
             messages: prompt::messages(self.case, asking.question, &asking.tool, form, again),
             form: form.of(asking.tool.clone()),
             sampling: sampling::sampling(asked, self.model.name()),
+            options: ChatOptions::default(),
             scene: Scene { role: SceneRole::Judge, turn: *turn, transcript, criteria },
         }
     }

@@ -17,7 +17,7 @@ use crate::events::{Attribution, TokenUsage};
 use crate::execution::chat::{chat_in_span, usage_of};
 use crate::execution::failure::{RunFailure, code};
 use crate::execution::ports::{ChatModel, RunSpan};
-use crate::execution::types::{AnswerForm, ChatRequest, Message, Scene, SceneRole};
+use crate::execution::types::{AnswerForm, ChatOptions, ChatRequest, Message, Scene, SceneRole};
 use crate::text;
 use guard::{Fault, Heard};
 
@@ -70,7 +70,13 @@ impl Customer<'_> {
             Scene { role: SceneRole::UserSimulator, turn: self.turn, transcript, criteria: Arc::from([]) };
         let settings = &self.scenario.user_simulator;
         let messages = prompt::messages(settings.form, &self.scenario.situation, self.messages, refusal);
-        ChatRequest { messages, form: AnswerForm::Words, sampling: settings.sampling(), scene }
+        ChatRequest {
+            messages,
+            form: AnswerForm::Words,
+            sampling: settings.sampling(),
+            options: ChatOptions::default(),
+            scene,
+        }
     }
 
     /// Said of the last answer that had words; only a customer who never had any was silent.

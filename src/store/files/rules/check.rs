@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::json::bounded;
 use super::{at_least_one, at_most_chars, between, some_text};
 use crate::definitions::{
     Check, CheckRule, Compile, Compiled, Limit, PathTest, Range, ReplyRule, ReplyTest, Scenario, ScriptStep,
@@ -21,10 +22,6 @@ const MAX_NAME_CHARS: usize = 200;
 const MAX_ITEMS: usize = 50;
 /// The longest text, pattern or path, in characters.
 const MAX_TEXT_CHARS: usize = 4096;
-/// The largest JSON (a schema, arguments, a value), in bytes: it is kept with every step of a run.
-const MAX_JSON_BYTES: usize = 16_384;
-/// The deepest JSON: what is deeper than some times this cannot be read back from the store.
-const MAX_JSON_DEPTH: usize = 32;
 
 pub(super) fn checks(reader: &mut Reader<'_>, field: &Field<'_>, checks: &[Check]) {
     if checks.len() > MAX_CHECKS {
@@ -74,7 +71,7 @@ fn reply(reader: &mut Reader<'_>, field: &Field<'_>, rule: &ReplyRule) {
         ReplyTest::JsonPath(test) => path(reader, &field.at("jsonPath"), test),
         ReplyTest::JsonSchema(schema) => {
             let field = field.at("jsonSchema");
-            if json(reader, &field, schema.source()) {
+            if bounded(reader, &field, schema.source()) {
                 compiles(reader, &field, schema);
             }
         }
@@ -114,31 +111,12 @@ fn path(reader: &mut Reader<'_>, field: &Field<'_>, test: &PathTest) {
         source(reader, &field.at("matches"), pattern);
     }
     if let Some(value) = &test.equals {
-        json(reader, &field.at("equals"), value);
+        bounded(reader, &field.at("equals"), value);
     }
     if test.exists == Some(false) && (test.equals.is_some() || test.matches.is_some()) {
         let reason =
             "is false, so there is no value that `equals` or `matches` could be about: leave one out";
         reader.report(&field.at("exists"), reason);
-    }
-}
-
-fn json(reader: &mut Reader<'_>, field: &Field<'_>, value: &Value) -> bool {
-    let (bytes, depth) = (value.to_string().len(), depth(value));
-    if bytes > MAX_JSON_BYTES {
-        reader.report(field, format!("has {bytes} bytes as JSON; it can have {MAX_JSON_BYTES}"));
-    }
-    if depth > MAX_JSON_DEPTH {
-        reader.report(field, format!("is {depth} levels deep; it can be {MAX_JSON_DEPTH}"));
-    }
-    bytes <= MAX_JSON_BYTES && depth <= MAX_JSON_DEPTH
-}
-
-fn depth(value: &Value) -> usize {
-    match value {
-        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or_default(),
-        Value::Object(entries) => 1 + entries.values().map(depth).max().unwrap_or_default(),
-        _ => 0,
     }
 }
 
@@ -162,7 +140,7 @@ fn tool_called(reader: &mut Reader<'_>, field: &Field<'_>, tool: &ToolUse) {
     let name = field.get("name").unwrap_or_else(|| field.clone());
     some_text(reader, &name, tool.name());
     if let Some(arguments) = tool.arguments() {
-        json(reader, &field.at("arguments"), &Value::Object(arguments.clone()));
+        bounded(reader, &field.at("arguments"), &Value::Object(arguments.clone()));
     }
     let (times, field) = (tool.times(), field.at("times"));
     range(reader, &field, times);

@@ -1,10 +1,13 @@
 //! What must hold of definitions beyond their shape.
 
 mod check;
+mod json;
 mod limits;
 mod parameter;
 mod project;
+mod prompt_tools;
 mod provider;
+mod reply_form;
 mod scenario;
 mod script;
 mod settings;

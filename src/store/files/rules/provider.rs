@@ -14,6 +14,15 @@ pub(in crate::store::files) fn provider(reader: &mut Reader<'_>, field: &Field<'
         web_address(reader, &field.at("baseUrl"), url);
     }
     at_least_one(reader, &field.at("timeoutSeconds"), provider.timeout_seconds);
+    let idle = &field.at("idleTimeoutSeconds");
+    at_least_one(reader, idle, provider.idle_timeout_seconds);
+    match (provider.idle_timeout_seconds, provider.timeout_seconds) {
+        (Some(pause), Some(all)) if pause > all => {
+            let reason = format!("is {pause}, more than timeoutSeconds ({all}), so it would never apply");
+            reader.report(idle, reason);
+        }
+        _ => {}
+    }
     prices(reader, &field.at("prices"), provider);
     limits(reader, field, provider.limits.as_ref());
 }

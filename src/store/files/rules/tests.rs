@@ -428,3 +428,139 @@ fn a_misspelt_key_is_named_with_the_one_that_was_meant() {
         assert!(found[0].contains("is no amount of US dollars") && found[0].len() < 200, "{found:?}");
     }
 }
+
+/// A prompt with `more` in it.
+fn prompt(more: &str) -> String {
+    format!("project: {{ id: acme }}\nprompts:\n  - {more}\n    id: p\n    systemPrompt: x\n")
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn parameters_of_a_prompt_are_within_what_providers_take() {
+    for (more, field, reason) in [
+        ("temperature: §2.1", "temperature", "is 2.1; it must be 0 to 2"),
+        ("maxTokens: §0", "maxTokens", "is 0; it must be at least 1"),
+        ("topP: §0", "topP", "is 0; it must be above 0 and at most 1"),
+        ("topP: §1.01", "topP", "is 1.01; it must be above 0 and at most 1"),
+        ("frequencyPenalty: §-2.5", "frequencyPenalty", "is -2.5; it must be -2 to 2"),
+        ("presencePenalty: §3", "presencePenalty", "is 3; it must be -2 to 2"),
+        ("stop: [ a, §'' ]", "stop[1]", "must have a text"),
+        ("stop: §[a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a]", "stop", "has 17 texts; it can have 16"),
+        ("stop: §a", "stop", "invalid type: string \"a\", expected a sequence"),
+        ("seed: §-1", "seed", "invalid value: integer `-1`"),
+        ("reasoningEffort: §' '", "reasoningEffort", "must have a text"),
+        (
+            "responseFormat: §xml",
+            "responseFormat",
+            "unknown variant `xml`, expected one of `text`, `json`, `schema`",
+        ),
+        ("responseFormat: { schema: §7 }", "responseFormat.schema", "must be a JSON Schema: a mapping"),
+        (
+            "responseFormat: { schema: §{ type: strange } }",
+            "responseFormat.schema",
+            "is no JSON Schema: at `/type`: ",
+        ),
+        ("extra: §[ ]", "extra", "invalid type: sequence, expected a map"),
+        ("extra: { §max_tokens: 1 }", "extra.max_tokens", "has a key of its own: `maxTokens` of the prompt"),
+        ("extra: { top_k: 5, §messages: [ ] }", "extra.messages", "is written by the worker itself"),
+        ("stream: §maybe", "stream", "invalid type: string \"maybe\", expected a boolean"),
+        ("§top_p: 1", "top_p", "unknown field `top_p`; is `topP` meant?"),
+    ] {
+        assert_found(&prompt(more), &[(&format!("prompts[0].{field}"), reason)]);
+    }
+    let large = format!("extra: §{{ a: '{}' }}", "x".repeat(16_384));
+    assert_found(&prompt(&large), &[("prompts[0].extra", "has 16392 bytes as JSON; it can have 16384")]);
+    let fine = "topP: 1\n    stop: [ \"\\n\" ]\n    seed: 7\n    frequencyPenalty: -2\n    presencePenalty: 2\n    \
+        responseFormat: { schema: { type: object } }\n    extra: { top_k: 5 }\n    stream: true";
+    assert_found(&prompt(fine), &[]);
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn tools_of_a_prompt_have_names_schemas_and_results_that_can_be_used() {
+    for (more, field, reason) in [
+        ("tools: [ { name: §'look up' } ]", "tools[0].name", "must be a letter or `_`, then letters"),
+        ("tools: [ { name: §'' } ]", "tools[0].name", "must be a letter or `_`, then letters"),
+        ("tools: [ { name: a }, { name: §a } ]", "tools[1].name", "'a' is the name of another tool"),
+        ("tools: [ §{ description: a } ]", "tools[0]", "missing field `name`"),
+        (
+            "tools: [ { name: a, §result_: 1 } ]",
+            "tools[0].result_",
+            "unknown field `result_`; is `result` meant?",
+        ),
+        ("tools: [ { name: a, parameters: §7 } ]", "tools[0].parameters", "must be a JSON Schema: a mapping"),
+        (
+            "tools: [ { name: a, parameters: §{ type: array } } ]",
+            "tools[0].parameters",
+            "must be a JSON Schema with `type: object`",
+        ),
+        (
+            "tools: [ { name: a, parameters: §{ type: object, required: id } } ]",
+            "tools[0].parameters",
+            "is no JSON Schema: at `/required`: ",
+        ),
+        (
+            "tools: [ { name: a, result: §{ b: [ '{{ x' ] } } ]",
+            "tools[0].result",
+            "is no template that can be used: the template in result.b[0]",
+        ),
+        (
+            "tools: [ { name: a, result: §'{{ secrets.KEY }}' } ]",
+            "tools[0].result",
+            "is no template that can be used: result: a secret can be used in url, headers and auth only",
+        ),
+        ("toolChoice: §required", "toolChoice", "has nothing to choose from: the prompt has no `tools`"),
+        (
+            "tools: [ { name: a } ]\n    toolChoice: { tool: §b }",
+            "toolChoice",
+            "'b' is no tool of the prompt",
+        ),
+        ("tools: [ { name: a } ]\n    toolChoice: §any", "toolChoice", "unknown variant `any`"),
+        (
+            "tools: [ { name: a, result: 1 } ]\n    maxToolRounds: §51",
+            "maxToolRounds",
+            "is 51; it must be 1 to 50",
+        ),
+        ("tools: [ { name: a } ]\n    maxToolRounds: §5", "maxToolRounds", "would never apply"),
+    ] {
+        let more = more.replace("{ tool: §b }", "§{ tool: b }");
+        assert_found(&prompt(&more), &[(&format!("prompts[0].{field}"), reason)]);
+    }
+    let fine = "tools: [ { name: a, description: b, parameters: { type: object }, result: { c: '{{ arguments.d }}' } } ]\n    \
+        toolChoice: { tool: a }\n    maxToolRounds: 50";
+    assert_found(&prompt(fine), &[]);
+}
+
+#[test]
+fn a_pause_of_a_stream_is_shorter_than_the_whole_call() {
+    let provider =
+        |more: &str| format!("project: {{ id: acme }}\nproviders: [ {{ id: p, kind: openai, {more} }} ]\n");
+    let field = "providers[0].idleTimeoutSeconds";
+    assert_found(&provider("idleTimeoutSeconds: §0"), &[(field, "is 0; it must be at least 1")]);
+    assert_found(
+        &provider("idleTimeoutSeconds: §9, timeoutSeconds: 8"),
+        &[(field, "is 9, more than timeoutSeconds (8), so it would never apply")],
+    );
+    assert_found(&provider("idleTimeoutSeconds: 8, timeoutSeconds: 8"), &[]);
+}
+
+#[test]
+fn telling_langwatch_of_runs_needs_a_langwatch_and_a_key() {
+    let told = |telemetry: &str| format!("project: {{ id: acme, telemetry: {{ {telemetry} }} }}\n");
+    for (telemetry, field, reason) in [
+        (
+            "endpoint: 'https://c', apiKey: k, protocol: otlp, events: §true",
+            "",
+            "is true, but the spans do not go",
+        ),
+        ("endpoint: 'https://l', events: §true", "", "is true, but `telemetry` has no `apiKey`"),
+        ("endpoint: 'https://l', events: { endpoint: §l, apiKey: k }", ".endpoint", "is not a URL"),
+        ("endpoint: 'https://l', apiKey: k, events: §{ endpoint: 'https://m' }", ".apiKey", "is missing"),
+        ("endpoint: 'https://l', events: §sometimes", "", "expected true, false, or a mapping"),
+    ] {
+        assert_found(&told(telemetry), &[(&format!("project.telemetry.events{field}"), reason)]);
+    }
+    for good in ["apiKey: k, events: true", "events: false", "events: { endpoint: 'https://m', apiKey: k }"] {
+        assert_found(&told(&format!("endpoint: 'https://l', {good}")), &[]);
+    }
+}

@@ -9,13 +9,14 @@ use super::Closing;
 use crate::definitions::ContentCapture;
 
 /// Attributes that repeat what was said, asked, answered or found.
-const CONTENT: [&str; 7] = [
+const CONTENT: [&str; 8] = [
     key::LANGWATCH_INPUT,
     key::LANGWATCH_OUTPUT,
     key::GEN_AI_INPUT,
     key::GEN_AI_OUTPUT,
     key::GEN_AI_INSTRUCTIONS,
     key::GEN_AI_TOOLS,
+    key::GEN_AI_STOP,
     key::EVALUATION_EXPLANATION,
 ];
 /// What a failed span says instead of an error's text, which may repeat an agent's answer.

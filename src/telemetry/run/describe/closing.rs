@@ -89,6 +89,7 @@ fn answer(reply: &ChatReply) -> Vec<KeyValue> {
         KeyValue::new(key::GEN_AI_OUTPUT, output_messages(reply)),
     ];
     attributes.extend(tokens(reply.usage));
+    attributes.extend(begun(reply.first_chunk));
     attributes.extend(reply.response_id.clone().map(|id| KeyValue::new(key::GEN_AI_RESPONSE_ID, id)));
     attributes.extend(reply.model.clone().map(|model| KeyValue::new(key::GEN_AI_RESPONSE_MODEL, model)));
     let reasons = reply.finish_reason.clone().map(|reason| strings(&[reason]));

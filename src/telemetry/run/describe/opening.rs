@@ -136,12 +136,18 @@ fn chat(model: &ModelName, request: &ChatRequest, run_id: &str) -> Opening {
 }
 
 fn question(request: &ChatRequest) -> Vec<KeyValue> {
+    let options = &request.options;
     let optional = [
         request.sampling.temperature.map(|t| KeyValue::new(key::GEN_AI_TEMPERATURE, t)),
         request.sampling.seed.and_then(|n| i64::try_from(n).ok()).map(|n| KeyValue::new(key::GEN_AI_SEED, n)),
         request.sampling.max_tokens.map(|n| KeyValue::new(key::GEN_AI_MAX_TOKENS, i64::from(n))),
         instructions(&request.messages).map(|text| KeyValue::new(key::GEN_AI_INSTRUCTIONS, text)),
-        request.form.spec().map(|tool| KeyValue::new(key::GEN_AI_TOOLS, tool_definitions(tool))),
+        tool_definitions(request.form.spec().into_iter().chain(&options.tools))
+            .map(|tools| KeyValue::new(key::GEN_AI_TOOLS, tools)),
+        options.top_p.map(|p| KeyValue::new(key::GEN_AI_TOP_P, p)),
+        options.frequency_penalty.map(|p| KeyValue::new(key::GEN_AI_FREQUENCY_PENALTY, p)),
+        options.presence_penalty.map(|p| KeyValue::new(key::GEN_AI_PRESENCE_PENALTY, p)),
+        (!options.stop.is_empty()).then(|| KeyValue::new(key::GEN_AI_STOP, strings(&options.stop))),
     ];
     let asked = [
         KeyValue::new(key::GEN_AI_INPUT, input_messages(&request.messages)),

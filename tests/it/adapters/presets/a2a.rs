@@ -57,6 +57,34 @@ async fn version_03_is_spoken_where_the_card_names_it() {
 }
 
 #[tokio::test]
+async fn the_query_goes_along_to_the_agent_s_own_origin_and_to_no_other() {
+    let done =
+        || Answer::json(&json!({ "jsonrpc": "2.0", "result": task("TASK_STATE_COMPLETED", "Fine", &[]) }));
+    let elsewhere = HttpAgent::start(move |_| done()).await;
+    for (interface, expected) in [
+        ("/rpc", Some("/rpc?apikey=k-very-secret-123")),
+        ("/rpc?v=1&apikey=k-very-secret-123", Some("/rpc?v=1&apikey=k-very-secret-123")),
+        ("", None),
+    ] {
+        let other = format!("{}/rpc?v=1", elsewhere.url());
+        let agent = HttpAgent::start(move |request| {
+            if request.method == "POST" {
+                return done();
+            }
+            assert!(request.target.ends_with("?apikey=k-very-secret-123"), "{}", request.target);
+            let own = format!("http://{}{interface}", request.header("host").unwrap());
+            let url = if interface.is_empty() { other.clone() } else { own };
+            Answer::json(&json!({ "name": "double", "supportedInterfaces": [{ "url": url, "protocolBinding": "JSONRPC", "protocolVersion": "1.0" }] }))
+        })
+        .await;
+        let query = json!([{ "key": "apikey", "value": "{{ secrets.KEY }}" }]);
+        assert_eq!(ask("a2a", json!({ "url": agent.url(), "query": query })).await.unwrap().content, "Fine");
+        assert_eq!(asked(&agent).first().map(|request| request.target.as_str()), expected);
+    }
+    assert_eq!(elsewhere.requests()[0].target, "/rpc?v=1");
+}
+
+#[tokio::test]
 async fn a_task_is_looked_at_until_it_is_done() {
     let looks = AtomicUsize::new(0);
     let agent = agent("1.0", false, move |method, params| match method {

@@ -53,6 +53,7 @@ fn mistakes_are_named_with_their_place() {
                 (*kind, json!({ "url": "gopher://a" }), "url: its scheme is 'gopher'"),
                 (*kind, json!({ "url": 5 }), "url: "),
                 (*kind, json!({ "timeoutSeconds": 0 }), "timeoutSeconds: 0"),
+                (*kind, json!({ "retries": { "attempts": 1 } }), "retries.attempts: 1 is not 2 to 10"),
                 (*kind, json!({ "auth": { "type": "magic" } }), "auth"),
                 (*kind, json!({ "headers": [{ "key": "Content-Length", "value": "1" }] }), "content-length"),
             ]
@@ -75,6 +76,7 @@ fn mistakes_are_named_with_their_place() {
         ("websocket", json!({ "done": {} }), "done: it is exactly one of"),
         ("websocket", json!({ "done": { "path": "a" } }), "done.path: 'a'"),
         ("websocket", json!({ "done": { "closed": true } }), "connect: turn"),
+        ("websocket", json!({ "greeting": "hello" }), "greeting: unknown variant"),
         ("websocket", json!({ "errorPath": "a" }), "errorPath: 'a'"),
         ("websocket", json!({ "messageTemplate": "{{ secrets.KEY }}" }), "messageTemplate: a secret"),
     ]);

@@ -8,7 +8,7 @@ use crate::support::http_agent::{Answer, HttpAgent};
 use crate::support::protocols::{Rpc, events};
 
 /// The presets that answer a request of HTTP, and the least that each has to say.
-fn configs(url: &str) -> Vec<(&'static str, Value)> {
+pub(super) fn configs(url: &str) -> Vec<(&'static str, Value)> {
     let config = |more: Value| {
         let auth = json!({ "type": "bearer", "token": "{{ secrets.KEY }}" });
         with(json!({ "url": url, "auth": auth, "timeoutSeconds": 10 }), more)

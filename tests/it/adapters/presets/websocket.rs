@@ -96,6 +96,32 @@ async fn a_message_of_one_s_own_keeps_its_form_whatever_was_said() {
 }
 
 #[tokio::test]
+async fn a_greeting_is_no_answer_where_the_definition_says_so() {
+    let welcome = || vec![act(&json!({ "text": "Welcome!" }))];
+    for connect in ["run", "turn"] {
+        let server = WebSocketServer::greeting(welcome(), |message| {
+            let said: Value = serde_json::from_str(message).unwrap();
+            vec![act(&json!({ "text": format!("{}!", said["input"].as_str().unwrap()) }))]
+        })
+        .await;
+        let config =
+            json!({ "url": server.url(), "outputPath": "$.text", "connect": connect, "greeting": "skip" });
+        let mut talk = Talk::with("websocket", config).await;
+        let first = dialogue(LINE);
+        assert_eq!(talk.say(&first).await.unwrap().content, format!("{LINE}!"));
+        assert_eq!(talk.say(&then(&first, "x", "And?")).await.unwrap().content, "And?!");
+    }
+    for (first, code) in
+        [(act(&json!({ "error": "who are you?" })), "agent_error"), (Act::Close, "http_invalid_response")]
+    {
+        let server = WebSocketServer::greeting(vec![first], |_| vec![act(&json!("Yes"))]).await;
+        let config = json!({ "url": server.url(), "errorPath": "$.error", "greeting": "skip" });
+        assert_eq!(ask("websocket", config).await.unwrap_err().code, code);
+        assert!(server.messages().is_empty(), "nobody was asked");
+    }
+}
+
+#[tokio::test]
 async fn what_goes_wrong_is_told() {
     for (acts, more, code, words) in [
         (
@@ -106,6 +132,12 @@ async fn what_goes_wrong_is_told() {
         ),
         ("not json", json!({}), "http_invalid_response", "a message is not JSON"),
         ("close", json!({}), "http_invalid_response", "closed before the answer was complete"),
+        (
+            "close with reason",
+            json!({}),
+            "http_invalid_response",
+            "closed before the answer was complete (code 1011: internal [redacted] boom)",
+        ),
         ("bytes", json!({}), "http_invalid_response", "not UTF-8"),
         ("large", json!({ "format": "text" }), "http_response_too_large", "4194304"),
         ("flood", json!({ "outputPath": "$.never" }), "http_response_too_large", "4194304"),
@@ -113,6 +145,7 @@ async fn what_goes_wrong_is_told() {
     ] {
         let server = WebSocketServer::start(move |_| match acts {
             "close" => vec![Act::Close],
+            "close with reason" => vec![Act::CloseWith(1011, "internal k-very-secret-123 boom")],
             "bytes" => vec![Act::Bytes(vec![0xff, 0xfe])],
             "large" => vec![Act::Say("x".repeat(5 * 1024 * 1024))],
             "flood" => (0..10).map(|_| act(&json!("x".repeat(1024 * 1024)))).collect(),
@@ -123,6 +156,7 @@ async fn what_goes_wrong_is_told() {
         let failure = ask("websocket", with(json!({ "url": server.url() }), more)).await.unwrap_err();
         assert_eq!(failure.code, code, "{acts}: {failure}");
         assert!(failure.message.contains(words), "{acts}: {failure}");
+        assert!(failure.message.contains(server.url()), "by its own scheme: {acts}: {failure}");
     }
 }
 

@@ -4,13 +4,13 @@
 
 use serde_json::{Map, Value};
 
-use crate::adapters::template::{Escape, Place, SecretText, Template, TemplateError, Variables};
+use super::{Escape, Place, SecretText, Template, TemplateError, Variables};
 
 const OPEN: &str = "{{";
 const CLOSE: &str = "}}";
 
 /// A value with places to fill in.
-pub(super) enum JsonTemplate {
+pub(crate) enum JsonTemplate {
     /// As it is written.
     Constant(Value),
     /// A text with values in it.
@@ -23,7 +23,7 @@ pub(super) enum JsonTemplate {
 
 impl JsonTemplate {
     /// Reads `value`, which is written at `place`.
-    pub(super) fn compile(place: &str, value: &Value) -> Result<Self, String> {
+    pub(crate) fn compile(place: &str, value: &Value) -> Result<Self, String> {
         match value {
             Value::String(text) => Self::text(place, text),
             Value::Array(items) => {
@@ -49,7 +49,7 @@ impl JsonTemplate {
     }
 
     /// The value with everything filled in.
-    pub(super) fn render(&self, variables: &Variables) -> Result<Value, TemplateError> {
+    pub(crate) fn render(&self, variables: &Variables) -> Result<Value, TemplateError> {
         Ok(match self {
             Self::Constant(value) => value.clone(),
             Self::Text(template) => Value::String(template.render(variables)?),
@@ -68,7 +68,7 @@ impl JsonTemplate {
 }
 
 /// A template of a body must not name secrets: they have their places in URL, headers and authentication.
-pub(super) fn no_secrets(place: &str, text: &str) -> Result<(), String> {
+pub(crate) fn no_secrets(place: &str, text: &str) -> Result<(), String> {
     if SecretText::new(text).is_plain() {
         return Ok(());
     }
