@@ -35,5 +35,5 @@ async fn play(plan: Plan, line: Line) -> Result<(), CliError> {
     let metrics = Metrics::new().map_err(|error| CliError::refused(chain(&error)))?;
     let hub = Hub::default();
     let orchestrator = wiring::alone(&plan, &line, &hub, &metrics)?;
-    child::play(plan, line, orchestrator, hub, &metrics).await.map_err(CliError::refused)
+    Box::pin(child::play(plan, line, orchestrator, hub, &metrics)).await.map_err(CliError::refused)
 }

@@ -65,9 +65,8 @@ async fn work(settings: &Settings, metrics: &Metrics, stop: CancellationToken) -
     let health = Health { readiness: readiness.clone(), metrics: metrics.clone(), stop: stop.clone() };
     let watched = health.clone();
     metrics.observe_readiness(move || watched.is_ready());
-    let hub = receiver.hub.clone();
+    let (hub, stopped) = (receiver.hub.clone(), ended.clone());
     let life = Life { settings, metrics, definitions: &definitions, readiness, address, hub };
-    let stopped = ended.clone();
     let working = Box::pin(life.live(receiver, stop)).inspect(|_| stopped.cancel());
     let (worked, served) = tokio::join!(working, serve_health_until(listener, health, ended));
     close(&definitions.store).await;

@@ -208,15 +208,10 @@ pub(super) fn alone(
         texts: Arc::new(ScenarioTexts),
         defaults: plan_defaults(&settings),
     };
+    let receives = receives.map(|patience| (hub.clone(), patience));
     Ok(Orchestrator {
         planner,
-        tracers: tracers(
-            &settings,
-            metrics,
-            spools.then(|| late_spans(line)),
-            receives.map(|patience| (hub.clone(), patience)),
-            &line.hurry(),
-        )?,
+        tracers: tracers(&settings, metrics, spools.then(|| late_spans(line)), receives, &line.hurry())?,
         clock: Arc::new(SystemClock),
     })
 }
@@ -239,6 +234,7 @@ fn late_spans(line: &Line) -> Arc<dyn SpanSpool> {
 }
 
 /// What plays the runs of a worker.
+#[expect(clippy::too_many_arguments, clippy::too_many_lines, reason = "one line a part")]
 fn player(
     settings: &Settings,
     definitions: &Definitions,

@@ -268,7 +268,6 @@ fn expect_late_spans(conversation: &Conversation, trace: &dyn RunTrace) {
 
 /// The receipt of a run that ends without a stage: what earlier workers made of it, if it was on one.
 fn receipt_of(said: &Conversation) -> TelemetryReceipt {
-    let error = said.trace_id.as_ref().map(|_| UNFINISHED_TRACE.to_owned());
     let unconfirmed = said.spans.unconfirmed();
     let SpanCounts { made: spans, received, exported, rejected, spooled, undelivered } = said.spans;
     let lost = (unconfirmed > 0).then(|| DeliveryFailure {
@@ -277,9 +276,8 @@ fn receipt_of(said: &Conversation) -> TelemetryReceipt {
         message: UNFINISHED_TRACE.to_owned(),
         spans: unconfirmed,
     });
-    let (trace_id, errors) = (said.trace_id.clone(), lost.into_iter().collect());
     TelemetryReceipt {
-        trace_id,
+        trace_id: said.trace_id.clone(),
         spans,
         received,
         exported,
@@ -287,8 +285,8 @@ fn receipt_of(said: &Conversation) -> TelemetryReceipt {
         spooled,
         undelivered,
         unconfirmed,
-        error,
-        errors,
+        error: said.trace_id.as_ref().map(|_| UNFINISHED_TRACE.to_owned()),
+        errors: lost.into_iter().collect(),
     }
 }
 

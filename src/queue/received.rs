@@ -109,15 +109,7 @@ impl Listener {
         let mut changes = self.hub.watch();
         while let Some(change) = changes.recv().await {
             match change {
-                TraceChange::Begun(trace) => {
-                    let ear = Ear {
-                        connection: self.connection.clone(),
-                        hub: self.hub.clone(),
-                        room: Arc::clone(&self.room),
-                        trace,
-                    };
-                    self.listening.insert(trace, tokio::spawn(ear.listen()).abort_handle());
-                }
+                TraceChange::Begun(trace) => self.listen(trace),
                 TraceChange::Over(trace) => {
                     if let Some(listening) = self.listening.remove(&trace) {
                         listening.abort();
@@ -125,6 +117,12 @@ impl Listener {
                 }
             }
         }
+    }
+
+    fn listen(&mut self, trace: TraceKey) {
+        let (connection, hub, room) = (self.connection.clone(), self.hub.clone(), Arc::clone(&self.room));
+        let ear = Ear { connection, hub, room, trace };
+        self.listening.insert(trace, tokio::spawn(ear.listen()).abort_handle());
     }
 }
 

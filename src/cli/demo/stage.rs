@@ -43,6 +43,7 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Starts everything, and imports the definitions.
+    #[expect(clippy::too_many_lines, reason = "one step a line")]
     pub(super) async fn set(backstage: &mut Backstage) -> Result<Self, CliError> {
         let settings = backstage.settings().await?;
         let traces = Traces::default();

@@ -66,12 +66,12 @@ impl Simulation<'_> {
             (spans.below(call).await, began.elapsed())
         };
         span.note(note(&heard, waited));
-        self.scrubbed(heard)
+        self.scrubbed(&heard)
     }
 
     /// An agent that tells its credentials must not put them before the judge.
-    fn scrubbed(&self, heard: Heard) -> Heard {
-        let Ok(mut told) = serde_json::to_value(&heard) else { return Heard::default() };
+    fn scrubbed(&self, heard: &Heard) -> Heard {
+        let Ok(mut told) = serde_json::to_value(heard) else { return Heard::default() };
         self.plan.target.scrub(&mut told);
         serde_json::from_value(told).unwrap_or_default()
     }

@@ -48,7 +48,7 @@ impl Recipient for Doorstep {
             said.await.ok()?
         };
         let late = |_| Some(Reception::refusal(Refusal::Full, spans));
-        tokio::time::timeout(PATIENCE, handing_over).await.unwrap_or_else(|elapsed| late(elapsed))
+        tokio::time::timeout(PATIENCE, handing_over).await.unwrap_or_else(late)
     }
 }
 

@@ -116,6 +116,7 @@ impl<'a> Relay<'a> {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one line for each thing that may happen")]
     async fn next(
         &mut self,
         context: &RunContext<'_>,
@@ -208,6 +209,7 @@ impl<'a> Relay<'a> {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one line for each thing that may be said")]
     fn heard(&mut self, frame: FromChild, context: &RunContext<'_>) -> Option<Finish> {
         self.overtime.heard(Instant::now());
         match frame {

@@ -30,10 +30,13 @@ pub enum TraceChange {
 #[derive(Clone, Default)]
 pub struct Hub(Arc<Mutex<Runs>>);
 
+/// A run with the number of its registration.
+type Place = (u64, Arc<dyn Recipient>);
+
 #[derive(Default)]
 struct Runs {
     /// Runs that continue the same trace share it.
-    by_trace: HashMap<TraceKey, Vec<(u64, Arc<dyn Recipient>)>>,
+    by_trace: HashMap<TraceKey, Vec<Place>>,
     last: u64,
     /// Who is told of changes. As many wait there as runs begin before they are looked at.
     watcher: Option<UnboundedSender<TraceChange>>,
@@ -82,7 +85,9 @@ impl Hub {
         let mut runs = self.runs();
         let there: Vec<TraceKey> = runs.by_trace.keys().copied().collect();
         runs.watcher = Some(watcher);
-        there.into_iter().for_each(|trace| runs.tell(TraceChange::Begun(trace)));
+        for trace in there {
+            runs.tell(TraceChange::Begun(trace));
+        }
         changes
     }
 

@@ -12,7 +12,7 @@ use crate::telemetry::export::{SpanEnvelope, unwrapped};
 /// The request, encoded. The spans stay in the batch; those of one envelope stand together in it then.
 pub(super) fn encode(own: &SpanEnvelope, batch: &mut [SizedSpan]) -> Vec<u8> {
     batch.sort_by_key(|span| span.envelope.as_ref().map(Arc::as_ptr));
-    let groups = batch.chunk_by_mut(|one, next| same_envelope(one, next)).map(|group| {
+    let groups = batch.chunk_by_mut(same_envelope).map(|group| {
         let spans = group.iter_mut().map(|sized| std::mem::take(&mut sized.span)).collect();
         let envelope = group.first().and_then(|sized| sized.envelope.as_deref()).unwrap_or(own);
         envelope.around(spans)

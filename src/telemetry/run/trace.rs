@@ -71,10 +71,9 @@ impl Trace {
         let SpanCounts { made: spans, received, exported, rejected, spooled, undelivered } =
             self.earlier.plus(delivered.counts);
         let unconfirmed = self.earlier.unconfirmed();
-        let mut errors = delivered.failures;
-        errors.extend(worker_lost(unconfirmed));
-        let mut texts: Vec<String> = errors.iter().map(|error| error.message.clone()).collect();
-        texts.extend(earlier_failures(self.earlier));
+        let mut errors = [delivered.failures, worker_lost(unconfirmed).into_iter().collect()].concat();
+        let told = errors.iter().map(|error| error.message.clone());
+        let mut texts: Vec<String> = told.chain(earlier_failures(self.earlier)).collect();
         texts.extend((spooled > 0).then(|| format!("{spooled} spans are kept and sent later")));
         errors.extend(open_spans(open));
         TelemetryReceipt {

@@ -7,6 +7,7 @@ use super::resource::strings;
 use crate::execution::types::SpanNote;
 
 /// The event that a note is.
+#[expect(clippy::too_many_lines, reason = "one arm for each note, as a table")]
 pub(in super::super) fn note(note: &SpanNote) -> (&'static str, Vec<KeyValue>) {
     match note {
         SpanNote::UnboundInputs { names } => {

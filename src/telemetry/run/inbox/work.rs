@@ -1,4 +1,4 @@
-//! What work a span stands for, by the conventions that agents use: OpenTelemetry's for generative AI, OpenInference's,
+//! What work a span stands for, by the conventions that agents use: OpenTelemetry's for generative AI, `OpenInference`'s,
 //! Traceloop's, LangWatch's, and those of Vercel's AI SDK.
 
 use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -212,6 +212,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one line for each convention, as a table")]
     fn a_tool_call_is_recognised_in_every_convention() {
         let args = r#"{"order":"A-17"}"#;
         let langwatch = r#"{"type":"json","value":{"order":"A-17"}}"#;
@@ -242,6 +243,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one line for each kind, as a table")]
     fn models_agents_and_other_steps_are_told_apart() {
         let model = of(&span(
             "chat",
