@@ -51,18 +51,32 @@ pub(crate) struct TracingAgent {
     desk: Arc<Desk>,
 }
 
+/// What the agent knows of where to send its spans.
+#[derive(Debug, Clone)]
+enum Plan {
+    Unknown,
+    Nowhere,
+    To(Sending),
+}
+
+impl Plan {
+    fn is_known(&self) -> bool {
+        !matches!(self, Self::Unknown)
+    }
+}
+
 struct Desk {
     name: String,
     asked: Mutex<Vec<HeaderMap>>,
     turn: tokio::sync::Mutex<()>,
-    /// `None` until it is known; nobody is answered before.
-    sending: watch::Sender<Option<Option<Sending>>>,
+    /// Nobody is answered before it is known.
+    sending: watch::Sender<Plan>,
 }
 
 impl TracingAgent {
     /// An agent that answers nobody before it knows where to send its spans.
     pub(crate) async fn start(name: &str) -> Self {
-        let sending = watch::Sender::new(None);
+        let sending = watch::Sender::new(Plan::Unknown);
         let desk = Arc::new(Desk {
             name: name.to_owned(),
             asked: Mutex::default(),
@@ -82,12 +96,12 @@ impl TracingAgent {
 
     /// It sends its spans there from now on.
     pub(crate) fn sends_to(&self, sending: Sending) {
-        self.desk.sending.send_replace(Some(Some(sending)));
+        self.desk.sending.send_replace(Plan::To(sending));
     }
 
     /// It answers, and sends nothing.
     pub(crate) fn sends_nothing(&self) {
-        self.desk.sending.send_replace(Some(None));
+        self.desk.sending.send_replace(Plan::Nowhere);
     }
 
     /// The headers of every question.
@@ -101,15 +115,15 @@ async fn answer(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Json<Value
     let mut known = desk.sending.subscribe();
     // Whoever asked may be gone by then; the work is done all the same.
     tokio::spawn(work_in_turn(Arc::clone(&desk), headers));
-    known.wait_for(Option::is_some).await.unwrap();
+    known.wait_for(Plan::is_known).await.unwrap();
     Json(json!({ "reply": REPLY }))
 }
 
 /// Works for one question after the other.
 async fn work_in_turn(desk: Arc<Desk>, headers: HeaderMap) {
     let _turn = desk.turn.lock().await;
-    let sending = desk.sending.subscribe().wait_for(Option::is_some).await.unwrap().clone().flatten();
-    if let Some(sending) = sending {
+    let plan = desk.sending.subscribe().wait_for(Plan::is_known).await.unwrap().clone();
+    if let Plan::To(sending) = plan {
         let (parent, name) = (parent(&headers), desk.name.clone());
         tokio::time::sleep(sending.delay).await;
         // The exporter blocks its thread.
