@@ -17,7 +17,7 @@ pub fn retry_after(value: Option<&HeaderValue>, now: OffsetDateTime) -> Option<D
     if let Some(seconds) = seconds(text) {
         return Some(Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST_ASKED).min(LONGEST_ASKED));
     }
-    let at = http_date(text, now)?;
+    let at = http_date(text)?;
     Some(Duration::try_from(at - now).unwrap_or_default().min(LONGEST_ASKED))
 }
 

@@ -47,11 +47,12 @@ enum Word {
 
 impl Word {
     /// By what it is known on the wire.
-    fn mark(self) -> &'static str {
+    fn marks(self) -> &'static [&'static str] {
         match self {
-            Self::Outcome => ".completed ",
-            Self::State => r#""phase":"finished""#,
-            Self::Acknowledgement => "+ACK",
+            Self::Outcome => &[".completed "],
+            Self::State => &[r#""phase":"finished""#],
+            // Events are acknowledged, too.
+            Self::Acknowledgement => &["$JS.ACK.SCENARIO_REQUESTS.", "+ACK"],
         }
     }
 }
@@ -119,7 +120,7 @@ impl Watchman {
     }
 
     /// Catches the next of the worker's `words`, which is the boundary.
-    fn catch(&self, words: &str) {
+    fn catch(&self, words: &[&str]) {
         if self.armed.swap(false, Ordering::SeqCst) {
             let worker = self.worker.get().expect("no call is made before a request");
             worker.brokers[0].catch(words, Arc::clone(&self.reached));
@@ -135,10 +136,10 @@ impl Director for Direction {
         match self.0.boundary {
             Boundary::Asked(at) if at == step && self.0.reach() => return std::future::pending().boxed(),
             Boundary::Unwritten(at) if at == step => {
-                self.0.catch(&format!("{run} "));
+                self.0.catch(&[&format!("{run} ")]);
                 self.0.caught_since.get_or_init(now);
             }
-            Boundary::Unsaid(word) => self.0.catch(word.mark()),
+            Boundary::Unsaid(word) => self.0.catch(word.marks()),
             _ => {}
         }
         std::future::ready(()).boxed()

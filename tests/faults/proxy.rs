@@ -43,8 +43,11 @@ pub(crate) struct Proxy {
     task: JoinHandle<()>,
 }
 
+/// The beginning of a message to the server, with headers or without.
+const PUBLISHES: &str = "PUB ";
+
 /// Words that are not let through to the server, and who is told that they came.
-type Trap = Arc<Mutex<Option<(String, Arc<Notify>)>>>;
+type Trap = Arc<Mutex<Option<(Vec<String>, Arc<Notify>)>>>;
 
 impl Proxy {
     /// A proxy in front of `server`, a host and port.
@@ -86,8 +89,9 @@ impl Proxy {
 
     /// Holds the first connection on which somebody says `words` to the server, and tells `caught`: they never arrive.
     /// Words that are more than one piece of a connection are missed.
-    pub(crate) fn catch(&self, words: &str, caught: Arc<Notify>) {
-        *self.trap.lock().unwrap() = Some((words.to_owned(), caught));
+    pub(crate) fn catch(&self, words: &[&str], caught: Arc<Notify>) {
+        let words = words.iter().map(|words| (*words).to_owned()).collect();
+        *self.trap.lock().unwrap() = Some((words, caught));
     }
 
     /// Is good again.
@@ -156,9 +160,13 @@ async fn pump(
     }
 }
 
+/// All words have to be in one message of the piece.
 fn falls_into(trap: &Trap, piece: &[u8]) -> bool {
     let mut trap = trap.lock().unwrap();
-    let says = |words: &str| piece.windows(words.len()).any(|window| window == words.as_bytes());
+    let piece = String::from_utf8_lossy(piece);
+    let says = |words: &[String]| {
+        piece.split(PUBLISHES).any(|message| words.iter().all(|words| message.contains(words)))
+    };
     let caught = trap.take_if(|(words, _)| says(words));
     caught.is_some_and(|(_, caught)| {
         caught.notify_one();
@@ -221,8 +229,14 @@ mod tests {
             TcpStream::connect(proxy.address()).await.unwrap(),
         );
         let told = Arc::new(Notify::new());
-        proxy.catch("yz", Arc::clone(&told));
+        proxy.catch(&["z", "xy"], Arc::clone(&told));
         assert_eq!(ask(&mut caught).await, Some(b'x'));
+        for apart in [b"xyPUB z".as_slice(), b"z", b"xy"] {
+            caught.write_all(apart).await.unwrap();
+            let mut echoed = vec![0; apart.len()];
+            caught.read_exact(&mut echoed).await.unwrap();
+            assert_eq!(echoed, apart, "not all words in one message");
+        }
         caught.write_all(b"xyz").await.unwrap();
         tokio::time::timeout(PATIENCE, told.notified()).await.unwrap();
         assert!(tokio::time::timeout(NOTHING_COMES, caught.read_u8()).await.is_err());

@@ -477,7 +477,7 @@ async fn tables_that_are_up_to_date_are_not_locked() {
     let database = TestDatabase::sqlite();
     let store = database.store().await;
     import(&store, ACME).await;
-    let _writer = Writer::begin(&database).await;
+    let _writer = writer(&database).await;
     store.migrate().await.unwrap();
     let another = Store::open_existing(&database.url()).await.unwrap();
     assert!(another.project(&project("acme")).await.unwrap().is_some());
@@ -487,7 +487,7 @@ async fn tables_that_are_up_to_date_are_not_locked() {
 async fn a_migration_waits_for_whoever_has_the_lock_for_longer_than_a_statement_does() {
     let database = TestDatabase::sqlite();
     let store = Store::open(&database.url()).await.unwrap();
-    let writer = Writer::begin(&database).await;
+    let writer = writer(&database).await;
     let release = async {
         tokio::time::sleep(LOCKED).await;
         drop(writer);
@@ -496,18 +496,11 @@ async fn a_migration_waits_for_whoever_has_the_lock_for_longer_than_a_statement_
     migrated.map_err(|error| chain(&error)).unwrap();
 }
 
-/// Whoever writes to a file at this moment.
-struct Writer {
-    /// Holds the lock for as long as it lives.
-    _connection: sqlx::AnyConnection,
-}
-
-impl Writer {
-    async fn begin(database: &TestDatabase) -> Self {
-        let mut connection = sqlx::AnyConnection::connect(&database.url()).await.unwrap();
-        connection.execute("BEGIN IMMEDIATE").await.unwrap();
-        Self { _connection: connection }
-    }
+/// A connection that writes to the file until it is dropped.
+async fn writer(database: &TestDatabase) -> sqlx::AnyConnection {
+    let mut connection = sqlx::AnyConnection::connect(&database.url()).await.unwrap();
+    connection.execute("BEGIN IMMEDIATE").await.unwrap();
+    connection
 }
 
 #[tokio::test]

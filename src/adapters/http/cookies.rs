@@ -91,7 +91,7 @@ impl Cookie {
         };
         for part in parts {
             let (attribute, value) = part.split_once('=').unwrap_or((part, ""));
-            cookie.apply(attribute.trim(), value.trim(), now)?;
+            cookie.apply(attribute.trim(), value.trim())?;
         }
         // `Max-Age` wins over `Expires`, wherever it stands.
         if let Some(seconds) = attribute(line, "max-age").and_then(|seconds| seconds.parse().ok()) {
@@ -100,13 +100,13 @@ impl Cookie {
         Some(cookie).filter(|cookie| !cookie.secure || is_secure(from))
     }
 
-    fn apply(&mut self, attribute: &str, value: &str, now: OffsetDateTime) -> Option<()> {
+    fn apply(&mut self, attribute: &str, value: &str) -> Option<()> {
         match attribute.to_ascii_lowercase().as_str() {
             "path" if value.starts_with('/') => value.clone_into(&mut self.path),
             "secure" => self.secure = true,
             "domain" if !covers(value, &self.host) => return None,
             // A date that is none is as if it were not there.
-            "expires" => self.expires = http_date(value, now),
+            "expires" => self.expires = http_date(value),
             _ => {}
         }
         Some(())

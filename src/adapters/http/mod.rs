@@ -174,9 +174,8 @@ impl HttpAdapterFactory {
             RunFailure::definition(codes::SECRET_NOT_FOUND, format!("{called}: {unknown}"))
                 .with_hint(SECRET_HINT)
         })?;
-        let credentials = endpoint.credentials();
-        let known = of_project.values().chain(&hidden).chain(secrets.values()).chain(&credentials);
-        let scrubber = scrubber(known, agent);
+        let others = [hidden, endpoint.credentials()].concat();
+        let scrubber = scrubber(of_project.values().chain(secrets.values()).chain(&others), agent);
         let wired = self.wired(&spec.project.id, &endpoint, &scrubber).map_err(|mut failure| {
             failure.message = format!("{called}: {}", failure.message);
             scrubber.clean(failure)

@@ -64,25 +64,28 @@ impl Filling {
             (_, Some(template)) => Some(render(template, &self.variables)?),
             (_, None) => self.usual_body.clone(),
         };
+        Ok(Outgoing {
+            method: templates.method.clone(),
+            home: url.origin(),
+            url,
+            headers: self.headers(templates, body.is_some())?,
+            body,
+            repeatable: self.repeatable,
+            takes_token: true,
+            redirects: templates.redirects(),
+        })
+    }
+
+    /// The definition's headers, and those that every request has.
+    fn headers(&self, templates: &RequestTemplates, has_body: bool) -> Result<HeaderMap, RunFailure> {
         let mut headers = self.own_headers(templates)?;
-        if body.is_some() && !headers.contains_key(CONTENT_TYPE) {
+        if has_body && !headers.contains_key(CONTENT_TYPE) {
             headers.insert(CONTENT_TYPE, JSON);
         }
         propagate(self.trace.as_ref(), &mut headers)?;
         tell(self.baggage.as_deref(), &mut headers)?;
         identify(&self.idempotency_key, &mut headers)?;
-        let (method, redirects) = (templates.method.clone(), templates.redirects());
-        let home = url.origin();
-        Ok(Outgoing {
-            method,
-            url,
-            headers,
-            body,
-            home,
-            repeatable: self.repeatable,
-            takes_token: true,
-            redirects,
-        })
+        Ok(headers)
     }
 
     /// The definition's headers; authentication wins over a header of the same name. Where a redirect leads to another

@@ -153,7 +153,9 @@ mod tests {
     fn until(spoke: &[u64], said: &Conversation, times: &Times) -> u64 {
         let start = Instant::now();
         let mut overtime = Overtime::new(times.left, Some(&Conversation::default()), start);
-        spoke.iter().for_each(|at| overtime.heard(start + seconds(*at)));
+        for at in spoke {
+            overtime.heard(start + seconds(*at));
+        }
         (overtime.until(times, Some(said)) - start).as_secs()
     }
 

@@ -212,6 +212,10 @@ impl<'a> Relay<'a> {
     #[expect(clippy::too_many_lines, reason = "one line for each thing that may be said")]
     fn heard(&mut self, frame: FromChild, context: &RunContext<'_>) -> Option<Finish> {
         self.overtime.heard(Instant::now());
+        self.understood(frame, context)
+    }
+
+    fn understood(&mut self, frame: FromChild, context: &RunContext<'_>) -> Option<Finish> {
         match frame {
             FromChild::Log { level, text } => self.log.say(level, &text, self.desk.session()),
             FromChild::Throttled { call, throttled } => self.permits.refused(call, throttled),

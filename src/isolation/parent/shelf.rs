@@ -93,8 +93,8 @@ fn untold(mut project: Project) -> Project {
 
 /// Takes out of `secrets` those that a template of the agent's definition names.
 fn take_named(secrets: &mut Secrets, agent: Option<&AgentDefinition>) -> Secrets {
-    let names = agent.map(|agent| secrets_named_in(&agent.config.clone().into())).unwrap_or_default();
-    let (named, others) = std::mem::take(secrets).into_iter().partition(|(name, _)| names.contains(name));
+    let referred = agent.map(|agent| secrets_named_in(&agent.config.clone().into())).unwrap_or_default();
+    let (named, others) = std::mem::take(secrets).into_iter().partition(|(name, _)| referred.contains(name));
     *secrets = others;
     named
 }
@@ -130,21 +130,16 @@ mod tests {
         }))
         .unwrap();
         let all = || {
-            let names = ["SHOP", "SHOP_EU", "url", "type", "KEY", "QUERY", "FIELD", "DEEP"];
-            Secrets::from_iter(names.map(|name| (name.to_owned(), Secret::new("value"))))
+            let all = ["SHOP", "SHOP_EU", "url", "type", "KEY", "QUERY", "FIELD", "DEEP"];
+            Secrets::from_iter(all.map(|name| (name.to_owned(), Secret::new("value"))))
         };
         let mut others = all();
-        let named = take_named(&mut others, Some(&agent));
-        let names = |secrets: Secrets| secrets.into_keys().collect::<Vec<_>>();
-        assert_eq!(names(named), ["DEEP", "FIELD", "QUERY", "SHOP_EU"]);
-        assert_eq!(
-            names(others),
-            ["KEY", "SHOP", "type", "url"],
-            "words of the definition that happen to be names"
-        );
+        let taken = take_named(&mut others, Some(&agent));
+        assert_eq!(taken.keys().collect::<Vec<_>>(), ["DEEP", "FIELD", "QUERY", "SHOP_EU"]);
+        // Words of the definition that happen to be names.
+        assert_eq!(others.keys().collect::<Vec<_>>(), ["KEY", "SHOP", "type", "url"]);
         let mut others = all();
-        assert!(take_named(&mut others, None).is_empty());
-        assert_eq!(others, all());
+        assert!(take_named(&mut others, None).is_empty() && others == all());
     }
 
     #[test]
