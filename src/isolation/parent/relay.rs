@@ -209,12 +209,12 @@ impl<'a> Relay<'a> {
         }
     }
 
-    #[expect(clippy::too_many_lines, reason = "one line for each thing that may be said")]
     fn heard(&mut self, frame: FromChild, context: &RunContext<'_>) -> Option<Finish> {
         self.overtime.heard(Instant::now());
         self.understood(frame, context)
     }
 
+    #[expect(clippy::too_many_lines, reason = "one line for each thing that may be said")]
     fn understood(&mut self, frame: FromChild, context: &RunContext<'_>) -> Option<Finish> {
         match frame {
             FromChild::Log { level, text } => self.log.say(level, &text, self.desk.session()),
