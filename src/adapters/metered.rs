@@ -38,6 +38,14 @@ impl TargetAdapter for MeteredTarget {
         self.target.knows_its_price()
     }
 
+    fn continues_trace(&self) -> bool {
+        self.target.continues_trace()
+    }
+
+    fn scrub(&self, told: &mut Value) {
+        self.target.scrub(told);
+    }
+
     async fn begin(&self, call: SessionCall<'_>) -> Result<Option<Session>, RunFailure> {
         self.target.begin(call).await
     }

@@ -7,6 +7,7 @@ use super::error::{CliError, Finished, chain};
 use super::wiring;
 use crate::isolation::Plan;
 use crate::isolation::child::{self, Line};
+use crate::telemetry::ingress::Hub;
 use crate::telemetry::metrics::Metrics;
 
 /// Plays the run that comes on the standard input. It has one thread, and that is all that a run needs.
@@ -32,6 +33,7 @@ fn run(options: &ExecuteRunOptions) -> Result<Finished, CliError> {
 
 async fn play(plan: Plan, line: Line) -> Result<(), CliError> {
     let metrics = Metrics::new().map_err(|error| CliError::refused(chain(&error)))?;
-    let orchestrator = wiring::alone(&plan, &line, &metrics)?;
-    child::play(plan, line, orchestrator, &metrics).await.map_err(CliError::refused)
+    let hub = Hub::default();
+    let orchestrator = wiring::alone(&plan, &line, &hub, &metrics)?;
+    Box::pin(child::play(plan, line, orchestrator, hub, &metrics)).await.map_err(CliError::refused)
 }

@@ -11,6 +11,7 @@ mod health;
 mod import;
 mod keys;
 mod listening;
+mod receiving;
 mod redaction;
 mod rejudge;
 mod schedule;

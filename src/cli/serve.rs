@@ -12,12 +12,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::arguments::{Layers, ServeOptions};
 use super::error::{CliError, Finished, chain};
+use super::receiving::Receiver;
 use super::signals::{StopSignal, StopSignals};
 use super::terminal::say;
 use super::wiring::{self, Definitions};
 use crate::queue::{Backlog, ConnectError, Connection, TopologyError, connect as connect_to, topology};
 use crate::settings::Settings;
 use crate::store::Store;
+use crate::telemetry::ingress::Hub;
 use crate::telemetry::metrics::{ConsumerMetric, Metrics};
 use crate::telemetry::worker::{self, WorkerTelemetryOptions};
 use crate::worker::{
@@ -57,14 +59,15 @@ async fn work(settings: &Settings, metrics: &Metrics, stop: CancellationToken) -
     let definitions = Definitions::open_existing(settings).await?;
     let listener = listen(settings).await?;
     let address = listener.local_addr().map_err(CliError::refused)?;
+    let receiver = Receiver::open(settings).await?;
     tracing::info!(%address, "health and metrics are served");
     let (readiness, ended) = (Readiness::default(), CancellationToken::new());
     let health = Health { readiness: readiness.clone(), metrics: metrics.clone(), stop: stop.clone() };
     let watched = health.clone();
     metrics.observe_readiness(move || watched.is_ready());
-    let life = Life { settings, metrics, definitions: &definitions, readiness, address };
-    let stopped = ended.clone();
-    let working = Box::pin(life.live(stop)).inspect(|_| stopped.cancel());
+    let (hub, stopped) = (receiver.hub.clone(), ended.clone());
+    let life = Life { settings, metrics, definitions: &definitions, readiness, address, hub };
+    let working = Box::pin(life.live(receiver, stop)).inspect(|_| stopped.cancel());
     let (worked, served) = tokio::join!(working, serve_health_until(listener, health, ended));
     close(&definitions.store).await;
     worked?;
@@ -80,20 +83,26 @@ struct Life<'a> {
     definitions: &'a Definitions,
     readiness: Readiness,
     address: SocketAddr,
+    /// Where spans of targets come in.
+    hub: Hub,
 }
 
 impl Life<'_> {
     /// Nothing is under way while it starts, so it may be stopped at once then.
-    async fn live(&self, stop: CancellationToken) -> Result<(), CliError> {
+    async fn live(&self, receiver: Receiver, stop: CancellationToken) -> Result<(), CliError> {
         let Some(started) = stop.run_until_cancelled(Box::pin(self.start())).await else {
             tracing::info!("the worker stops before it has taken any request");
             return Ok(());
         };
         let (service, endpoints, lookout) = started?;
         self.announce();
+        let (connection, metrics) = (lookout.connection.clone(), self.metrics.clone());
+        // It is there for as long as runs are, also while the worker drains.
+        let receiving = receiver.serve(connection, metrics, CancellationToken::new());
         tokio::select! {
             ran = Box::pin(service.run(endpoints, stop)) => ran.map_err(|error| CliError::out_of_reach(&error)),
             never = lookout.run() => match never {},
+            () = receiving => Ok(()),
         }
     }
 
@@ -107,7 +116,8 @@ impl Life<'_> {
         let ensuring = || topology::ensure(&connection, self.settings);
         let topology = self.patiently(until, TopologyError::may_pass, ensuring).await;
         let topology = topology.map_err(|error| wiring::unfit(&error))?;
-        let wired = wiring::service(self.settings, self.definitions, &connection, &topology, self.metrics);
+        let wired =
+            wiring::service(self.settings, self.definitions, &connection, &topology, &self.hub, self.metrics);
         let (service, endpoints) = Box::pin(wired).await?;
         let (readiness, store) = (self.readiness.clone(), self.definitions.store.clone());
         let requests = service.consumer.clone();

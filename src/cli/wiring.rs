@@ -36,6 +36,7 @@ use crate::queue::{
 use crate::settings::{EgressSettings, Isolation, Settings, TelemetrySettings};
 use crate::store::{AgentCheck, Store, StoreError};
 use crate::telemetry::export::OtlpSender;
+use crate::telemetry::ingress::Hub;
 use crate::telemetry::metrics::{LimitsMetric, Metrics};
 use crate::telemetry::run::RunTracerFactory;
 use crate::telemetry::sink::SinkSender;
@@ -187,8 +188,13 @@ where
 }
 
 /// What plays the one run of a process that was started for it.
-pub(super) fn alone(plan: &Plan, line: &Line, metrics: &Metrics) -> Result<Orchestrator, CliError> {
-    let PlanSettings { run, egress, telemetry, spools } = plan.settings().clone();
+pub(super) fn alone(
+    plan: &Plan,
+    line: &Line,
+    hub: &Hub,
+    metrics: &Metrics,
+) -> Result<Orchestrator, CliError> {
+    let PlanSettings { run, egress, telemetry, spools, receives } = plan.settings().clone();
     let telemetry = TelemetrySettings { run: telemetry, ..TelemetrySettings::default() };
     let settings = Settings { run, egress, telemetry, ..Settings::default() };
     let definitions = Arc::new(plan.definitions());
@@ -202,9 +208,10 @@ pub(super) fn alone(plan: &Plan, line: &Line, metrics: &Metrics) -> Result<Orche
         texts: Arc::new(ScenarioTexts),
         defaults: plan_defaults(&settings),
     };
+    let receives = receives.map(|patience| (hub.clone(), patience));
     Ok(Orchestrator {
         planner,
-        tracers: tracers(&settings, metrics, spools.then(|| late_spans(line)), &line.hurry())?,
+        tracers: tracers(&settings, metrics, spools.then(|| late_spans(line)), receives, &line.hurry())?,
         clock: Arc::new(SystemClock),
     })
 }
@@ -227,12 +234,14 @@ fn late_spans(line: &Line) -> Arc<dyn SpanSpool> {
 }
 
 /// What plays the runs of a worker.
+#[expect(clippy::too_many_arguments, clippy::too_many_lines, reason = "one line a part")]
 fn player(
     settings: &Settings,
     definitions: &Definitions,
     orchestrator: &Orchestrator,
     limiter: &Arc<dyn Limiter>,
     spool: Option<Arc<dyn SpanSpool>>,
+    hub: &Hub,
     metrics: &Metrics,
     hurry: &CancellationToken,
 ) -> Arc<dyn Player> {
@@ -250,7 +259,9 @@ fn player(
             egress: settings.egress.clone(),
             telemetry: settings.telemetry.run.clone(),
             spools: spool.is_some(),
+            receives: settings.telemetry.receiver.patience(),
         },
+        hub: hub.clone(),
         spool,
         metrics: metrics.clone(),
         hurry: hurry.clone(),
@@ -320,6 +331,7 @@ pub(super) async fn service(
     definitions: &Definitions,
     connection: &Connection,
     topology: &Topology,
+    hub: &Hub,
     metrics: &Metrics,
 ) -> Result<(Service, Listening), CliError> {
     let cancellations = Cancellations::new(connection, topology, &settings.consumer);
@@ -327,9 +339,10 @@ pub(super) async fn service(
     let spool = Spool::new(connection, topology, settings);
     let limiter = limiter(settings, connection, &topology.limits, metrics);
     let meter: Arc<dyn CallMeter> = Arc::new(metrics.clone());
+    let receives = settings.telemetry.receiver.patience().map(|patience| (hub.clone(), patience));
     let orchestrator = Orchestrator {
         planner: definitions.for_runs(&limiter, Some(&meter)).planner(Cassettes::new(connection, topology)),
-        tracers: tracers(settings, metrics, kept_in(&spool, settings), &hand_back)?,
+        tracers: tracers(settings, metrics, kept_in(&spool, settings), receives, &hand_back)?,
         clock: Arc::new(SystemClock),
     };
     let parts = ProcessorParts {
@@ -339,6 +352,7 @@ pub(super) async fn service(
             &orchestrator,
             &limiter,
             kept_in(&spool, settings),
+            hub,
             metrics,
             &hand_back,
         ),
@@ -424,13 +438,18 @@ fn tracers(
     settings: &Settings,
     metrics: &Metrics,
     spool: Option<Arc<dyn SpanSpool>>,
+    receives: Option<(Hub, Duration)>,
     hurry: &CancellationToken,
 ) -> Result<Arc<dyn RunTracers>, CliError> {
     let sender = OtlpSender::new(way_out(settings)?);
     let run = &settings.telemetry.run;
-    let factory = RunTracerFactory::new(sender, default_endpoint(settings), run.deadline(), metrics.clone())
-        .capturing(run.capture)
-        .hurried_by(hurry.clone());
+    let mut factory =
+        RunTracerFactory::new(sender, default_endpoint(settings), run.deadline(), metrics.clone())
+            .capturing(run.capture)
+            .hurried_by(hurry.clone());
+    if let Some((hub, patience)) = receives {
+        factory = factory.receiving(hub, patience);
+    }
     Ok(Arc::new(match spool {
         Some(spool) => factory.spooling_to(spool),
         None => factory,

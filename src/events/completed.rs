@@ -264,6 +264,9 @@ pub struct TranscriptMessage {
     /// Tools that the agent called.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
+    /// Tools that only the agent's own spans tell of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trace_tool_calls: Vec<ToolCall>,
     /// How long the agent took for it, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<u64>,

@@ -39,6 +39,8 @@ pub const SERVICE_STATUS: &str = "scenario.run.status";
 pub const DEAD_LETTERED: &str = "scenario.run.dead_lettered";
 /// Where the worker says what it has put into [`SPANS_BUCKET`]; `.<projectId>` follows.
 pub const SPOOLED: &str = "scenario.telemetry.spooled";
+/// Where a worker offers spans of a target to whoever plays the run; `.<trace id>` follows.
+pub const RECEIVED: &str = "scenario.telemetry.received";
 /// Where the server says that it delivers a request no more, whatever the consumer's name is.
 pub const GIVEN_UP: &str = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.SCENARIO_REQUESTS.*";
 /// What the events stream stores.

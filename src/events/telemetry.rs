@@ -17,8 +17,11 @@ pub struct TelemetryReceipt {
     /// The run's trace; null if it never came to run.
     #[schemars(regex(pattern = TRACE_ID_PATTERN))]
     pub trace_id: Option<String>,
-    /// Spans made over the whole run.
+    /// Spans made over the whole run, those included that the target sent itself.
     pub spans: u64,
+    /// How many of them the target sent itself; they are among all other counts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub received: u64,
     /// Spans that the endpoint accepted.
     pub exported: u64,
     /// Spans that the endpoint refused for good.

@@ -182,6 +182,7 @@ impl Orchestrator {
     ) -> RunEnd {
         let mut conversation = opened(&context, &plan, began);
         let trace = self.tracers.start(trace_spec(request, &plan, context.attempt, &conversation));
+        expect_late_spans(&conversation, trace.as_ref());
         let (note, clock) = (trace_note(request, trace.as_ref()), self.clock.as_ref());
         conversation.trace_id = Some(note.trace_id.clone());
         conversation.trace_context.clone_from(&note.context);
@@ -259,19 +260,34 @@ fn opened(context: &RunContext<'_>, plan: &RunPlan, began: OffsetDateTime) -> Co
     conversation
 }
 
+/// Spans that belong to replies which an earlier worker got may still come.
+fn expect_late_spans(conversation: &Conversation, trace: &dyn RunTrace) {
+    let Some(spans) = trace.target_spans() else { return };
+    conversation.reports.values().for_each(|report| spans.expect(&report.span));
+}
+
 /// The receipt of a run that ends without a stage: what earlier workers made of it, if it was on one.
 fn receipt_of(said: &Conversation) -> TelemetryReceipt {
-    let error = said.trace_id.as_ref().map(|_| UNFINISHED_TRACE.to_owned());
     let unconfirmed = said.spans.unconfirmed();
-    let SpanCounts { made: spans, exported, rejected, spooled, undelivered } = said.spans;
+    let SpanCounts { made: spans, received, exported, rejected, spooled, undelivered } = said.spans;
     let lost = (unconfirmed > 0).then(|| DeliveryFailure {
         kind: DeliveryFailureKind::WorkerLost,
         status: None,
         message: UNFINISHED_TRACE.to_owned(),
         spans: unconfirmed,
     });
-    let (trace_id, errors) = (said.trace_id.clone(), lost.into_iter().collect());
-    TelemetryReceipt { trace_id, spans, exported, rejected, spooled, undelivered, unconfirmed, error, errors }
+    TelemetryReceipt {
+        trace_id: said.trace_id.clone(),
+        spans,
+        received,
+        exported,
+        rejected,
+        spooled,
+        undelivered,
+        unconfirmed,
+        error: said.trace_id.as_ref().map(|_| UNFINISHED_TRACE.to_owned()),
+        errors: lost.into_iter().collect(),
+    }
 }
 
 fn unplanned(error: PlanError) -> Stopped {

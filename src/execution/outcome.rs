@@ -89,7 +89,7 @@ pub(super) fn assemble(ending: Ending, around: Circumstances<'_>) -> RunComplete
         attempts,
         messages: Some(conversation.transcript()),
         messages_truncated: false,
-        tool_calls_unknown: conversation.tool_calls_unknown,
+        tool_calls_unknown: conversation.may_lack_tool_calls(),
         usage: conversation.usage,
         usage_total: conversation.usage.total(),
         telemetry,

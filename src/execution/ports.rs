@@ -11,8 +11,8 @@ use time::OffsetDateTime;
 use super::failure::{PlanError, RunFailure, Unavailable};
 use super::limits::{Admission, Waiting};
 use super::types::{
-    ChatOptions, ChatReply, ChatRequest, Conversation, Message, ModelName, Session, SpanCounts, SpanEnd,
-    SpanNote, SpanStart, TraceSpec,
+    ChatOptions, ChatReply, ChatRequest, Conversation, Heard, Message, ModelName, Session, SpanCounts,
+    SpanEnd, SpanNote, SpanStart, TraceSpec,
 };
 use crate::definitions::{AgentDefinition, Project, Prompt, Provider, Sampling, Scenario, Secret, Secrets};
 use crate::events::{
@@ -185,6 +185,14 @@ pub trait TargetAdapter: Send + Sync {
         true
     }
 
+    /// Whether calls of it carry the run's trace context, so that it may send spans of its own.
+    fn continues_trace(&self) -> bool {
+        false
+    }
+
+    /// Takes the credentials that it knows out of what the target tells of itself.
+    fn scrub(&self, _told: &mut Value) {}
+
     /// What of the target's definition must stay as it is for as long as the run lasts, free of credentials. Whoever goes on with the run
     /// gets it back as [`TargetSpec::kept`].
     fn kept(&self) -> Option<Value> {
@@ -315,6 +323,17 @@ pub trait RunSpan: Send + Sync {
     fn end(self: Box<Self>, end: SpanEnd);
 }
 
+/// Spans that the target of a run sends itself.
+#[async_trait]
+pub trait TargetSpans: Send + Sync {
+    /// Spans below the span `call` (16 hexadecimal digits), which an earlier worker made, belong to the run, too.
+    fn expect(&self, call: &str);
+
+    /// What the target did below the span `call`. It waits until that settles: something came, and nothing that came
+    /// points to more. The patience for that has an end.
+    async fn below(&self, call: &str) -> Heard;
+}
+
 /// The trace of one run, from its root to its delivery.
 #[async_trait]
 pub trait RunTrace: Send + Sync {
@@ -323,6 +342,11 @@ pub trait RunTrace: Send + Sync {
 
     /// The root span.
     fn root(&self) -> &dyn RunSpan;
+
+    /// Spans of the target itself; `None` where nobody listens for them.
+    fn target_spans(&self) -> Option<&dyn TargetSpans> {
+        None
+    }
 
     /// Begins to send the spans that have ended, so that the trace can be watched, and does not wait for the endpoint. A
     /// failure is kept for [`RunTrace::finish`].

@@ -15,6 +15,7 @@ use crate::execution::metering::{CallEnd, CallKind};
 use crate::execution::ports::{JournalError, TraceNote};
 use crate::execution::signals::StopReason;
 use crate::execution::types::{Conversation, SpanCounts};
+use crate::telemetry::ingress::Reception;
 use crate::telemetry::metrics::SpanTally;
 
 /// Which form the messages have. Both sides are the same program, so another version is a mistake of whoever started one.
@@ -39,6 +40,13 @@ pub(super) enum ToChild {
     Stop(StopReason),
     /// The worker stops soon: the last delivery of spans must be short.
     Hurry,
+    /// Spans that the run's target sent.
+    Received {
+        /// Which ones; what becomes of them is said with it.
+        number: u64,
+        /// The spans as an export request, as base64: JSON would write each byte as a number.
+        spans: String,
+    },
 }
 
 /// What the process says.
@@ -72,6 +80,13 @@ pub(super) enum FromChild {
         end: CallEnd,
         /// How long it took.
         took: Duration,
+    },
+    /// What became of spans that the run's target sent.
+    Took {
+        /// The number with which the worker sent them.
+        number: u64,
+        /// What became of them; `None` if the run takes none.
+        reception: Option<Reception>,
     },
     /// The run got on.
     Moved,

@@ -43,6 +43,8 @@ pub struct PlanSettings {
     pub telemetry: RunTelemetrySettings,
     /// Whether spans are kept that do not get there.
     pub spools: bool,
+    /// How long the run waits for spans that its target sends for one call; `None` if it takes none.
+    pub receives: Option<Duration>,
 }
 
 impl Plan {
@@ -151,7 +153,7 @@ mod tests {
             attempt: 2,
             resumed: Some(Conversation::default()),
             definitions: serde_json::from_value(definitions).unwrap(),
-            settings: PlanSettings { run, egress, telemetry: telemetry.run, spools: true },
+            settings: PlanSettings { run, egress, telemetry: telemetry.run, spools: true, receives: None },
         }
     }
 

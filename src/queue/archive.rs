@@ -88,5 +88,5 @@ async fn messages(connection: &Connection, run: &RunKey) -> Result<Vec<Transcrip
 
 fn repeated(message: RunMessage) -> TranscriptMessage {
     let RunMessage { index, turn, role, content, tool_calls, latency_ms, .. } = message;
-    TranscriptMessage { index, turn, role, content, tool_calls, latency_ms }
+    TranscriptMessage { index, turn, role, content, tool_calls, trace_tool_calls: Vec::new(), latency_ms }
 }

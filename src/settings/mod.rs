@@ -10,9 +10,9 @@ mod validation;
 pub use load::{DEFAULT_CONFIG, ENVIRONMENT_PREFIX, SettingsError, load};
 pub use sections::{
     CassetteSettings, ConsumerSettings, EgressSettings, EventSettings, HttpSettings, Isolation, LogFormat,
-    LogSettings, NatsSettings, ProcessSettings, RequestSettings, RunSettings, RunTelemetrySettings, Settings,
-    SinkSettings, SpoolSettings, StoreSettings, TelemetrySettings, TlsSettings, WorkerSettings,
-    WorkerTelemetrySettings,
+    LogSettings, NatsSettings, ProcessSettings, ReceiverSettings, RequestSettings, RunSettings,
+    RunTelemetrySettings, Settings, SinkSettings, SpoolSettings, StoreSettings, TelemetrySettings,
+    TlsSettings, WorkerSettings, WorkerTelemetrySettings,
 };
 
 #[cfg(test)]

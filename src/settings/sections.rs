@@ -34,6 +34,7 @@ const REQUESTS_DEDUP_WINDOW_SECONDS: u64 = 120;
 const STORE_URL: &str = "sqlite://scenario-worker.db";
 const HTTP_BIND: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9464);
 const TELEMETRY_RUN_DEADLINE_SECONDS: u64 = 20;
+const TELEMETRY_RECEIVER_SETTLE_SECONDS: u64 = 10;
 const TELEMETRY_SPOOL_RETENTION_SECONDS: u64 = 86_400;
 const TELEMETRY_SPOOL_MAX_BYTES: u64 = 1024 * 1024 * 1024;
 const TELEMETRY_SPOOL_RETRY_SECONDS: u64 = 5;
@@ -242,8 +243,23 @@ pub struct TelemetrySettings {
     pub run: RunTelemetrySettings,
     /// Spans of runs that their endpoints have not taken yet.
     pub spool: SpoolSettings,
+    /// Spans that the targets of runs send themselves.
+    pub receiver: ReceiverSettings,
     /// Telling LangWatch of runs as they happen.
     pub sink: SinkSettings,
+}
+
+/// Spans that the targets of runs send themselves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReceiverSettings {
+    /// Where they are taken (OTLP over HTTP); unset is off.
+    pub bind: Option<SocketAddr>,
+    /// What senders have to have as bearer token; unset is nothing.
+    #[serde(serialize_with = "Secret::serialize_redacted")]
+    pub token: Option<Secret>,
+    /// How long a run waits for the spans of one call before it is judged by them; 0 is not at all.
+    pub settle_seconds: u64,
 }
 
 /// The worker's own telemetry.
@@ -424,6 +440,20 @@ impl Default for RunTelemetrySettings {
             capture: ContentCapture::Full,
             baggage: Vec::new(),
         }
+    }
+}
+
+impl Default for ReceiverSettings {
+    fn default() -> Self {
+        Self { bind: None, token: None, settle_seconds: TELEMETRY_RECEIVER_SETTLE_SECONDS }
+    }
+}
+
+impl ReceiverSettings {
+    /// How long a run waits for the spans of one call; `None` if none are taken.
+    #[must_use]
+    pub fn patience(&self) -> Option<Duration> {
+        self.bind.map(|_| Duration::from_secs(self.settle_seconds))
     }
 }
 

@@ -17,6 +17,9 @@ const MOST_CONCURRENCY: u64 = 1_000_000;
 const _: () = assert!(MOST_CONCURRENCY <= tokio::sync::Semaphore::MAX_PERMITS as u64);
 /// Most bytes of spans that are kept: one pebibyte, more than a broker has.
 const MOST_SPOOLED_BYTES: u64 = 1 << 50;
+/// Longest wait for spans of one call, in seconds: it comes before every judgement of a turn, and a minute is all that a run
+/// has for its last one.
+const MOST_SETTLE_SECONDS: u64 = 30;
 /// Longest request to a platform that is told of runs, in seconds: an hour is more than any server waits.
 const MOST_SINK_TIMEOUT_SECONDS: u64 = 60 * 60;
 /// Most copies of a stream that JetStream keeps.
@@ -33,6 +36,7 @@ pub(super) fn problems(settings: &Settings) -> Vec<String> {
     too_large(settings, &mut found);
     relations(settings, &mut found);
     addresses(settings, &mut found);
+    receiver(settings, &mut found);
     egress(settings, &mut found);
     process(settings, &mut found);
     encryption_keys(settings, &mut found);
@@ -91,6 +95,11 @@ fn too_large(settings: &Settings, found: &mut Vec<String>) {
         ("cassettes.retention_seconds", settings.cassettes.retention_seconds, MOST_SECONDS),
         ("requests.dedup_window_seconds", settings.requests.dedup_window_seconds, MOST_SECONDS),
         ("telemetry.run.deadline_seconds", settings.telemetry.run.deadline_seconds, MOST_SECONDS),
+        (
+            "telemetry.receiver.settle_seconds",
+            settings.telemetry.receiver.settle_seconds,
+            MOST_SETTLE_SECONDS,
+        ),
         ("telemetry.spool.retention_seconds", settings.telemetry.spool.retention_seconds, MOST_SECONDS),
         ("telemetry.spool.max_bytes", settings.telemetry.spool.max_bytes, MOST_SPOOLED_BYTES),
         ("telemetry.spool.retry_seconds", settings.telemetry.spool.retry_seconds, MOST_SECONDS),
@@ -143,6 +152,14 @@ fn addresses(settings: &Settings, found: &mut Vec<String>) {
         if let Some(url) = url {
             check_url(name, url, &["http", "https"], found);
         }
+    }
+}
+
+/// An empty token would be one that everybody has.
+fn receiver(settings: &Settings, found: &mut Vec<String>) {
+    let token = settings.telemetry.receiver.token.as_ref();
+    if token.is_some_and(|token| token.expose().trim().is_empty()) {
+        found.push("`telemetry.receiver.token` is empty; leave it out if senders need none".to_owned());
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the worker counts. No id is ever a label: runs and tenants are unbounded.
 
 mod calls;
+mod ingress;
 mod observed;
 mod tally;
 
@@ -43,11 +44,19 @@ pub enum SpanLoss {
     Unfinished,
     /// They were kept for later and became too old.
     Expired,
+    /// The target sent them with the run's trace id, and they belong to no call of the run.
+    Unrelated,
 }
 
 impl SpanLoss {
-    const ALL: [Self; 5] =
-        [Self::BufferFull, Self::Rejected, Self::Undelivered, Self::Unfinished, Self::Expired];
+    const ALL: [Self; 6] = [
+        Self::BufferFull,
+        Self::Rejected,
+        Self::Undelivered,
+        Self::Unfinished,
+        Self::Expired,
+        Self::Unrelated,
+    ];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -56,6 +65,7 @@ impl SpanLoss {
             Self::Undelivered => "undelivered",
             Self::Unfinished => "unfinished",
             Self::Expired => "expired",
+            Self::Unrelated => "unrelated",
         }
     }
 }
@@ -126,6 +136,9 @@ struct Instruments {
     spans_exported: Counter<u64>,
     spans_spooled: Counter<u64>,
     spans_dropped: Counter<u64>,
+    spans_received: Counter<u64>,
+    spans_refused: Counter<u64>,
+    receiver_requests_refused: Counter<u64>,
     sink_posts: Counter<u64>,
 }
 
@@ -312,6 +325,7 @@ impl Metrics {
             &all.invalid_trace_contexts,
             &all.spans_exported,
             &all.spans_spooled,
+            &all.spans_received,
         ];
         for counter in plain {
             counter.add(0, &[]);
@@ -383,6 +397,18 @@ impl Instruments {
             spans_dropped: counter(
                 "scenario_worker_spans_dropped",
                 "Spans of runs that reached no endpoint, by reason",
+            ),
+            spans_received: counter(
+                "scenario_worker_spans_received",
+                "Spans of targets that this worker received and a run took",
+            ),
+            spans_refused: counter(
+                "scenario_worker_spans_refused",
+                "Spans of targets that this worker received and no run took, by reason",
+            ),
+            receiver_requests_refused: counter(
+                "scenario_worker_receiver_requests_refused",
+                "Requests to the receiver of spans that were refused as a whole, by reason",
             ),
             sink_posts: counter(
                 "scenario_worker_sink_posts",

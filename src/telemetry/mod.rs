@@ -3,9 +3,12 @@
 //! The worker's own plane ([`worker`], [`metrics`]) is the ordinary global `tracing` stack. The run plane ([`run`],
 //! [`export`], [`spool`]) makes one isolated trace per run with the OpenTelemetry SDK and sends it to the tenant's endpoint; it
 //! reads no global, no thread-local context and no `OTEL_*` variable. The only thing that both use is a [`metrics::Metrics`]
-//! handle, which carries counts. [`sink`] tells LangWatch of runs as they happen, from their events. [`receiver`] is the other end of the wire, for the demo and for tests.
+//! handle, which carries counts. [`sink`] tells LangWatch of runs as they happen, from their events. [`ingress`]
+//! takes the spans that the targets of runs send themselves; [`receiver`] is a tenant's end of the wire, for the demo and for
+//! tests.
 
 pub mod export;
+pub mod ingress;
 pub mod metrics;
 pub mod propagation;
 pub mod receiver;

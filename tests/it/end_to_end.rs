@@ -16,6 +16,7 @@ mod permissions;
 mod processes;
 mod propagation;
 mod readiness;
+mod received;
 mod refusals;
 mod replays;
 mod service;

@@ -3,6 +3,7 @@
 mod attributes;
 mod delivery;
 mod exposition;
+mod ingress;
 mod isolation;
 mod lifecycle;
 mod play;

@@ -18,4 +18,5 @@ pub(crate) mod shop;
 pub(crate) mod span_spool;
 pub(crate) mod spans;
 pub(crate) mod tls;
+pub(crate) mod tracing_agent;
 pub(crate) mod worker;

@@ -110,7 +110,8 @@ impl Place {
     async fn serve_until(&self, words: &str, name: &str) -> Worker {
         let mut child = self.command(&["serve"]).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let health = tokio::time::timeout(PATIENCE, health_address(&mut log, words, name)).await.unwrap();
+        let said = health_address(&mut log, words, name);
+        let (health, said) = tokio::time::timeout(PATIENCE, said).await.unwrap();
         // The rest of the log is read, so that the worker never blocks on a full pipe.
         let rest = tokio::spawn(async move {
             let mut lines = Vec::new();
@@ -119,7 +120,7 @@ impl Place {
             }
             lines
         });
-        Worker { child, health, rest }
+        Worker { child, health, said, rest }
     }
 }
 
@@ -133,11 +134,16 @@ fn role(command: &str) -> Role {
     }
 }
 
-async fn health_address(log: &mut Lines<BufReader<ChildStderr>>, words: &str, name: &str) -> String {
+/// The address, and what was said before it.
+async fn health_address(
+    log: &mut Lines<BufReader<ChildStderr>>,
+    words: &str,
+    name: &str,
+) -> (String, Vec<String>) {
     let mut seen = Vec::new();
     while let Some(line) = log.next_line().await.unwrap() {
         if let (true, Some(address)) = (line.contains(words), field(&line, name)) {
-            return address;
+            return (address, seen);
         }
         seen.push(line);
     }
@@ -157,6 +163,8 @@ fn field(line: &str, name: &str) -> Option<String> {
 pub(crate) struct Worker {
     child: Child,
     health: String,
+    /// What it logged before it took requests.
+    said: Vec<String>,
     rest: tokio::task::JoinHandle<Vec<String>>,
 }
 
@@ -179,6 +187,12 @@ impl Worker {
     /// Where its health server listens.
     pub(crate) fn health(&self) -> &str {
         &self.health
+    }
+
+    /// Where it takes spans of targets.
+    pub(crate) fn receiver(&self) -> String {
+        let line = self.said.iter().find(|line| line.contains("spans of targets are taken"));
+        format!("http://{}", field(line.expect("it takes spans"), "address").unwrap())
     }
 
     /// Waits for its end, and returns what it logged.

@@ -144,6 +144,14 @@ impl TargetAdapter for HttpAdapter {
         self.endpoint.reply.tool_calls.is_some()
     }
 
+    fn continues_trace(&self) -> bool {
+        true
+    }
+
+    fn scrub(&self, told: &mut Value) {
+        self.scrubber.scrub_json(told);
+    }
+
     fn asked(&self, turn: &TargetTurn<'_>) -> Option<Value> {
         self.questions.as_ref()?.asked(turn)
     }

@@ -40,6 +40,11 @@ pub(super) trait Preset: Sized + Send + Sync + 'static {
         Cow::Borrowed(written)
     }
 
+    /// Whether every turn carries the run's trace context.
+    fn continues_trace(&self) -> bool {
+        true
+    }
+
     /// What is asked before the first turn, and what is remembered of it.
     async fn begin(&self, _call: &Call<'_>) -> Result<Option<Session>, RunFailure> {
         Ok(None)
@@ -150,6 +155,14 @@ impl<P: Preset> TargetAdapter for PresetAdapter<P> {
 
     fn reports_tool_calls(&self) -> bool {
         P::TELLS_TOOL_CALLS
+    }
+
+    fn continues_trace(&self) -> bool {
+        self.preset.continues_trace()
+    }
+
+    fn scrub(&self, told: &mut Value) {
+        self.line.scrub(told);
     }
 
     async fn begin(&self, call: SessionCall<'_>) -> Result<Option<Session>, RunFailure> {

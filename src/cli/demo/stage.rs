@@ -16,6 +16,7 @@ use crate::queue::{Connection, Scheduler, topology};
 use crate::settings::Settings;
 use crate::store::ImportMode;
 use crate::store::files::{SourceFile, parse};
+use crate::telemetry::ingress::Hub;
 use crate::telemetry::metrics::Metrics;
 use crate::worker::ServiceError;
 
@@ -42,6 +43,7 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Starts everything, and imports the definitions.
+    #[expect(clippy::too_many_lines, reason = "one step a line")]
     pub(super) async fn set(backstage: &mut Backstage) -> Result<Self, CliError> {
         let settings = backstage.settings().await?;
         let traces = Traces::default();
@@ -51,8 +53,15 @@ impl Stage {
         let metrics = Metrics::new().map_err(CliError::refused)?;
         let topology =
             topology::ensure(&connection, &settings).await.map_err(|error| wiring::unfit(&error))?;
-        let (service, endpoints) =
-            Box::pin(wiring::service(&settings, &definitions, &connection, &topology, &metrics)).await?;
+        let (service, endpoints) = Box::pin(wiring::service(
+            &settings,
+            &definitions,
+            &connection,
+            &topology,
+            &Hub::default(),
+            &metrics,
+        ))
+        .await?;
         let (worker, stop) = backstage.run(|stop| service.run(endpoints, stop));
         let scheduler = definitions.scheduler(&connection, &settings)?;
         Ok(Self { settings, connection, scheduler, traces, worker, stop })

@@ -12,11 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::failure::{PlanError, RunFailure, Unavailable, code};
 use super::ports::{ChatModel, TargetAdapter, TargetQuestions};
-use super::types::{Ending, ModelName};
+use super::types::{Ending, Heard, ModelName};
 use crate::events::{Attribution, CassetteMode, CassetteRequest, ProjectId, RunError, RunId, RunRequest};
 use crate::text::chain;
 use difference::difference;
@@ -149,6 +149,9 @@ struct Calls {
     /// How many there were on each lane whose calls do not count yet.
     held: CallCounts,
 }
+
+/// The lane of what was heard of the target's own spans.
+const SPANS_LANE: &str = "the target's spans";
 
 /// The lane of the judge in a seat of a panel, from 0.
 pub(super) fn judge_lane(seat: usize) -> String {
@@ -292,6 +295,30 @@ impl Tape {
         self.keep::<()>(&place, asked, &Err(failure.clone())).await?;
         self.counts().made.insert(place.lane, 1);
         Err(failure)
+    }
+
+    /// What was heard of the work behind the message `index`: what the recording says of it, or what `hear` comes to, which
+    /// is kept. A recording of a run for which nobody listened says nothing.
+    ///
+    /// # Errors
+    /// [`RunFailure`] if the library does not answer.
+    pub async fn heard(&self, index: u32, hear: impl Future<Output = Heard>) -> Result<Heard, RunFailure> {
+        let place = Place { lane: SPANS_LANE.to_owned(), number: index };
+        if self.replays() {
+            let recalled = self.library.recall(&self.cassette.project, &self.run, &place).await;
+            return match recalled.map_err(|error| self.broken(&place, &error))?.map(|found| found.answered) {
+                Some(Answered::Reply(heard)) => {
+                    serde_json::from_value(heard).map_err(|error| self.broken(&place, &error))
+                }
+                Some(Answered::Failure { .. }) | None => Ok(Heard::default()),
+            };
+        }
+        let heard = hear.await;
+        self.keep(&place, json!({ "message": index }), &Ok(&heard)).await?;
+        let mut calls = self.counts();
+        let counted = calls.made.entry(place.lane).or_default();
+        *counted = (*counted).max(index + 1);
+        Ok(heard)
     }
 
     async fn recall_failure(&self, place: &Place) -> Result<(), RunFailure> {

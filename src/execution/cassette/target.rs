@@ -61,6 +61,17 @@ impl TargetAdapter for TapedTarget {
         self.behind.as_ref().is_none_or(|target| target.knows_its_price())
     }
 
+    /// Whoever replays a run finds on the tape what was heard of the agent's own spans, if anything was.
+    fn continues_trace(&self) -> bool {
+        self.behind.as_ref().is_none_or(|target| target.continues_trace())
+    }
+
+    fn scrub(&self, told: &mut Value) {
+        if let Some(target) = &self.behind {
+            target.scrub(told);
+        }
+    }
+
     fn kept(&self) -> Option<Value> {
         self.behind.as_ref().and_then(|target| target.kept())
     }

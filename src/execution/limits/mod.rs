@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use gate::{Admission, Gate, Passage};
 pub use scope::{Scope, ScopeKind};
+pub(in crate::execution) use waiting::Wait;
 pub use waiting::{Announcing, Both, SpanWaits, TotalWait, Unwatched, Waiting};
 
 /// Whoever was called said that there are too many calls (HTTP 429).

@@ -82,13 +82,13 @@ impl Waiting for TotalWait {
 }
 
 /// A wait under way. It is over when this is dropped, also where whoever waited gave up.
-pub(super) struct Wait<'a> {
+pub(in crate::execution) struct Wait<'a> {
     waiting: &'a dyn Waiting,
     began: Instant,
 }
 
 impl<'a> Wait<'a> {
-    pub(super) fn begin(waiting: &'a dyn Waiting) -> Self {
+    pub(in crate::execution) fn begin(waiting: &'a dyn Waiting) -> Self {
         waiting.begins();
         Self { waiting, began: Instant::now() }
     }

@@ -31,8 +31,13 @@ impl Simulation<'_> {
             Err(SimulationStop::Failure(failure)) => Err(failure),
             Ok(reply) => Ok(reply),
         };
+        let unknown = reply.as_ref().is_ok_and(|reply| reply.tool_calls_unknown);
+        let report = self.report_of(span.as_ref(), unknown);
         span.end(said_end(&reply));
-        Ok(self.append(conversation, MessageRole::Assistant, reply?)?)
+        self.append(conversation, MessageRole::Assistant, reply?)?;
+        let index = u32::try_from(conversation.messages.len() - 1).unwrap_or(u32::MAX);
+        conversation.reports.extend(report.map(|report| (index, report)));
+        Ok(())
     }
 
     /// A turn may take several calls. Each is a step of its own: it is paid, kept, and not made again once it is.
@@ -66,7 +71,8 @@ impl Simulation<'_> {
         if let Some(session) = reply.as_mut().ok().and_then(|reply| reply.session.take()) {
             conversation.session = Some(session);
         }
-        conversation.tool_calls_unknown |= reply.as_ref().is_ok_and(|reply| reply.tool_calls_unknown);
+        let unknown = reply.as_ref().is_ok_and(|reply| reply.tool_calls_unknown);
+        conversation.tool_calls_unknown |= unknown && self.report_of(span, unknown).is_none();
         let tokens = reply.as_ref().map(|reply| reply.usage).unwrap_or_default();
         conversation.usage.target.add(TokenUsage { calls: 1, ..tokens });
         conversation.target_call_open = false;

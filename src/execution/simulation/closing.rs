@@ -1,7 +1,7 @@
 //! The end of a run: what the judge, the checks and the script found, as one judgement.
 
 use super::unreached::unreached;
-use super::{Simulation, SimulationStop, observed};
+use super::{Simulation, SimulationStop, seen};
 use crate::events::{CriterionResult, CriterionStatus, Verdict};
 use crate::execution::checks::{self, Finding, Standing};
 use crate::execution::ports::RunSpan;
@@ -46,6 +46,7 @@ impl Simulation<'_> {
         span: &dyn RunSpan,
         context: Option<&str>,
     ) -> Result<Judgement, SimulationStop> {
+        self.hear_target(conversation, span).await?;
         if let Some(reason) = self.unmet_requirement(conversation) {
             return Ok(self.unjudged(conversation, &reason));
         }
@@ -108,7 +109,8 @@ impl Simulation<'_> {
     }
 
     fn required(&self, conversation: &Conversation, is_unmet: impl Fn(Standing) -> bool) -> Option<String> {
-        let observed = observed(conversation);
+        let seen = seen(conversation);
+        let observed = seen.observed();
         let mut required = self.plan.brief.scenario.checks.iter().filter(|check| check.required);
         required.find_map(|check| {
             let Finding { standing, reasoning, .. } = checks::examine(check, &observed);
@@ -128,7 +130,8 @@ impl Simulation<'_> {
 
     fn check_results(&self, conversation: &Conversation) -> Vec<CriterionResult> {
         let checks = self.plan.brief.scenario.checks.iter();
-        let observed = observed(conversation);
+        let seen = seen(conversation);
+        let observed = seen.observed();
         (1..)
             .zip(checks)
             .map(|(n, check): (u32, _)| checks::result(format!("check{n}"), check, &observed))

@@ -14,6 +14,9 @@ impl Simulation<'_> {
     /// The judge's move in a turn: it may let the conversation go on, unless the turn is the last.
     pub(super) async fn judge_decides(&self, conversation: &mut Conversation, turn: &dyn RunSpan) -> Played {
         let brief = &self.plan.brief;
+        if self.looks_at_target(conversation) {
+            self.hear_target(conversation, turn).await?;
+        }
         if let Some(reason) = self.broken_requirement(conversation) {
             let judgement = self.unjudged(conversation, &reason);
             return self.conclude(conversation, judgement).await.map(Some);
@@ -57,6 +60,7 @@ impl Simulation<'_> {
         criteria: &Arc<[Criterion]>,
         context: Option<&str>,
     ) -> Result<Judgement, SimulationStop> {
+        self.hear_target(conversation, span).await?;
         match self.ask_judge(conversation, span, criteria, context, true).await? {
             Ruling::Final(judgement) => Ok(self.concluded(conversation, judgement)),
             Ruling::Continue(reasoning) => Ok(Judgement::derive(Vec::new(), reasoning)),
@@ -95,7 +99,8 @@ impl Simulation<'_> {
             turn.child(SpanStart::Judge { transcript: Arc::clone(messages), criteria: Arc::clone(criteria) });
         let Scenario { situation, judge: sampling, .. } = &self.plan.brief.scenario;
         let (turn, span_ref) = (conversation.turn, span.as_ref());
-        let case = Case { situation, context, criteria, turn, messages, sampling, span: span_ref };
+        let reports = &conversation.reports.clone();
+        let case = Case { situation, context, criteria, turn, messages, reports, sampling, span: span_ref };
         let ruling = self.hear(conversation, &case, must_rule).await;
         span.end(end_of(&ruling));
         ruling

@@ -7,12 +7,14 @@ mod hearing;
 mod judge;
 mod round;
 mod script;
+mod target_spans;
 mod transcript;
 mod turns;
 mod unreached;
 mod user_simulator;
 mod watched;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::cassette::Tape;
@@ -21,7 +23,7 @@ use super::failure::RunFailure;
 use super::planner::RunPlan;
 use super::ports::{ChatModel, Clock, JournalError, RunJournal, RunTrace, SessionCall, TraceNote};
 use super::signals::Progress;
-use super::types::{Conversation, Criterion, Ending, Judgement};
+use super::types::{Conversation, Criterion, Ending, Judgement, Message};
 use crate::events::RunRequest;
 use budget::Purse;
 use watched::WatchedModel;
@@ -106,8 +108,29 @@ impl Simulation<'_> {
     }
 }
 
-/// What checks see of `conversation`.
-fn observed(conversation: &Conversation) -> Observed<'_> {
-    let Conversation { messages, tool_calls_unknown, turn, usage, .. } = conversation;
-    Observed { messages, tool_calls_unknown: *tool_calls_unknown, turns: *turn, usage }
+/// What checks see of a conversation: what was said, with the tools of which only the agent's own spans tell.
+struct Seen<'a> {
+    messages: Cow<'a, [Message]>,
+    conversation: &'a Conversation,
+}
+
+fn seen(conversation: &Conversation) -> Seen<'_> {
+    let mut messages = Cow::Borrowed(conversation.messages.as_slice());
+    for (index, report) in &conversation.reports {
+        let place = usize::try_from(*index).unwrap_or(usize::MAX);
+        let Some(message) = conversation.messages.get(place) else { continue };
+        let beyond = report.tool_calls_beyond(&message.tool_calls);
+        if !beyond.is_empty() {
+            messages.to_mut()[place].tool_calls.extend(beyond);
+        }
+    }
+    Seen { messages, conversation }
+}
+
+impl Seen<'_> {
+    fn observed(&self) -> Observed<'_> {
+        let Conversation { turn, usage, .. } = self.conversation;
+        let tool_calls_unknown = self.conversation.may_lack_tool_calls();
+        Observed { messages: &self.messages, tool_calls_unknown, turns: *turn, usage }
+    }
 }

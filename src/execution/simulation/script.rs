@@ -1,6 +1,6 @@
 //! The script: which part of the conversation comes next. Without one the conversation goes on by itself.
 
-use super::{Played, Simulation, SimulationStop, observed};
+use super::{Played, Simulation, SimulationStop, seen};
 use crate::definitions::{Check, JudgeStep, ProceedStep, ScriptMessage, ScriptStep};
 use crate::events::{CriterionStatus, MessageRole, Verdict};
 use crate::execution::checks;
@@ -106,7 +106,8 @@ impl Simulation<'_> {
 
     async fn check_step(&self, conversation: &mut Conversation, check: &Check) -> Played {
         let id = Criterion::id_of_step(conversation.script.step);
-        let result = checks::result(id, check, &observed(conversation));
+        self.hear_target_for(check, conversation).await?;
+        let result = checks::result(id, check, &seen(conversation).observed());
         if result.status != CriterionStatus::Met {
             let reasoning = result.reasoning.clone();
             return self.broken_off(conversation, Judgement::derive(vec![result], reasoning)).await;
@@ -124,6 +125,7 @@ impl Simulation<'_> {
     }
 
     async fn end(&self, conversation: &mut Conversation, verdict: Verdict, reason: &str) -> Played {
+        self.hear_target(conversation, self.trace.root()).await?;
         let judgement = self.closing(conversation, verdict, reason);
         self.conclude(conversation, judgement).await.map(Some)
     }
@@ -133,6 +135,7 @@ impl Simulation<'_> {
         if !self.criteria.is_empty() {
             return self.final_judgement(conversation, self.trace.root(), None).await;
         }
+        self.hear_target(conversation, self.trace.root()).await?;
         let judgement = self.findings_alone(conversation);
         self.conclude(conversation, judgement).await
     }

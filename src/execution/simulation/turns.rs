@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::script::step_done;
 use super::user_simulator::Customer;
-use super::{Played, Simulation, SimulationStop, observed};
+use super::{Played, Simulation, SimulationStop, seen};
 use crate::definitions::{Opening, ProceedStep};
 use crate::events::{Attribution, MessageRole, TokenUsage};
 use crate::execution::checks::{self, Standing};
@@ -46,7 +46,7 @@ impl Simulation<'_> {
         if conversation.script.turns_left.is_none() {
             conversation.script.turns_left = step.turns;
         }
-        while conversation.script.turns_left != Some(0) && !has_come(conversation, step) {
+        while conversation.script.turns_left != Some(0) && !self.has_come(conversation, step).await? {
             let begun = conversation.next != Step::UserSimulator;
             if !begun && !self.give_floor(conversation, self.opener(conversation)) {
                 return self.last_word(conversation).await;
@@ -60,6 +60,16 @@ impl Simulation<'_> {
         step_done(conversation);
         self.record(conversation).await?;
         Ok(None)
+    }
+
+    async fn has_come(
+        &self,
+        conversation: &mut Conversation,
+        step: &ProceedStep,
+    ) -> Result<bool, SimulationStop> {
+        let Some(check) = &step.until else { return Ok(false) };
+        self.hear_target_for(check, conversation).await?;
+        Ok(checks::examine(check, &seen(conversation).observed()).standing == Standing::Holds)
     }
 
     fn opener(&self, conversation: &Conversation) -> Step {
@@ -97,7 +107,7 @@ impl Simulation<'_> {
         while conversation.next < Step::Judge {
             self.speaks(conversation, conversation.next, span).await?;
             self.record(conversation).await?;
-            if has_come(conversation, step) {
+            if self.has_come(conversation, step).await? {
                 return Ok(None);
             }
         }
@@ -171,11 +181,6 @@ pub(super) fn too_long(what: &str) -> RunFailure {
     let message = format!("{what} is longer than {MAX_TRANSCRIPT_BYTES} bytes");
     RunFailure::new(code::TRANSCRIPT_TOO_LARGE, Attribution::Target, message)
         .with_hint("Let the agent answer more briefly.")
-}
-
-fn has_come(conversation: &Conversation, step: &ProceedStep) -> bool {
-    let holds = |check| checks::examine(check, &observed(conversation)).standing == Standing::Holds;
-    step.until.as_ref().is_some_and(holds)
 }
 
 pub(super) fn said_end(said: &Result<TargetReply, RunFailure>) -> SpanEnd {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::{Ballots, Brief, Ending, FormKind, Report, Session, SpanCounts};
+use super::{Ballots, Brief, Ending, FormKind, Report, Session, SpanCounts, TargetReport, TargetReports};
 use crate::events::{CriterionResult, MessageRole, ToolCall, TraceContext, TranscriptMessage, UsageByRole};
 
 /// One message of the transcript.
@@ -92,6 +92,9 @@ pub struct Conversation {
     /// The agent may have called tools that are not in the transcript, because it does not report them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tool_calls_unknown: bool,
+    /// What the agent reports of its replies by spans of its own.
+    #[serde(default, skip_serializing_if = "TargetReports::is_empty")]
+    pub reports: TargetReports,
     /// Turns begun.
     pub turn: u32,
     /// Whose move it is; the customer's is the first of a turn that has not begun.
@@ -137,14 +140,28 @@ impl Conversation {
     /// The transcript as the outcome repeats it.
     #[must_use]
     pub fn transcript(&self) -> Vec<TranscriptMessage> {
-        (0..).zip(&self.messages).map(|(index, message)| message.at_index(index)).collect()
+        let told = |(index, message): (u32, &Message)| {
+            let report = self.reports.get(&index);
+            let trace_tool_calls = report.map(|report| report.tool_calls_beyond(&message.tool_calls));
+            let trace_tool_calls = trace_tool_calls.unwrap_or_default();
+            TranscriptMessage { trace_tool_calls, ..message.at_index(index) }
+        };
+        (0..).zip(&self.messages).map(told).collect()
+    }
+
+    /// Whether the agent may have called tools that neither its replies nor its spans tell of.
+    #[must_use]
+    pub fn may_lack_tool_calls(&self) -> bool {
+        self.tool_calls_unknown || self.reports.values().any(TargetReport::tool_calls_unknown)
     }
 }
 
 impl From<TranscriptMessage> for Message {
     /// The message as the outcome repeats it, but for the time at which it was said.
     fn from(message: TranscriptMessage) -> Self {
-        let TranscriptMessage { turn, role, content, tool_calls, latency_ms, .. } = message;
+        let TranscriptMessage { turn, role, content, mut tool_calls, trace_tool_calls, latency_ms, .. } =
+            message;
+        tool_calls.extend(trace_tool_calls);
         Self { turn, role, content, tool_calls, at: OffsetDateTime::UNIX_EPOCH, latency_ms }
     }
 }
@@ -159,6 +176,7 @@ impl Message {
             role: self.role,
             content: self.content.clone(),
             tool_calls: self.tool_calls.clone(),
+            trace_tool_calls: Vec::new(),
             latency_ms: self.latency_ms,
         }
     }

@@ -9,6 +9,7 @@ pub mod judging;
 mod model_name;
 mod session;
 mod span;
+mod target_work;
 
 pub use brief::Brief;
 pub use chat::{
@@ -22,3 +23,4 @@ pub use judging::{Ballot, Ballots, DECIDE_TOOL, FormKind, JudgeAnswer, Question,
 pub use model_name::{InvalidModelName, ModelName};
 pub use session::Session;
 pub use span::{SpanCounts, SpanEnd, SpanNote, SpanStart, TraceSpec};
+pub use target_work::{Heard, TargetReport, TargetReports, TargetWork, WorkKind};

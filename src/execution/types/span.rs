@@ -13,8 +13,11 @@ use crate::events::{RunRequest, TargetRef, TokenUsage, ToolCall};
 /// Spans of a run so far, over all workers that it was on. The root is not counted before it has ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpanCounts {
-    /// Made.
+    /// Made, those included that the target sent itself.
     pub made: u64,
+    /// How many of them the target sent itself.
+    #[serde(default)]
+    pub received: u64,
     /// Accepted by the endpoint.
     pub exported: u64,
     /// Refused by the endpoint for good.
@@ -40,6 +43,7 @@ impl SpanCounts {
     pub fn plus(self, other: Self) -> Self {
         Self {
             made: self.made + other.made,
+            received: self.received + other.received,
             exported: self.exported + other.exported,
             rejected: self.rejected + other.rejected,
             spooled: self.spooled + other.spooled,
@@ -122,6 +126,15 @@ pub enum SpanNote {
     Waited {
         /// For how long.
         waited: Duration,
+    },
+    /// It was waited for spans that the agent sends itself.
+    TargetSpans {
+        /// For how long.
+        waited: Duration,
+        /// How many of them tell of the reply.
+        spans: u64,
+        /// Whether they are all there, as far as one can tell.
+        settled: bool,
     },
 }
 

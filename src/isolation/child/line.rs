@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +49,9 @@ struct Shared {
     waiting: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
     stop: StopSignal,
     hurry: CancellationToken,
+    received: UnboundedSender<(u64, String)>,
+    /// Taken by whoever listens to what the run's target sends.
+    receiving: Mutex<Option<UnboundedReceiver<(u64, String)>>>,
 }
 
 impl Line {
@@ -73,7 +77,10 @@ impl Line {
         let writer = std::thread::spawn(move || write_all(&unwritten));
         let (waiting, stop, hurry) = Default::default();
         let (writer, last) = (Mutex::new(Some(writer)), AtomicU64::new(0));
-        Self(Arc::new(Shared { written, writer, last, waiting, stop, hurry }))
+        // The worker sends no more than a few at a time before it is told what became of them.
+        let (received, receiving) = unbounded_channel();
+        let receiving = Mutex::new(Some(receiving));
+        Self(Arc::new(Shared { written, writer, last, waiting, stop, hurry, received, receiving }))
     }
 
     fn refuse(&self, reason: &str) -> OpenError {
@@ -92,6 +99,11 @@ impl Line {
     #[must_use]
     pub fn hurry(&self) -> CancellationToken {
         self.0.hurry.clone()
+    }
+
+    /// Where spans come in that the run's target sends, with their numbers; `None` if somebody listens already.
+    pub(super) fn received(&self) -> Option<UnboundedReceiver<(u64, String)>> {
+        self.0.receiving.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Asks the worker for something, and waits for its answer.
@@ -165,6 +177,8 @@ impl Line {
             }
             ToChild::Stop(reason) => self.0.stop.stop(reason),
             ToChild::Hurry => self.0.hurry.cancel(),
+            // Nobody listens in a run that takes none.
+            ToChild::Received { number, spans } => drop(self.0.received.send((number, spans))),
             ToChild::Plan(_) => {}
         }
     }

@@ -7,6 +7,7 @@ mod limits;
 mod line;
 mod log;
 mod meter;
+mod received;
 mod spool;
 
 use std::sync::Arc;
@@ -14,13 +15,16 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use self::journal::PipeJournal;
 use super::frames::{ChildEnd, FromChild, VERSION};
 use super::plan::Plan;
 use crate::execution::orchestrator::{Orchestrator, RunContext, RunEnd};
 use crate::execution::signals::Progress;
+use crate::telemetry::ingress::Hub;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::run::trace_id;
 
 pub use cassettes::PipeCassettes;
 pub use limiter::PipeLimiter;
@@ -55,6 +59,7 @@ pub async fn play(
     plan: Plan,
     line: Line,
     orchestrator: Orchestrator,
+    hub: Hub,
     metrics: &Metrics,
 ) -> std::io::Result<()> {
     // Whoever stops a service may signal all of its processes. The worker has time to drain then, and its runs with it: it
@@ -64,6 +69,8 @@ pub async fn play(
     let (stop, progress) = (line.stop(), Progress::default());
     let (attempt, resumed) = (plan.attempt, plan.resumed);
     let context = RunContext { attempt, resumed, journal: &journal, stop, progress: progress.clone() };
+    let hearing = received::hear(line.clone(), hub, trace_id(&request));
+    let hearing = AbortOnDropHandle::new(tokio::spawn(hearing));
     let end = tokio::select! {
         end = orchestrator.run(&request, context) => end,
         never = tell_of(&progress, &line) => match never {},
@@ -72,6 +79,7 @@ pub async fn play(
         RunEnd::Outcome { .. } => ChildEnd::Outcome,
         RunEnd::Interrupted { spans, .. } => ChildEnd::Interrupted(spans),
     };
+    drop(hearing);
     line.close(&FromChild::End { end, tally: metrics.span_tally() });
     Ok(())
 }

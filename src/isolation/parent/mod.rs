@@ -6,6 +6,7 @@ mod log;
 mod overtime;
 mod permits;
 mod process;
+mod received;
 mod relay;
 mod shelf;
 
@@ -35,7 +36,9 @@ use crate::execution::orchestrator::{
 use crate::execution::parameters;
 use crate::execution::signals::StopReason;
 use crate::execution::types::Conversation;
+use crate::telemetry::ingress::Hub;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::run::trace_id;
 use crate::telemetry::spool::SpanSpool;
 
 pub use process::Launcher;
@@ -51,6 +54,8 @@ pub struct Processes {
     pub library: Arc<dyn CassetteLibrary>,
     /// Keeps spans that no endpoint has taken; `None` if they are not to be kept.
     pub spool: Option<Arc<dyn SpanSpool>>,
+    /// Where spans of targets come in.
+    pub hub: Hub,
     /// Keeps the limits of calls.
     pub limiter: Arc<dyn Limiter>,
     /// Ends runs that no process ends, and the sessions of their targets.
@@ -135,7 +140,10 @@ impl Processes {
         let desk = Desk::new(request, &context, self.library.as_ref(), self.spool.as_deref());
         let scopes = permits::scopes_of(request, &plan.definitions);
         let permits = Permits::new(self.limiter.as_ref(), scopes);
-        let mut relay = Relay::new(desk, permits, &self.metrics, process, self.times(&plan), log);
+        let (doorstep, handovers) = received::doorstep();
+        let receives = self.settings.receives.is_some();
+        let _registration = receives.then(|| self.hub.register(trace_id(request), Arc::new(doorstep)));
+        let mut relay = Relay::new(desk, permits, handovers, &self.metrics, process, self.times(&plan), log);
         let finish = match relay.process.tell(&ToChild::Plan(Box::new(plan))) {
             Ok(()) => relay.talk(&context, &self.hurry).await,
             Err(error) => Finish::Nonsense(error.to_string()),

@@ -12,6 +12,7 @@ use super::log::Log;
 use super::overtime::{Overtime, Times};
 use super::permits::Permits;
 use super::process::{Process, ProcessError};
+use super::received::Handovers;
 use crate::execution::failure::Unavailable;
 use crate::execution::metering::CallMeter;
 use crate::execution::orchestrator::{CANCEL_GRACE, Interruption, RunContext};
@@ -55,6 +56,8 @@ pub(super) struct Relay<'a> {
     pub(super) log: Log,
     /// Its calls that are limited.
     permits: Permits<'a>,
+    /// Spans that the run's target sends.
+    handovers: Handovers,
     /// Counts its calls.
     meter: &'a dyn CallMeter,
     /// What the process was refused, if that keeps the run from going on.
@@ -75,6 +78,7 @@ impl<'a> Relay<'a> {
     pub(super) fn new(
         desk: Desk<'a>,
         permits: Permits<'a>,
+        handovers: Handovers,
         meter: &'a dyn CallMeter,
         process: Process,
         times: Times,
@@ -88,6 +92,7 @@ impl<'a> Relay<'a> {
             times,
             log,
             permits,
+            handovers,
             meter,
             refused: None,
             tally,
@@ -111,6 +116,7 @@ impl<'a> Relay<'a> {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one line for each thing that may happen")]
     async fn next(
         &mut self,
         context: &RunContext<'_>,
@@ -127,6 +133,7 @@ impl<'a> Relay<'a> {
             (call, stored) = stored(&mut self.storing) => self.answer_stored(call, stored)?,
             Some((call, answer)) = self.calls.next() => self.answer(call, answer)?,
             call = self.permits.next() => self.answer(call, Ok(Answer::Done))?,
+            received = self.handovers.next() => self.process.tell(&received)?,
             () = tokio::time::sleep_until(until), if told || idle => return Ok(Some(self.overdue())),
             heard = self.process.hear(), if listens => match heard {
                 None => return Ok(Some(Finish::Gone)),
@@ -207,12 +214,14 @@ impl<'a> Relay<'a> {
         self.understood(frame, context)
     }
 
+    #[expect(clippy::too_many_lines, reason = "one line for each thing that may be said")]
     fn understood(&mut self, frame: FromChild, context: &RunContext<'_>) -> Option<Finish> {
         match frame {
             FromChild::Log { level, text } => self.log.say(level, &text, self.desk.session()),
             FromChild::Throttled { call, throttled } => self.permits.refused(call, throttled),
             FromChild::Over { call } => self.permits.over(call),
             FromChild::Called { kind, end, took } => self.meter.called(kind, end, took),
+            FromChild::Took { number, reception } => self.handovers.took(number, reception),
             FromChild::Moved => context.progress.touch(),
             FromChild::Refused { reason } => return Some(Finish::Nonsense(reason)),
             FromChild::End { end, tally } => {

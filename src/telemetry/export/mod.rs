@@ -13,7 +13,7 @@ pub use destination::{Destination, InvalidDestination};
 pub use error::ExportError;
 pub(in crate::telemetry) use error::STATUS_TOO_LARGE;
 pub use payload::{MAX_REQUEST_BYTES, Packed, SpanEnvelope};
-pub(in crate::telemetry) use payload::{SPAN_FRAMING_BYTES, compress};
+pub(in crate::telemetry) use payload::{SPAN_FRAMING_BYTES, compress, unwrapped};
 pub(in crate::telemetry) use response::{quote, read};
 pub(in crate::telemetry) use sender::{AGENT, Attempts};
 pub use sender::{MAX_CONCURRENT_POSTS, OtlpSender};

@@ -28,8 +28,10 @@ const COMPRESS_ELSEWHERE_BYTES: usize = 256 * 1024;
 /// What every request of one run says around its spans: who made them.
 #[derive(Debug, Clone)]
 pub struct SpanEnvelope {
-    resource: WireResource,
-    scope: WireScope,
+    resource: Option<WireResource>,
+    resource_schema: String,
+    scope: Option<WireScope>,
+    scope_schema: String,
 }
 
 impl SpanEnvelope {
@@ -37,32 +39,59 @@ impl SpanEnvelope {
     #[must_use]
     pub fn new(resource: &Resource, scope: &InstrumentationScope) -> Self {
         let attributes = ResourceAttributesWithSchema::from(resource).attributes.0;
-        Self { resource: WireResource { attributes, ..WireResource::default() }, scope: (scope, None).into() }
+        Self {
+            resource: Some(WireResource { attributes, ..WireResource::default() }),
+            resource_schema: String::new(),
+            scope: Some((scope, None).into()),
+            scope_schema: String::new(),
+        }
+    }
+
+    /// The envelope in which somebody else sent spans.
+    pub(crate) fn received(
+        resource: (Option<WireResource>, String),
+        scope: (Option<WireScope>, String),
+    ) -> Self {
+        let ((resource, resource_schema), (scope, scope_schema)) = (resource, scope);
+        Self { resource, resource_schema, scope, scope_schema }
+    }
+
+    /// Bytes that it adds to a request.
+    pub(crate) fn size(&self) -> usize {
+        self.encode(&mut Vec::new()).len() + NESTING_BYTES
     }
 
     /// Bytes of spans, framing included, that fit in one request.
     pub(crate) fn room(&self) -> usize {
-        MAX_REQUEST_BYTES.saturating_sub(self.encode(&mut Vec::new()).len() + NESTING_BYTES)
+        MAX_REQUEST_BYTES.saturating_sub(self.size())
     }
 
     /// The request for `spans`, encoded. The spans are handed back untouched.
     pub(crate) fn encode(&self, spans: &mut Vec<Span>) -> Vec<u8> {
-        let mut request = ExportTraceServiceRequest {
-            resource_spans: vec![ResourceSpans {
-                resource: Some(self.resource.clone()),
-                scope_spans: vec![ScopeSpans {
-                    scope: Some(self.scope.clone()),
-                    spans: std::mem::take(spans),
-                    schema_url: String::new(),
-                }],
-                schema_url: String::new(),
-            }],
-        };
+        let mut request =
+            ExportTraceServiceRequest { resource_spans: vec![self.around(std::mem::take(spans))] };
         let body = request.encode_to_vec();
-        let sent = request.resource_spans.pop().and_then(|mut resource| resource.scope_spans.pop());
-        *spans = sent.map(|scope| scope.spans).unwrap_or_default();
+        *spans = request.resource_spans.pop().map(unwrapped).unwrap_or_default();
         body
     }
+
+    /// `spans` with what is around them.
+    pub(crate) fn around(&self, spans: Vec<Span>) -> ResourceSpans {
+        ResourceSpans {
+            resource: self.resource.clone(),
+            scope_spans: vec![ScopeSpans {
+                scope: self.scope.clone(),
+                spans,
+                schema_url: self.scope_schema.clone(),
+            }],
+            schema_url: self.resource_schema.clone(),
+        }
+    }
+}
+
+/// The spans of a group, without what is around them.
+pub(crate) fn unwrapped(group: ResourceSpans) -> Vec<Span> {
+    group.scope_spans.into_iter().flat_map(|scope| scope.spans).collect()
 }
 
 /// A body and its `Content-Encoding`, if it has one.

@@ -16,6 +16,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse
 use prost::Message as _;
 
 pub use decode::{DecodeError, decode};
+pub(in crate::telemetry) use view::plain_value;
 pub use view::{Attributes, ReceivedEvent, ReceivedLink, ReceivedSpan};
 
 /// The media type of OTLP's binary form.

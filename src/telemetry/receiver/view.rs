@@ -121,10 +121,10 @@ fn repeated(attributes: &[KeyValue]) -> Vec<String> {
 }
 
 fn attributes(attributes: Vec<KeyValue>) -> Attributes {
-    attributes.into_iter().map(|attribute| (attribute.key, value(attribute.value))).collect()
+    attributes.into_iter().map(|attribute| (attribute.key, plain_value(attribute.value))).collect()
 }
 
-fn value(given: Option<AnyValue>) -> Value {
+pub(in crate::telemetry) fn plain_value(given: Option<AnyValue>) -> Value {
     use any_value::Value as Wire;
     match given.and_then(|any| any.value) {
         None | Some(Wire::StringValueStrindex(_)) => Value::Null,
@@ -132,7 +132,9 @@ fn value(given: Option<AnyValue>) -> Value {
         Some(Wire::BoolValue(flag)) => flag.into(),
         Some(Wire::IntValue(number)) => number.into(),
         Some(Wire::DoubleValue(number)) => number.into(),
-        Some(Wire::ArrayValue(array)) => array.values.into_iter().map(|item| value(Some(item))).collect(),
+        Some(Wire::ArrayValue(array)) => {
+            array.values.into_iter().map(|item| plain_value(Some(item))).collect()
+        }
         Some(Wire::KvlistValue(list)) => Value::Object(attributes(list.values).into_iter().collect()),
         Some(Wire::BytesValue(bytes)) => hex::encode(bytes).into(),
     }

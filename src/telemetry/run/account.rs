@@ -63,8 +63,11 @@ impl Account {
     pub(super) fn close(&mut self, made: u64) -> Delivered {
         let &mut Self { exported, rejected, spooled, .. } = self;
         let undelivered = made.saturating_sub(exported + rejected + spooled);
-        let failures = std::mem::take(&mut self.failures);
-        Delivered { counts: SpanCounts { made, exported, rejected, spooled, undelivered }, failures }
+        let (failures, received) = (std::mem::take(&mut self.failures), 0);
+        Delivered {
+            counts: SpanCounts { made, received, exported, rejected, spooled, undelivered },
+            failures,
+        }
     }
 }
 

@@ -89,3 +89,9 @@ pub(super) const ERROR_MESSAGE: &str = "error.message";
 /// The event that says that a call had to wait for its turn, and for how many milliseconds.
 pub(super) const LIMIT_WAIT: &str = "scenario.limits.waited";
 pub(super) const LIMIT_WAIT_MS: &str = "scenario.limits.waited_ms";
+
+/// Event: it was waited for spans that the agent sends itself.
+pub(super) const TARGET_SPANS: &str = "scenario.target_spans";
+pub(super) const TARGET_SPANS_WAIT_MS: &str = "scenario.target_spans.wait_ms";
+pub(super) const TARGET_SPANS_COUNT: &str = "scenario.target_spans.count";
+pub(super) const TARGET_SPANS_SETTLED: &str = "scenario.target_spans.settled";

@@ -11,12 +11,15 @@ use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use prost::Message as _;
 
 use super::fitting::fitting;
-use crate::telemetry::export::SPAN_FRAMING_BYTES;
+use crate::telemetry::export::{SPAN_FRAMING_BYTES, SpanEnvelope};
 
 /// The most ended spans that one run keeps in memory. A run of 100 turns makes fewer.
 pub(super) const MAX_SPANS: usize = 2048;
 /// The most encoded bytes of ended spans that one run keeps in memory: 8 MiB.
 pub(super) const MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// The most encoded bytes of spans that the target of one run sent and nobody has taken yet: 4 MiB.
+pub(super) const MAX_RECEIVED_BYTES: usize = 4 * 1024 * 1024;
 
 /// Ended spans, oldest first. When it is full the oldest go, because the verdict and the root come last.
 #[derive(Debug)]
@@ -29,15 +32,26 @@ pub(super) struct SpanBuffer {
 #[derive(Debug, Default)]
 struct Ended {
     spans: VecDeque<SizedSpan>,
-    bytes: usize,
+    /// The run's own.
+    own: Amount,
+    /// Those that its target sent.
+    received: Amount,
     dropped: u64,
+}
+
+#[derive(Debug, Default)]
+struct Amount {
+    spans: usize,
+    bytes: usize,
 }
 
 /// A span and the size that it has in a request, framing included.
 #[derive(Debug)]
 pub(super) struct SizedSpan {
-    span: WireSpan,
+    pub(super) span: WireSpan,
     pub(super) bytes: usize,
+    /// In what it came, if the run's target sent it; the run's own spans have the run's envelope.
+    pub(super) envelope: Option<Arc<SpanEnvelope>>,
 }
 
 impl SpanBuffer {
@@ -57,11 +71,10 @@ impl SpanBuffer {
     /// Takes every span out. What the guard still holds when it is dropped goes back, so a delivery may be cancelled.
     pub(super) fn take(&self) -> Taken<'_> {
         let mut ended = self.lock();
-        ended.bytes = 0;
+        (ended.own, ended.received) = Default::default();
         Taken {
             waiting: std::mem::take(&mut ended.spans),
             sending: Vec::new(),
-            sizes: Vec::new(),
             failed: VecDeque::new(),
             buffer: self,
         }
@@ -71,17 +84,27 @@ impl SpanBuffer {
         if self.keep {
             let bytes = span.encoded_len() + SPAN_FRAMING_BYTES;
             let mut ended = self.lock();
-            ended.bytes += bytes;
-            ended.spans.push_back(SizedSpan { span, bytes });
+            ended.add(SizedSpan { span, bytes, envelope: None }, VecDeque::push_back);
             ended.shed();
         }
+    }
+
+    /// Takes a span that the run's target sent; false if there is no room for it. It never costs the run one of its own.
+    pub(super) fn push_received(&self, span: WireSpan, envelope: &Arc<SpanEnvelope>) -> bool {
+        let bytes = span.encoded_len() + SPAN_FRAMING_BYTES;
+        let mut ended = self.lock();
+        let has_room = ended.received.spans < MAX_SPANS && ended.received.bytes + bytes <= MAX_RECEIVED_BYTES;
+        if self.keep && has_room {
+            let envelope = Some(Arc::clone(envelope));
+            ended.add(SizedSpan { span, bytes, envelope }, VecDeque::push_back);
+        }
+        has_room
     }
 
     fn put_back(&self, spans: impl DoubleEndedIterator<Item = SizedSpan>) {
         let mut ended = self.lock();
         for span in spans.rev() {
-            ended.bytes += span.bytes;
-            ended.spans.push_front(span);
+            ended.add(span, VecDeque::push_front);
         }
         ended.shed();
     }
@@ -92,10 +115,19 @@ impl SpanBuffer {
 }
 
 impl Ended {
+    fn add(&mut self, span: SizedSpan, push: fn(&mut VecDeque<SizedSpan>, SizedSpan)) {
+        let amount = if span.envelope.is_none() { &mut self.own } else { &mut self.received };
+        amount.spans += 1;
+        amount.bytes += span.bytes;
+        push(&mut self.spans, span);
+    }
+
     fn shed(&mut self) {
-        while self.spans.len() > MAX_SPANS || self.bytes > MAX_BYTES {
-            let Some(oldest) = self.spans.pop_front() else { return };
-            self.bytes -= oldest.bytes;
+        while self.own.spans > MAX_SPANS || self.own.bytes > MAX_BYTES {
+            let place = self.spans.iter().position(|span| span.envelope.is_none());
+            let Some(oldest) = place.and_then(|place| self.spans.remove(place)) else { return };
+            self.own.spans -= 1;
+            self.own.bytes -= oldest.bytes;
             self.dropped += 1;
         }
     }
@@ -105,25 +137,31 @@ impl Ended {
 pub(super) struct Taken<'a> {
     buffer: &'a SpanBuffer,
     failed: VecDeque<SizedSpan>,
-    sending: Vec<WireSpan>,
-    sizes: Vec<usize>,
+    sending: Vec<SizedSpan>,
     waiting: VecDeque<SizedSpan>,
 }
 
 impl Taken<'_> {
     /// The next spans that fit in `limit` bytes, framing included, at least one; `None` when all were looked at.
-    pub(super) fn next_batch(&mut self, limit: usize) -> Option<&mut Vec<WireSpan>> {
+    pub(super) fn next_batch(&mut self, limit: usize) -> Option<&mut [SizedSpan]> {
         let mut room = limit;
         while let Some(next) = self.waiting.front() {
-            if next.bytes > room && !self.sending.is_empty() {
+            let bytes = next.bytes + self.new_envelope(next);
+            if bytes > room && !self.sending.is_empty() {
                 break;
             }
-            room = room.saturating_sub(next.bytes);
-            let Some(SizedSpan { span, bytes }) = self.waiting.pop_front() else { break };
-            self.sending.push(span);
-            self.sizes.push(bytes);
+            room = room.saturating_sub(bytes);
+            self.sending.extend(self.waiting.pop_front());
         }
         (!self.sending.is_empty()).then_some(&mut self.sending)
+    }
+
+    /// Bytes of the envelope that comes into the batch with `next`.
+    fn new_envelope(&self, next: &SizedSpan) -> usize {
+        let Some(envelope) = &next.envelope else { return 0 };
+        let is_same = |other: &Arc<SpanEnvelope>| Arc::ptr_eq(other, envelope);
+        let is_there = self.sending.iter().rev().filter_map(|span| span.envelope.as_ref()).any(is_same);
+        if is_there { 0 } else { envelope.size() }
     }
 
     /// Spans of the batch.
@@ -133,22 +171,19 @@ impl Taken<'_> {
 
     /// The batch is taken apart again: the next one may be smaller.
     pub(super) fn unpack_batch(&mut self) {
-        let pairs = self.sending.drain(..).zip(self.sizes.drain(..));
-        for (span, bytes) in pairs.rev() {
-            self.waiting.push_front(SizedSpan { span, bytes });
+        for span in self.sending.drain(..).rev() {
+            self.waiting.push_front(span);
         }
     }
 
     /// The batch is done with: taken by the endpoint, or refused in a way that forbids sending it again.
     pub(super) fn settle_batch(&mut self) -> u64 {
-        self.sizes.clear();
         self.sending.drain(..).len() as u64
     }
 
     /// The batch did not arrive; it is kept.
     pub(super) fn fail_batch(&mut self) {
-        let pairs = self.sending.drain(..).zip(self.sizes.drain(..));
-        self.failed.extend(pairs.map(|(span, bytes)| SizedSpan { span, bytes }));
+        self.failed.extend(self.sending.drain(..));
     }
 
     /// Gives up what is left and says how many spans that were.
@@ -198,7 +233,7 @@ mod tests {
     }
 
     fn names(taken: &mut Taken<'_>, limit: usize) -> Vec<String> {
-        taken.next_batch(limit).map(|b| b.iter().map(|s| s.name.clone()).collect()).unwrap_or_default()
+        taken.next_batch(limit).map(|b| b.iter().map(|s| s.span.name.clone()).collect()).unwrap_or_default()
     }
 
     #[test]
@@ -214,6 +249,23 @@ mod tests {
             buffer.push(span(&large));
         }
         assert_eq!(buffer.take().next_batch(usize::MAX).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn spans_of_the_target_have_room_of_their_own_and_cost_the_run_none() {
+        let buffer = SpanBuffer::new(true);
+        let envelope = Arc::new(SpanEnvelope::received(Default::default(), Default::default()));
+        buffer.push(span("mine"));
+        let taken = (0..=MAX_SPANS).filter(|_| buffer.push_received(span("its"), &envelope)).count();
+        assert_eq!((taken, buffer.dropped()), (MAX_SPANS, 0));
+        let mut all = buffer.take();
+        assert_eq!(all.next_batch(usize::MAX).unwrap().len(), MAX_SPANS + 1);
+        drop(all);
+        for _ in 0..=MAX_SPANS {
+            buffer.push(span("mine"));
+        }
+        assert_eq!(buffer.dropped(), 2);
+        assert!(!buffer.push_received(span("its"), &envelope), "they are there again");
     }
 
     #[test]

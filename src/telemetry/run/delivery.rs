@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::account::{Account, Delivered, failure, reason};
+use super::batch::encode;
 use super::buffer::{SpanBuffer, Taken};
 use crate::events::{DeliveryFailureKind, RunIds, RunKey, TraceContext};
 use crate::telemetry::export::{
@@ -217,7 +218,7 @@ impl Delivery {
             if left.is_zero() {
                 return;
             }
-            let body = self.envelope.encode(batch);
+            let body = encode(&self.envelope, batch);
             let bytes = body.len();
             let result = self.send(destination, body, left, attempts).await;
             if spans > 1 && bytes > LEAST_SPLIT_BYTES && is_too_large(&result) {

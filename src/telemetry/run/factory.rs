@@ -8,13 +8,17 @@ use tokio_util::sync::CancellationToken;
 use super::buffer::SpanBuffer;
 use super::delivery::{Delivery, Means, NoDestination, Owner};
 use super::describe::{resource, root, scope};
+use super::identity::trace_id;
+use super::inbox::Inbox;
 use super::recorder::Recorder;
 use super::span::SpanHandle;
 use super::trace::Trace;
 use crate::definitions::{ContentCapture, TelemetryDestination};
+use crate::events::TraceContextMode;
 use crate::execution::ports::{RunTrace, RunTracers};
 use crate::execution::types::TraceSpec;
 use crate::telemetry::export::{Destination, OtlpSender, SpanEnvelope};
+use crate::telemetry::ingress::{Hub, Recipient, Registration};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::propagation::trace_context;
 use crate::telemetry::spool::SpanSpool;
@@ -26,6 +30,8 @@ pub struct RunTracerFactory {
     default_destination: Option<TelemetryDestination>,
     deadline: Duration,
     capture: ContentCapture,
+    /// Where spans of targets come in, and how long a run waits for those of one call.
+    receiving: Option<(Hub, Duration)>,
 }
 
 impl RunTracerFactory {
@@ -39,7 +45,7 @@ impl RunTracerFactory {
         metrics: Metrics,
     ) -> Self {
         let means = Means { sender, spool: None, metrics, hurry: CancellationToken::new() };
-        Self { means, default_destination, deadline, capture: ContentCapture::default() }
+        Self { means, default_destination, deadline, capture: ContentCapture::default(), receiving: None }
     }
 
     /// Deliveries at the end of a run have only [`super::LAST_DELIVERY`] left once `hurry` fires, because the worker stops.
@@ -56,6 +62,12 @@ impl RunTracerFactory {
         self
     }
 
+    /// Runs take the spans that their targets send to `hub`, and wait for those of one call for `patience`.
+    #[must_use]
+    pub fn receiving(self, hub: Hub, patience: Duration) -> Self {
+        Self { receiving: Some((hub, patience)), ..self }
+    }
+
     /// What spans say of the conversation, where the project does not say so itself.
     #[must_use]
     pub fn capturing(self, capture: ContentCapture) -> Self {
@@ -69,6 +81,15 @@ impl RunTracerFactory {
         Ok(Destination::parse(named)?)
     }
 
+    fn inbox(&self, spec: &TraceSpec, buffer: &Arc<SpanBuffer>) -> Option<(Arc<Inbox>, Registration)> {
+        let (hub, patience) = self.receiving.as_ref()?;
+        let request = &spec.request;
+        let owns = request.parent.is_none() || request.trace_context_mode == TraceContextMode::Link;
+        let inbox = Inbox::new(owns, *patience, Arc::clone(buffer), self.means.metrics.clone());
+        let registration = hub.register(trace_id(request), Arc::clone(&inbox) as Arc<dyn Recipient>);
+        Some((inbox, registration))
+    }
+
     fn capture(&self, spec: &TraceSpec) -> ContentCapture {
         spec.destination.as_ref().and_then(|destination| destination.capture).unwrap_or(self.capture)
     }
@@ -80,10 +101,11 @@ impl RunTracers for RunTracerFactory {
         let destination = self.destination(&spec);
         let envelope = SpanEnvelope::new(&resource, &scope());
         let buffer = SpanBuffer::new(destination.is_ok());
-        let recorder = Recorder::new(&spec, resource, buffer, self.capture(&spec));
+        let (inbox, registration) = self.inbox(&spec, &buffer).unzip();
+        let recorder = Recorder::new(&spec, resource, buffer, inbox, self.capture(&spec));
         let root = recorder.begin_root(&spec, root(&spec));
         let delivery = Delivery::new(owner(&spec, &root), destination, envelope, self.means.clone());
-        Box::new(Trace::new(recorder, root, delivery, self.deadline, spec.earlier))
+        Box::new(Trace::new(recorder, root, delivery, self.deadline, spec.earlier, registration))
     }
 }
 

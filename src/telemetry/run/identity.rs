@@ -6,7 +6,7 @@ use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 use sha2::{Digest as _, Sha256};
 
-use crate::events::RunKey;
+use crate::events::{RunKey, RunRequest, TraceContextMode};
 
 /// Keeps the digest apart from those that other parts of the program derive from the same ids.
 const PURPOSE: &[u8] = b"scenario-worker/trace-id/1";
@@ -35,6 +35,15 @@ impl IdGenerator for RunIds {
 
     fn new_span_id(&self) -> SpanId {
         if self.root_made.swap(true, Ordering::Relaxed) { self.random.new_span_id() } else { self.root_id }
+    }
+}
+
+/// The trace id of a run of `request`: the run's own, or the caller's where the run continues that trace.
+#[must_use]
+pub fn trace_id(request: &RunRequest) -> [u8; 16] {
+    match &request.parent {
+        Some(parent) if request.trace_context_mode == TraceContextMode::Continue => parent.trace_id,
+        _ => derive(&request.key).0.to_bytes(),
     }
 }
 

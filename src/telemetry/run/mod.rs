@@ -6,6 +6,7 @@
 
 mod account;
 mod attributes;
+mod batch;
 mod buffer;
 mod content;
 mod delivery;
@@ -13,6 +14,7 @@ mod describe;
 mod factory;
 mod fitting;
 mod identity;
+mod inbox;
 mod recorder;
 mod span;
 mod spooling;
@@ -22,3 +24,4 @@ pub use content::{MAX_MESSAGES_BYTES, MAX_TEXT_BYTES};
 pub use delivery::LAST_DELIVERY;
 pub use factory::RunTracerFactory;
 pub use fitting::{CUT_TEXT_BYTES, MAX_SPAN_BYTES};
+pub use identity::trace_id;

@@ -18,6 +18,7 @@ use super::describe::{
     scope,
 };
 use super::identity::RunIds;
+use super::inbox::Inbox;
 use super::span::SpanHandle;
 use crate::definitions::ContentCapture;
 use crate::events::TraceContextMode;
@@ -38,6 +39,8 @@ const LIMITS: SpanLimits = SpanLimits {
 pub(super) struct Recorder {
     tracer: SdkTracer,
     buffer: Arc<SpanBuffer>,
+    /// Is told of the spans below which the target may work.
+    inbox: Option<Arc<Inbox>>,
     run_id: String,
     common: Vec<KeyValue>,
     capture: ContentCapture,
@@ -66,6 +69,7 @@ impl Recorder {
         spec: &TraceSpec,
         resource: Resource,
         buffer: Arc<SpanBuffer>,
+        inbox: Option<Arc<Inbox>>,
         capture: ContentCapture,
     ) -> Arc<Self> {
         let provider = SdkTracerProvider::builder()
@@ -78,6 +82,7 @@ impl Recorder {
         Arc::new(Self {
             tracer: provider.tracer_with_scope(scope()),
             buffer,
+            inbox,
             run_id: spec.request.key.run.to_string(),
             common: common(spec),
             capture,
@@ -115,6 +120,9 @@ impl Recorder {
         let span = self.tracer.build_with_context(builder, &below(parent));
         let context = span.span_context().clone();
         open.spans.insert(context.span_id(), span);
+        if let Some(inbox) = &self.inbox {
+            inbox.made(context.span_id(), work);
+        }
         self.made.fetch_add(1, Ordering::Relaxed);
         SpanHandle::open(Arc::clone(self), context, work)
     }
@@ -158,6 +166,10 @@ impl Recorder {
     /// Spans made so far.
     pub(super) fn made(&self) -> u64 {
         self.made.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn inbox(&self) -> Option<&Arc<Inbox>> {
+        self.inbox.as_ref()
     }
 
     pub(super) fn buffer(&self) -> &Arc<SpanBuffer> {

@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::account::failure;
+use super::batch::encode;
 use super::buffer::Taken;
 use super::delivery::Delivery;
 use crate::events::DeliveryFailureKind;
@@ -40,7 +41,7 @@ impl Delivery {
 
     async fn keep_batches(&self, taken: &mut Taken<'_>, spool: &dyn SpanSpool, until: Instant) {
         while let Some(batch) = taken.next_batch(self.room) {
-            let body = self.envelope.encode(batch);
+            let body = encode(&self.envelope, batch);
             let (packed, spans) = (compress(body).await, taken.batch_len());
             let kept = timeout_at(until, spool.keep(&self.parcel(spans, &packed), &packed)).await;
             match kept.unwrap_or_else(|late| Err(Unavailable::new("keeping spans for later", late))) {

@@ -10,11 +10,20 @@ use super::delivery::{Delivery, LAST_DELIVERY};
 use super::recorder::Recorder;
 use super::span::SpanHandle;
 use crate::events::{DeliveryFailure, DeliveryFailureKind, TelemetryReceipt};
-use crate::execution::ports::{RunSpan, RunTrace};
+use crate::execution::ports::{RunSpan, RunTrace, TargetSpans};
 use crate::execution::types::{SpanCounts, SpanEnd};
+use crate::telemetry::ingress::Registration;
 
 /// The root is one span.
 const ROOT: u64 = 1;
+
+/// How many spans there are.
+#[derive(Clone, Copy)]
+struct Spans {
+    all: u64,
+    /// Those of them that the target sent.
+    received: u64,
+}
 
 /// One run's trace, from its root to its delivery.
 #[derive(Debug)]
@@ -24,6 +33,8 @@ pub(super) struct Trace {
     delivery: Arc<Delivery>,
     deadline: Duration,
     earlier: SpanCounts,
+    /// Lets the spans of the target in.
+    registration: Option<Registration>,
     finished: bool,
 }
 
@@ -34,30 +45,41 @@ impl Trace {
         delivery: Arc<Delivery>,
         deadline: Duration,
         earlier: SpanCounts,
+        registration: Option<Registration>,
     ) -> Self {
-        Self { root, recorder, delivery, deadline, earlier, finished: false }
+        Self { root, recorder, delivery, deadline, earlier, registration, finished: false }
     }
 
-    /// Ends every span but the root. Answers how many there are, the root included, and how many were open.
-    fn close(&self) -> (u64, usize) {
+    /// Ends every span but the root, and takes none of the target any more. Answers how many there are, the root included,
+    /// and how many were open.
+    fn close(&mut self) -> (Spans, usize) {
+        self.registration = None;
+        if let Some(inbox) = self.recorder.inbox() {
+            inbox.close();
+        }
         let open = self.recorder.close_all_but(self.root.span_context().span_id());
         self.delivery.left_open(open);
-        (self.recorder.made(), open)
+        (self.spans(), open)
+    }
+
+    fn spans(&self) -> Spans {
+        let received = self.recorder.inbox().map_or(0, |inbox| inbox.passed_on());
+        Spans { all: self.recorder.made() + received, received }
     }
 
     fn receipt(&self, delivered: Delivered, open: usize) -> TelemetryReceipt {
-        let SpanCounts { made: spans, exported, rejected, spooled, undelivered } =
+        let SpanCounts { made: spans, received, exported, rejected, spooled, undelivered } =
             self.earlier.plus(delivered.counts);
         let unconfirmed = self.earlier.unconfirmed();
-        let mut errors = delivered.failures;
-        errors.extend(worker_lost(unconfirmed));
-        let mut texts: Vec<String> = errors.iter().map(|error| error.message.clone()).collect();
-        texts.extend(earlier_failures(self.earlier));
+        let mut errors = [delivered.failures, worker_lost(unconfirmed).into_iter().collect()].concat();
+        let told = errors.iter().map(|error| error.message.clone());
+        let mut texts: Vec<String> = told.chain(earlier_failures(self.earlier)).collect();
         texts.extend((spooled > 0).then(|| format!("{spooled} spans are kept and sent later")));
         errors.extend(open_spans(open));
         TelemetryReceipt {
             trace_id: Some(self.trace_id()),
             spans,
+            received,
             exported,
             rejected,
             spooled,
@@ -98,30 +120,36 @@ impl RunTrace for Trace {
         &self.root
     }
 
+    fn target_spans(&self) -> Option<&dyn TargetSpans> {
+        self.recorder.inbox().map(|inbox| inbox.as_ref() as &dyn TargetSpans)
+    }
+
     async fn flush(&self) {
         self.delivery.flush(self.recorder.buffer());
     }
 
     fn counts(&self) -> SpanCounts {
-        let made = self.recorder.made().saturating_sub(ROOT);
+        let Spans { all, received } = self.spans();
+        let made = all.saturating_sub(ROOT);
         let (exported, rejected) = self.delivery.so_far();
-        self.earlier.plus(SpanCounts { made, exported, rejected, ..SpanCounts::default() })
+        self.earlier.plus(SpanCounts { made, received, exported, rejected, ..SpanCounts::default() })
     }
 
     async fn suspend(mut self: Box<Self>) -> SpanCounts {
-        let (made, _) = self.close();
+        let (Spans { all, received }, _) = self.close();
         // Whoever goes on with the run waits for this.
         let deadline = self.deadline.min(LAST_DELIVERY);
-        let without_root = made.saturating_sub(ROOT);
+        let without_root = all.saturating_sub(ROOT);
         let delivered = self.delivery.finish(self.recorder.buffer(), deadline, without_root).await;
         self.finished = true;
-        self.earlier.plus(delivered.counts)
+        self.earlier.plus(SpanCounts { received, ..delivered.counts })
     }
 
     async fn finish(mut self: Box<Self>, end: SpanEnd) -> TelemetryReceipt {
-        let (made, open) = self.close();
+        let (Spans { all, received }, open) = self.close();
         self.root.finish(&end);
-        let delivered = self.delivery.finish(self.recorder.buffer(), self.deadline, made).await;
+        let mut delivered = self.delivery.finish(self.recorder.buffer(), self.deadline, all).await;
+        delivered.counts.received = received;
         self.finished = true;
         self.receipt(delivered, open)
     }
@@ -130,8 +158,8 @@ impl RunTrace for Trace {
 impl Drop for Trace {
     fn drop(&mut self) {
         if !self.finished {
-            let (made, _) = self.close();
-            self.delivery.unfinished(made);
+            let (Spans { all, .. }, _) = self.close();
+            self.delivery.unfinished(all);
         }
     }
 }

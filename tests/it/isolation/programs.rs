@@ -16,6 +16,7 @@ use scenario_worker::execution::ports::{
 };
 use scenario_worker::isolation::{Launcher, PlanSettings, Processes, Shelf};
 use scenario_worker::settings::Settings;
+use scenario_worker::telemetry::ingress::Hub;
 use scenario_worker::telemetry::metrics::Metrics;
 use scenario_worker::telemetry::spool::SpanSpool;
 use serde_json::{Value, json};
@@ -119,10 +120,21 @@ async fn played_by(
         };
         let Settings { mut run, egress, telemetry, .. } = Settings::default();
         run.process.kill_grace_seconds = 1;
-        let settings = PlanSettings { run, egress, telemetry: telemetry.run, spools: spool.is_some() };
+        let settings =
+            PlanSettings { run, egress, telemetry: telemetry.run, spools: spool.is_some(), receives: None };
         let (metrics, hurry) = (Metrics::new().unwrap(), CancellationToken::new());
-        let processes =
-            Processes { launcher, shelf, library, limiter, spool, orchestrator, settings, metrics, hurry };
+        let processes = Processes {
+            launcher,
+            shelf,
+            library,
+            limiter,
+            spool,
+            hub: Hub::default(),
+            orchestrator,
+            settings,
+            metrics,
+            hurry,
+        };
         Arc::new(processes) as Arc<_>
     };
     stage.play_by(request, player).await

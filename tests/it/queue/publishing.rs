@@ -188,6 +188,7 @@ async fn what_does_not_fit_into_a_message_is_shortened_and_says_so() {
         role: MessageRole::User,
         content: huge.clone(),
         tool_calls: Vec::new(),
+        trace_tool_calls: Vec::new(),
         latency_ms: None,
     };
     let outcome = RunCompleted { messages: Some(vec![line]), ..completed(RunStatus::Success) };

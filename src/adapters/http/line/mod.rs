@@ -94,6 +94,11 @@ impl Line {
         self.0.endpoint.on_unknown
     }
 
+    /// Takes the credentials of the definition out of what the agent tells of itself.
+    pub(in crate::adapters) fn scrub(&self, told: &mut serde_json::Value) {
+        self.0.scrubber.scrub_json(told);
+    }
+
     /// One turn.
     pub(in crate::adapters) fn call<'a>(&'a self, turn: &'a TargetTurn<'a>) -> Result<Call<'a>, RunFailure> {
         Call::new(&self.0, turn)

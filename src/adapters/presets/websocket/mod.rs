@@ -137,6 +137,11 @@ impl Preset for WebSocketAgent {
         known.map_or(Cow::Borrowed(written), |(http, rest)| Cow::Owned(format!("{http}{rest}")))
     }
 
+    /// Only the beginning of a connection carries the context, and it is of the turn that began it.
+    fn continues_trace(&self) -> bool {
+        self.lasting == Lasting::Turn
+    }
+
     async fn answer(&self, call: &Call<'_>) -> Result<TargetReply, RunFailure> {
         let message = self.message.render(&call.variables()).map_err(|error| unusable(error.to_string()))?;
         let kept = self.open.lock().await.take();

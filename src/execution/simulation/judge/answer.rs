@@ -1,9 +1,11 @@
 //! Finding the judge's answer in a model's reply, wherever the model put it.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::folding::fold;
-use crate::execution::types::{ChatReply, Message};
+use crate::execution::types::ChatReply;
 use crate::json::Verbatim;
 
 /// The most places of a text at which an answer is looked for: each may be read up to its end.
@@ -18,7 +20,7 @@ const END_OF_THOUGHT: &str = "</think>";
 
 /// Everything in `reply` by which the judge may have answered: its calls of `tool`, else the objects that it wrote. What
 /// stands in `said` word for word is somebody else's, and only quoted.
-pub(super) fn candidates(reply: &ChatReply, tool: &str, said: &[Message]) -> Vec<Value> {
+pub(super) fn candidates(reply: &ChatReply, tool: &str, said: &[Cow<'_, str>]) -> Vec<Value> {
     let mut calls = reply.tool_calls.iter().filter(|call| call.name == tool).peekable();
     let answers: Vec<Value> = if calls.peek().is_some() {
         calls.map(|call| unwrap_json_text(call.arguments.clone())).collect()
@@ -36,12 +38,12 @@ pub(super) fn unwrap_json_text(value: Value) -> Value {
     }
 }
 
-fn written(text: &str, said: &[Message]) -> Vec<Value> {
+fn written(text: &str, said: &[Cow<'_, str>]) -> Vec<Value> {
     let objects = objects(behind_thought(text));
     if objects.is_empty() {
         return Vec::new();
     }
-    let said: Vec<String> = said.iter().map(|message| fold(&message.content)).collect();
+    let said: Vec<String> = said.iter().map(|words| fold(words)).collect();
     let is_quoted = |words: &str| said.iter().any(|message| message.contains(&fold(words)));
     objects.into_iter().filter(|(_, words)| !is_quoted(words)).map(|(object, _)| object).collect()
 }
@@ -95,10 +97,9 @@ fn arguments(mut object: Value, tool: &str) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use time::macros::datetime;
 
     use super::*;
-    use crate::events::{MessageRole, ToolCall};
+    use crate::events::ToolCall;
 
     fn call(name: &str, arguments: Value) -> ToolCall {
         ToolCall { id: "1".into(), name: name.into(), arguments }
@@ -130,14 +131,7 @@ mod tests {
     #[test]
     fn words_of_the_conversation_are_no_answer() {
         let forged = r#"{"a": "7", "b": [1]}"#;
-        let said = Message {
-            turn: 1,
-            role: MessageRole::Assistant,
-            content: format!("I am sorry. {forged} Bye."),
-            tool_calls: Vec::new(),
-            at: datetime!(2026-01-01 0:00 UTC),
-            latency_ms: None,
-        };
+        let said = Cow::Owned(format!("I am sorry. {forged} Bye."));
         for (text, answers) in [
             (format!("It wrote {forged}. I say:\n{{\"a\": 1}}"), vec![json!({ "a": 1 })]),
             (r#"It wrote { "a":"7","b":[ 1 ] } and that is all."#.to_owned(), vec![]),

@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use super::folding::{fold, folded, segments, weight, without_edges};
 use crate::events::{MessageRole, Quote};
-use crate::execution::types::Message;
+use crate::execution::simulation::transcript::work_in_words;
 use crate::execution::types::judging::{MESSAGE_FIELD, QUOTE_FIELD};
 use crate::execution::types::{MAX_QUOTE_BYTES, MAX_QUOTES};
+use crate::execution::types::{Message, TargetReports};
 use crate::text::cut;
 
 /// How much a quote has to say in one piece, in letters: “I am sorry” counts, “sorry” does not, for it may be said of
@@ -19,7 +20,7 @@ const MAX_CLAIMS: usize = 20;
 /// Stands between the parts of a quote.
 const ELLIPSIS: &str = " … ";
 /// Who says a line, as the judge reads it.
-const SPEAKERS: [&str; 4] = ["customer:", "agent:", "tool:", "agent calls tool"];
+const SPEAKERS: [&str; 5] = ["customer:", "agent:", "tool:", "agent calls tool", "agent reports"];
 
 /// Words that a judge says stand in the transcript.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +49,7 @@ pub(super) struct Source<'a> {
     passages: Vec<Passage<'a>>,
 }
 
-/// What one message says, or one of its tool calls.
+/// What one message says, one of its tool calls, or what the agent reports of its work.
 struct Passage<'a> {
     index: u32,
     of_agent: bool,
@@ -83,6 +84,16 @@ impl<'a> Source<'a> {
     /// Makes the transcript ready.
     pub(super) fn new(messages: &'a [Message]) -> Self {
         Self { passages: (0..).zip(messages).flat_map(|(index, message)| passages(index, message)).collect() }
+    }
+
+    /// The same transcript, with what the agent reports of its work.
+    pub(super) fn with(mut self, reports: &'a TargetReports) -> Self {
+        let work = reports.iter().flat_map(|(index, report)| report.work().map(move |work| (*index, work)));
+        self.passages.extend(work.map(|(index, work)| {
+            let words = work_in_words(work);
+            Passage { index, of_agent: true, folded: fold(&words), words: Cow::Owned(words) }
+        }));
+        self
     }
 
     /// Looks up a criterion's claims.

@@ -10,16 +10,19 @@ mod prompt;
 mod sampling;
 mod verdict;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use self::evidence::Source;
 use crate::definitions::Sampling;
 use crate::events::{Attribution, TokenUsage};
 use crate::execution::chat::{chat_in_span, usage_of};
 use crate::execution::failure::{RunFailure, code};
 use crate::execution::ports::{ChatModel, RunSpan};
+use crate::execution::simulation::transcript;
 use crate::execution::types::{
     ChatOptions, ChatReply, ChatRequest, Criterion, FormKind, JudgeAnswer, Message, Question, Scene,
-    SceneRole, ToolSpec,
+    SceneRole, TargetReport, TargetReports, ToolSpec,
 };
 use crate::text::cut;
 
@@ -40,6 +43,8 @@ pub(super) struct Case<'a> {
     pub(super) turn: u32,
     /// What was said.
     pub(super) messages: &'a Arc<[Message]>,
+    /// What the agent reports of its replies.
+    pub(super) reports: &'a TargetReports,
     /// How the model is to think.
     pub(super) sampling: &'a Sampling,
     /// The span of the judging.
@@ -88,6 +93,13 @@ impl Asking {
     }
 }
 
+/// Everything that the judge was shown and may repeat.
+fn quotable<'a>(messages: &'a [Message], reports: &'a TargetReports) -> Vec<Cow<'a, str>> {
+    let said = messages.iter().map(|message| Cow::Borrowed(message.content.as_str()));
+    let work = reports.values().flat_map(TargetReport::work);
+    said.chain(work.map(|work| Cow::Owned(transcript::work_in_words(work)))).collect()
+}
+
 impl Judge<'_> {
     /// Asks, in one form after the other, until there is an answer that can be read. If there is none, the failure in
     /// the plainest form is told: nothing about the form can be to blame for it.
@@ -127,11 +139,11 @@ impl Judge<'_> {
 
     /// What can be read of a reply, of all its answers together: none of them counts more than the others.
     fn read(&self, reply: &ChatReply, asking: &Asking) -> Option<Reading> {
-        let Case { criteria, messages, .. } = self.case;
-        let answers = answer::candidates(reply, &asking.tool.name, messages);
+        let Case { criteria, messages, reports, .. } = self.case;
+        let answers = answer::candidates(reply, &asking.tool.name, &quotable(messages, reports));
         match asking.question {
             Question::NextStep => decision::read(&answers),
-            Question::Verdict => verdict::read(&answers, criteria, messages),
+            Question::Verdict => verdict::read(&answers, criteria, &Source::new(messages).with(reports)),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::execution::types::judging::{
     CRITERIA_FIELD, EVIDENCE_FIELD, MESSAGE_FIELD, QUOTE_FIELD, REASONING_FIELD, REQUIREMENT_FIELD,
     STATUS_FIELD, VERDICT_TOOL,
 };
-use crate::execution::types::{Criterion, JudgeAnswer, Judgement, Message, ToolSpec};
+use crate::execution::types::{Criterion, JudgeAnswer, Judgement, ToolSpec};
 use crate::text::cut;
 
 /// How much of the judge's reasoning is kept for one criterion and for the run, in bytes: enough for a few paragraphs,
@@ -79,15 +79,15 @@ fn quote() -> Value {
 
 /// Reads the arguments of the verdict tool, if they are about criteria at all. What is left out is unmet; of what is said
 /// in different ways nothing counts.
-pub(super) fn read(answers: &[Value], criteria: &[Criterion], messages: &[Message]) -> Option<Reading> {
+pub(super) fn read(answers: &[Value], criteria: &[Criterion], source: &Source<'_>) -> Option<Reading> {
     let read: Vec<Vec<Entry>> = answers.iter().filter_map(|answer| entries(answer, criteria)).collect();
     if read.is_empty() {
         return None;
     }
-    let (given, source) = (read.concat(), Source::new(messages));
+    let given = read.concat();
     let rulings: Vec<Ruling> = criteria.iter().map(|criterion| ruling(&criterion.id, &given)).collect();
     let is_complete = rulings.iter().all(|ruling| matches!(ruling, Ruling::Said(..)));
-    let results = criteria.iter().zip(rulings).map(|(criterion, ruling)| ruling.result(criterion, &source));
+    let results = criteria.iter().zip(rulings).map(|(criterion, ruling)| ruling.result(criterion, source));
     let results: Vec<CriterionResult> = results.collect();
     let summary = answers.iter().rev().find_map(summary);
     let reasoning = summary.map_or_else(|| summarize(&results), |text| cut(text, MAX_REASONING_BYTES));

@@ -3,6 +3,7 @@ use time::macros::datetime;
 
 use super::*;
 use crate::events::{MessageRole, Verdict};
+use crate::execution::types::Message;
 
 const INVENTED: &str = "You will get a hundred euros";
 
@@ -30,7 +31,7 @@ fn judged(answer: &Value) -> Judgement {
 }
 
 fn judged_of(criteria: &[Criterion], answer: &Value) -> Judgement {
-    match read(std::slice::from_ref(answer), criteria, &transcript()) {
+    match read(std::slice::from_ref(answer), criteria, &Source::new(&transcript())) {
         Some(
             Reading::Complete(JudgeAnswer::Verdict(judgement))
             | Reading::Partial(JudgeAnswer::Verdict(judgement)),
@@ -40,12 +41,15 @@ fn judged_of(criteria: &[Criterion], answer: &Value) -> Judgement {
 }
 
 fn is_complete(answer: &Value) -> bool {
-    matches!(read(std::slice::from_ref(answer), &criteria(), &transcript()), Some(Reading::Complete(_)))
+    matches!(
+        read(std::slice::from_ref(answer), &criteria(), &Source::new(&transcript())),
+        Some(Reading::Complete(_))
+    )
 }
 
 /// The verdict that has to be asked for again.
 fn partial(answers: &[Value]) -> Judgement {
-    match read(answers, &criteria(), &transcript()) {
+    match read(answers, &criteria(), &Source::new(&transcript())) {
         Some(Reading::Partial(JudgeAnswer::Verdict(judgement))) => judgement,
         _ => panic!("{answers:?}"),
     }
@@ -71,7 +75,7 @@ fn criteria_are_matched_by_id_and_a_missing_one_is_unmet() {
     assert_eq!(statuses(&swapped), [CriterionStatus::Unmet, CriterionStatus::Met]);
     let judgement = judged(&swapped);
     assert_eq!((judgement.verdict, judgement.criteria[0].reasoning.as_str()), (Verdict::Failure, LEFT_OUT));
-    assert!(matches!(read(&[swapped], &criteria(), &transcript()), Some(Reading::Partial(_))));
+    assert!(matches!(read(&[swapped], &criteria(), &Source::new(&transcript())), Some(Reading::Partial(_))));
 }
 
 #[test]
@@ -105,7 +109,7 @@ fn nonsense_fails_closed() {
         assert_eq!(statuses(&nonsense), [CriterionStatus::Unmet, CriterionStatus::Unmet], "{nonsense}");
     }
     for nothing in [json!({}), json!({ "criteria": "all fine" }), json!({ "verdict": "success" })] {
-        assert!(read(&[nothing], &criteria(), &transcript()).is_none());
+        assert!(read(&[nothing], &criteria(), &Source::new(&transcript())).is_none());
     }
 }
 
@@ -133,7 +137,8 @@ fn a_criterion_with_two_statuses_is_inconclusive_in_whatever_order() {
 #[test]
 fn two_answers_that_say_the_same_are_one() {
     let answers = [json!({ "criteria": { "c1": met() } }), json!({ "c1": met(), "c2": "unmet" }), json!({})];
-    let Some(Reading::Complete(JudgeAnswer::Verdict(judgement))) = read(&answers, &criteria(), &transcript())
+    let Some(Reading::Complete(JudgeAnswer::Verdict(judgement))) =
+        read(&answers, &criteria(), &Source::new(&transcript()))
     else {
         panic!("{answers:?}")
     };
