@@ -113,8 +113,10 @@ fn a_broker_that_was_killed_may_have_given_a_run_away_once_before_its_holder_kne
     let mut history = good();
     let at = outcome(&mut history).at;
     let run = outcome(&mut history).run.clone();
-    let killed =
-        |since| Fault { from: at - since, until: at - since, ..fault(FaultKind::BrokerKill, 0, 0, 0) };
+    let killed = |since| {
+        let when = at.saturating_sub(since);
+        Fault { from: when, until: when, ..fault(FaultKind::BrokerKill, 0, 0, 0) }
+    };
     for (since, attempts, rules) in [
         (LIMITS.ack_wait, 2, &[][..]),
         (LIMITS.ack_wait, 3, &[Rule::Fence]),
