@@ -1,12 +1,10 @@
 //! A target whose turns are limited.
 
 use async_trait::async_trait;
-use serde_json::Value;
 
 use crate::execution::failure::RunFailure;
 use crate::execution::limits::{Admission, Both, Gate, SpanWaits};
-use crate::execution::ports::{OnUnknown, SessionCall, TargetAdapter, TargetReply, TargetTurn};
-use crate::execution::types::Session;
+use crate::execution::ports::{TargetAdapter, TargetReply, TargetTurn};
 
 /// Lets each turn through its gate before the adapter does anything. An adapter that makes a turn's request once more
 /// asks the turn's [`Admission`] again.
@@ -24,40 +22,8 @@ impl LimitedTarget {
 
 #[async_trait]
 impl TargetAdapter for LimitedTarget {
-    fn on_unknown(&self) -> OnUnknown {
-        self.target.on_unknown()
-    }
-
-    fn kept(&self) -> Option<Value> {
-        self.target.kept()
-    }
-
-    fn asked(&self, turn: &TargetTurn<'_>) -> Option<Value> {
-        self.target.asked(turn)
-    }
-
-    fn reports_tool_calls(&self) -> bool {
-        self.target.reports_tool_calls()
-    }
-
-    fn knows_its_price(&self) -> bool {
-        self.target.knows_its_price()
-    }
-
-    fn continues_trace(&self) -> bool {
-        self.target.continues_trace()
-    }
-
-    fn scrub(&self, told: &mut Value) {
-        self.target.scrub(told);
-    }
-
-    async fn begin(&self, call: SessionCall<'_>) -> Result<Option<Session>, RunFailure> {
-        self.target.begin(call).await
-    }
-
-    async fn end(&self, call: SessionCall<'_>, session: Session) -> Result<(), RunFailure> {
-        self.target.end(call, session).await
+    fn behind(&self) -> Option<&dyn TargetAdapter> {
+        Some(self.target.as_ref())
     }
 
     async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {

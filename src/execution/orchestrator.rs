@@ -1,7 +1,6 @@
 //! The life of a run from request to outcome. It orchestrates only: every step is one call of a port.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use time::OffsetDateTime;
@@ -19,12 +18,10 @@ use crate::events::{
     DeliveryFailure, DeliveryFailureKind, RunCompleted, RunRequest, TelemetryReceipt, TraceContext,
 };
 
-pub use super::supervision::{Interruption, LAST_JUDGEMENT, RunContext, TIMED_OUT};
+pub use super::supervision::{CANCEL_GRACE, Interruption, LAST_JUDGEMENT, RunContext, TIMED_OUT};
 
 /// Why not every span of a run is there that began and cannot go on.
 const UNFINISHED_TRACE: &str = "the run could not go on, so its trace has no root";
-/// How long a cancelled run that began before waits for what its trace needs to get its root.
-pub const CANCEL_GRACE: Duration = Duration::from_secs(3);
 /// Why a target cannot be made whose definitions do not come in time.
 const STORE_SILENT: &str = "the store does not answer";
 /// Code of a cancelled run's root span.
@@ -117,20 +114,11 @@ impl Orchestrator {
         self.leave(request, &context, stopped, self.clock.now()).await
     }
 
-    /// A run that began before and is cancelled is best stopped on the stage, where its trace gets its root; it does
-    /// not wait long for that.
     async fn prepare(&self, request: &RunRequest, context: &RunContext<'_>) -> Result<RunPlan, Stopped> {
         let wording = if context.resumed.is_none() { CANCELLED_BEFORE_START } else { CANCELLED_BY_USER };
-        let told_to_stop = async {
-            let reason = context.stop.stopped().await;
-            if reason == StopReason::Cancelled && context.resumed.is_some() {
-                tokio::time::sleep(CANCEL_GRACE).await;
-            }
-            reason
-        };
         tokio::select! {
             biased;
-            reason = told_to_stop => Err(stopped(reason, wording)),
+            reason = context.stopped_off_stage() => Err(stopped(reason, wording)),
             plan = self.planner.plan(request, context.resumed.as_ref()) => plan.map_err(unplanned),
         }
     }
@@ -269,25 +257,15 @@ fn expect_late_spans(conversation: &Conversation, trace: &dyn RunTrace) {
 /// The receipt of a run that ends without a stage: what earlier workers made of it, if it was on one.
 fn receipt_of(said: &Conversation) -> TelemetryReceipt {
     let unconfirmed = said.spans.unconfirmed();
-    let SpanCounts { made: spans, received, exported, rejected, spooled, undelivered } = said.spans;
     let lost = (unconfirmed > 0).then(|| DeliveryFailure {
         kind: DeliveryFailureKind::WorkerLost,
         status: None,
         message: UNFINISHED_TRACE.to_owned(),
         spans: unconfirmed,
     });
-    TelemetryReceipt {
-        trace_id: said.trace_id.clone(),
-        spans,
-        received,
-        exported,
-        rejected,
-        spooled,
-        undelivered,
-        unconfirmed,
-        error: said.trace_id.as_ref().map(|_| UNFINISHED_TRACE.to_owned()),
-        errors: lost.into_iter().collect(),
-    }
+    let error = said.trace_id.as_ref().map(|_| UNFINISHED_TRACE.to_owned());
+    let receipt = said.spans.receipt(said.trace_id.clone(), unconfirmed);
+    TelemetryReceipt { error, errors: lost.into_iter().collect(), ..receipt }
 }
 
 fn unplanned(error: PlanError) -> Stopped {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use super::failure::{PlanError, RunFailure, Unavailable};
-use super::limits::{Admission, Waiting};
+use super::limits::{Admission, Unwatched, Waiting};
 use super::types::{
     ChatOptions, ChatReply, ChatRequest, Conversation, Heard, Message, ModelName, Session, SpanCounts,
     SpanEnd, SpanNote, SpanStart, TraceSpec,
@@ -46,33 +46,41 @@ pub trait ChatModel: Send + Sync {
     /// Its full name.
     fn name(&self) -> &ModelName;
 
+    /// The model that this one only adds something to. What this one does not say of itself, that one does.
+    fn behind(&self) -> Option<&dyn ChatModel> {
+        None
+    }
+
     /// Whether its replies say what they cost.
     fn knows_its_price(&self) -> bool {
-        false
+        match self.behind() {
+            Some(model) => model.knows_its_price(),
+            None => false,
+        }
     }
 
     /// Why it cannot be asked with these settings, if it cannot, in words that follow on its name.
-    fn objection(&self, _sampling: &Sampling, _options: &ChatOptions) -> Option<String> {
-        None
+    fn objection(&self, sampling: &Sampling, options: &ChatOptions) -> Option<String> {
+        self.behind()?.objection(sampling, options)
     }
 
     /// Asks it. Retries and time limits are its own business.
     ///
     /// # Errors
-    /// [`RunFailure`] attributed to the model's provider.
-    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure>;
+    /// As [`ChatModel::chat_watched`].
+    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
+        self.chat_watched(request, &Unwatched).await
+    }
 
     /// Asks it, and tells `waiting` while a call has to wait for its turn. A model that is not limited never waits.
     ///
     /// # Errors
-    /// As [`ChatModel::chat`].
+    /// [`RunFailure`] attributed to the model's provider.
     async fn chat_watched(
         &self,
         request: &ChatRequest,
-        _waiting: &dyn Waiting,
-    ) -> Result<ChatReply, RunFailure> {
-        self.chat(request).await
-    }
+        waiting: &dyn Waiting,
+    ) -> Result<ChatReply, RunFailure>;
 }
 
 /// Turns the name of a model into a client for it.
@@ -170,38 +178,59 @@ pub enum OnUnknown {
 /// The agent under test.
 #[async_trait]
 pub trait TargetAdapter: Send + Sync {
+    /// The target that this one only adds something to. What this one does not say or do itself, that one does.
+    fn behind(&self) -> Option<&dyn TargetAdapter> {
+        None
+    }
+
     /// What to do about a call whose end is unknown.
     fn on_unknown(&self) -> OnUnknown {
-        OnUnknown::default()
+        match self.behind() {
+            Some(target) => target.on_unknown(),
+            None => OnUnknown::default(),
+        }
     }
 
     /// Whether replies tell which tools the agent called. Where they do not, no check of its tools is ever met.
     fn reports_tool_calls(&self) -> bool {
-        true
+        match self.behind() {
+            Some(target) => target.reports_tool_calls(),
+            None => true,
+        }
     }
 
     /// Whether its replies say what the models behind it cost, as far as they are this run's to pay.
     fn knows_its_price(&self) -> bool {
-        true
+        match self.behind() {
+            Some(target) => target.knows_its_price(),
+            None => true,
+        }
     }
 
     /// Whether calls of it carry the run's trace context, so that it may send spans of its own.
     fn continues_trace(&self) -> bool {
-        false
+        match self.behind() {
+            Some(target) => target.continues_trace(),
+            None => false,
+        }
     }
 
     /// Takes the credentials that it knows out of what the target tells of itself.
-    fn scrub(&self, _told: &mut Value) {}
+    fn scrub(&self, told: &mut Value) {
+        if let Some(target) = self.behind() {
+            target.scrub(told);
+        }
+    }
 
     /// What of the target's definition must stay as it is for as long as the run lasts, free of credentials. Whoever goes on with the run
     /// gets it back as [`TargetSpec::kept`].
     fn kept(&self) -> Option<Value> {
-        None
+        self.behind()?.kept()
     }
 
     /// What [`TargetAdapter::reply`] would ask in this turn; see [`TargetQuestions::asked`].
-    fn asked(&self, _turn: &TargetTurn<'_>) -> Option<Value> {
-        None
+    fn asked(&self, turn: &TargetTurn<'_>) -> Option<Value> {
+        self.behind()?.asked(turn)
     }
 
     /// Begins a session before the first turn, if the target has any. It is stored with the run, so that whoever goes on
@@ -209,8 +238,11 @@ pub trait TargetAdapter: Send + Sync {
     ///
     /// # Errors
     /// [`RunFailure`], as [`TargetAdapter::reply`].
-    async fn begin(&self, _call: SessionCall<'_>) -> Result<Option<Session>, RunFailure> {
-        Ok(None)
+    async fn begin(&self, call: SessionCall<'_>) -> Result<Option<Session>, RunFailure> {
+        match self.behind() {
+            Some(target) => target.begin(call).await,
+            None => Ok(None),
+        }
     }
 
     /// Ends a session that was begun, whatever the run came to. It may be ended twice where a worker is lost right behind
@@ -218,8 +250,11 @@ pub trait TargetAdapter: Send + Sync {
     ///
     /// # Errors
     /// [`RunFailure`], as [`TargetAdapter::reply`]. It does not change what the run came to.
-    async fn end(&self, _call: SessionCall<'_>, _session: Session) -> Result<(), RunFailure> {
-        Ok(())
+    async fn end(&self, call: SessionCall<'_>, session: Session) -> Result<(), RunFailure> {
+        match self.behind() {
+            Some(target) => target.end(call, session).await,
+            None => Ok(()),
+        }
     }
 
     /// Lets the agent answer the customer's last line.

@@ -20,6 +20,8 @@ use crate::events::{Attribution, MessageRole, RunRequest, RunStarted};
 pub const TIMED_OUT: &str = "Scenario execution timed out";
 /// What became of a worker that has no time left for a call under way.
 const STOPPED: &str = "stopped";
+/// How long a cancelled run that began before waits for what its trace needs to get its root.
+pub const CANCEL_GRACE: Duration = Duration::from_secs(3);
 /// Time for judging a run that took too long.
 pub const LAST_JUDGEMENT: Duration = Duration::from_mins(1);
 
@@ -49,6 +51,18 @@ pub struct RunContext<'a> {
     pub stop: &'a StopSignal,
     /// Is told whenever the run gets on.
     pub progress: Progress,
+}
+
+impl RunContext<'_> {
+    /// Waits until the run is told to stop before it is on the stage. One that began before and is cancelled is best
+    /// stopped there, where its trace gets its root; it does not wait long for that.
+    pub(crate) async fn stopped_off_stage(&self) -> StopReason {
+        let reason = self.stop.stopped().await;
+        if reason == StopReason::Cancelled && self.resumed.is_some() {
+            tokio::time::sleep(CANCEL_GRACE).await;
+        }
+        reason
+    }
 }
 
 /// What stopped a run.

@@ -254,6 +254,26 @@ impl Entry {
     }
 }
 
+impl Answer {
+    /// Why what was `attempted` is not done by this answer, which is none to it.
+    pub(super) fn into_error(self, attempted: &str) -> JournalError {
+        match self {
+            Self::Refused(refusal) => refusal.into(),
+            Self::Done | Self::Recording(_) | Self::Exchange(_) => {
+                Unavailable::new(attempted, "it answered something else").into()
+            }
+        }
+    }
+
+    /// As [`Answer::into_error`], for who stores nothing of the run's state.
+    pub(super) fn into_unavailable(self, attempted: &str) -> Unavailable {
+        match self.into_error(attempted) {
+            JournalError::Unavailable(unavailable) => unavailable,
+            error => Unavailable::new(attempted, error),
+        }
+    }
+}
+
 impl From<&JournalError> for Refusal {
     fn from(error: &JournalError) -> Self {
         match error {

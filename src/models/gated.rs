@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::definitions::Sampling;
 use crate::execution::failure::RunFailure;
-use crate::execution::limits::{Gate, Unwatched, Waiting};
+use crate::execution::limits::{Gate, Waiting};
 use crate::execution::ports::ChatModel;
-use crate::execution::types::{ChatOptions, ChatReply, ChatRequest, ModelName};
+use crate::execution::types::{ChatReply, ChatRequest, ModelName};
 
 /// Lets each call through its gate. For models that never try twice; a remote one takes each try through the gate.
 pub(super) struct GatedModel {
@@ -29,16 +28,8 @@ impl ChatModel for GatedModel {
         self.model.name()
     }
 
-    fn knows_its_price(&self) -> bool {
-        self.model.knows_its_price()
-    }
-
-    fn objection(&self, sampling: &Sampling, options: &ChatOptions) -> Option<String> {
-        self.model.objection(sampling, options)
-    }
-
-    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
-        self.chat_watched(request, &Unwatched).await
+    fn behind(&self) -> Option<&dyn ChatModel> {
+        Some(self.model.as_ref())
     }
 
     async fn chat_watched(

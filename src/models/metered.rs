@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::definitions::Sampling;
 use crate::execution::failure::RunFailure;
-use crate::execution::limits::{Unwatched, Waiting};
+use crate::execution::limits::Waiting;
 use crate::execution::metering::{Call, CallKind, CallMeter};
 use crate::execution::ports::ChatModel;
-use crate::execution::types::{ChatOptions, ChatReply, ChatRequest, ModelName};
+use crate::execution::types::{ChatReply, ChatRequest, ModelName};
 
 /// Tells a meter of each call.
 pub(super) struct MeteredModel {
@@ -23,16 +22,8 @@ impl ChatModel for MeteredModel {
         self.model.name()
     }
 
-    fn knows_its_price(&self) -> bool {
-        self.model.knows_its_price()
-    }
-
-    fn objection(&self, sampling: &Sampling, options: &ChatOptions) -> Option<String> {
-        self.model.objection(sampling, options)
-    }
-
-    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
-        self.chat_watched(request, &Unwatched).await
+    fn behind(&self) -> Option<&dyn ChatModel> {
+        Some(self.model.as_ref())
     }
 
     async fn chat_watched(

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::definitions::{Price, Sampling};
+use crate::definitions::Price;
 use crate::execution::failure::RunFailure;
-use crate::execution::limits::{Unwatched, Waiting};
+use crate::execution::limits::Waiting;
 use crate::execution::ports::ChatModel;
-use crate::execution::types::{ChatOptions, ChatReply, ChatRequest, ModelName};
+use crate::execution::types::{ChatReply, ChatRequest, ModelName};
 
 /// Says of every reply what it cost, by the tokens that the provider counted.
 ///
@@ -31,16 +31,12 @@ impl ChatModel for PricedModel {
         self.model.name()
     }
 
+    fn behind(&self) -> Option<&dyn ChatModel> {
+        Some(self.model.as_ref())
+    }
+
     fn knows_its_price(&self) -> bool {
         true
-    }
-
-    fn objection(&self, sampling: &Sampling, options: &ChatOptions) -> Option<String> {
-        self.model.objection(sampling, options)
-    }
-
-    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
-        self.chat_watched(request, &Unwatched).await
     }
 
     async fn chat_watched(

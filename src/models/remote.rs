@@ -13,7 +13,7 @@ use super::{failure, listening, retry};
 use crate::definitions::Sampling;
 use crate::egress::Client;
 use crate::execution::failure::RunFailure;
-use crate::execution::limits::{Gate, Unwatched, Waiting};
+use crate::execution::limits::{Gate, Waiting};
 use crate::execution::ports::ChatModel;
 use crate::execution::types::{
     AnswerForm, ChatMessage, ChatOptions, ChatReply, ChatRequest, ChatRole, ModelName, Scene, SceneRole,
@@ -100,10 +100,6 @@ impl ChatModel for RemoteModel {
             let first = taken.first()?;
             Some(format!("is asked for `{first}` already, so `extra` cannot have it"))
         })
-    }
-
-    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
-        self.chat_watched(request, &Unwatched).await
     }
 
     async fn chat_watched(

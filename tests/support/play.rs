@@ -14,7 +14,7 @@ use scenario_worker::events::{
 };
 use scenario_worker::execution::cassette::{CassetteKey, CassetteLibrary, Exchange, Place, Recording};
 use scenario_worker::execution::failure::{PlanError, RunFailure, Unavailable};
-use scenario_worker::execution::limits::Gate;
+use scenario_worker::execution::limits::{Gate, Waiting};
 use scenario_worker::execution::orchestrator::{Orchestrator, Player, RunContext, RunEnd};
 use scenario_worker::execution::planner::{PlanDefaults, Planner};
 use scenario_worker::execution::ports::{
@@ -348,7 +348,7 @@ impl ChatModel for Model {
         &self.name
     }
 
-    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
+    async fn chat_watched(&self, request: &ChatRequest, _: &dyn Waiting) -> Result<ChatReply, RunFailure> {
         let usage = TokenUsage { input_tokens: 10, output_tokens: 2, calls: 1, ..TokenUsage::default() };
         if request.scene.role == SceneRole::UserSimulator {
             self.record.ask('U', request.scene.turn);

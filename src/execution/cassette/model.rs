@@ -6,11 +6,10 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::Tape;
-use crate::definitions::Sampling;
 use crate::execution::failure::RunFailure;
-use crate::execution::limits::{Unwatched, Waiting};
+use crate::execution::limits::Waiting;
 use crate::execution::ports::ChatModel;
-use crate::execution::types::{ChatOptions, ChatReply, ChatRequest, ModelName};
+use crate::execution::types::{ChatReply, ChatRequest, ModelName};
 
 /// A model that is recorded, or only the recording of one.
 pub(super) struct TapedModel {
@@ -32,17 +31,13 @@ impl ChatModel for TapedModel {
         &self.name
     }
 
+    fn behind(&self) -> Option<&dyn ChatModel> {
+        self.behind.as_deref()
+    }
+
     /// What is replayed is not paid.
     fn knows_its_price(&self) -> bool {
         self.behind.as_ref().is_none_or(|model| model.knows_its_price())
-    }
-
-    fn objection(&self, sampling: &Sampling, options: &ChatOptions) -> Option<String> {
-        self.behind.as_ref()?.objection(sampling, options)
-    }
-
-    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
-        self.chat_watched(request, &Unwatched).await
     }
 
     async fn chat_watched(

@@ -8,9 +8,7 @@ use serde_json::{Value, json};
 use super::Tape;
 use crate::execution::failure::RunFailure;
 use crate::execution::limits::{Admission, Both, TotalWait};
-use crate::execution::ports::{
-    OnUnknown, SessionCall, TargetAdapter, TargetQuestions, TargetReply, TargetTurn,
-};
+use crate::execution::ports::{SessionCall, TargetAdapter, TargetQuestions, TargetReply, TargetTurn};
 use crate::execution::types::Session;
 
 /// The lane of the agent under test.
@@ -48,32 +46,14 @@ impl TapedTarget {
 
 #[async_trait]
 impl TargetAdapter for TapedTarget {
-    fn on_unknown(&self) -> OnUnknown {
-        self.behind.as_ref().map_or_else(OnUnknown::default, |target| target.on_unknown())
-    }
-
-    /// Whoever replays a run has nobody to ask that; what each reply does not tell is on the tape with it.
-    fn reports_tool_calls(&self) -> bool {
-        self.behind.as_ref().is_none_or(|target| target.reports_tool_calls())
-    }
-
-    fn knows_its_price(&self) -> bool {
-        self.behind.as_ref().is_none_or(|target| target.knows_its_price())
+    /// Whoever replays a run has nobody behind; what each reply does not tell of its tools is on the tape with it.
+    fn behind(&self) -> Option<&dyn TargetAdapter> {
+        self.behind.as_deref()
     }
 
     /// Whoever replays a run finds on the tape what was heard of the agent's own spans, if anything was.
     fn continues_trace(&self) -> bool {
         self.behind.as_ref().is_none_or(|target| target.continues_trace())
-    }
-
-    fn scrub(&self, told: &mut Value) {
-        if let Some(target) = &self.behind {
-            target.scrub(told);
-        }
-    }
-
-    fn kept(&self) -> Option<Value> {
-        self.behind.as_ref().and_then(|target| target.kept())
     }
 
     fn asked(&self, turn: &TargetTurn<'_>) -> Option<Value> {
@@ -85,13 +65,6 @@ impl TargetAdapter for TapedTarget {
         let asked = json!({ "session": "begin" });
         let ask = self.behind.as_ref().map(|target| target.begin(call));
         self.tape.attempt(SESSION_LANE, asked, ask).await.map(Option::flatten)
-    }
-
-    async fn end(&self, call: SessionCall<'_>, session: Session) -> Result<(), RunFailure> {
-        match &self.behind {
-            Some(target) => target.end(call, session).await,
-            None => Ok(()),
-        }
     }
 
     async fn reply(&self, turn: TargetTurn<'_>) -> Result<TargetReply, RunFailure> {

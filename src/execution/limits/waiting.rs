@@ -6,10 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use crate::definitions::Sampling;
 use crate::execution::failure::RunFailure;
 use crate::execution::ports::{ChatModel, RunSpan};
-use crate::execution::types::{ChatOptions, ChatReply, ChatRequest, ModelName, SpanNote};
+use crate::execution::types::{ChatReply, ChatRequest, ModelName, SpanNote};
 
 /// The shortest wait that a span tells of: what is shorter is the limiter's own work.
 const NOTICEABLE: Duration = Duration::from_millis(20);
@@ -114,16 +113,8 @@ impl ChatModel for Announcing<'_> {
         self.model.name()
     }
 
-    fn knows_its_price(&self) -> bool {
-        self.model.knows_its_price()
-    }
-
-    fn objection(&self, sampling: &Sampling, options: &ChatOptions) -> Option<String> {
-        self.model.objection(sampling, options)
-    }
-
-    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
-        self.model.chat_watched(request, self.waiting).await
+    fn behind(&self) -> Option<&dyn ChatModel> {
+        Some(self.model)
     }
 
     async fn chat_watched(

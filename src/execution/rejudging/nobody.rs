@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use crate::events::{Attribution, RunStarted, TelemetryReceipt, TraceContext};
 use crate::execution::failure::{RunFailure, code};
+use crate::execution::limits::Waiting;
 use crate::execution::ports::{
     ChatModel, JournalError, RunJournal, RunSpan, RunTrace, TargetAdapter, TargetReply, TargetTurn, TraceNote,
 };
@@ -30,7 +31,7 @@ impl ChatModel for Nobody {
         &self.0
     }
 
-    async fn chat(&self, _: &ChatRequest) -> Result<ChatReply, RunFailure> {
+    async fn chat_watched(&self, _: &ChatRequest, _: &dyn Waiting) -> Result<ChatReply, RunFailure> {
         Err(not_there())
     }
 }

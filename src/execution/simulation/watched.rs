@@ -3,12 +3,11 @@
 use async_trait::async_trait;
 
 use super::budget::Purse;
-use crate::definitions::Sampling;
 use crate::execution::failure::RunFailure;
-use crate::execution::limits::{Both, Unwatched, Waiting};
+use crate::execution::limits::{Both, Waiting};
 use crate::execution::ports::ChatModel;
 use crate::execution::signals::Progress;
-use crate::execution::types::{ChatOptions, ChatReply, ChatRequest, ModelName};
+use crate::execution::types::{ChatReply, ChatRequest, ModelName};
 
 /// Tells `progress` whenever `model` has answered: a step may take several calls, and none of them is a stall.
 pub(super) struct WatchedModel<'a> {
@@ -26,16 +25,8 @@ impl ChatModel for WatchedModel<'_> {
         self.model.name()
     }
 
-    fn knows_its_price(&self) -> bool {
-        self.model.knows_its_price()
-    }
-
-    fn objection(&self, sampling: &Sampling, options: &ChatOptions) -> Option<String> {
-        self.model.objection(sampling, options)
-    }
-
-    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
-        self.chat_watched(request, &Unwatched).await
+    fn behind(&self) -> Option<&dyn ChatModel> {
+        Some(self.model)
     }
 
     async fn chat_watched(

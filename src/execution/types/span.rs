@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::{ChatReply, ChatRequest, Criterion, Judgement, Message, ModelName};
 use crate::definitions::TelemetryDestination;
-use crate::events::{RunRequest, TargetRef, TokenUsage, ToolCall};
+use crate::events::{RunRequest, TargetRef, TelemetryReceipt, TokenUsage, ToolCall};
 
 /// Spans of a run so far, over all workers that it was on. The root is not counted before it has ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,25 @@ pub struct SpanCounts {
 }
 
 impl SpanCounts {
+    /// The receipt of a run with these spans, `unconfirmed` of which nobody has said what became; without errors.
+    #[must_use]
+    pub fn receipt(self, trace_id: Option<String>, unconfirmed: u64) -> TelemetryReceipt {
+        let Self { made: spans, received, exported, rejected, spooled, undelivered } = self;
+        let (error, errors) = (None, Vec::new());
+        TelemetryReceipt {
+            trace_id,
+            spans,
+            received,
+            exported,
+            rejected,
+            spooled,
+            undelivered,
+            unconfirmed,
+            error,
+            errors,
+        }
+    }
+
     /// Those of which nobody has said what became of them.
     #[must_use]
     pub fn unconfirmed(&self) -> u64 {

@@ -6,8 +6,9 @@ use super::line::Line;
 use crate::events::{ProjectId, RunId};
 use crate::execution::cassette::{CassetteKey, CassetteLibrary, Exchange, Place, Recording};
 use crate::execution::failure::Unavailable;
-use crate::execution::ports::JournalError;
 use crate::isolation::frames::{Answer, Call};
+
+const ASKING: &str = "asking the worker for the run's cassette";
 
 /// Asks the worker for the run's cassette.
 pub struct PipeCassettes(pub Line);
@@ -17,14 +18,14 @@ impl CassetteLibrary for PipeCassettes {
     async fn recording(&self, _: &CassetteKey) -> Result<Option<Recording>, Unavailable> {
         match self.0.ask(Call::Recording).await {
             Answer::Recording(recording) => Ok(recording),
-            other => Err(unavailable(other)),
+            other => Err(other.into_unavailable(ASKING)),
         }
     }
 
     async fn publish(&self, _: &CassetteKey, recording: &Recording) -> Result<(), Unavailable> {
         match self.0.ask(Call::Publish(recording.calls.clone())).await {
             Answer::Done => Ok(()),
-            other => Err(unavailable(other)),
+            other => Err(other.into_unavailable(ASKING)),
         }
     }
 
@@ -37,27 +38,14 @@ impl CassetteLibrary for PipeCassettes {
     ) -> Result<(), Unavailable> {
         match self.0.ask(Call::Keep(place.clone(), Box::new(exchange.clone()))).await {
             Answer::Done => Ok(()),
-            other => Err(unavailable(other)),
+            other => Err(other.into_unavailable(ASKING)),
         }
     }
 
     async fn recall(&self, _: &ProjectId, _: &RunId, place: &Place) -> Result<Option<Exchange>, Unavailable> {
         match self.0.ask(Call::Recall(place.clone())).await {
             Answer::Exchange(exchange) => Ok(exchange.map(|exchange| *exchange)),
-            other => Err(unavailable(other)),
-        }
-    }
-}
-
-fn unavailable(answer: Answer) -> Unavailable {
-    const ASKING: &str = "asking the worker for the run's cassette";
-    match answer {
-        Answer::Refused(refusal) => match JournalError::from(refusal) {
-            JournalError::Unavailable(unavailable) => unavailable,
-            error => Unavailable::new(ASKING, error),
-        },
-        Answer::Done | Answer::Recording(_) | Answer::Exchange(_) => {
-            Unavailable::new(ASKING, "it answered something else")
+            other => Err(other.into_unavailable(ASKING)),
         }
     }
 }

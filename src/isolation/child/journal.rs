@@ -4,7 +4,6 @@ use async_trait::async_trait;
 
 use super::line::Line;
 use crate::events::RunStarted;
-use crate::execution::failure::Unavailable;
 use crate::execution::ports::{JournalError, RunJournal, TraceNote};
 use crate::execution::types::Conversation;
 use crate::isolation::frames::{Answer, Call, Entry};
@@ -32,9 +31,6 @@ impl RunJournal for PipeJournal {
 fn done(answer: Answer) -> Result<(), JournalError> {
     match answer {
         Answer::Done => Ok(()),
-        Answer::Refused(refusal) => Err(refusal.into()),
-        Answer::Recording(_) | Answer::Exchange(_) => {
-            Err(Unavailable::new("asking the worker to store the run", "it answered something else").into())
-        }
+        other => Err(other.into_error("asking the worker to store the run")),
     }
 }

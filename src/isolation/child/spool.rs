@@ -8,7 +8,6 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::line::Line;
 use crate::execution::failure::Unavailable;
-use crate::execution::ports::JournalError;
 use crate::isolation::frames::{Answer, Call, LateSpans};
 use crate::telemetry::export::Packed;
 use crate::telemetry::spool::{Parcel, SpanSpool};
@@ -37,13 +36,7 @@ impl SpanSpool for PipeSpool {
         };
         match self.0.ask(Call::Spool(Box::new(late))).await {
             Answer::Done => Ok(()),
-            Answer::Refused(refusal) => Err(match JournalError::from(refusal) {
-                JournalError::Unavailable(unavailable) => unavailable,
-                error => Unavailable::new(KEEPING, error),
-            }),
-            Answer::Recording(_) | Answer::Exchange(_) => {
-                Err(Unavailable::new(KEEPING, "it answered something else"))
-            }
+            other => Err(other.into_unavailable(KEEPING)),
         }
     }
 }

@@ -31,7 +31,7 @@ use crate::execution::cassette::CassetteLibrary;
 use crate::execution::failure::{RunFailure, Unavailable};
 use crate::execution::limits::Limiter;
 use crate::execution::orchestrator::{
-    CANCEL_GRACE, Interruption, LAST_JUDGEMENT, Orchestrator, Player, RunContext, RunEnd, told,
+    Interruption, LAST_JUDGEMENT, Orchestrator, Player, RunContext, RunEnd, told,
 };
 use crate::execution::parameters;
 use crate::execution::signals::StopReason;
@@ -110,23 +110,15 @@ impl Processes {
         }))
     }
 
-    /// Finds what the run needs, unless it is told to stop first. As in the worker itself, a cancelled run that began before
-    /// waits a little, so that its trace gets its root.
+    /// Finds what the run needs, unless it is told to stop first.
     async fn definitions(
         &self,
         request: &RunRequest,
         context: &RunContext<'_>,
     ) -> Result<Result<Snapshot, Unavailable>, StopReason> {
-        let told_to_stop = async {
-            let reason = context.stop.stopped().await;
-            if reason == StopReason::Cancelled && context.resumed.is_some() {
-                tokio::time::sleep(CANCEL_GRACE).await;
-            }
-            reason
-        };
         tokio::select! {
             biased;
-            reason = told_to_stop => Err(reason),
+            reason = context.stopped_off_stage() => Err(reason),
             found = self.shelf.snapshot(request, context.resumed.as_ref()) => Ok(found),
         }
     }

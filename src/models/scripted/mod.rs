@@ -12,6 +12,7 @@ use super::failure;
 use crate::definitions::{ScriptedForm, ScriptedModel};
 use crate::events::{TokenUsage, ToolCall};
 use crate::execution::failure::RunFailure;
+use crate::execution::limits::Waiting;
 use crate::execution::ports::ChatModel;
 use crate::execution::types::{AnswerForm, ChatReply, ChatRequest, ModelName, SceneRole};
 
@@ -81,7 +82,7 @@ impl ChatModel for OfflineModel {
         true
     }
 
-    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
+    async fn chat_watched(&self, request: &ChatRequest, _: &dyn Waiting) -> Result<ChatReply, RunFailure> {
         if self.script.delay_ms > 0 {
             tokio::time::sleep(Duration::from_millis(self.script.delay_ms)).await;
         }

@@ -74,7 +74,8 @@ pub enum ExportError {
     },
 }
 
-fn said(text: &str) -> String {
+/// What was said, behind a colon, if anything was.
+pub(in crate::telemetry) fn said(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!(": {text}") }
 }
 

@@ -11,7 +11,7 @@ mod sender;
 
 pub use destination::{Destination, InvalidDestination};
 pub use error::ExportError;
-pub(in crate::telemetry) use error::STATUS_TOO_LARGE;
+pub(in crate::telemetry) use error::{STATUS_TOO_LARGE, said};
 pub use payload::{MAX_REQUEST_BYTES, Packed, SpanEnvelope};
 pub(in crate::telemetry) use payload::{SPAN_FRAMING_BYTES, compress, unwrapped};
 pub(in crate::telemetry) use response::{quote, read};

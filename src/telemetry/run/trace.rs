@@ -68,26 +68,17 @@ impl Trace {
     }
 
     fn receipt(&self, delivered: Delivered, open: usize) -> TelemetryReceipt {
-        let SpanCounts { made: spans, received, exported, rejected, spooled, undelivered } =
-            self.earlier.plus(delivered.counts);
+        let counts = self.earlier.plus(delivered.counts);
         let unconfirmed = self.earlier.unconfirmed();
         let mut errors = [delivered.failures, worker_lost(unconfirmed).into_iter().collect()].concat();
         let told = errors.iter().map(|error| error.message.clone());
         let mut texts: Vec<String> = told.chain(earlier_failures(self.earlier)).collect();
-        texts.extend((spooled > 0).then(|| format!("{spooled} spans are kept and sent later")));
+        texts.extend(
+            (counts.spooled > 0).then(|| format!("{} spans are kept and sent later", counts.spooled)),
+        );
         errors.extend(open_spans(open));
-        TelemetryReceipt {
-            trace_id: Some(self.trace_id()),
-            spans,
-            received,
-            exported,
-            rejected,
-            spooled,
-            undelivered,
-            unconfirmed,
-            error: (!texts.is_empty()).then(|| texts.join("; ")),
-            errors,
-        }
+        let error = (!texts.is_empty()).then(|| texts.join("; "));
+        TelemetryReceipt { error, errors, ..counts.receipt(Some(self.trace_id()), unconfirmed) }
     }
 }
 

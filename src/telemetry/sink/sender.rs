@@ -11,18 +11,16 @@ use tokio::time::Instant;
 use super::cutting::MOST_KEPT;
 use super::{Body, Post};
 use crate::egress::{Client, ClientError, Redirects, retry_after};
-use crate::telemetry::export::{AGENT, Destination, InvalidDestination, quote, read};
+use crate::telemetry::export::{AGENT, Destination, InvalidDestination, STATUS_TOO_LARGE, quote, read, said};
 
 /// The most bytes that the platform takes in a request (50 MB), a little less.
 const MOST_BODY_BYTES: usize = 49_000_000;
 /// Bytes of each message, from what the platform keeps to what gets past a server in front of it that takes little.
 const LADDER: [usize; 3] = [MOST_KEPT, 8 * 1024, 1024];
-/// The status of who finds a request too large.
-const TOO_LARGE: u16 = 413;
 /// The status of a platform whose plan has no room for the run, or whose key may not write.
 const UNWANTED: u16 = 403;
 /// Statuses after which the same request can never go better: it is refused for what it says.
-const REFUSALS: [u16; 4] = [400, TOO_LARGE, 415, 422];
+const REFUSALS: [u16; 4] = [400, STATUS_TOO_LARGE, 415, 422];
 
 /// Why the platform did not take what it was told. No text holds credentials.
 #[derive(Debug, thiserror::Error)]
@@ -79,10 +77,6 @@ pub enum Remedy {
     NothingOfTheRun,
 }
 
-fn said(text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!(": {text}") }
-}
-
 impl NotTaken {
     /// What is to be done about it.
     #[must_use]
@@ -116,7 +110,7 @@ impl NotTaken {
     }
 
     fn is_too_large(&self) -> bool {
-        self.status() == Some(TOO_LARGE)
+        self.status() == Some(STATUS_TOO_LARGE)
     }
 }
 
@@ -160,8 +154,7 @@ impl SinkSender {
     async fn send(&self, destination: &Destination, body: Vec<u8>, end: Instant) -> Result<(), NotTaken> {
         let url = || destination.public_url();
         if body.len() > MOST_BODY_BYTES {
-            let said = format!("not sent: it has {} bytes, and {MOST_BODY_BYTES} are taken", body.len());
-            return Err(NotTaken::Status { url: url(), status: TOO_LARGE, body: said, retry_after: None });
+            return Err(unsent(url(), body.len()));
         }
         let failed = |source| NotTaken::Transport { url: url(), source };
         let request = self
@@ -177,6 +170,12 @@ impl SinkSender {
         let response = self.client.execute(request, Redirects::Answer).await.map_err(failed)?;
         judge(response, destination).await
     }
+}
+
+/// As if the platform had said so, which it would.
+fn unsent(url: String, bytes: usize) -> NotTaken {
+    let body = format!("not sent: it has {bytes} bytes, and {MOST_BODY_BYTES} are taken");
+    NotTaken::Status { url, status: STATUS_TOO_LARGE, body, retry_after: None }
 }
 
 async fn judge(response: reqwest::Response, destination: &Destination) -> Result<(), NotTaken> {

@@ -9,7 +9,7 @@ use scenario_worker::events::{
     Attribution, MessageRole, ProjectId, RunId, RunKey, TokenUsage, ToolCall, TraceContext,
 };
 use scenario_worker::execution::failure::{PlanError, RunFailure};
-use scenario_worker::execution::limits::Admission;
+use scenario_worker::execution::limits::{Admission, Waiting};
 use scenario_worker::execution::ports::{ChatModel, ChatModelFactory, TargetReply, TargetSpec, TargetTurn};
 use scenario_worker::execution::types::{
     ChatOptions, ChatReply, ChatRequest, ChatRole, Message, ModelName, SceneRole, SpanEnd, SpanNote,
@@ -65,7 +65,7 @@ impl ChatModel for FixedModel {
         &self.name
     }
 
-    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
+    async fn chat_watched(&self, request: &ChatRequest, _: &dyn Waiting) -> Result<ChatReply, RunFailure> {
         let mut asked = self.models.asked.lock().unwrap();
         let answers = &self.models.answers;
         let answer = answers[asked.len().min(answers.len() - 1)].clone();

@@ -10,6 +10,7 @@ use scenario_worker::events::{
     ProjectId, ReferenceId, RequestIdentity, RequestPayload, RunRequest, ScenarioId, SetId,
 };
 use scenario_worker::execution::failure::{PlanError, RunFailure, Unavailable};
+use scenario_worker::execution::limits::Waiting;
 use scenario_worker::execution::planner::{PlanDefaults, Planner, RunPlan};
 use scenario_worker::execution::ports::{
     AgentRepository, ChatModel, ChatModelFactory, ProjectRepository, PromptRepository, ScenarioRepository,
@@ -188,7 +189,7 @@ impl ChatModel for Silent {
         &self.0
     }
 
-    async fn chat(&self, _: &ChatRequest) -> Result<ChatReply, RunFailure> {
+    async fn chat_watched(&self, _: &ChatRequest, _: &dyn Waiting) -> Result<ChatReply, RunFailure> {
         panic!("{} was asked while the run was planned", self.0)
     }
 }

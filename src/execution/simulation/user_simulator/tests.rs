@@ -9,6 +9,7 @@ use super::conversation::tests::said;
 use super::*;
 use crate::definitions::CustomerForm;
 use crate::events::{MessageRole, TraceContext};
+use crate::execution::limits::Waiting;
 use crate::execution::types::{ChatReply, ModelName, SpanEnd, SpanStart};
 
 /// Gives its answers in turn, and the last one for ever.
@@ -24,7 +25,7 @@ impl ChatModel for Model {
         &self.name
     }
 
-    async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, RunFailure> {
+    async fn chat_watched(&self, request: &ChatRequest, _: &dyn Waiting) -> Result<ChatReply, RunFailure> {
         self.asked.lock().unwrap().push(request.clone());
         let mut answers = self.answers.lock().unwrap();
         let content = if answers.len() > 1 { answers.pop_front() } else { answers.front().copied() };
