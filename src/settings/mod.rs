@@ -4,15 +4,20 @@
 //! (`SCENARIO_WORKER__SECTION__KEY`), flags. Unknown keys are refused; all problems are listed at once.
 
 mod load;
+mod nats;
+mod secret_file;
 mod sections;
 mod validation;
 
 pub use load::{DEFAULT_CONFIG, ENVIRONMENT_PREFIX, SettingsError, load};
+pub use nats::{NatsSettings, TlsSettings};
+pub(crate) use validation::store_url_problem;
+pub use secret_file::{SecretFileError, SecretSource, read_secret};
 pub use sections::{
     CassetteSettings, ConsumerSettings, EgressSettings, EventSettings, HttpSettings, Isolation, LogFormat,
-    LogSettings, NatsSettings, ProcessSettings, ReceiverSettings, RequestSettings, RunSettings,
+    LogSettings, ProcessSettings, ReceiverSettings, RequestSettings, RunSettings,
     RunTelemetrySettings, Settings, SinkSettings, SpoolSettings, StoreSettings, TelemetrySettings,
-    TlsSettings, WorkerSettings, WorkerTelemetrySettings,
+    WorkerSettings, WorkerTelemetrySettings,
 };
 
 #[cfg(test)]
