@@ -31,8 +31,9 @@ use crate::isolation::{Launcher, Plan, PlanSettings, Processes, Shelf, Snapshot}
 use crate::models::Factory;
 use crate::queue::limits::LimitCounts;
 use crate::queue::{
-    Cancellations, Cassettes, ConnectError, Connection, Consumer, DeadLetters, Denials, EventPublisher, GivenUpRequests,
-    KvLimiter, RunStates, Scheduler, SinkLog, Spool, Topology, TopologyError, connect as connect_to,
+    Cancellations, Cassettes, ConnectError, Connection, Consumer, DeadLetters, Denials, EventPublisher,
+    GivenUpRequests, KvLimiter, RunStates, Scheduler, SinkLog, Spool, Topology, TopologyError,
+    connect as connect_to,
 };
 use crate::settings::{EgressSettings, Isolation, Settings, TelemetrySettings};
 use crate::store::{AgentCheck, Store, StoreError};

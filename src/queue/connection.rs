@@ -119,7 +119,8 @@ pub async fn connect(settings: &NatsSettings, name: &str) -> Result<Connection, 
     let options = with_certificates(options(name, settings, &identity, &denials), &address, settings);
     let servers = address.servers.join(", ");
     let connecting = options.connect(address.to_servers()?).await;
-    let client = connecting.map_err(|source| refusal::explain(servers.clone(), source, &identity, settings))?;
+    let client =
+        connecting.map_err(|source| refusal::explain(servers.clone(), source, &identity, settings))?;
     let (major, minor, patch) = LEAST_VERSION;
     if !client.is_server_compatible(major, minor, patch) {
         return Err(ConnectError::TooOld { servers, found: client.server_info().version });
@@ -161,10 +162,8 @@ fn options(
 /// Asked for each connection, so that one that is made anew is made with what the files hold by then.
 async fn authenticate(identity: Arc<Identity>, nonce: Vec<u8>) -> Result<async_nats::Auth, AuthError> {
     let reading = tokio::task::spawn_blocking(move || identity.prove(&nonce)).await;
-    reading.map_err(AuthError::new)?.map_err(|error| {
-        error!(error = chain(&error), "there is nothing to connect with; it is tried again");
-        AuthError::new(error)
-    })
+    // The client library says it in the log, and tries again.
+    reading.map_err(AuthError::new)?.map_err(|error| AuthError::new(chain(&error)))
 }
 
 fn with_certificates(
@@ -212,7 +211,9 @@ fn report(event: &Event, denials: &Denials) {
 fn report_server_error(text: &str, denials: &Denials) {
     match denials.read(text) {
         None if text.to_lowercase().contains(EXPIRED) => {
-            warn!("the credentials for NATS have expired; their file is read again with every attempt to connect");
+            warn!(
+                "the credentials for NATS have expired; their file is read again with every attempt to connect"
+            );
         }
         None => warn!(text, "NATS reports a problem"),
         Some(denial) if denials.note(denial.clone()) => error!(subject = denial.subject, "{denial}"),

@@ -142,7 +142,9 @@ fn complaint(accepted: &Value, path: &[String], leaf: &Value) -> String {
 /// A value as a complaint repeats it. Lists and tables where a text belongs may hold one that is a credential.
 fn shown(name: &str, leaf: &Value) -> String {
     match leaf {
-        _ if SECRET_SETTINGS.iter().any(|secret| name.starts_with(secret)) => "not what it has to be".to_owned(),
+        _ if SECRET_SETTINGS.iter().any(|secret| name.starts_with(secret)) => {
+            "not what it has to be".to_owned()
+        }
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "a table".to_owned(),
         other => other.to_string(),

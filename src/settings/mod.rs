@@ -11,14 +11,14 @@ mod validation;
 
 pub use load::{DEFAULT_CONFIG, ENVIRONMENT_PREFIX, SettingsError, load};
 pub use nats::{NatsSettings, TlsSettings};
-pub(crate) use validation::store_url_problem;
 pub use secret_file::{SecretFileError, SecretSource, read_secret};
 pub use sections::{
     CassetteSettings, ConsumerSettings, EgressSettings, EventSettings, HttpSettings, Isolation, LogFormat,
-    LogSettings, ProcessSettings, ReceiverSettings, RequestSettings, RunSettings,
-    RunTelemetrySettings, Settings, SinkSettings, SpoolSettings, StoreSettings, TelemetrySettings,
-    WorkerSettings, WorkerTelemetrySettings,
+    LogSettings, ProcessSettings, ReceiverSettings, RequestSettings, RunSettings, RunTelemetrySettings,
+    Settings, SinkSettings, SpoolSettings, StoreSettings, TelemetrySettings, WorkerSettings,
+    WorkerTelemetrySettings,
 };
+pub(crate) use validation::store_url_problem;
 
 #[cfg(test)]
 mod tests {

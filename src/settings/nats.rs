@@ -159,7 +159,8 @@ impl NatsSettings {
         let mut found = Vec::new();
         match (&self.user, password) {
             (Some(_), None) => found.push(
-                "`nats.user` is set, and neither `nats.password` nor `nats.password_file`; set one of them".to_owned(),
+                "`nats.user` is set, and neither `nats.password` nor `nats.password_file`; set one of them"
+                    .to_owned(),
             ),
             (None, Some(password)) => {
                 found.push(format!("`{password}` is set, and `nats.user` is not; a password needs both"));
@@ -176,7 +177,8 @@ impl NatsSettings {
     }
 
     fn empty(&self) -> Vec<String> {
-        let is_empty = |secret: &Option<Secret>| secret.as_ref().is_some_and(|s| s.expose().trim().is_empty());
+        let is_empty =
+            |secret: &Option<Secret>| secret.as_ref().is_some_and(|s| s.expose().trim().is_empty());
         let values = [
             ("nats.user", self.user.as_ref().is_some_and(String::is_empty)),
             ("nats.nkey_seed", is_empty(&self.nkey_seed)),

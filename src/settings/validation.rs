@@ -177,7 +177,8 @@ fn receiver(settings: &Settings, found: &mut Vec<String>) {
     let ReceiverSettings { token, token_file, .. } = &settings.telemetry.receiver;
     if token.is_some() && token_file.is_some() {
         found.push(
-            "`telemetry.receiver.token` and `telemetry.receiver.token_file` are both set; keep one of them".to_owned(),
+            "`telemetry.receiver.token` and `telemetry.receiver.token_file` are both set; keep one of them"
+                .to_owned(),
         );
     }
     if token.as_ref().is_some_and(|token| token.expose().trim().is_empty()) {

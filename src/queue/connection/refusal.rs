@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use async_nats::ConnectErrorKind;
+use async_nats::{ConnectErrorKind, ServerError};
 use rustls::{AlertDescription, CertificateError};
 
 use super::authentication::Identity;
@@ -16,11 +16,16 @@ const CLIENT_CERTIFICATE: &str = "the server does not take this client's certifi
 /// What to do where who answers does not speak TLS.
 const NO_TLS: &str = "who answers speaks no TLS at this point; a server without TLS needs `nats://` and `nats.tls.required = false`, one without `handshake_first` needs `nats.tls.first = false`";
 /// What to do where the server's certificate is somebody else's.
-const OTHER_NAME: &str = "the server's certificate is not for the host in `nats.url`; use a name that it is for";
+const OTHER_NAME: &str =
+    "the server's certificate is not for the host in `nats.url`; use a name that it is for";
+/// What to do where the server's certificate has run out.
 const EXPIRED: &str = "the server's certificate has expired, or this machine's clock is wrong";
 /// What to do where somebody is there and says nothing.
 const SILENT: &str = "somebody may be there who says nothing, as a server with `handshake_first` does: that needs `nats.tls.first = true`; otherwise check `nats.url`";
+/// What to do where nobody is there.
 const NOBODY: &str = "check `nats.url`, and that nats-server runs";
+/// What to do where the server says why not.
+const SERVER_REFUSES: &str = "the server does not take the connection";
 
 /// Why there is no connection. No message repeats a URL: it may hold a password.
 #[derive(Debug, thiserror::Error)]
@@ -108,7 +113,7 @@ pub(super) fn explain(
     identity: &Identity,
     settings: &NatsSettings,
 ) -> ConnectError {
-    use ConnectErrorKind::{Authentication, AuthorizationViolation, TimedOut, Tls};
+    use ConnectErrorKind::{Authentication, AuthorizationViolation, Tls};
     if let Some(error) = tls_error(&source) {
         let advice = tls_advice(error, settings);
         return ConnectError::Tls { servers, advice, source };
@@ -119,8 +124,17 @@ pub(super) fn explain(
             ConnectError::Unauthorized { servers, advice, source }
         }
         Tls => ConnectError::Tls { servers, advice: "check `nats.tls`".to_owned(), source },
-        TimedOut if !settings.tls.first => ConnectError::OutOfReach { servers, advice: SILENT, source },
-        _ => ConnectError::OutOfReach { servers, advice: NOBODY, source },
+        _ => ConnectError::OutOfReach { servers, advice: absence_advice(&source, settings), source },
+    }
+}
+
+/// The system says where nobody is. Who is there and ends the connection, or lets time go by, leaves no such error.
+fn absence_advice(error: &async_nats::ConnectError, settings: &NatsSettings) -> &'static str {
+    match error.source() {
+        Some(cause) if cause.is::<ServerError>() => SERVER_REFUSES,
+        Some(cause) if cause.is::<io::Error>() => NOBODY,
+        _ if settings.tls.first => NOBODY,
+        _ => SILENT,
     }
 }
 
