@@ -94,19 +94,29 @@ impl NatsSettings {
     /// Where the seed of an `NKey` is.
     #[must_use]
     pub fn seed(&self) -> Option<SecretSource> {
-        SecretSource::of("nats.nkey_seed", &self.nkey_seed, "nats.nkey_seed_file", &self.nkey_seed_file)
+        SecretSource::of(
+            "nats.nkey_seed",
+            self.nkey_seed.as_ref(),
+            "nats.nkey_seed_file",
+            self.nkey_seed_file.as_ref(),
+        )
     }
 
     /// Where the user's password is.
     #[must_use]
     pub fn password(&self) -> Option<SecretSource> {
-        SecretSource::of("nats.password", &self.password, "nats.password_file", &self.password_file)
+        SecretSource::of(
+            "nats.password",
+            self.password.as_ref(),
+            "nats.password_file",
+            self.password_file.as_ref(),
+        )
     }
 
     /// Where the token is.
     #[must_use]
     pub fn token(&self) -> Option<SecretSource> {
-        SecretSource::of("nats.token", &self.token, "nats.token_file", &self.token_file)
+        SecretSource::of("nats.token", self.token.as_ref(), "nats.token_file", self.token_file.as_ref())
     }
 
     /// Whether answers come where those of everybody come who says nothing of it.
@@ -227,22 +237,22 @@ mod tests {
         settings.problems()
     }
 
-    fn secret() -> Option<Secret> {
-        Some(Secret::new("hunter2"))
+    fn secret() -> Secret {
+        Secret::new("hunter2")
     }
 
-    fn file() -> Option<PathBuf> {
-        Some("secret".into())
+    fn file() -> PathBuf {
+        "secret".into()
     }
 
     type Change = fn(&mut NatsSettings);
 
     const WAYS: [(&str, Change); 5] = [
         ("nats.url", |nats| nats.url = "nats://a:4222,nats://me:hunter2@b".to_owned()),
-        ("nats.credentials_file", |nats| nats.credentials_file = file()),
-        ("nats.nkey_seed_file", |nats| nats.nkey_seed_file = file()),
-        ("nats.user", |nats| (nats.user, nats.password) = (Some("me".to_owned()), secret())),
-        ("nats.token", |nats| nats.token = secret()),
+        ("nats.credentials_file", |nats| nats.credentials_file = Some(file())),
+        ("nats.nkey_seed_file", |nats| nats.nkey_seed_file = Some(file())),
+        ("nats.user", |nats| (nats.user, nats.password) = (Some("me".to_owned()), Some(secret()))),
+        ("nats.token", |nats| nats.token = Some(secret())),
     ];
 
     #[test]
@@ -262,25 +272,26 @@ mod tests {
         }
     }
 
+    const MISTAKES: [(Change, &[&str]); 8] = [
+        (
+            |nats| (nats.token, nats.token_file) = (Some(secret()), Some(file())),
+            &["`nats.token` and `nats.token_file`"],
+        ),
+        (
+            |nats| (nats.nkey_seed, nats.nkey_seed_file) = (Some(secret()), Some(file())),
+            &["`nats.nkey_seed` and `nats.nkey_seed_file`"],
+        ),
+        (|nats| nats.user = Some("me".to_owned()), &["`nats.user`", "`nats.password_file`"]),
+        (|nats| nats.password_file = Some(file()), &["`nats.password_file`", "`nats.user`"]),
+        (|nats| nats.token = Some(Secret::new(" ")), &["`nats.token` is empty"]),
+        (|nats| nats.tls.key_file = Some(file()), &["`nats.tls.cert_file`", "`nats.tls.key_file`"]),
+        (|nats| nats.jetstream_domain = Some("a.b".to_owned()), &["`nats.jetstream_domain` is 'a.b'"]),
+        (|nats| nats.inbox_prefix = "scenario.in".to_owned(), &["`nats.inbox_prefix` is 'scenario.in'"]),
+    ];
+
     #[test]
     fn what_is_set_twice_or_by_half_or_empty_is_refused_by_name() {
-        let cases: [(Change, &[&str]); 8] = [
-            (
-                |nats| (nats.token, nats.token_file) = (secret(), file()),
-                &["`nats.token` and `nats.token_file`"],
-            ),
-            (
-                |nats| (nats.nkey_seed, nats.nkey_seed_file) = (secret(), file()),
-                &["`nats.nkey_seed` and `nats.nkey_seed_file`"],
-            ),
-            (|nats| nats.user = Some("me".to_owned()), &["`nats.user`", "`nats.password_file`"]),
-            (|nats| nats.password_file = file(), &["`nats.password_file`", "`nats.user`"]),
-            (|nats| nats.token = Some(Secret::new(" ")), &["`nats.token` is empty"]),
-            (|nats| nats.tls.key_file = file(), &["`nats.tls.cert_file`", "`nats.tls.key_file`"]),
-            (|nats| nats.jetstream_domain = Some("a.b".to_owned()), &["`nats.jetstream_domain` is 'a.b'"]),
-            (|nats| nats.inbox_prefix = "scenario.in".to_owned(), &["`nats.inbox_prefix` is 'scenario.in'"]),
-        ];
-        for (change, parts) in cases {
+        for (change, parts) in MISTAKES {
             let found = problems(change);
             assert_eq!(found.len(), 1, "{found:?}");
             assert!(parts.iter().all(|part| found[0].contains(part)), "{parts:?}: {found:?}");

@@ -50,13 +50,13 @@ impl SecretSource {
     /// By two settings of which one may be set.
     pub(super) fn of(
         given: &'static str,
-        secret: &Option<Secret>,
+        secret: Option<&Secret>,
         named: &'static str,
-        path: &Option<PathBuf>,
+        path: Option<&PathBuf>,
     ) -> Option<Self> {
         let file = |path: &PathBuf| Self::File { setting: named, path: path.clone() };
         let given = |secret: &Secret| Self::Given { setting: given, secret: secret.clone() };
-        secret.as_ref().map(given).or_else(|| path.as_ref().map(file))
+        secret.map(given).or_else(|| path.map(file))
     }
 
     /// The setting that says where it is.

@@ -423,9 +423,9 @@ impl ReceiverSettings {
     pub fn token(&self) -> Option<SecretSource> {
         SecretSource::of(
             "telemetry.receiver.token",
-            &self.token,
+            self.token.as_ref(),
             "telemetry.receiver.token_file",
-            &self.token_file,
+            self.token_file.as_ref(),
         )
     }
 

@@ -10,7 +10,7 @@ const REVOKED_UNTIL: i64 = 4_000_000_000;
 
 /// An operator, an account and the system's account.
 pub(crate) struct Operator {
-    operator: KeyPair,
+    key: KeyPair,
     account: KeyPair,
     system: KeyPair,
 }
@@ -23,9 +23,9 @@ pub(crate) struct User {
 
 impl Operator {
     pub(crate) fn new() -> Self {
-        let (operator, account, system) =
+        let (key, account, system) =
             (KeyPair::new_operator(), KeyPair::new_account(), KeyPair::new_account());
-        Self { operator, account, system }
+        Self { key, account, system }
     }
 
     /// A user; `more` goes into the claims.
@@ -40,10 +40,9 @@ impl Operator {
     pub(crate) fn configuration(&self, revoked: &[&User]) -> String {
         let revocations: serde_json::Map<_, _> =
             revoked.iter().map(|user| (user.key.public_key(), REVOKED_UNTIL.into())).collect();
-        let operator =
-            signed(&self.operator, &self.operator, &json!({ "type": "operator", "version": 2 }), &json!({}));
-        let account = signed(&self.operator, &self.account, &account(&revocations.into()), &json!({}));
-        let system = signed(&self.operator, &self.system, &account_without_jetstream(), &json!({}));
+        let operator = signed(&self.key, &self.key, &json!({ "type": "operator", "version": 2 }), &json!({}));
+        let account = signed(&self.key, &self.account, &account(&revocations.into()), &json!({}));
+        let system = signed(&self.key, &self.system, &account_without_jetstream(), &json!({}));
         let (name, system_name) = (self.account.public_key(), self.system.public_key());
         format!(
             "operator: {operator}\nresolver: MEMORY\nsystem_account: {system_name}\n\

@@ -83,30 +83,15 @@ impl Identity {
 
     /// What to say to a server that asks who connects with `nonce`.
     pub(super) fn prove(&self, nonce: &[u8]) -> Result<Auth, ConnectError> {
-        let mut auth = Auth::new();
         match self {
-            Self::Nobody | Self::InUrl(Credentials::None) => {}
-            Self::InUrl(Credentials::Token(token)) => auth.token = exposed(token),
-            Self::InUrl(Credentials::User(user, password)) => {
-                (auth.username, auth.password) = (Some(user.clone()), exposed(password));
-            }
-            Self::User(user, source) => {
-                (auth.username, auth.password) = (Some(user.clone()), exposed(&source.read()?));
-            }
-            Self::Token(source) => auth.token = exposed(&source.read()?),
-            Self::Seed(source) => {
-                let key = key(source.setting(), source.read()?.expose())?;
-                auth.nkey = Some(key.public_key());
-                auth.signature = Some(signature(source.setting(), &key, nonce)?);
-            }
-            Self::Credentials(file) => {
-                let text = read_secret(CREDENTIALS_FILE, file)?;
-                auth.jwt = Some(jwt(text.expose())?.to_owned());
-                let key = key(CREDENTIALS_FILE, text.expose())?;
-                auth.signature = Some(signature(CREDENTIALS_FILE, &key, nonce)?);
-            }
+            Self::Nobody | Self::InUrl(Credentials::None) => Ok(Auth::new()),
+            Self::InUrl(Credentials::Token(token)) => Ok(with_token(token)),
+            Self::InUrl(Credentials::User(user, password)) => Ok(with_password(user, password)),
+            Self::User(user, source) => Ok(with_password(user, &source.read()?)),
+            Self::Token(source) => Ok(with_token(&source.read()?)),
+            Self::Seed(source) => with_seed(source.setting(), &source.read()?, nonce),
+            Self::Credentials(file) => with_credentials(&read_secret(CREDENTIALS_FILE, file)?, nonce),
         }
-        Ok(auth)
     }
 
     /// When the user's JWT ended, if it has one that did.
@@ -118,8 +103,31 @@ impl Identity {
     }
 }
 
-fn exposed(secret: &Secret) -> Option<String> {
-    Some(secret.expose().to_owned())
+fn with_token(token: &Secret) -> Auth {
+    let mut auth = Auth::new();
+    auth.token = Some(token.expose().to_owned());
+    auth
+}
+
+fn with_password(user: &str, password: &Secret) -> Auth {
+    let mut auth = Auth::new();
+    (auth.username, auth.password) = (Some(user.to_owned()), Some(password.expose().to_owned()));
+    auth
+}
+
+fn with_seed(setting: &'static str, seed: &Secret, nonce: &[u8]) -> Result<Auth, ConnectError> {
+    let (key, mut auth) = (key(setting, seed.expose())?, Auth::new());
+    auth.nkey = Some(key.public_key());
+    auth.signature = Some(signature(setting, &key, nonce)?);
+    Ok(auth)
+}
+
+fn with_credentials(file: &Secret, nonce: &[u8]) -> Result<Auth, ConnectError> {
+    let (jwt, key) = (jwt(file.expose())?, key(CREDENTIALS_FILE, file.expose())?);
+    let mut auth = Auth::new();
+    auth.jwt = Some(jwt.to_owned());
+    auth.signature = Some(signature(CREDENTIALS_FILE, &key, nonce)?);
+    Ok(auth)
 }
 
 fn problem(setting: &'static str, problem: &str) -> ConnectError {

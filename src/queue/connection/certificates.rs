@@ -22,10 +22,10 @@ pub(super) fn check(tls: &TlsSettings) -> Result<(), ConnectError> {
     let chain = certificates(CERT_FILE, certificate)?;
     let text = read(KEY_FILE, key)?;
     let key = PrivateKeyDer::from_pem_slice(text.as_bytes())
-        .map_err(|_| problem(KEY_FILE, key, "which has no private key in PEM form".to_owned()))?;
+        .map_err(|_| problem(KEY_FILE, key, "which has no private key in PEM form"))?;
     let config = ClientConfig::builder().with_root_certificates(RootCertStore::empty());
     config.with_client_auth_cert(chain, key).map(drop).map_err(|error| {
-        problem(CERT_FILE, certificate, format!("which does not go with `{KEY_FILE}`: {error}"))
+        problem(CERT_FILE, certificate, &format!("which does not go with `{KEY_FILE}`: {error}"))
     })
 }
 
@@ -35,13 +35,13 @@ fn certificates(setting: &'static str, file: &Path) -> Result<Vec<CertificateDer
     found
         .ok()
         .filter(|found| !found.is_empty())
-        .ok_or_else(|| problem(setting, file, "which has no certificate in PEM form".to_owned()))
+        .ok_or_else(|| problem(setting, file, "which has no certificate in PEM form"))
 }
 
 fn read(setting: &'static str, file: &Path) -> Result<String, ConnectError> {
     Ok(read_secret(setting, file)?.expose().to_owned())
 }
 
-fn problem(setting: &'static str, file: &Path, problem: String) -> ConnectError {
+fn problem(setting: &'static str, file: &Path, problem: &str) -> ConnectError {
     ConnectError::Setting { setting, problem: format!("is {}, {problem}", file.display()) }
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use regex::Regex;
 use scenario_worker::settings::{Settings, load};
-use serde_json::Value;
 
 use super::{document, files, list, read, text};
 
