@@ -10,7 +10,7 @@ use super::authentication::Identity;
 use crate::settings::{NatsSettings, SecretFileError};
 
 /// What to do where the server wants to know who connects, and no setting says so.
-const NO_WAY: &str = "and no setting says who connects; set one of `nats.credentials_file`, `nats.nkey_seed_file`, `nats.user` with `nats.password_file`, or `nats.token_file`";
+const NO_WAY: &str = "no setting says who connects; set one of `nats.credentials_file`, `nats.nkey_seed_file`, `nats.user` with `nats.password_file`, or `nats.token_file`";
 /// What to do where the client's certificate is what the server does not like.
 const CLIENT_CERTIFICATE: &str = "the server does not take this client's certificate, or wants one; set `nats.tls.cert_file` and `nats.tls.key_file` to one of an authority that it trusts";
 /// What to do where who answers does not speak TLS.
@@ -46,7 +46,7 @@ pub enum ConnectError {
         source: SecretFileError,
     },
     /// The server does not know who connects.
-    #[error("nats-server at {servers} lets nobody in without knowing who it is, {advice}")]
+    #[error("nats-server at {servers} did not let this program in: {advice}")]
     Unauthorized {
         /// Hosts and ports.
         servers: String,
@@ -57,7 +57,7 @@ pub enum ConnectError {
         source: async_nats::ConnectError,
     },
     /// There is no TLS that both sides agree to.
-    #[error("cannot connect to NATS at {servers} with TLS: {advice}")]
+    #[error("cannot connect to NATS at {servers} with TLS; {advice}")]
     Tls {
         /// Hosts and ports.
         servers: String,
@@ -68,7 +68,7 @@ pub enum ConnectError {
         source: async_nats::ConnectError,
     },
     /// Nobody answers at the address, or who answers refuses.
-    #[error("cannot connect to NATS at {servers}: {advice}")]
+    #[error("cannot connect to NATS at {servers}; {advice}")]
     OutOfReach {
         /// Hosts and ports.
         servers: String,
@@ -142,10 +142,10 @@ fn authentication_advice(identity: &Identity) -> String {
     match (identity.setting(), identity.expired()) {
         (None, _) => NO_WAY.to_owned(),
         (Some(setting), Some(end)) => {
-            format!("and the user JWT in the file of `{setting}` expired at {end}; renew the file")
+            format!("the user JWT in the file of `{setting}` expired at {end}; renew the file")
         }
         (Some(setting), None) => format!(
-            "and does not accept what `{setting}` says; check it, and that the server knows this user and has not revoked it"
+            "it does not accept what `{setting}` says; check it, and that the server knows this user and has not revoked it"
         ),
     }
 }
