@@ -2,6 +2,9 @@
 
 use std::net::TcpListener;
 
+use scenario_worker::queue;
+use scenario_worker::settings::NatsSettings;
+
 use crate::end_to_end::{assert_nothing_was_denied, play};
 use crate::support::nats::{NatsServer, Role, account_users, permissions};
 use crate::support::worker::Place;
@@ -39,6 +42,12 @@ async fn users_with_inboxes_of_their_own_need_no_other() {
     let server = NatsServer::bare(None, &account(&account_users(&permissions, 0)));
     let place = Place::on(server.account(0)).with_own_inboxes();
     let worker = play(&place).await;
+    // Whoever asks the service is answered in an inbox that is not the worker's.
+    let url = server.account(0).with_role(Role::Client).url;
+    let client = NatsSettings { url, inbox_prefix: "_INBOX_client".to_owned(), ..NatsSettings::default() };
+    let client = queue::connect(&client, "test").await.unwrap().client;
+    let answer = client.request("scenario.run.status", "no request".into()).await.unwrap();
+    assert!(answer.headers.unwrap().get("Nats-Service-Error-Code").is_some());
     assert_nothing_was_denied(worker).await;
 }
 
