@@ -144,6 +144,15 @@ mod tests {
     }
 
     #[test]
+    fn settings_print_no_url_that_may_hold_a_password() {
+        let mut settings = Settings::default();
+        settings.nats.url = "nats://u:hunter2@h".to_owned();
+        settings.store.url = "postgres://u:hunter2@h/d".to_owned();
+        settings.nats.password = Some(crate::definitions::Secret::new("hunter2"));
+        assert!(!format!("{settings:?}").contains("hunter2"));
+    }
+
+    #[test]
     fn keys_that_cannot_be_used_are_refused_by_their_number() {
         let environment = variables(&[("SCENARIO_WORKER__STORE__ENCRYPTION_KEYS", "hunter2")]);
         let error = load(None, environment, &[]).unwrap_err().to_string();

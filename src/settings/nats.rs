@@ -1,5 +1,6 @@
 //! The broker: where it is, who connects, and what is asked of it.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,7 @@ const TAKEN_PREFIXES: [&str; 2] = ["$", "scenario"];
 const NO_TOKEN: [char; 3] = ['*', '>', '.'];
 
 /// The broker.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NatsSettings {
     /// Servers, separated by commas.
@@ -67,6 +68,13 @@ pub struct TlsSettings {
     pub cert_file: Option<PathBuf>,
     /// Its key.
     pub key_file: Option<PathBuf>,
+}
+
+impl fmt::Debug for NatsSettings {
+    /// The URL may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NatsSettings").finish_non_exhaustive()
+    }
 }
 
 impl Default for NatsSettings {

@@ -1,5 +1,6 @@
 //! The settings by section, each number beside its name.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -178,7 +179,7 @@ pub struct RequestSettings {
 }
 
 /// Where definitions are kept.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreSettings {
     /// `sqlite://…` or `postgres://…`.
@@ -378,6 +379,13 @@ impl Default for CassetteSettings {
 impl Default for RequestSettings {
     fn default() -> Self {
         Self { dedup_window_seconds: REQUESTS_DEDUP_WINDOW_SECONDS }
+    }
+}
+
+impl fmt::Debug for StoreSettings {
+    /// The URL may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreSettings").finish_non_exhaustive()
     }
 }
 
