@@ -99,6 +99,16 @@ impl EventKind {
         }
     }
 
+    /// The subject that stores events of this kind, without what is different for each run.
+    const fn template(self) -> &'static str {
+        match self {
+            Self::Started => "scenario.events.{projectId}.{runId}.started",
+            Self::Message => "scenario.events.{projectId}.{runId}.message",
+            Self::Completed => "scenario.events.{projectId}.{runId}.completed",
+            Self::TelemetryDelivered => "scenario.events.{projectId}.{runId}.telemetry_delivered",
+        }
+    }
+
     /// The kind that a subject's last token names.
     #[must_use]
     pub fn from_subject(subject: &str) -> Option<Self> {
@@ -123,6 +133,12 @@ pub fn cancel_requested(project: &ProjectId) -> String {
 #[must_use]
 pub fn spooled(project: &ProjectId) -> String {
     format!("{SPOOLED}.{project}")
+}
+
+/// The subject on which a worker offers spans of `trace`, in hex, to whoever plays the run.
+#[must_use]
+pub fn received(trace: &str) -> String {
+    format!("{RECEIVED}.{trace}")
 }
 
 /// The subject that stores an event of `key`.
@@ -200,4 +216,116 @@ pub fn request_project(subject: &str) -> Option<&str> {
 #[must_use]
 pub fn cancel_project(subject: &str) -> Option<&str> {
     subject.strip_prefix(CANCEL_REQUESTED)?.strip_prefix('.')
+}
+
+/// Subjects and keys with a name in braces for each token that differs between messages: ids are too many to tell
+/// operations apart by. Names of events are [`EventKind`]'s.
+const TEMPLATES: [&str; 12] = [
+    "scenario.run.requested.{projectId}",
+    "scenario.run.cancel_requested.{projectId}",
+    "scenario.telemetry.spooled.{projectId}",
+    "scenario.telemetry.received.{traceId}",
+    "scenario.events.{projectId}.{runId}.*",
+    "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.SCENARIO_REQUESTS.{consumer}",
+    "run.{projectId}.{runId}",
+    "cancel.{projectId}.{runId}",
+    "cancelbatch.{projectId}.{batchRunId}",
+    "spool.{projectId}.{runId}",
+    "sink.{projectId}.{runId}",
+    "sinklock.{projectId}.{runId}",
+];
+
+/// Subjects without anything that differs between messages.
+const PLAIN: [&str; 6] =
+    [REQUESTED, CANCEL_REQUESTED, SERVICE_SCHEDULE, SERVICE_CANCEL, SERVICE_STATUS, DEAD_LETTERED];
+
+/// The template of a subject, or of a key of a bucket; `None` for what is no name of this vocabulary, in which anything
+/// may stand.
+#[must_use]
+pub fn template(name: &str) -> Option<&'static str> {
+    let events = EventKind::ALL.map(EventKind::template);
+    PLAIN.into_iter().chain(events).chain(TEMPLATES).find(|template| fits(name, template))
+}
+
+fn fits(name: &str, template: &str) -> bool {
+    let (mut tokens, mut places) = (name.split('.'), template.split('.'));
+    loop {
+        match (tokens.next(), places.next()) {
+            (None, None) => return true,
+            (Some(token), Some(place)) if token == place || place.starts_with('{') => {}
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What every builder of this file makes for one run, by the builder's name.
+    fn built() -> Vec<(&'static str, String)> {
+        let key = RunKey {
+            project: ProjectId::parse("the-project").unwrap(),
+            run: RunId::parse("the-run").unwrap(),
+        };
+        let batch = BatchRunId::parse("the-batch").unwrap();
+        let mut built = vec![
+            ("requested", requested(&key.project)),
+            ("cancel_requested", cancel_requested(&key.project)),
+            ("spooled", spooled(&key.project)),
+            ("received", received("the-trace")),
+            ("events_of", events_of(&key)),
+            ("run_state_key", run_state_key(&key)),
+            ("cancel_key", cancel_key(&key)),
+            ("cancel_batch_key", cancel_batch_key(&key.project, &batch)),
+            ("spool_key", spool_key(&key)),
+            ("sink_key", sink_key(&key)),
+            ("sink_lock_key", sink_lock_key(&key)),
+        ];
+        built.extend(EventKind::ALL.map(|kind| ("event", event(&key, kind))));
+        let token = batch.token().to_string();
+        for (_, name) in &mut built {
+            *name = name
+                .replace(&token, "{batchRunId}")
+                .replace("the-project", "{projectId}")
+                .replace("the-run", "{runId}")
+                .replace("the-trace", "{traceId}");
+        }
+        built
+    }
+
+    /// Names that stand for themselves: what they are made of is no id.
+    const WITHOUT_IDS: [&str; 1] = ["plain"];
+
+    #[test]
+    fn every_builder_has_a_template_without_its_ids() {
+        let built = built();
+        for (builder, expected) in &built {
+            assert!(expected.contains('{'), "{builder} has no ids: {expected}");
+            assert_eq!(template(expected), Some(expected.as_str()), "{builder}");
+        }
+        let source = include_str!("subjects.rs");
+        let builders = source.split("pub fn ").skip(1).filter(|after| {
+            after.split_once('{').is_some_and(|(signature, _)| signature.trim_end().ends_with("-> String"))
+        });
+        for name in builders.filter_map(|after| after.split('(').next()) {
+            let known = WITHOUT_IDS.contains(&name) || built.iter().any(|(builder, _)| *builder == name);
+            assert!(known, "the builder {name} is not among those that have a template");
+        }
+    }
+
+    #[test]
+    fn a_name_with_ids_has_the_template_of_its_kind_and_a_strange_one_has_none() {
+        assert_eq!(template("scenario.run.requested"), Some("scenario.run.requested"));
+        assert_eq!(template("scenario.run.requested.acme"), Some("scenario.run.requested.{projectId}"));
+        assert_eq!(
+            template("scenario.events.acme.r-1.message"),
+            Some("scenario.events.{projectId}.{runId}.message")
+        );
+        let advisory = GIVEN_UP.replace('*', "scenario-workers");
+        assert_eq!(template(&advisory), Some(GIVEN_UP.replace('*', "{consumer}").as_str()));
+        for strange in ["scenario.run.requested_not", "scenario.run.requested.a.b", "acme.r-1", ""] {
+            assert_eq!(template(strange), None, "{strange}");
+        }
+    }
 }

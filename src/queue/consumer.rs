@@ -8,12 +8,12 @@ use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, info, warn};
+use tracing::{Instrument as _, debug, info, warn};
 
 use super::poison::{Poison, Reach};
 use super::pull::{CLOSE_PATIENCE, Heard, OpenError, Pull};
 use super::retry::Pause;
-use super::{Connection, Delivery};
+use super::{Connection, Delivery, spans};
 use crate::execution::failure::Unavailable;
 
 /// How often the server may say in a row that the consumer does not exist before that is believed. In between are
@@ -102,7 +102,8 @@ impl Consumer {
         Self { connection: connection.clone(), durable: consumer.clone(), pull_expires, poison }
     }
 
-    /// Works on messages until `stop` fires, `at_once` of them at one time, and returns when the last is done with.
+    /// Works on messages until `stop` fires, `at_once` of them at one time, and returns when the last is done with. The
+    /// worker's traces have a span of the work on each, which is the current one of `work`.
     ///
     /// # Errors
     /// As [`Consumer::run`].
@@ -116,12 +117,15 @@ impl Consumer {
         W: Future<Output = ()> + Send + 'static,
     {
         let (slots, tasks) = (Arc::new(Semaphore::new(at_once)), TaskTracker::new());
-        let take = |delivery, slot| {
+        let group = self.name();
+        let take = |mut delivery: Delivery, slot| {
+            let span = spans::process(&mut delivery, &group);
             let work = work(delivery);
-            tasks.spawn(async move {
+            let worked = async move {
                 work.await;
                 drop(slot);
-            });
+            };
+            tasks.spawn(worked.instrument(span));
         };
         let taken = self.run(slots, stop, take).await;
         tasks.close();

@@ -9,7 +9,7 @@ use async_nats::{Client, HeaderMap, Message, Subject};
 use bytes::Bytes;
 use time::OffsetDateTime;
 use tokio::time::Instant;
-use tracing::{Instrument as _, warn};
+use tracing::{Id, Instrument as _, Span, warn};
 
 use super::lease::{LeaseMisses, SharedLeaseClock};
 use super::retry::Pause;
@@ -60,6 +60,8 @@ pub struct Delivery {
     stored_at: OffsetDateTime,
     clock: Arc<SharedLeaseClock>,
     misses: LeaseMisses,
+    /// The work on it, once somebody works on it.
+    processing: Span,
     settled: bool,
 }
 
@@ -77,6 +79,7 @@ impl Delivery {
             stored_at: info.published,
             clock: Arc::new(SharedLeaseClock::new(ack_wait)),
             misses: connection.lease_misses.clone(),
+            processing: Span::none(),
             settled: false,
             message: message.message,
         })
@@ -167,6 +170,14 @@ impl Delivery {
     /// Leaves the message to whoever has it now: its lease is lost, and settling it would be settling theirs.
     pub fn abandon(mut self) {
         self.settled = true;
+    }
+
+    pub(super) fn processed_in(&mut self, span: &Span) {
+        self.processing = span.clone();
+    }
+
+    pub(super) fn processing(&self) -> Option<Id> {
+        self.processing.id()
     }
 
     pub(super) fn clock(&self) -> &Arc<SharedLeaseClock> {

@@ -67,7 +67,7 @@ fn is_nobody(error: &RequestError) -> bool {
 }
 
 fn subject(trace: TraceKey) -> Subject {
-    format!("{}.{}", subjects::RECEIVED, hex::encode(trace)).into()
+    subjects::received(&hex::encode(trace)).into()
 }
 
 #[async_trait]

@@ -9,22 +9,24 @@ use super::{Delivery, SettleError};
 use crate::events::subjects;
 use crate::telemetry::worker::TRACES_ONLY;
 
+/// Kinds of error of the work on a delivery: it could not be settled, and something that it needs does not answer.
+pub const UNSETTLED: &str = "unsettled";
+/// See [`UNSETTLED`].
+pub const UNAVAILABLE: &str = "unavailable";
+
 /// NATS as conventions would name it; they have no name of their own for it.
 const SYSTEM: &str = "nats";
-/// Subjects of tenants without what is theirs.
-const REQUESTED_TEMPLATE: &str = "scenario.run.requested.{projectId}";
-const CANCEL_TEMPLATE: &str = "scenario.run.cancel_requested.{projectId}";
 
-/// The work on one delivery by the consumer group `group`, from its arrival to its settlement.
+/// The work on one delivery by the consumer group `group`, from its arrival to its settlement, which becomes a part of it.
 #[must_use]
 #[expect(clippy::too_many_lines, reason = "one line an attribute, as a table")]
-pub fn process(delivery: &Delivery, group: &str) -> Span {
-    let template = template(delivery.subject());
-    tracing::info_span!(
+pub fn process(delivery: &mut Delivery, group: &str) -> Span {
+    let template = subjects::template(delivery.subject());
+    let span = tracing::info_span!(
         target: TRACES_ONLY,
         parent: None,
         "process",
-        otel.name = format!("process {template}"),
+        otel.name = name("process", template),
         otel.kind = "consumer",
         otel.status_code = Empty,
         "error.type" = Empty,
@@ -39,16 +41,19 @@ pub fn process(delivery: &Delivery, group: &str) -> Span {
         "messaging.message.body.size" = number(delivery.payload().len()),
         "nats.stream.sequence" = number(delivery.stream_sequence()),
         "nats.deliveries" = number(delivery.deliveries()),
-    )
+    );
+    delivery.processed_in(&span);
+    span
 }
 
-/// Telling the server what became of a delivery.
+/// Telling the server what became of a delivery. What nobody processed is settled for itself.
 pub(super) fn settle(verb: &'static str, delivery: &Delivery) -> Span {
-    let template = template(delivery.subject());
+    let template = subjects::template(delivery.subject());
     tracing::info_span!(
         target: TRACES_ONLY,
+        parent: delivery.processing(),
         "settle",
-        otel.name = format!("{verb} {template}"),
+        otel.name = name(verb, template),
         otel.kind = "client",
         otel.status_code = Empty,
         "error.type" = Empty,
@@ -60,6 +65,11 @@ pub(super) fn settle(verb: &'static str, delivery: &Delivery) -> Span {
         "messaging.message.id" = delivery.message_id(),
         "nats.stream.sequence" = number(delivery.stream_sequence()),
     )
+}
+
+/// A subject that nobody knows may have ids in it, and a span's name has none.
+fn name(verb: &str, template: Option<&str>) -> String {
+    template.map_or_else(|| verb.to_owned(), |template| format!("{verb} {template}"))
 }
 
 /// The work of `span` went wrong, for a kind of reason from a closed set.
@@ -79,25 +89,4 @@ pub(super) fn settled(span: &Span, result: &Result<(), SettleError>) {
 /// OpenTelemetry's numbers have a sign; any other arrives as text.
 fn number(value: impl TryInto<i64>) -> i64 {
     value.try_into().unwrap_or(i64::MAX)
-}
-
-/// The subject without what is different for each project.
-fn template(subject: &str) -> &str {
-    [(subjects::REQUESTED, REQUESTED_TEMPLATE), (subjects::CANCEL_REQUESTED, CANCEL_TEMPLATE)]
-        .into_iter()
-        .find(|(plain, _)| subject.strip_prefix(plain).is_some_and(|rest| rest.starts_with('.')))
-        .map_or(subject, |(_, template)| template)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_subject_of_a_project_is_named_without_it() {
-        assert_eq!(template("scenario.run.requested"), "scenario.run.requested");
-        assert_eq!(template("scenario.run.requested.acme"), REQUESTED_TEMPLATE);
-        assert_eq!(template("scenario.run.cancel_requested.acme"), CANCEL_TEMPLATE);
-        assert_eq!(template("scenario.run.requested_not"), "scenario.run.requested_not");
-    }
 }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 use crate::events::{DeadLetterCode, RunKey, SetId};
 use crate::execution::failure::Unavailable;
 use crate::queue::{
-    ConsumerError, DeadLetters, Delivery, EventPublisher, GivenUpRequest, GivenUpRequests, RunStates,
+    ConsumerError, DeadLetters, Delivery, EventPublisher, GivenUpRequest, GivenUpRequests, RunStates, spans,
 };
 use crate::telemetry::metrics::Metrics;
 use crate::text::chain;
@@ -53,10 +54,12 @@ impl GivenUp {
             Ok(()) => advisory.ack().await,
             Err(error) => {
                 tracing::warn!(advisory = sequence, error = %chain(&error), "a request that the server gave up has to wait");
+                spans::failed(&Span::current(), spans::UNAVAILABLE);
                 advisory.nak(Some(REDELIVER_AFTER)).await
             }
         };
         if let Err(error) = settled {
+            spans::failed(&Span::current(), spans::UNSETTLED);
             tracing::warn!(advisory = sequence, %error, "an advisory will be delivered again");
         }
     }

@@ -31,9 +31,6 @@ const LONGEST_RETRY_DELAY: Duration = Duration::from_mins(1);
 /// Time beyond the stall timeout in which a run that stalled has to report so: telemetry, outcome, acknowledgement.
 const STALL_GRACE: Duration = Duration::from_mins(2);
 
-/// The kind of error of a delivery that could not be settled, as its span has it.
-const UNSETTLED: &str = "unsettled";
-
 /// What the processor works with.
 pub struct ProcessorParts {
     /// Plays runs.
@@ -99,8 +96,8 @@ impl Processor {
     }
 
     /// Processes one delivery to its end.
-    pub async fn process(&self, delivery: Delivery) {
-        let span = spans::process(&delivery, &self.parts.consumer.durable);
+    pub async fn process(&self, mut delivery: Delivery) {
+        let span = spans::process(&mut delivery, &self.parts.consumer.durable);
         if let Some(kind) = self.take(delivery).instrument(span.clone()).await {
             spans::failed(&span, kind);
         }
@@ -114,7 +111,7 @@ impl Processor {
         // Every line of the log that is about a run names it.
         let run = request.as_ref().map_or_else(|_| Span::none(), |request| span_of(&request.key));
         let settled = Box::pin(self.settle(delivery, request)).instrument(run).await;
-        if settled { rejected } else { Some(UNSETTLED) }
+        if settled { rejected } else { Some(spans::UNSETTLED) }
     }
 
     async fn settle(&self, delivery: Delivery, request: Result<Arc<RunRequest>, RequestRejection>) -> bool {

@@ -7,10 +7,11 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 use crate::events::{ProjectId, RunTelemetryDelivered};
 use crate::execution::failure::Unavailable;
-use crate::queue::{ConsumerError, Delivery, EventPublisher, Published, Spool, SpoolLedger};
+use crate::queue::{ConsumerError, Delivery, EventPublisher, Published, Spool, SpoolLedger, spans};
 use crate::telemetry::metrics::{Metrics, SpanLoss};
 use crate::telemetry::spool::{Courier, NotDelivered, Parcel, Settled};
 use crate::text::chain;
@@ -103,6 +104,7 @@ impl SpoolSender {
             Next::Later(pause) => notice.nak((!pause.is_zero()).then_some(pause)).await,
         };
         if let Err(error) = settled {
+            spans::failed(&Span::current(), spans::UNSETTLED);
             tracing::warn!(notice = sequence, %error, "a notice of spooled spans will be delivered again");
         }
     }
@@ -113,6 +115,7 @@ impl SpoolSender {
         handled.unwrap_or_else(|error| {
             let (project, run) = (&parcel.ids.project_id, &parcel.ids.scenario_run_id);
             tracing::warn!(%project, %run, error = %chain(&error), "spooled spans have to wait");
+            spans::failed(&Span::current(), spans::UNAVAILABLE);
             Next::Later(self.pause(notice.deliveries(), LONGEST_PAUSE))
         })
     }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 use self::doors::Doors;
 use self::platforms::Platforms;
@@ -19,7 +20,7 @@ use self::telling::Telling;
 use crate::events::{RunKey, subjects};
 use crate::execution::failure::Unavailable;
 use crate::execution::ports::{ProjectRepository, ScenarioRepository};
-use crate::queue::{ConsumerError, Delivery, SinkLog};
+use crate::queue::{ConsumerError, Delivery, SinkLog, spans};
 use crate::settings::SinkSettings;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::sink::SinkSender;
@@ -92,6 +93,7 @@ impl Sink {
     async fn take(&self, notice: Delivery, stop: CancellationToken) {
         let next = self.next(&notice, &stop).await.unwrap_or_else(|error| {
             tracing::warn!(subject = notice.subject(), error = %chain(&error), "the platform has to wait for what a run says");
+            spans::failed(&Span::current(), spans::UNAVAILABLE);
             Next::Later(OUTAGE_PAUSE)
         });
         let sequence = notice.stream_sequence();
@@ -100,6 +102,7 @@ impl Sink {
             Next::Later(pause) => notice.nak((!pause.is_zero()).then_some(pause)).await,
         };
         if let Err(error) = settled {
+            spans::failed(&Span::current(), spans::UNSETTLED);
             tracing::debug!(event = sequence, %error, "an event will be looked at again");
         }
     }
