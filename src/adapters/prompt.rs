@@ -21,7 +21,7 @@ use super::impersonal::of_any_run;
 use super::registry::TargetAdapterFactory;
 use super::template::TemplateError;
 use crate::definitions::{Prompt, Sampling, ToolChoice};
-use crate::events::Attribution;
+use crate::events::{Attribution, ToolCall};
 use crate::execution::cassette::model_call;
 use crate::execution::chat::chat_in_span;
 use crate::execution::failure::{PlanError, RunFailure, Unavailable, code};
@@ -177,6 +177,11 @@ impl PromptQuestions {
         Ok(messages)
     }
 
+    fn play_tools(&self, turn: &TargetTurn<'_>, calls: &[ToolCall]) {
+        let mut variables = inputs::bind(&self.prompt, &self.parameters, turn).variables;
+        self.tools.play(calls, &mut variables, turn.span);
+    }
+
     /// A tool that must be called is called in the turn's first answer: if it had to be in each of them, there would be no
     /// end.
     fn options(&self, rounds: &Rounds) -> ChatOptions {
@@ -269,6 +274,7 @@ impl TargetAdapter for PromptAdapter {
         let (usage, first_chunk) = (reply.usage, reply.first_chunk);
         let paid = TargetReply { usage, first_chunk, ..TargetReply::default() };
         if self.questions.tools.answer_all(&reply.tool_calls) {
+            self.questions.play_tools(&turn, &reply.tool_calls);
             return Ok(TargetReply { unfinished: Some(rounds.and_then(reply)?), ..paid });
         }
         let nothing = reply.tool_calls.is_empty().then(|| self.empty(&reply));

@@ -58,10 +58,13 @@ impl Planner {
         tape: Option<&Tape>,
     ) -> Result<Arc<dyn ChatModel>, PlanError> {
         let Some(tape) = tape else { return self.models.model(project, name).await };
-        let behind = if tape.replays() { None } else { Some(self.models.model(project, name).await?) };
+        if !tape.replays() {
+            return Ok(tape.model(lane, self.models.model(project, name).await?));
+        }
         let name = ModelName::parse(name)
             .map_err(|error| RunFailure::definition(code::INVALID_MODEL_FORMAT, error.to_string()))?;
-        Ok(tape.model(lane, name, behind))
+        let server = self.models.server(project, &name).await?;
+        Ok(tape.replayed_model(lane, name, server))
     }
 
     async fn target(

@@ -19,7 +19,8 @@ pub async fn chat_in_span(
     parent: &dyn RunSpan,
 ) -> Result<ChatReply, RunFailure> {
     let request = Arc::new(request);
-    let span = parent.child(SpanStart::Chat { model: model.name().clone(), request: Arc::clone(&request) });
+    let (name, server) = (model.name().clone(), model.server());
+    let span = parent.child(SpanStart::Chat { model: name, server, request: Arc::clone(&request) });
     let result = model.chat_watched(&request, &SpanWaits(span.as_ref())).await;
     span.end(match &result {
         Ok(reply) => SpanEnd::Replied(reply.clone()),

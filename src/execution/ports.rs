@@ -11,8 +11,8 @@ use time::OffsetDateTime;
 use super::failure::{PlanError, RunFailure, Unavailable};
 use super::limits::{Admission, Unwatched, Waiting};
 use super::types::{
-    ChatOptions, ChatReply, ChatRequest, Conversation, Heard, Message, ModelName, Session, SpanCounts,
-    SpanEnd, SpanNote, SpanStart, TraceSpec,
+    ChatOptions, ChatReply, ChatRequest, Conversation, Heard, Message, ModelName, ModelServer, Session,
+    SpanCounts, SpanEnd, SpanNote, SpanStart, TraceSpec,
 };
 use crate::definitions::{AgentDefinition, Project, Prompt, Provider, Sampling, Scenario, Secret, Secrets};
 use crate::events::{
@@ -49,6 +49,11 @@ pub trait ChatModel: Send + Sync {
     /// The model that this one only adds something to. What this one does not say of itself, that one does.
     fn behind(&self) -> Option<&dyn ChatModel> {
         None
+    }
+
+    /// Who serves it, where that is known.
+    fn server(&self) -> Option<ModelServer> {
+        self.behind()?.server()
     }
 
     /// Whether its replies say what they cost.
@@ -92,6 +97,18 @@ pub trait ChatModelFactory: Send + Sync {
     /// A failure with reason `invalid_model_format`, `provider_not_found`, `provider_not_enabled` or
     /// `missing_params`, or [`Unavailable`] if the store does not answer.
     async fn model(&self, project: &ProjectId, name: &str) -> Result<Arc<dyn ChatModel>, PlanError>;
+
+    /// Who would serve that model, where that is known: a replay asks nobody, and says who was asked.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the store does not answer.
+    async fn server(
+        &self,
+        _project: &ProjectId,
+        _name: &ModelName,
+    ) -> Result<Option<ModelServer>, Unavailable> {
+        Ok(None)
+    }
 }
 
 /// What an adapter is created from.

@@ -14,11 +14,11 @@ use super::wire;
 use crate::definitions::Provider;
 use crate::egress::Client;
 use crate::events::ProjectId;
-use crate::execution::failure::{PlanError, RunFailure, code};
+use crate::execution::failure::{PlanError, RunFailure, Unavailable, code};
 use crate::execution::limits::{Gate, Limiter, Scope};
 use crate::execution::metering::CallMeter;
 use crate::execution::ports::{ChatModel, ChatModelFactory, ProjectRepository, ProviderRepository};
-use crate::execution::types::ModelName;
+use crate::execution::types::{ModelName, ModelServer};
 
 /// Makes chat models. All remote ones share one client.
 pub struct Factory {
@@ -65,6 +65,7 @@ impl Factory {
     fn remote(
         &self,
         name: ModelName,
+        server: ModelServer,
         upstream: Upstream,
         gate: Gate,
     ) -> Result<Arc<dyn ChatModel>, RunFailure> {
@@ -72,7 +73,7 @@ impl Factory {
             let message = format!("Provider '{}' cannot be called: {refused}", name.provider);
             RunFailure::definition(code::EGRESS_REFUSED, message)
         })?;
-        Ok(Arc::new(RemoteModel::new(name, upstream, self.client.clone(), gate)))
+        Ok(Arc::new(RemoteModel::new(name, server, upstream, self.client.clone(), gate)))
     }
 }
 
@@ -89,7 +90,7 @@ impl ChatModelFactory for Factory {
             Some(wire) => {
                 let upstream =
                     Upstream::new(provider, &name, wire).map_err(|missing| lacking(provider, missing))?;
-                self.remote(name, upstream, gate)?
+                self.remote(name, Upstream::server(provider, wire), upstream, gate)?
             }
             None => GatedModel::behind(gate, offline(provider, name)?),
         };
@@ -98,6 +99,19 @@ impl ChatModelFactory for Factory {
             Some(price) => Arc::new(PricedModel::new(model, price)),
             None => model,
         })
+    }
+
+    async fn server(
+        &self,
+        project: &ProjectId,
+        name: &ModelName,
+    ) -> Result<Option<ModelServer>, Unavailable> {
+        let providers = self.providers.providers(project).await?;
+        let provider = providers.iter().find(|provider| provider.id == name.provider);
+        Ok(provider.map(|provider| match wire::of(provider.kind) {
+            Some(wire) => Upstream::server(provider, wire),
+            None => OfflineModel::SERVER,
+        }))
     }
 }
 

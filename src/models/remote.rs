@@ -16,13 +16,15 @@ use crate::execution::failure::RunFailure;
 use crate::execution::limits::{Gate, Waiting};
 use crate::execution::ports::ChatModel;
 use crate::execution::types::{
-    AnswerForm, ChatMessage, ChatOptions, ChatReply, ChatRequest, ChatRole, ModelName, Scene, SceneRole,
+    AnswerForm, ChatMessage, ChatOptions, ChatReply, ChatRequest, ChatRole, ModelName, ModelServer, Scene,
+    SceneRole,
 };
 
 /// A model that is called over the network.
 #[derive(Debug)]
 pub(super) struct RemoteModel {
     name: ModelName,
+    server: ModelServer,
     upstream: Upstream,
     client: Client,
     gate: Gate,
@@ -40,8 +42,14 @@ struct Call {
 }
 
 impl RemoteModel {
-    pub(super) fn new(name: ModelName, upstream: Upstream, client: Client, gate: Gate) -> Self {
-        Self { name, upstream, client, gate, refuses_reasoning: AtomicBool::new(false) }
+    pub(super) fn new(
+        name: ModelName,
+        server: ModelServer,
+        upstream: Upstream,
+        client: Client,
+        gate: Gate,
+    ) -> Self {
+        Self { name, server, upstream, client, gate, refuses_reasoning: AtomicBool::new(false) }
     }
 
     /// Asks; and once more without reasoning, if that is what the provider demands of a call that did not mention it.
@@ -91,6 +99,10 @@ impl RemoteModel {
 impl ChatModel for RemoteModel {
     fn name(&self) -> &ModelName {
         &self.name
+    }
+
+    fn server(&self) -> Option<ModelServer> {
+        Some(self.server.clone())
     }
 
     fn objection(&self, sampling: &Sampling, options: &ChatOptions) -> Option<String> {

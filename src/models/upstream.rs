@@ -8,7 +8,7 @@ use reqwest::header::HeaderMap;
 
 use super::wire::Wire;
 use crate::definitions::Provider;
-use crate::execution::types::ModelName;
+use crate::execution::types::{ModelName, ModelServer};
 use crate::scrub::{Scrubber, url_credentials};
 
 /// Time for one call where the provider's definition says nothing.
@@ -73,6 +73,18 @@ impl Upstream {
         })
     }
 
+    /// Who serves the models of `provider` that speaks `wire`.
+    pub(super) fn server(provider: &Provider, wire: &dyn Wire) -> ModelServer {
+        let base = base_url(provider.base_url.as_deref().unwrap_or(wire.vendor_base_url())).ok();
+        let host = base.as_ref().and_then(Url::host_str);
+        ModelServer {
+            kind: provider.kind,
+            // An address of six parts is in brackets in a URL, and nowhere else.
+            host: host.map(|host| host.trim_matches(['[', ']']).to_owned()),
+            port: base.as_ref().and_then(Url::port_or_known_default),
+        }
+    }
+
     /// Scheme, host and port: what may be told of the URL, whose path and query may hold credentials.
     pub(super) fn origin(&self) -> String {
         self.url.origin().ascii_serialization()
@@ -124,6 +136,19 @@ mod tests {
             upstream.headers["authorization"], "Bearer hunter2",
             "blanks around a key are not part of it"
         );
+    }
+
+    #[test]
+    fn a_server_is_named_without_what_its_url_may_hide() {
+        let server = |json: &str| {
+            let provider: Provider = serde_json::from_str(json).unwrap();
+            let server = Upstream::server(&provider, crate::models::wire::of(provider.kind).unwrap());
+            (server.host.unwrap(), server.port.unwrap())
+        };
+        let vendors = server(r#"{"id":"p","kind":"anthropic"}"#);
+        assert_eq!(vendors, ("api.anthropic.com".to_owned(), 443));
+        let own = r#"{"id":"p","kind":"openai","baseUrl":"http://u:hunter2@[::1]:8080/v1?key=hunter2"}"#;
+        assert_eq!(server(own), ("::1".to_owned(), 8080));
     }
 
     #[test]

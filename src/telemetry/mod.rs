@@ -16,3 +16,6 @@ pub mod run;
 pub mod sink;
 pub mod spool;
 pub mod worker;
+
+/// The version of OpenTelemetry's semantic conventions whose names spans have: the last one with generative AI in it.
+pub(crate) const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.41.0";

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::adapters::codes;
 use crate::adapters::template::{JsonTemplate, TemplateError, Variables};
 use crate::definitions::Prompt;
 use crate::events::ToolCall;
-use crate::execution::types::{ChatMessage, ToolSpec};
+use crate::execution::ports::RunSpan;
+use crate::execution::types::{ChatMessage, SpanEnd, SpanStart, ToolSpec};
 
 /// What a template of a result reads the arguments of its call as.
 const ARGUMENTS: &str = "arguments";
@@ -77,6 +79,20 @@ impl Tools {
     ) -> Result<Vec<ChatMessage>, ToolFault> {
         let answer = |call| Ok(ChatMessage::answering(call, self.answer(call, variables)?));
         calls.iter().map(answer).collect()
+    }
+
+    /// Has every one of `calls` answered under a span of its own below `parent`. What they answer, or why they do not, is
+    /// found again when the model is asked with it.
+    pub(super) fn play(&self, calls: &[ToolCall], variables: &mut Variables, parent: &dyn RunSpan) {
+        for call in calls {
+            let span = parent.child(SpanStart::Tool { call: call.clone() });
+            span.end(match self.answer(call, variables) {
+                Ok(result) => SpanEnd::Executed { result },
+                Err(fault) => {
+                    SpanEnd::Failed { code: codes::TEMPLATE_FAILED.to_owned(), message: fault.to_string() }
+                }
+            });
+        }
     }
 
     fn answer(&self, call: &ToolCall, variables: &mut Variables) -> Result<String, ToolFault> {

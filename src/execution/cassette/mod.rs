@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::failure::{PlanError, RunFailure, Unavailable, code};
 use super::ports::{ChatModel, TargetAdapter, TargetQuestions};
-use super::types::{Ending, Heard, ModelName};
+use super::types::{Ending, Heard, ModelName, ModelServer};
 use crate::events::{Attribution, CassetteMode, CassetteRequest, ProjectId, RunError, RunId, RunRequest};
 use crate::text::chain;
 use difference::difference;
@@ -207,15 +207,21 @@ impl Tape {
         self.counts().held.remove(lane);
     }
 
-    /// A model whose calls are on this tape as those of `lane`. Nobody is behind one that is replayed.
+    /// A model whose calls are put on this tape as those of `lane`.
     #[must_use]
-    pub fn model(
+    pub fn model(&self, lane: impl Into<String>, behind: Arc<dyn ChatModel>) -> Arc<dyn ChatModel> {
+        Arc::new(TapedModel::recorded(self.clone(), lane.into(), behind))
+    }
+
+    /// The recording of a model with the calls of `lane`. Nobody is behind it; `server` is who was.
+    #[must_use]
+    pub fn replayed_model(
         &self,
         lane: impl Into<String>,
         name: ModelName,
-        behind: Option<Arc<dyn ChatModel>>,
+        server: Option<ModelServer>,
     ) -> Arc<dyn ChatModel> {
-        Arc::new(TapedModel::new(self.clone(), lane.into(), name, behind))
+        Arc::new(TapedModel::replayed(self.clone(), lane.into(), name, server))
     }
 
     /// A target whose calls are on this tape.

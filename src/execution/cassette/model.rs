@@ -9,7 +9,7 @@ use super::Tape;
 use crate::execution::failure::RunFailure;
 use crate::execution::limits::Waiting;
 use crate::execution::ports::ChatModel;
-use crate::execution::types::{ChatReply, ChatRequest, ModelName};
+use crate::execution::types::{ChatReply, ChatRequest, ModelName, ModelServer};
 
 /// A model that is recorded, or only the recording of one.
 pub(super) struct TapedModel {
@@ -17,11 +17,17 @@ pub(super) struct TapedModel {
     lane: String,
     name: ModelName,
     behind: Option<Arc<dyn ChatModel>>,
+    server: Option<ModelServer>,
 }
 
 impl TapedModel {
-    pub(super) fn new(tape: Tape, lane: String, name: ModelName, behind: Option<Arc<dyn ChatModel>>) -> Self {
-        Self { tape, lane, name, behind }
+    pub(super) fn recorded(tape: Tape, lane: String, behind: Arc<dyn ChatModel>) -> Self {
+        let (name, server) = (behind.name().clone(), behind.server());
+        Self { tape, lane, name, behind: Some(behind), server }
+    }
+
+    pub(super) fn replayed(tape: Tape, lane: String, name: ModelName, server: Option<ModelServer>) -> Self {
+        Self { tape, lane, name, behind: None, server }
     }
 }
 
@@ -33,6 +39,10 @@ impl ChatModel for TapedModel {
 
     fn behind(&self) -> Option<&dyn ChatModel> {
         self.behind.as_deref()
+    }
+
+    fn server(&self) -> Option<ModelServer> {
+        self.server.clone()
     }
 
     /// What is replayed is not paid.

@@ -183,6 +183,30 @@ pub struct ChatRequest {
     pub scene: Scene,
 }
 
+/// Tokens of a call that are special, where the provider says how many they were. They are among those of its
+/// [`TokenUsage`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SpecialTokens {
+    /// Sent, and read from the provider's cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_read: Option<u64>,
+    /// Sent, and written to the provider's cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_creation: Option<u64>,
+    /// Came back, and are thoughts that nobody is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<u64>,
+}
+
+impl SpecialTokens {
+    /// Whether the provider said nothing of them.
+    #[must_use]
+    pub fn are_unknown(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// What a chat model answered.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ChatReply {
@@ -192,6 +216,9 @@ pub struct ChatReply {
     pub tool_calls: Vec<ToolCall>,
     /// Tokens of this call.
     pub usage: TokenUsage,
+    /// Which of them are special.
+    #[serde(default, skip_serializing_if = "SpecialTokens::are_unknown")]
+    pub special: SpecialTokens,
     /// The model that answered, where the provider says so.
     pub model: Option<String>,
     /// The provider's id of the answer.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::definitions::ProviderKind;
+
 /// A model's full name: which provider, and which of its models.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ModelName {
@@ -9,6 +11,17 @@ pub struct ModelName {
     pub provider: String,
     /// The model's name there; it may contain slashes itself.
     pub model: String,
+}
+
+/// Who serves a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelServer {
+    /// The API that it speaks.
+    pub kind: ProviderKind,
+    /// Its host, where it is behind a network.
+    pub host: Option<String>,
+    /// The port there.
+    pub port: Option<u16>,
 }
 
 /// A model name that is not `provider/model`.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{ChatReply, ChatRequest, Criterion, Judgement, Message, ModelName};
+use super::{ChatReply, ChatRequest, Criterion, Judgement, Message, ModelName, ModelServer};
 use crate::definitions::TelemetryDestination;
 use crate::events::{RunRequest, TargetRef, TelemetryReceipt, TokenUsage, ToolCall};
 
@@ -121,8 +121,15 @@ pub enum SpanStart {
     Chat {
         /// The model.
         model: ModelName,
+        /// Who serves it, where that is known.
+        server: Option<ModelServer>,
         /// What is asked of it.
         request: Arc<ChatRequest>,
+    },
+    /// A tool that a model called answers.
+    Tool {
+        /// The call.
+        call: ToolCall,
     },
 }
 
@@ -175,6 +182,11 @@ pub enum SpanEnd {
     },
     /// A model answered.
     Replied(ChatReply),
+    /// A tool answered.
+    Executed {
+        /// What.
+        result: String,
+    },
     /// The judge wants to hear more.
     Continued {
         /// Why.

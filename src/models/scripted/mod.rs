@@ -9,12 +9,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::failure;
-use crate::definitions::{ScriptedForm, ScriptedModel};
+use crate::definitions::{ProviderKind, ScriptedForm, ScriptedModel};
 use crate::events::{TokenUsage, ToolCall};
 use crate::execution::failure::RunFailure;
 use crate::execution::limits::Waiting;
 use crate::execution::ports::ChatModel;
-use crate::execution::types::{AnswerForm, ChatReply, ChatRequest, ModelName, SceneRole};
+use crate::execution::types::{AnswerForm, ChatReply, ChatRequest, ModelName, ModelServer, SceneRole};
 
 /// Characters of one token, roughly: the rule of thumb for English.
 const CHARS_PER_TOKEN: usize = 4;
@@ -39,6 +39,10 @@ pub(super) struct OfflineModel {
 }
 
 impl OfflineModel {
+    /// Nobody but this program.
+    pub(super) const SERVER: ModelServer =
+        ModelServer { kind: ProviderKind::Scripted, host: None, port: None };
+
     pub(super) fn new(name: ModelName, script: ScriptedModel) -> Self {
         Self { name, script }
     }
@@ -75,6 +79,10 @@ impl OfflineModel {
 impl ChatModel for OfflineModel {
     fn name(&self) -> &ModelName {
         &self.name
+    }
+
+    fn server(&self) -> Option<ModelServer> {
+        Some(Self::SERVER)
     }
 
     /// It costs nothing, unless its provider says otherwise.

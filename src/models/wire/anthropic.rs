@@ -19,7 +19,7 @@ use super::{
 use crate::definitions::{ResponseFormat, Sampling, ToolChoice};
 use crate::events::TokenUsage;
 use crate::execution::types::{
-    AnswerForm, ChatMessage, ChatOptions, ChatReply, ChatRequest, ChatRole, ToolSpec,
+    AnswerForm, ChatMessage, ChatOptions, ChatReply, ChatRequest, ChatRole, SpecialTokens, ToolSpec,
 };
 
 /// The version of the API that this file speaks.
@@ -101,8 +101,10 @@ impl Wire for Messages {
     fn reply(&self, answer: Value) -> Result<ChatReply, UnexpectedAnswer> {
         let blocks = answer.get(CONTENT).and_then(Value::as_array).cloned().unwrap_or_default();
         let answer: Answer = parse(answer)?;
+        let usage = answer.usage.unwrap_or_default();
         let mut reply = ChatReply {
-            usage: answer.usage.unwrap_or_default().into(),
+            special: usage.special(),
+            usage: usage.into(),
             model: answer.model,
             response_id: answer.id,
             finish_reason: answer.stop_reason,
@@ -237,6 +239,13 @@ struct Usage {
     cached_before: Option<u64>,
     #[serde(rename = "output_tokens")]
     output: Option<u64>,
+}
+
+impl Usage {
+    /// The API does not tell thoughts from what is said.
+    fn special(&self) -> SpecialTokens {
+        SpecialTokens { cache_read: self.cached_before, cache_creation: self.cached_now, reasoning: None }
+    }
 }
 
 impl From<Usage> for TokenUsage {

@@ -13,12 +13,13 @@ use serde_json::{Value, json};
 use super::streams::{Hearing, Responses};
 use super::tools::{answers_together, arguments_object};
 use super::{
-    UnexpectedAnswer, Wire, below, effort, instructions_and_talk, parse, secret_value, set_if_some, tool_call,
+    UnexpectedAnswer, Wire, below, effort, instructions_and_talk, parse, secret_value, set_if_some, told,
+    tool_call,
 };
 use crate::definitions::{ResponseFormat, ToolChoice};
 use crate::events::TokenUsage;
 use crate::execution::types::{
-    AnswerForm, ChatMessage, ChatOptions, ChatReply, ChatRequest, ChatRole, ToolSpec,
+    AnswerForm, ChatMessage, ChatOptions, ChatReply, ChatRequest, ChatRole, SpecialTokens, ToolSpec,
 };
 
 /// Collections that a model's name may begin with; a bare name is of the first.
@@ -82,6 +83,8 @@ impl Wire for GenerateContent {
 
     fn reply(&self, answer: Value) -> Result<ChatReply, UnexpectedAnswer> {
         let parts = answer.pointer("/candidates/0/content/parts").cloned();
+        let cache_read = told(&answer, "/usageMetadata/cachedContentTokenCount");
+        let reasoning = told(&answer, "/usageMetadata/thoughtsTokenCount");
         let answer: Answer = parse(answer)?;
         let Some(candidate) = answer.candidates.into_iter().next() else {
             return Err(UnexpectedAnswer::Lacking(
@@ -93,6 +96,7 @@ impl Wire for GenerateContent {
         };
         let mut reply = ChatReply {
             usage: answer.usage_metadata.unwrap_or_default().into(),
+            special: SpecialTokens { cache_read, cache_creation: None, reasoning },
             model: answer.model_version,
             response_id: answer.response_id,
             finish_reason: candidate.finish_reason,

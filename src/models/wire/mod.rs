@@ -93,6 +93,11 @@ fn below(mut base: Url, segments: &[&str]) -> Url {
     base
 }
 
+/// How many tokens stand at `place` of an answer; `None` where it does not say, or not with a number.
+fn told(answer: &Value, place: &str) -> Option<u64> {
+    answer.pointer(place)?.as_u64()
+}
+
 /// A header value that `Debug` does not show.
 fn secret_value(text: &str) -> Result<HeaderValue, InvalidHeaderValue> {
     let mut value = HeaderValue::from_str(text)?;

@@ -12,10 +12,12 @@ use serde_json::{Value, json};
 use super::reasoning::{self, REASONING_EFFORT};
 use super::streams::{Chunks, Hearing};
 use super::tools::{arguments_text, identified};
-use super::{UnexpectedAnswer, Wire, below, parse, secret_value, set_if_some, strict, tool_call};
+use super::{UnexpectedAnswer, Wire, below, parse, secret_value, set_if_some, strict, told, tool_call};
 use crate::definitions::{ResponseFormat, ToolChoice};
 use crate::events::{TokenUsage, ToolCall};
-use crate::execution::types::{AnswerForm, ChatMessage, ChatOptions, ChatReply, ChatRequest, ToolSpec};
+use crate::execution::types::{
+    AnswerForm, ChatMessage, ChatOptions, ChatReply, ChatRequest, SpecialTokens, ToolSpec,
+};
 
 /// What a schema of replies is called: the API demands a name.
 const REPLY: &str = "reply";
@@ -68,6 +70,11 @@ impl Wire for ChatCompletions {
     }
 
     fn reply(&self, answer: Value) -> Result<ChatReply, UnexpectedAnswer> {
+        let special = SpecialTokens {
+            cache_read: told(&answer, "/usage/prompt_tokens_details/cached_tokens"),
+            cache_creation: None,
+            reasoning: told(&answer, "/usage/completion_tokens_details/reasoning_tokens"),
+        };
         let answer: Answer = parse(answer)?;
         let Some(choice) = answer.choices.into_iter().next() else {
             return Err(UnexpectedAnswer::Lacking("has no choices".to_owned()));
@@ -77,6 +84,7 @@ impl Wire for ChatCompletions {
             content: content.or(refusal).map(Content::into_text).unwrap_or_default(),
             tool_calls: tool_calls.unwrap_or_default().into_iter().map(Call::into_tool_call).collect(),
             usage: answer.usage.unwrap_or_default().into(),
+            special,
             model: answer.model,
             response_id: answer.id,
             finish_reason: choice.finish_reason,

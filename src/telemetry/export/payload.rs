@@ -38,12 +38,12 @@ impl SpanEnvelope {
     /// The envelope for spans of `resource` made by `scope`.
     #[must_use]
     pub fn new(resource: &Resource, scope: &InstrumentationScope) -> Self {
-        let attributes = ResourceAttributesWithSchema::from(resource).attributes.0;
+        let ResourceAttributesWithSchema { attributes, schema_url } = resource.into();
         Self {
-            resource: Some(WireResource { attributes, ..WireResource::default() }),
-            resource_schema: String::new(),
+            resource: Some(WireResource { attributes: attributes.0, ..WireResource::default() }),
+            resource_schema: schema_url.unwrap_or_default(),
             scope: Some((scope, None).into()),
-            scope_schema: String::new(),
+            scope_schema: scope.schema_url().unwrap_or_default().to_owned(),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Names of attributes, events and values on a run's spans.
 //!
 //! Sources: OpenTelemetry semantic conventions for generative AI (status: development) and the ingestion of LangWatch.
-//! The names are our own constants because the published crate marks all of its generative AI names as moved.
+//! The names are those of version 1.41 of the conventions, the last one with generative AI in it (see
+//! [`crate::telemetry::SCHEMA_URL`]). They are our own constants because the published crate marks all of its generative AI names as moved.
 
 pub(super) const SERVICE_NAME: &str = "service.name";
 pub(super) const SERVICE_VERSION: &str = "service.version";
@@ -49,6 +50,10 @@ pub(super) const SCENARIO_CRITERION_ID: &str = "scenario.criterion.id";
 
 pub(super) const GEN_AI_OPERATION: &str = "gen_ai.operation.name";
 pub(super) const GEN_AI_PROVIDER: &str = "gen_ai.provider.name";
+/// The id of the provider's definition in the project, of which there may be several of one kind.
+pub(super) const SCENARIO_PROVIDER: &str = "scenario.provider.id";
+pub(super) const SERVER_ADDRESS: &str = "server.address";
+pub(super) const SERVER_PORT: &str = "server.port";
 pub(super) const GEN_AI_CONVERSATION: &str = "gen_ai.conversation.id";
 pub(super) const GEN_AI_AGENT_ID: &str = "gen_ai.agent.id";
 pub(super) const GEN_AI_AGENT_NAME: &str = "gen_ai.agent.name";
@@ -59,6 +64,8 @@ pub(super) const GEN_AI_TOP_P: &str = "gen_ai.request.top_p";
 pub(super) const GEN_AI_FREQUENCY_PENALTY: &str = "gen_ai.request.frequency_penalty";
 pub(super) const GEN_AI_PRESENCE_PENALTY: &str = "gen_ai.request.presence_penalty";
 pub(super) const GEN_AI_STOP: &str = "gen_ai.request.stop_sequences";
+/// Only where it is true.
+pub(super) const GEN_AI_STREAM: &str = "gen_ai.request.stream";
 pub(super) const GEN_AI_SEED: &str = "gen_ai.request.seed";
 pub(super) const GEN_AI_WORKFLOW_NAME: &str = "gen_ai.workflow.name";
 pub(super) const GEN_AI_INSTRUCTIONS: &str = "gen_ai.system_instructions";
@@ -72,6 +79,16 @@ pub(super) const GEN_AI_FINISH_REASONS: &str = "gen_ai.response.finish_reasons";
 pub(super) const GEN_AI_FIRST_CHUNK: &str = "gen_ai.response.time_to_first_chunk";
 pub(super) const GEN_AI_INPUT_TOKENS: &str = "gen_ai.usage.input_tokens";
 pub(super) const GEN_AI_OUTPUT_TOKENS: &str = "gen_ai.usage.output_tokens";
+
+pub(super) const GEN_AI_CACHE_READ_TOKENS: &str = "gen_ai.usage.cache_read.input_tokens";
+pub(super) const GEN_AI_CACHE_CREATION_TOKENS: &str = "gen_ai.usage.cache_creation.input_tokens";
+pub(super) const GEN_AI_REASONING_TOKENS: &str = "gen_ai.usage.reasoning.output_tokens";
+
+pub(super) const GEN_AI_TOOL_NAME: &str = "gen_ai.tool.name";
+pub(super) const GEN_AI_TOOL_TYPE: &str = "gen_ai.tool.type";
+pub(super) const GEN_AI_TOOL_CALL_ID: &str = "gen_ai.tool.call.id";
+pub(super) const GEN_AI_TOOL_ARGUMENTS: &str = "gen_ai.tool.call.arguments";
+pub(super) const GEN_AI_TOOL_RESULT: &str = "gen_ai.tool.call.result";
 
 pub(super) const EVALUATION_RESULT: &str = "gen_ai.evaluation.result";
 pub(super) const EVALUATION_NAME: &str = "gen_ai.evaluation.name";

@@ -41,7 +41,7 @@ fn left_out(count: usize) -> String {
 }
 
 /// Tool arguments; those that are too long become a cut text.
-fn arguments(call: &ToolCall) -> Value {
+pub(super) fn arguments(call: &ToolCall) -> Value {
     let text = call.arguments.to_string();
     if text.len() <= MAX_TEXT_BYTES { call.arguments.clone() } else { Value::String(cut(&text)) }
 }
@@ -124,12 +124,23 @@ fn call_part(call: &ToolCall) -> Value {
 pub(super) fn output_messages(reply: &ChatReply) -> String {
     let text = (!reply.content.is_empty()).then(|| text_part(&reply.content));
     let calls = reply.tool_calls.iter().map(call_part);
-    let mut message =
-        json!({ "role": "assistant", "parts": text.into_iter().chain(calls).collect::<Value>() });
-    if let Some(reason) = &reply.finish_reason {
-        message["finish_reason"] = Value::from(reason.as_str());
+    let parts: Value = text.into_iter().chain(calls).collect();
+    json!([{ "role": "assistant", "parts": parts, "finish_reason": finish_reason(reply) }]).to_string()
+}
+
+/// Why the answer ends, in the convention's words; a reason that it has no word for stays the provider's.
+fn finish_reason(reply: &ChatReply) -> &str {
+    let ended = if reply.tool_calls.is_empty() { "stop" } else { "tool_call" };
+    let Some(reason) = reply.finish_reason.as_deref() else { return ended };
+    match reason.to_ascii_lowercase().as_str() {
+        "stop" | "end_turn" | "stop_sequence" => ended,
+        "tool_calls" | "tool_call" | "tool_use" | "function_call" => "tool_call",
+        "length" | "max_tokens" | "model_context_window_exceeded" => "length",
+        "content_filter" | "refusal" | "safety" | "recitation" | "blocklist" | "prohibited_content"
+        | "spii" => "content_filter",
+        "error" | "malformed_function_call" => "error",
+        _ => reason,
     }
-    Value::from(vec![message]).to_string()
 }
 
 /// `gen_ai.tool.definitions`; `None` if there are none.
@@ -182,6 +193,34 @@ mod tests {
             assert_eq!(shown.len(), 5);
             assert!(shown[0].to_string().contains("[6 earlier messages left out]"), "{}", shown[0]);
             assert!(shown[4].to_string().contains("9xxx"));
+        }
+    }
+
+    #[test]
+    fn an_answer_ends_for_a_reason_in_the_words_of_the_convention() {
+        let call = ToolCall { id: "1".into(), name: "look".into(), arguments: json!({}) };
+        for (reason, calls, word) in [
+            (Some("stop"), false, "stop"),
+            (Some("tool_calls"), true, "tool_call"),
+            (Some("length"), false, "length"),
+            (Some("content_filter"), false, "content_filter"),
+            (Some("end_turn"), false, "stop"),
+            (Some("tool_use"), true, "tool_call"),
+            (Some("max_tokens"), false, "length"),
+            (Some("refusal"), false, "content_filter"),
+            (Some("STOP"), false, "stop"),
+            (Some("STOP"), true, "tool_call"),
+            (Some("MAX_TOKENS"), false, "length"),
+            (Some("SAFETY"), false, "content_filter"),
+            (Some("pause_turn"), false, "pause_turn"),
+            (None, false, "stop"),
+            (None, true, "tool_call"),
+        ] {
+            let tool_calls = if calls { vec![call.clone()] } else { Vec::new() };
+            let reply =
+                ChatReply { tool_calls, finish_reason: reason.map(str::to_owned), ..ChatReply::default() };
+            let messages: Value = serde_json::from_str(&output_messages(&reply)).unwrap();
+            assert_eq!(messages[0]["finish_reason"], word, "{reason:?}");
         }
     }
 

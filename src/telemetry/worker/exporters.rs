@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::header::AUTHORIZATION;
+use opentelemetry::InstrumentationScope;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{
     ExporterBuildError, MetricExporter, SpanExporter, WithExportConfig as _, WithHttpConfig as _,
@@ -22,6 +23,8 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::registry::LookupSpan;
 use url::Url;
+
+use crate::telemetry::SCHEMA_URL;
 
 /// The service as its operators see it.
 const SERVICE: &str = "scenario-worker";
@@ -59,8 +62,12 @@ where
 {
     let silent = SILENT_TARGETS.map(|target| (target, LevelFilter::OFF));
     let filter = Targets::new().with_default(level).with_targets(silent).with_targets(CHATTY_TARGETS);
+    let scope = InstrumentationScope::builder(SERVICE)
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .with_schema_url(SCHEMA_URL)
+        .build();
     tracing_opentelemetry::layer()
-        .with_tracer(provider.tracer(SERVICE))
+        .with_tracer(provider.tracer_with_scope(scope))
         .with_context_activation(false)
         .with_filter(filter)
 }

@@ -10,12 +10,12 @@ use scenario_worker::events::{
 use scenario_worker::execution::failure::RunFailure;
 use scenario_worker::execution::limits::Admission;
 use scenario_worker::execution::ports::{TargetAdapter, TargetReply, TargetTurn};
-use scenario_worker::execution::types::{ChatMessage, ChatReply, ChatRole, Message};
+use scenario_worker::execution::types::{ChatMessage, ChatReply, ChatRole, Message, SpanEnd, SpanStart};
 use serde_json::{Value, json};
 
 use super::prompt::FixedModels;
 use super::stage::{LINE, Shelf, dialogue, failure, spec, with};
-use crate::support::spans::Recorded;
+use crate::support::spans::{Recorded, RecordedSpan};
 
 fn prompt(more: Value) -> Prompt {
     let tools = json!([
@@ -138,7 +138,17 @@ async fn each_call_of_the_model_has_its_span_and_its_usage() {
     let second = turn.call(adapter.as_ref(), first.unfinished.as_ref()).await.unwrap();
     let third = turn.call(adapter.as_ref(), second.unfinished.as_ref()).await.unwrap();
     assert_eq!((third.usage.tokens(), third.content.as_str(), third.tool_calls.len()), (5, "Done.", 4));
-    assert!(third.unfinished.is_none() && turn.recorded.spans().len() == 3);
+    assert!(third.unfinished.is_none());
+    let spans = turn.recorded.spans();
+    let called = |span: &RecordedSpan| match span {
+        (SpanStart::Chat { .. }, Some(SpanEnd::Replied(_))) => "chat".to_owned(),
+        (SpanStart::Tool { call }, Some(SpanEnd::Executed { result })) => format!("{}: {result}", call.id),
+        other => panic!("{other:?}"),
+    };
+    let looked = format!(r#"a: {{"id":"7\"","region":"eu","asked":"{LINE}","days":3}}"#);
+    let round = ["chat".to_owned(), looked, "b: It is run-1 o'clock.".to_owned()];
+    let spans: Vec<String> = spans.iter().map(called).collect();
+    assert_eq!(spans, [&round[..], &round, &round[..1]].concat(), "each tool answers once a call");
     assert!(adapter.reports_tool_calls(), "checks may look at them");
 }
 

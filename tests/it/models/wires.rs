@@ -3,8 +3,8 @@
 use std::process::Command;
 
 use scenario_worker::events::{Cost, TokenUsage};
-use scenario_worker::execution::types::{AnswerForm, VERDICT_TOOL};
-use serde_json::json;
+use scenario_worker::execution::types::{AnswerForm, SpecialTokens, VERDICT_TOOL};
+use serde_json::{Value, json};
 
 use super::{KEY, chat, forced, model, question, remote};
 use crate::support::openai::{Answer, LINE, ModelServer};
@@ -119,6 +119,38 @@ async fn a_tool_is_forced_and_parsed_over_gemini() {
             "toolConfig": { "functionCallingConfig": { "mode": "ANY" } },
         })
     );
+}
+
+/// What a provider that answers so says of special tokens.
+async fn special(kind: &str, answer: &Value) -> SpecialTokens {
+    let server = ModelServer::answering([Answer::json(200, answer)]).await;
+    chat(remote(kind, &server.base_url()), &question()).await.unwrap().special
+}
+
+#[tokio::test]
+async fn tokens_of_caches_and_of_thoughts_are_counted_where_the_provider_says_so() {
+    let openai = |usage: Value| json!({ "choices": [{ "message": { "content": "hi" } }], "usage": usage });
+    let details = json!({
+        "prompt_tokens": 9, "completion_tokens": 8, "prompt_tokens_details": { "cached_tokens": 4 },
+        "completion_tokens_details": { "reasoning_tokens": 5 },
+    });
+    let known = SpecialTokens { cache_read: Some(4), cache_creation: None, reasoning: Some(5) };
+    assert_eq!(special("openai", &openai(details)).await, known);
+    for nothing in [json!({}), json!({ "prompt_tokens_details": null, "completion_tokens_details": [1] })] {
+        assert_eq!(special("openai", &openai(nothing)).await, SpecialTokens::default());
+    }
+    let anthropic = json!({
+        "content": [{ "type": "text", "text": "hi" }],
+        "usage": { "input_tokens": 8, "cache_read_input_tokens": 3, "cache_creation_input_tokens": 2 },
+    });
+    let known = SpecialTokens { cache_read: Some(3), cache_creation: Some(2), reasoning: None };
+    assert_eq!(special("anthropic", &anthropic).await, known);
+    let gemini = json!({
+        "candidates": [{ "content": { "parts": [{ "text": "hi" }] } }],
+        "usageMetadata": { "promptTokenCount": 9, "cachedContentTokenCount": 6, "thoughtsTokenCount": 1 },
+    });
+    let known = SpecialTokens { cache_read: Some(6), cache_creation: None, reasoning: Some(1) };
+    assert_eq!(special("gemini", &gemini).await, known);
 }
 
 #[tokio::test]

@@ -1,11 +1,17 @@
 //! What each kind of span says.
 #![expect(clippy::unwrap_used, reason = "what a helper cannot read must fail its test")]
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use scenario_worker::events::{Cost, TokenUsage};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message as _;
+use scenario_worker::definitions::{ContentCapture, ProviderKind};
+use scenario_worker::events::{Cost, TokenUsage, ToolCall};
 use scenario_worker::execution::ports::RunTracers as _;
-use scenario_worker::execution::types::{ChatReply, Judgement, SpanEnd, SpanNote, SpanStart};
+use scenario_worker::execution::types::{
+    ChatReply, Judgement, ModelServer, SceneRole, SpanEnd, SpanNote, SpanStart,
+};
 use scenario_worker::telemetry::receiver::ReceivedSpan;
 use serde_json::{Value, json};
 
@@ -137,6 +143,9 @@ async fn a_model_call_says_what_was_asked_and_answered() {
             "langwatch.span.type": "llm",
             "gen_ai.operation.name": "chat",
             "gen_ai.provider.name": "openai",
+            "scenario.provider.id": "oa",
+            "server.address": "api.example",
+            "server.port": 8443,
             "gen_ai.request.model": "gpt-5-mini",
             "gen_ai.request.temperature": 0.5,
             "gen_ai.request.max_tokens": 100,
@@ -151,6 +160,9 @@ async fn a_model_call_says_what_was_asked_and_answered() {
             "gen_ai.response.finish_reasons": ["stop"],
             "gen_ai.usage.input_tokens": 11,
             "gen_ai.usage.output_tokens": 5,
+            "gen_ai.usage.cache_read.input_tokens": 4,
+            "gen_ai.usage.cache_creation.input_tokens": 0,
+            "gen_ai.usage.reasoning.output_tokens": 2,
             "langwatch.input": { "type": "chat_messages", "value": [
                 { "role": "system", "content": "Be a customer." }, { "role": "user", "content": "Begin." }
             ] },
@@ -161,6 +173,68 @@ async fn a_model_call_says_what_was_asked_and_answered() {
     );
     let tools = spans.iter().filter(|s| s.attributes.contains_key("gen_ai.tool.definitions")).count();
     assert_eq!(tools, 1, "only the judge has a tool");
+}
+
+#[tokio::test]
+async fn a_model_that_nobody_is_known_to_serve_is_named_by_its_provider_in_the_project() {
+    let receiver = OtlpReceiver::start(Mode::Ok).await;
+    let trace = factory().start(spec("acme", "r1", Some(destination(&receiver, "k"))));
+    for kind in [None, Some(ProviderKind::Gemini), Some(ProviderKind::Scripted)] {
+        let SpanStart::Chat { model, request, .. } = chat(SceneRole::Target) else { panic!("a call") };
+        let server = kind.map(|kind| ModelServer { kind, host: None, port: None });
+        trace.root().child(SpanStart::Chat { model, server, request }).end(reply());
+    }
+    trace.finish(SpanEnd::Done).await;
+    let spans = receiver.spans();
+    let chats: Vec<_> = spans.iter().filter(|span| span.name == "chat gpt-5-mini").collect();
+    let providers: BTreeSet<_> =
+        chats.iter().map(|chat| chat.attributes["gen_ai.provider.name"].as_str().unwrap()).collect();
+    assert_eq!(providers, BTreeSet::from(["gcp.gemini", "oa", "scripted"]));
+    assert!(chats.iter().all(|chat| !chat.attributes.contains_key("server.address")));
+}
+
+#[tokio::test]
+async fn a_tool_that_answers_has_a_span_of_its_own() {
+    for capture in [ContentCapture::Full, ContentCapture::Metadata] {
+        let receiver = OtlpReceiver::start(Mode::Ok).await;
+        let trace = factory().capturing(capture).start(spec("acme", "r1", Some(destination(&receiver, "k"))));
+        let arguments = json!({ "order": "of-somebody" });
+        let call = ToolCall { id: "call_7".into(), name: "look_up".into(), arguments: arguments.clone() };
+        let tool = trace.root().child(SpanStart::Tool { call });
+        tool.end(SpanEnd::Executed { result: "shipped to somebody".into() });
+        trace.finish(SpanEnd::Done).await;
+        let spans = receiver.spans();
+        let span = named(&spans, "execute_tool look_up");
+        assert_eq!((span.kind, span.status), ("internal", "ok"));
+        has(
+            span,
+            &json!({
+                "gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "look_up",
+                "gen_ai.tool.type": "function", "gen_ai.tool.call.id": "call_7",
+                "langwatch.span.type": "tool",
+            }),
+        );
+        if capture == ContentCapture::Full {
+            let result = "shipped to somebody";
+            has(span, &json!({ "gen_ai.tool.call.arguments": arguments, "gen_ai.tool.call.result": result }));
+        } else {
+            assert!(!serde_json::to_string(&spans).unwrap().contains("somebody"), "{span:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_names_the_version_of_the_conventions_that_it_keeps_to() {
+    let receiver = OtlpReceiver::start(Mode::Ok).await;
+    let trace = factory().start(spec("acme", "r1", Some(destination(&receiver, "k"))));
+    trace.finish(SpanEnd::Done).await;
+    let body = receiver.attempts()[0].unpacked();
+    let request = ExportTraceServiceRequest::decode(body.as_slice()).unwrap();
+    let [group] = request.resource_spans.as_slice() else { panic!("{request:?}") };
+    let [scope] = group.scope_spans.as_slice() else { panic!("{request:?}") };
+    for schema in [&group.schema_url, &scope.schema_url] {
+        assert_eq!(schema, "https://opentelemetry.io/schemas/1.41.0");
+    }
 }
 
 #[tokio::test]

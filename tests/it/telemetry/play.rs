@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use scenario_worker::definitions::{Sampling, Secret, TelemetryDestination, TelemetryProtocol};
+use scenario_worker::definitions::{ProviderKind, Sampling, Secret, TelemetryDestination, TelemetryProtocol};
 use scenario_worker::events::{
     BatchRunId, Budget, CriterionResult, CriterionStatus, MessageRole, ModelOverrides, ProjectId,
     ReferenceId, RunId, RunKey, RunRequest, ScenarioId, SetId, TargetRef, TargetType, TelemetryReceipt,
@@ -13,7 +13,8 @@ use scenario_worker::events::{
 use scenario_worker::execution::ports::{RunSpan, RunTrace, RunTracers as _};
 use scenario_worker::execution::types::{
     AnswerForm, ChatMessage, ChatOptions, ChatReply, ChatRequest, ChatRole, Criterion, Judgement, Message,
-    ModelName, Scene, SceneRole, SpanCounts, SpanEnd, SpanStart, ToolSpec, TraceSpec,
+    ModelName, ModelServer, Scene, SceneRole, SpanCounts, SpanEnd, SpanStart, SpecialTokens, ToolSpec,
+    TraceSpec,
 };
 use scenario_worker::telemetry::export::OtlpSender;
 use scenario_worker::telemetry::metrics::Metrics;
@@ -118,7 +119,12 @@ pub(super) fn chat(role: SceneRole) -> SpanStart {
         parameters: json!({ "type": "object" }),
     };
     SpanStart::Chat {
-        model: ModelName::parse("openai/gpt-5-mini").unwrap(),
+        model: ModelName::parse("oa/gpt-5-mini").unwrap(),
+        server: Some(ModelServer {
+            kind: ProviderKind::Openai,
+            host: Some("api.example".into()),
+            port: Some(8443),
+        }),
         request: Arc::new(ChatRequest {
             messages: vec![
                 ChatMessage::new(ChatRole::System, "Be a customer."),
@@ -137,6 +143,7 @@ pub(super) fn reply() -> SpanEnd {
         content: "My mug is broken.".into(),
         tool_calls: Vec::new(),
         usage: TokenUsage { input_tokens: 11, output_tokens: 5, calls: 1, ..TokenUsage::default() },
+        special: SpecialTokens { cache_read: Some(4), cache_creation: Some(0), reasoning: Some(2) },
         model: Some("gpt-5-mini-2025".into()),
         response_id: Some("resp_1".into()),
         finish_reason: Some("stop".into()),

@@ -9,7 +9,7 @@ use super::Closing;
 use crate::definitions::ContentCapture;
 
 /// Attributes that repeat what was said, asked, answered or found.
-const CONTENT: [&str; 8] = [
+const CONTENT: [&str; 10] = [
     key::LANGWATCH_INPUT,
     key::LANGWATCH_OUTPUT,
     key::GEN_AI_INPUT,
@@ -17,6 +17,8 @@ const CONTENT: [&str; 8] = [
     key::GEN_AI_INSTRUCTIONS,
     key::GEN_AI_TOOLS,
     key::GEN_AI_STOP,
+    key::GEN_AI_TOOL_ARGUMENTS,
+    key::GEN_AI_TOOL_RESULT,
     key::EVALUATION_EXPLANATION,
 ];
 /// What a failed span says instead of an error's text, which may repeat an agent's answer.

@@ -11,7 +11,7 @@ use super::super::content::{cut, envelope, output_messages, said};
 use super::resource::strings;
 use super::{Closing, verdict};
 use crate::events::{TokenUsage, ToolCall};
-use crate::execution::types::{ChatReply, Judgement, SpanEnd};
+use crate::execution::types::{ChatReply, Judgement, SpanEnd, SpecialTokens};
 
 /// What else decides how a span ends.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +33,10 @@ pub(in super::super) fn closing(end: &SpanEnd, circumstances: Circumstances<'_>)
             ok(speech.into_iter().chain(begun(*first_chunk)).collect())
         }
         SpanEnd::Replied(reply) => ok(answer(reply)),
+        SpanEnd::Executed { result } => ok(vec![
+            KeyValue::new(key::GEN_AI_TOOL_RESULT, cut(result)),
+            KeyValue::new(key::LANGWATCH_OUTPUT, envelope("text", &cut(result).into())),
+        ]),
         SpanEnd::Continued { reasoning } => {
             let output = json!({ "continue": true, "reasoning": cut(reasoning) });
             ok(vec![KeyValue::new(key::LANGWATCH_OUTPUT, envelope("json", &output))])
@@ -89,12 +93,22 @@ fn answer(reply: &ChatReply) -> Vec<KeyValue> {
         KeyValue::new(key::GEN_AI_OUTPUT, output_messages(reply)),
     ];
     attributes.extend(tokens(reply.usage));
+    attributes.extend(special(&reply.special));
     attributes.extend(begun(reply.first_chunk));
     attributes.extend(reply.response_id.clone().map(|id| KeyValue::new(key::GEN_AI_RESPONSE_ID, id)));
     attributes.extend(reply.model.clone().map(|model| KeyValue::new(key::GEN_AI_RESPONSE_MODEL, model)));
     let reasons = reply.finish_reason.clone().map(|reason| strings(&[reason]));
     attributes.extend(reasons.map(|reasons| KeyValue::new(key::GEN_AI_FINISH_REASONS, reasons)));
     attributes
+}
+
+fn special(tokens: &SpecialTokens) -> impl Iterator<Item = KeyValue> {
+    let told = [
+        (key::GEN_AI_CACHE_READ_TOKENS, tokens.cache_read),
+        (key::GEN_AI_CACHE_CREATION_TOKENS, tokens.cache_creation),
+        (key::GEN_AI_REASONING_TOKENS, tokens.reasoning),
+    ];
+    told.into_iter().filter_map(|(key, count)| Some(KeyValue::new(key, i64::try_from(count?).ok()?)))
 }
 
 /// Nothing where nothing was reported: zero would say that it cost nothing.

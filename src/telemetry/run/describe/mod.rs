@@ -37,6 +37,7 @@ pub(super) enum Work {
     Target,
     Judge,
     Chat,
+    Tool,
 }
 
 /// How a span ends.

@@ -8,12 +8,15 @@ use serde_json::{Value, json};
 
 use super::super::attributes as key;
 use super::super::content::{
-    chat_messages, cut, envelope, input_messages, instructions, tool_definitions, transcript,
+    arguments, chat_messages, cut, envelope, input_messages, instructions, tool_definitions, transcript,
 };
 use super::resource::{SERVICE, VERSION, strings};
 use super::{Opening, Work};
-use crate::events::TargetRef;
-use crate::execution::types::{ChatRequest, Criterion, Message, ModelName, SpanStart, TraceSpec};
+use crate::definitions::ProviderKind;
+use crate::events::{TargetRef, ToolCall};
+use crate::execution::types::{
+    ChatRequest, Criterion, Message, ModelName, ModelServer, SpanStart, TraceSpec,
+};
 
 /// The kind of target that is played inside the worker; every other is somewhere else.
 const LOCAL_TARGET: &str = "prompt";
@@ -51,7 +54,8 @@ pub(in super::super) fn opening(start: &SpanStart, run_id: &str) -> Opening {
         SpanStart::UserSimulator { transcript } => user_simulator(transcript),
         SpanStart::Target { target, transcript } => invoke_agent(target, transcript, run_id),
         SpanStart::Judge { transcript, criteria } => judge(transcript, criteria),
-        SpanStart::Chat { model, request } => chat(model, request, run_id),
+        SpanStart::Chat { model, server, request } => chat(model, server.as_ref(), request, run_id),
+        SpanStart::Tool { call } => execute_tool(call, run_id),
     }
 }
 
@@ -117,14 +121,55 @@ fn invoke_agent(target: &TargetRef, messages: &[Message], run_id: &str) -> Openi
     }
 }
 
-fn chat(model: &ModelName, request: &ChatRequest, run_id: &str) -> Opening {
+fn execute_tool(call: &ToolCall, run_id: &str) -> Opening {
+    let mut attributes = vec![
+        KeyValue::new(key::LANGWATCH_SPAN_TYPE, "tool"),
+        KeyValue::new(key::GEN_AI_OPERATION, "execute_tool"),
+        KeyValue::new(key::GEN_AI_TOOL_NAME, call.name.clone()),
+        KeyValue::new(key::GEN_AI_TOOL_TYPE, "function"),
+        KeyValue::new(key::GEN_AI_CONVERSATION, run_id.to_owned()),
+        KeyValue::new(key::GEN_AI_TOOL_ARGUMENTS, arguments(call).to_string()),
+        KeyValue::new(key::LANGWATCH_INPUT, envelope("json", &arguments(call))),
+    ];
+    if !call.id.is_empty() {
+        attributes.push(KeyValue::new(key::GEN_AI_TOOL_CALL_ID, call.id.clone()));
+    }
+    internal(&format!("execute_tool {}", call.name), Work::Tool, attributes)
+}
+
+/// A model that nobody is known to serve has its provider's id where the word for its provider would be.
+fn served(model: &ModelName, server: Option<&ModelServer>) -> Vec<KeyValue> {
+    let provider = server.map_or_else(|| model.provider.clone(), |server| word(server.kind).to_owned());
+    let (host, port) = server.map(|server| (server.host.clone(), server.port)).unwrap_or_default();
+    let address = [
+        host.map(|host| KeyValue::new(key::SERVER_ADDRESS, host)),
+        port.map(|port| KeyValue::new(key::SERVER_PORT, i64::from(port))),
+    ];
+    let named = [
+        KeyValue::new(key::GEN_AI_PROVIDER, provider),
+        KeyValue::new(key::SCENARIO_PROVIDER, model.provider.clone()),
+    ];
+    named.into_iter().chain(address.into_iter().flatten()).collect()
+}
+
+/// The convention's words; it has none for a provider that is no server.
+fn word(kind: ProviderKind) -> &'static str {
+    match kind {
+        ProviderKind::Openai => "openai",
+        ProviderKind::Anthropic => "anthropic",
+        ProviderKind::Gemini => "gcp.gemini",
+        ProviderKind::Scripted => "scripted",
+    }
+}
+
+fn chat(model: &ModelName, server: Option<&ModelServer>, request: &ChatRequest, run_id: &str) -> Opening {
     let mut attributes = vec![
         KeyValue::new(key::LANGWATCH_SPAN_TYPE, "llm"),
         KeyValue::new(key::GEN_AI_OPERATION, "chat"),
-        KeyValue::new(key::GEN_AI_PROVIDER, model.provider.clone()),
         KeyValue::new(key::GEN_AI_REQUEST_MODEL, model.model.clone()),
         KeyValue::new(key::GEN_AI_CONVERSATION, run_id.to_owned()),
     ];
+    attributes.extend(served(model, server));
     attributes.extend(question(request));
     Opening {
         name: format!("chat {}", model.model),
@@ -144,6 +189,7 @@ fn question(request: &ChatRequest) -> Vec<KeyValue> {
         instructions(&request.messages).map(|text| KeyValue::new(key::GEN_AI_INSTRUCTIONS, text)),
         tool_definitions(request.form.spec().into_iter().chain(&options.tools))
             .map(|tools| KeyValue::new(key::GEN_AI_TOOLS, tools)),
+        options.stream.then(|| KeyValue::new(key::GEN_AI_STREAM, true)),
         options.top_p.map(|p| KeyValue::new(key::GEN_AI_TOP_P, p)),
         options.frequency_penalty.map(|p| KeyValue::new(key::GEN_AI_FREQUENCY_PENALTY, p)),
         options.presence_penalty.map(|p| KeyValue::new(key::GEN_AI_PRESENCE_PENALTY, p)),
