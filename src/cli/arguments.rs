@@ -9,7 +9,7 @@ use crate::events::{
     BatchRunId, CassetteMode, CassetteName, Cost, InvalidId, ProjectId, ReferenceId, RunId, ScenarioId,
     TargetRef, TargetType,
 };
-use crate::settings::{self, Settings};
+use crate::settings::{self, LogFormat, Settings};
 
 use super::error::CliError;
 
@@ -24,7 +24,7 @@ pub(super) struct Arguments {
 }
 
 /// Where the settings come from.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct Layers {
     /// A settings file in TOML; `config show` prints what can be in it.
     #[arg(long, global = true, value_name = "FILE")]
@@ -52,6 +52,12 @@ impl Layers {
         let overrides: Vec<(&str, String)> =
             global.into_iter().chain(flags).filter_map(|(name, value)| Some((name, value?))).collect();
         settings::load(self.config.as_deref(), std::env::vars(), &overrides).map_err(CliError::refused)
+    }
+
+    /// What the worker's log looks like. Where the settings cannot be used, the variable alone says it.
+    pub(super) fn log_format(&self) -> LogFormat {
+        self.settings()
+            .map_or_else(|_| settings::log_format(std::env::vars()), |settings| settings.log.format)
     }
 
     /// Refuses flags that `command` would ignore.

@@ -27,13 +27,22 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, Layers};
 use error::{CliError, Finished};
+
+use crate::settings::{self, LogFormat};
+use crate::telemetry::worker;
+
+/// The command that has a log.
+const SERVE: &str = "serve";
 
 /// Runs the command of the process's arguments.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(misuse) => return misused(&misuse),
+    };
     if let Command::ExecuteRun(options) = &arguments.command {
         return execute_run::main(options);
     }
@@ -41,13 +50,35 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return report(CliError::refused(format!("the runtime cannot start: {error}"))),
     };
+    let log = log_of(&arguments);
     let result = runtime.block_on(run(arguments));
     // A blocking read of the standard input must not hold the exit up.
     runtime.shutdown_background();
     match result {
         Ok(finished) => finished.into(),
+        Err(error) if log.is_some_and(|layers| layers.log_format() == LogFormat::Json) => {
+            terminal::say(worker::json_error(&error.to_string()));
+            error.into()
+        }
         Err(error) => report(error),
     }
+}
+
+/// What says how the log of a worker looks: whoever reads it reads the worker's last words, too.
+fn log_of(arguments: &Arguments) -> Option<Layers> {
+    matches!(arguments.command, Command::Serve(_)).then(|| arguments.layers.clone())
+}
+
+/// A worker that is started in a wrong way says so as the rest of its log would look.
+fn misused(misuse: &clap::Error) -> ExitCode {
+    let serves = std::env::args_os().any(|argument| argument == SERVE);
+    if !(misuse.use_stderr() && serves && settings::log_format(std::env::vars()) == LogFormat::Json) {
+        misuse.exit();
+    }
+    let said = misuse.to_string();
+    let error = CliError::refused(said.trim_end().trim_start_matches("error: "));
+    terminal::say(worker::json_error(&error.to_string()));
+    error.into()
 }
 
 async fn run(arguments: Arguments) -> Result<Finished, CliError> {

@@ -14,7 +14,6 @@ use super::arguments::{Layers, ServeOptions};
 use super::error::{CliError, Finished, chain};
 use super::receiving::Receiver;
 use super::signals::{StopSignal, StopSignals};
-use super::terminal::say;
 use super::wiring::{self, Definitions};
 use crate::queue::{Backlog, ConnectError, Connection, TopologyError, connect as connect_to, topology};
 use crate::settings::Settings;
@@ -121,7 +120,8 @@ impl Life<'_> {
         let (service, endpoints) = Box::pin(wired).await?;
         let (readiness, store) = (self.readiness.clone(), self.definitions.store.clone());
         let requests = service.consumer.clone();
-        let lookout = Lookout { readiness, connection, requests, store, noticed: AtomicBool::default() };
+        let (noticed, filled) = (AtomicBool::default(), AtomicBool::default());
+        let lookout = Lookout { readiness, connection, requests, store, noticed, filled };
         lookout.look().await;
         Ok((service, endpoints, lookout))
     }
@@ -219,7 +219,7 @@ fn stop_on_signals(stop: CancellationToken, at_most: Duration) -> Result<(), Cli
         tracing::info!(at_most_seconds = at_most.as_secs(), "told to stop; a second signal stops at once");
         stop.cancel();
         signals.received().await;
-        say("stopped at once; runs under way are delivered to another worker");
+        tracing::warn!("stopped at once; runs under way are delivered to another worker");
         std::process::exit(StopSignal::Interrupt.exit_code().into());
     });
     Ok(())

@@ -4,6 +4,7 @@ mod address;
 mod authentication;
 mod certificates;
 mod refusal;
+mod troubles;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,7 +14,7 @@ use async_nats::connection::State;
 use async_nats::jetstream::{self, Context, kv};
 use async_nats::{AuthError, Client, ConnectOptions, Event, ServerError};
 use rand::RngExt as _;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::dead_letters::Burials;
 use super::lease::LeaseMisses;
@@ -24,6 +25,7 @@ use crate::text::chain;
 use address::Address;
 use authentication::Identity;
 pub use refusal::ConnectError;
+use troubles::Troubles;
 
 /// How often an idle connection is tested: a half-open one is found after two of these.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
@@ -76,7 +78,7 @@ impl Connection {
     }
 
     /// Ends when the connection is there.
-    pub(super) async fn made(&self) {
+    pub async fn made(&self) {
         while !self.is_connected() {
             tokio::time::sleep(STATE_POLL).await;
         }
@@ -146,7 +148,7 @@ fn options(
     identity: &Arc<Identity>,
     denials: &Denials,
 ) -> ConnectOptions {
-    let (identity, denials) = (Arc::clone(identity), denials.clone());
+    let (identity, denials, troubles) = (Arc::clone(identity), denials.clone(), Troubles::default());
     ConnectOptions::with_auth_callback(move |nonce| authenticate(Arc::clone(&identity), nonce))
         .name(name)
         .custom_inbox_prefix(&settings.inbox_prefix)
@@ -154,7 +156,7 @@ fn options(
         .connection_timeout(CONNECT_TIMEOUT)
         .reconnect_delay_callback(reconnect_delay)
         .event_callback(move |event| {
-            report(&event, &denials);
+            report(&event, &denials, &troubles);
             std::future::ready(())
         })
 }
@@ -192,30 +194,42 @@ fn reconnect_delay(attempts: usize) -> Duration {
     Duration::from_millis(rand::rng().random_range(longest / 2..=longest))
 }
 
-fn report(event: &Event, denials: &Denials) {
+fn report(event: &Event, denials: &Denials, troubles: &Troubles) {
     match event {
         Event::Connected => {
             denials.connected();
+            troubles.are_over();
             info!("connected to NATS");
         }
         Event::Draining | Event::Closed => info!(%event, "the NATS connection ends"),
         Event::Disconnected | Event::LameDuckMode => warn!(%event, "the NATS connection is disturbed"),
-        Event::ServerError(ServerError::Other(text)) => report_server_error(text, denials),
+        Event::ServerError(ServerError::Other(text)) => report_server_error(text, denials, troubles),
         Event::SlowConsumer(_) | Event::ServerError(_) | Event::ClientError(_) => {
-            warn!(%event, "NATS reports a problem");
+            report_problem(&event.to_string(), troubles);
         }
     }
 }
 
+/// Attempts to connect go wrong again and again; one line in the log is enough for an outage.
+fn report_problem(problem: &str, troubles: &Troubles) {
+    if troubles.are_new(problem) {
+        warn!(problem, "NATS reports a problem");
+    } else {
+        debug!(problem, "NATS reports a problem again");
+    }
+}
+
 /// A denial comes again with every attempt; one line in the log is enough.
-fn report_server_error(text: &str, denials: &Denials) {
+fn report_server_error(text: &str, denials: &Denials, troubles: &Troubles) {
     match denials.read(text) {
         None if text.to_lowercase().contains(EXPIRED) => {
-            warn!(
-                "the credentials for NATS have expired; their file is read again with every attempt to connect"
-            );
+            if troubles.are_new(EXPIRED) {
+                warn!(
+                    "the credentials for NATS have expired; their file is read again with every attempt to connect"
+                );
+            }
         }
-        None => warn!(text, "NATS reports a problem"),
+        None => report_problem(text, troubles),
         Some(denial) if denials.note(denial.clone()) => error!(subject = denial.subject, "{denial}"),
         Some(_) => {}
     }

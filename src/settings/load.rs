@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use config::{Config, Environment, File, FileFormat};
 use serde_json::{Map, Value};
 
-use super::Settings;
 use super::validation::problems;
+use super::{LogFormat, Settings};
 
 /// The embedded first layer, which documents every setting.
 pub const DEFAULT_CONFIG: &str = include_str!("../../config/default.toml");
@@ -63,6 +63,14 @@ pub fn load(
     let (settings, mut found) = typed(&merged);
     found.extend(problems(&settings));
     if found.is_empty() { Ok(settings) } else { Err(SettingsError::Invalid(found)) }
+}
+
+/// The format of the log as the variable alone says it: for whoever has to say that the settings cannot be used.
+pub fn log_format(environment: impl IntoIterator<Item = (String, String)>) -> LogFormat {
+    let name = [ENVIRONMENT_PREFIX, "LOG", "FORMAT"].join(ENVIRONMENT_SEPARATOR);
+    let set = environment.into_iter().find(|(variable, _)| variable.eq_ignore_ascii_case(&name));
+    let format = set.and_then(|(_, value)| serde_json::from_value(Value::String(value)).ok());
+    format.unwrap_or_default()
 }
 
 fn merge(

@@ -9,7 +9,7 @@ mod secret_file;
 mod sections;
 mod validation;
 
-pub use load::{DEFAULT_CONFIG, ENVIRONMENT_PREFIX, SettingsError, load};
+pub use load::{DEFAULT_CONFIG, ENVIRONMENT_PREFIX, SettingsError, load, log_format};
 pub use nats::{NatsSettings, TlsSettings};
 pub use secret_file::{SecretFileError, SecretSource, read_secret};
 pub use sections::{

@@ -23,6 +23,7 @@ const STUCK_AFTER: Duration = Duration::from_mins(1);
 /// Names of what can be in the way, before the reason.
 const STARTING: &str = "the worker is starting";
 const NO_BROKER: &str = "the broker is not ready";
+const NOT_CONNECTED: &str = "the broker is not connected";
 const NO_JETSTREAM: &str = "JetStream does not serve the consumer of the requests";
 const NO_DEFINITIONS: &str = "definitions cannot be read";
 
@@ -38,6 +39,14 @@ impl Obstacle {
     #[must_use]
     pub fn broker(error: &dyn std::error::Error) -> Self {
         Self { what: NO_BROKER, why: chain(error) }
+    }
+
+    /// What it is about, as the log tells one trouble from another: a broker that goes away and comes back is one.
+    fn matter(&self) -> &'static str {
+        match self.what {
+            NOT_CONNECTED | NO_JETSTREAM => NO_BROKER,
+            what => what,
+        }
     }
 }
 
@@ -58,6 +67,8 @@ pub struct Readiness(Arc<Standing>);
 struct Standing {
     connection: OnceLock<Connection>,
     found: Mutex<Vec<Obstacle>>,
+    /// The matters that the log has said are in the way.
+    said: Mutex<Vec<&'static str>>,
     /// What the server said of the consumer when it was looked at last.
     backlog: Mutex<Option<Backlog>>,
     /// When the last look was over; none before the first.
@@ -67,8 +78,8 @@ struct Standing {
 impl Default for Readiness {
     fn default() -> Self {
         let found = Mutex::new(vec![Obstacle { what: STARTING, why: String::new() }]);
-        let (backlog, looked_at) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Standing { connection: OnceLock::new(), found, backlog, looked_at }))
+        let (backlog, looked_at, said) = (Mutex::default(), Mutex::default(), Mutex::new(vec![STARTING]));
+        Self(Arc::new(Standing { connection: OnceLock::new(), found, said, backlog, looked_at }))
     }
 }
 
@@ -81,16 +92,18 @@ impl Readiness {
     /// Everything that is in the way, in a line each. Nobody is asked for it.
     #[must_use]
     pub fn obstacles(&self) -> Vec<String> {
-        let mut obstacles = Vec::new();
+        let mut obstacles: Vec<String> = self.lost_connection().iter().map(ToString::to_string).collect();
         if let Some(connection) = self.0.connection.get() {
-            if !connection.is_connected() {
-                obstacles.push("the broker is not connected".to_owned());
-            }
             obstacles.extend(connection.denials.in_the_way().iter().map(ToString::to_string));
         }
         obstacles.extend(self.found().iter().map(ToString::to_string));
         obstacles.extend(self.stuck());
         obstacles
+    }
+
+    fn lost_connection(&self) -> Option<Obstacle> {
+        let is_lost = self.0.connection.get().is_some_and(|connection| !connection.is_connected());
+        is_lost.then(|| Obstacle { what: NOT_CONNECTED, why: String::new() })
     }
 
     /// Why this process is beyond help: whoever keeps all of this up to date does so no more. A worker that starts has
@@ -117,15 +130,18 @@ impl Readiness {
     /// Replaces what was found before. The log has a line when something comes into the way or is out of it, and none when
     /// only the wording of a reason changes.
     pub fn replace(&self, obstacles: Vec<Obstacle>) {
-        let mut found = self.found();
-        let before = std::mem::replace(&mut *found, obstacles);
-        if before.iter().map(|obstacle| obstacle.what).eq(found.iter().map(|obstacle| obstacle.what)) {
+        let lost = self.lost_connection();
+        let standing: Vec<Obstacle> = lost.into_iter().chain(obstacles.iter().cloned()).collect();
+        *self.found() = obstacles;
+        let mut matters: Vec<&str> = standing.iter().map(Obstacle::matter).collect();
+        matters.dedup();
+        if std::mem::replace(&mut *whole(&self.0.said), matters.clone()) == matters {
             return;
         }
-        if found.is_empty() {
+        if standing.is_empty() {
             tracing::info!("the worker is ready");
         } else {
-            let reasons: Vec<String> = found.iter().map(ToString::to_string).collect();
+            let reasons: Vec<String> = standing.iter().map(ToString::to_string).collect();
             tracing::warn!(reason = reasons.join("; "), "the worker is not ready");
         }
     }
@@ -152,6 +168,8 @@ pub struct Lookout {
     pub store: Store,
     /// Whether it was said that there are none.
     pub noticed: AtomicBool,
+    /// Whether there were some before.
+    pub filled: AtomicBool,
 }
 
 impl Lookout {
@@ -160,8 +178,20 @@ impl Lookout {
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = self.connection_changes() => {}
+            }
             self.look().await;
+        }
+    }
+
+    /// Ends when the connection is lost, or there again: an outage may be shorter than the pause between two looks.
+    async fn connection_changes(&self) {
+        if self.connection.is_connected() {
+            self.connection.lost().await;
+        } else {
+            self.connection.made().await;
         }
     }
 
@@ -189,8 +219,11 @@ impl Lookout {
 
     async fn store(&self) -> Option<Obstacle> {
         let why = match timeout(ANSWER_PATIENCE, self.store.check()).await {
-            Ok(Ok(())) => return None,
-            Ok(Err(error)) if error.is_unfilled() => {
+            Ok(Ok(())) => {
+                self.filled.store(true, Ordering::Relaxed);
+                return None;
+            }
+            Ok(Err(error)) if error.is_unfilled() && !self.filled.load(Ordering::Relaxed) => {
                 self.notice(&error);
                 return None;
             }
@@ -200,7 +233,8 @@ impl Lookout {
         Some(Obstacle { what: NO_DEFINITIONS, why })
     }
 
-    /// A worker may be started before anything is imported: it is ready, and its runs wait.
+    /// A worker may be started before anything is imported: it is ready, and its runs wait. Definitions that were there and
+    /// are gone are another matter.
     fn notice(&self, unfilled: &StoreError) {
         if !self.noticed.swap(true, Ordering::Relaxed) {
             tracing::warn!(error = %chain(unfilled), "runs wait until something is imported");
@@ -224,6 +258,13 @@ mod tests {
         assert_eq!(readiness.obstacles(), [format!("{NO_JETSTREAM}: timed out")]);
         readiness.clone().replace(Vec::new());
         assert!(readiness.obstacles().is_empty(), "clones share it");
+    }
+
+    #[test]
+    fn whatever_keeps_the_broker_away_is_one_matter() {
+        let matter = |what| Obstacle { what, why: String::new() }.matter();
+        assert_eq!([NOT_CONNECTED, NO_JETSTREAM].map(matter), [NO_BROKER; 2]);
+        assert_eq!(matter(NO_DEFINITIONS), NO_DEFINITIONS);
     }
 
     #[tokio::test(start_paused = true)]

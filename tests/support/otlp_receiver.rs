@@ -59,9 +59,9 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
-    /// Bytes of its body, unpacked.
-    pub(crate) fn unpacked_len(&self) -> usize {
-        unpacked(&self.body).len()
+    /// Its body, unpacked.
+    pub(crate) fn unpacked(&self) -> Vec<u8> {
+        unpacked(&self.body)
     }
 
     /// Its spans; none if it is about something else.

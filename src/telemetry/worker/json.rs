@@ -8,10 +8,13 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::{JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
 use tracing_subscriber::registry::{LookupSpan, Scope};
+
+/// The field of what an event says.
+const MESSAGE: &str = "message";
 
 /// Writes each event as one object on one line.
 pub(super) struct OneObject;
@@ -33,15 +36,27 @@ where
             }
         }
         event.record(&mut Fields(&mut object));
-        let written = serde_json::to_string(&head(event, object)).map_err(|_| fmt::Error)?;
+        let (metadata, message) = (event.metadata(), object.get(MESSAGE));
+        // Libraries have events with a name instead of words.
+        if message.and_then(Value::as_str).is_none_or(str::is_empty) {
+            object.insert(MESSAGE.to_owned(), metadata.name().into());
+        }
+        let whole = head(*metadata.level(), metadata.target(), object);
+        let written = serde_json::to_string(&whole).map_err(|_| fmt::Error)?;
         writeln!(writer, "{written}")
     }
 }
 
+/// An error of this program in one object, where there is no subscriber to write it.
+pub(super) fn error(message: &str) -> String {
+    let object = Map::from_iter([(MESSAGE.to_owned(), Value::from(message))]);
+    Value::from(head(Level::ERROR, env!("CARGO_CRATE_NAME"), object)).to_string()
+}
+
 /// When, how bad and where come first, and no field can pretend to be them.
-fn head(event: &Event<'_>, mut object: Map<String, Value>) -> Map<String, Value> {
+fn head(level: Level, target: &str, mut object: Map<String, Value>) -> Map<String, Value> {
     let now = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
-    let (level, target) = (event.metadata().level().to_string(), event.metadata().target());
+    let level = level.to_string();
     let mut whole = Map::new();
     for (key, value) in [("timestamp", now), ("level", level), ("target", target.to_owned())] {
         object.remove(key);
@@ -137,6 +152,23 @@ mod tests {
         for (key, value) in expected.as_object().unwrap() {
             assert_eq!(&line[key], value, "{key} in {line}");
         }
+        OffsetDateTime::parse(line["timestamp"].as_str().unwrap(), &Rfc3339).unwrap();
+    }
+
+    #[test]
+    fn an_event_without_words_has_its_name_as_its_message() {
+        let lines = logged(|| {
+            tracing::error!(name: "Exporter.Failed", name = "Exporter.Failed", error = "reset");
+            tracing::error!(name: "Exporter.Silent", cause = 7, "");
+        });
+        assert_eq!((&lines[0]["message"], &lines[0]["error"]), (&"Exporter.Failed".into(), &"reset".into()));
+        assert_eq!((&lines[1]["message"], &lines[1]["cause"]), (&"Exporter.Silent".into(), &7.into()));
+    }
+
+    #[test]
+    fn an_error_without_a_log_is_such_a_line_too() {
+        let line: Value = serde_json::from_str(&error("it is\n\"bad\"")).unwrap();
+        assert_eq!((&line["level"], &line["message"]), (&"ERROR".into(), &"it is\n\"bad\"".into()));
         OffsetDateTime::parse(line["timestamp"].as_str().unwrap(), &Rfc3339).unwrap();
     }
 

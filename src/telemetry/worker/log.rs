@@ -20,15 +20,16 @@ const DEFAULT_FILTER: &str = "info,async_nats=warn,h2=warn,hyper=warn,hyper_util
                               tower=warn";
 /// Where the default filter is from, as errors name it.
 const DEFAULT_SOURCE: &str = "this program";
+/// The target of the exporters of the worker's own telemetry.
+const EXPORTERS: &str = "opentelemetry-otlp";
 /// Libraries that write down secrets if they are asked for everything, and how much they may be asked for: the broker's
 /// client its messages, the pool of HTTP connections the user and the password of a URL, the exporters what an endpoint answers.
-const TELLTALES: [(&str, Level); 3] = [
-    ("async_nats", Level::DEBUG),
-    ("hyper_util::client::legacy", Level::INFO),
-    ("opentelemetry-otlp", Level::INFO),
-];
+const TELLTALES: [(&str, Level); 3] =
+    [("async_nats", Level::DEBUG), ("hyper_util::client::legacy", Level::INFO), (EXPORTERS, Level::INFO)];
 /// Target of spans that are about messages and say more than a line of the log can bear: only traces have them.
 pub const TRACES_ONLY: &str = "scenario_worker::messaging";
+/// What the exporters' events are called that say of a failed export what the SDK says, too, with the reason.
+const SAID_TWICE: &str = "Export.Failed.";
 /// Set to anything, it asks for no colour (no-color.org).
 const NO_COLOR: &str = "NO_COLOR";
 
@@ -69,7 +70,8 @@ where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let is_for_the_log = |event: &Metadata<'_>| event.target() != TRACES_ONLY && keeps_secrets(event);
+    let is_for_the_log =
+        |event: &Metadata<'_>| event.target() != TRACES_ONLY && keeps_secrets(event) && !is_said_twice(event);
     let filter = environment.filter()?.and(filter_fn(is_for_the_log));
     Ok(match format {
         LogFormat::Text => lines.with_ansi(environment.colour).with_filter(filter).boxed(),
@@ -91,6 +93,11 @@ pub(super) fn panics_too() {
 /// Whether an event is by none of the [`TELLTALES`], or as terse as it may be.
 fn keeps_secrets(event: &Metadata<'_>) -> bool {
     TELLTALES.iter().all(|(target, most)| !event.target().starts_with(target) || event.level() <= most)
+}
+
+/// Whether somebody else says the same.
+fn is_said_twice(event: &Metadata<'_>) -> bool {
+    event.target().starts_with(EXPORTERS) && event.name().starts_with(SAID_TWICE)
 }
 
 #[cfg(test)]

@@ -93,6 +93,12 @@ pub fn init(options: &WorkerTelemetryOptions) -> Result<WorkerTelemetry, WorkerT
     Ok(WorkerTelemetry { metrics: Metrics::with_provider(meters)?, traces })
 }
 
+/// The line of the log that says `message` where there is no log: before it is set up, and when it is over.
+#[must_use]
+pub fn json_error(message: &str) -> String {
+    json::error(message)
+}
+
 /// Sets up the log of a process that leaves it to its worker: `tell` gets each error and each warning, in one line.
 ///
 /// # Errors
@@ -133,6 +139,10 @@ async fn shut_down(what: &'static str, ending: JoinHandle<OTelSdkResult>) {
 fn report(what: &'static str, result: OTelSdkResult) {
     match result {
         Ok(()) | Err(OTelSdkError::AlreadyShutdown) => {}
-        Err(error) => tracing::warn!(%error, "the last {what} of the worker could not be exported"),
+        Err(error @ OTelSdkError::Timeout(_)) => {
+            tracing::warn!(%error, "the last {what} of the worker could not be exported");
+        }
+        // The SDK has said in the log what went wrong with the export.
+        Err(error) => tracing::debug!(%error, "the worker's {what} were not shut down as they should"),
     }
 }

@@ -260,7 +260,11 @@ async fn a_run_among_hostile_variables() {
 fn a_worker_whose_own_endpoint_is_gone_says_so_and_stops() {
     let output = alone("telemetry::isolation::a_worker_without_its_endpoint", &[]);
     let log = String::from_utf8(output.stderr).unwrap();
-    assert!(log.contains("WARN") && log.contains("of the worker could not be exported"), "{log}");
+    for of_one in ["BatchSpanProcessor.ExportError", "PeriodicReader.ExportError"] {
+        assert_eq!(log.matches(of_one).count(), 1, "{log}");
+    }
+    let complaints = log.lines().filter(|line| line.contains("ERROR") || line.contains("WARN")).count();
+    assert_eq!(complaints, 2, "a failure is said once: {log}");
 }
 
 #[tokio::test]

@@ -220,7 +220,7 @@ async fn a_large_trace_travels_in_requests_of_bounded_size() {
     let receipt = trace.finish(SpanEnd::Done).await;
     assert_eq!((receipt.exported, receipt.error), (81, None));
     assert_eq!(receiver.attempts().len(), 2);
-    assert!(receiver.attempts().iter().all(|attempt| attempt.unpacked_len() <= MAX_REQUEST_BYTES));
+    assert!(receiver.attempts().iter().all(|attempt| attempt.unpacked().len() <= MAX_REQUEST_BYTES));
 }
 
 #[tokio::test]
@@ -245,6 +245,6 @@ async fn a_judgement_too_large_for_a_request_is_cut_and_arrives() {
     let judgement = Judgement::derive((0..400).map(result).collect(), "all is said".into());
     let receipt = trace.finish(SpanEnd::Judged(judgement)).await;
     assert_eq!((receipt.exported, receipt.error), (1, None));
-    assert!(receiver.attempts()[0].unpacked_len() < MAX_SPAN_BYTES * 2);
+    assert!(receiver.attempts()[0].unpacked().len() < MAX_SPAN_BYTES * 2);
     assert_eq!(receiver.spans()[0].attributes["scenario.span.cut"], true);
 }
