@@ -103,7 +103,7 @@ impl Consumer {
     }
 
     /// Works on messages until `stop` fires, `at_once` of them at one time, and returns when the last is done with. The
-    /// worker's traces have a span of the work on each, which is the current one of `work`.
+    /// worker's traces have a span of the work on each, see [`Delivery::processing`].
     ///
     /// # Errors
     /// As [`Consumer::run`].

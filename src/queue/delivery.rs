@@ -9,7 +9,7 @@ use async_nats::{Client, HeaderMap, Message, Subject};
 use bytes::Bytes;
 use time::OffsetDateTime;
 use tokio::time::Instant;
-use tracing::{Id, Instrument as _, Span, warn};
+use tracing::{Instrument as _, Span, warn};
 
 use super::lease::{LeaseMisses, SharedLeaseClock};
 use super::retry::Pause;
@@ -176,8 +176,10 @@ impl Delivery {
         self.processing = span.clone();
     }
 
-    pub(super) fn processing(&self) -> Option<Id> {
-        self.processing.id()
+    /// The work on it, as the worker's traces have it.
+    #[must_use]
+    pub fn processing(&self) -> &Span {
+        &self.processing
     }
 
     pub(super) fn clock(&self) -> &Arc<SharedLeaseClock> {

@@ -51,7 +51,7 @@ pub(super) fn settle(verb: &'static str, delivery: &Delivery) -> Span {
     let template = subjects::template(delivery.subject());
     tracing::info_span!(
         target: TRACES_ONLY,
-        parent: delivery.processing(),
+        parent: delivery.processing().id(),
         "settle",
         otel.name = name(verb, template),
         otel.kind = "client",

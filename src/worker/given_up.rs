@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tracing::Span;
 
 use crate::events::{DeadLetterCode, RunKey, SetId};
 use crate::execution::failure::Unavailable;
@@ -49,17 +48,17 @@ impl GivenUp {
     }
 
     async fn take(&self, advisory: Delivery) {
-        let sequence = advisory.stream_sequence();
+        let (sequence, work) = (advisory.stream_sequence(), advisory.processing().clone());
         let settled = match self.bury(&advisory).await {
             Ok(()) => advisory.ack().await,
             Err(error) => {
                 tracing::warn!(advisory = sequence, error = %chain(&error), "a request that the server gave up has to wait");
-                spans::failed(&Span::current(), spans::UNAVAILABLE);
+                spans::failed(&work, spans::UNAVAILABLE);
                 advisory.nak(Some(REDELIVER_AFTER)).await
             }
         };
         if let Err(error) = settled {
-            spans::failed(&Span::current(), spans::UNSETTLED);
+            spans::failed(&work, spans::UNSETTLED);
             tracing::warn!(advisory = sequence, %error, "an advisory will be delivered again");
         }
     }

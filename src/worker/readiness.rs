@@ -200,8 +200,8 @@ impl Lookout {
         let (broker, store) = tokio::join!(self.broker(), self.store());
         let (backlog, broker) =
             broker.map_or_else(|obstacle| (None, Some(obstacle)), |backlog| (backlog, None));
-        self.readiness.looked(backlog);
         self.readiness.replace(broker.into_iter().chain(store).collect());
+        self.readiness.looked(backlog);
     }
 
     /// A broker that is not connected is known to be away, and asking would only fill the client's buffers.

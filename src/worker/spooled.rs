@@ -7,7 +7,6 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::Span;
 
 use crate::events::{ProjectId, RunTelemetryDelivered};
 use crate::execution::failure::Unavailable;
@@ -98,13 +97,13 @@ impl SpoolSender {
             next = self.next(&notice) => next,
             () = late => Next::Later(Duration::ZERO),
         };
-        let sequence = notice.stream_sequence();
+        let (sequence, work) = (notice.stream_sequence(), notice.processing().clone());
         let settled = match next {
             Next::Done => notice.ack().await,
             Next::Later(pause) => notice.nak((!pause.is_zero()).then_some(pause)).await,
         };
         if let Err(error) = settled {
-            spans::failed(&Span::current(), spans::UNSETTLED);
+            spans::failed(&work, spans::UNSETTLED);
             tracing::warn!(notice = sequence, %error, "a notice of spooled spans will be delivered again");
         }
     }
@@ -115,7 +114,7 @@ impl SpoolSender {
         handled.unwrap_or_else(|error| {
             let (project, run) = (&parcel.ids.project_id, &parcel.ids.scenario_run_id);
             tracing::warn!(%project, %run, error = %chain(&error), "spooled spans have to wait");
-            spans::failed(&Span::current(), spans::UNAVAILABLE);
+            spans::failed(notice.processing(), spans::UNAVAILABLE);
             Next::Later(self.pause(notice.deliveries(), LONGEST_PAUSE))
         })
     }

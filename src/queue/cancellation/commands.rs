@@ -9,7 +9,7 @@ use tracing::warn;
 use super::Cancellations;
 use crate::events::{CancelRequest, CancelScope, DeadLetterCode, RequestRejection, RunKey, subjects};
 use crate::queue::bucket::WriteError;
-use crate::queue::{ConsumerError, Delivery, SettleError};
+use crate::queue::{ConsumerError, Delivery, SettleError, spans};
 use crate::text::chain;
 
 /// Requests that this process turns into marks at one time.
@@ -29,12 +29,16 @@ impl Cancellations {
     }
 
     async fn take(&self, delivery: Delivery) {
-        let sequence = delivery.stream_sequence();
+        let (sequence, work) = (delivery.stream_sequence(), delivery.processing().clone());
         let settled = match decode(delivery.payload(), delivery.subject()) {
             Ok(request) => self.mark(delivery, &request).await,
-            Err(rejection) => self.reject(delivery, &rejection).await,
+            Err(rejection) => {
+                spans::failed(&work, rejection.code.as_str());
+                self.reject(delivery, &rejection).await
+            }
         };
         if let Err(error) = settled {
+            spans::failed(&work, spans::UNSETTLED);
             let error = chain(&error);
             warn!(nats.stream_sequence = sequence, %error, "a cancel request will be delivered again");
         }
@@ -58,6 +62,7 @@ impl Cancellations {
 async fn give_back(delivery: Delivery, error: &WriteError) -> Result<(), SettleError> {
     let (sequence, error) = (delivery.stream_sequence(), chain(error));
     warn!(nats.stream_sequence = sequence, %error, "a cancel request has to wait");
+    spans::failed(delivery.processing(), spans::UNAVAILABLE);
     delivery.nak(Some(REDELIVER_AFTER)).await
 }
 

@@ -237,7 +237,7 @@ mod tests {
             json!([{ "role": "assistant", "parts": [
                 { "type": "text", "content": "hi" },
                 { "type": "tool_call", "id": "1", "name": "look", "arguments": { "q": 1 } }
-            ], "finish_reason": "stop" }])
+            ], "finish_reason": "tool_call" }])
             .to_string()
         );
     }

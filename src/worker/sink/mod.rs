@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tracing::Span;
 
 use self::doors::Doors;
 use self::platforms::Platforms;
@@ -93,16 +92,16 @@ impl Sink {
     async fn take(&self, notice: Delivery, stop: CancellationToken) {
         let next = self.next(&notice, &stop).await.unwrap_or_else(|error| {
             tracing::warn!(subject = notice.subject(), error = %chain(&error), "the platform has to wait for what a run says");
-            spans::failed(&Span::current(), spans::UNAVAILABLE);
+            spans::failed(notice.processing(), spans::UNAVAILABLE);
             Next::Later(OUTAGE_PAUSE)
         });
-        let sequence = notice.stream_sequence();
+        let (sequence, work) = (notice.stream_sequence(), notice.processing().clone());
         let settled = match next {
             Next::Done => notice.ack().await,
             Next::Later(pause) => notice.nak((!pause.is_zero()).then_some(pause)).await,
         };
         if let Err(error) = settled {
-            spans::failed(&Span::current(), spans::UNSETTLED);
+            spans::failed(&work, spans::UNSETTLED);
             tracing::debug!(event = sequence, %error, "an event will be looked at again");
         }
     }

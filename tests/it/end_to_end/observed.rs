@@ -1,6 +1,7 @@
 //! What a worker tells its operators: metrics, its own traces, its log.
 
 use std::collections::BTreeSet;
+use std::net::TcpListener;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
@@ -15,7 +16,7 @@ use super::strangers::{offline, outcome, publish, request};
 use crate::support::exposition::{Exposition, parse};
 use crate::support::otlp_receiver::{Mode, OtlpReceiver};
 use crate::support::shop::Shop;
-use crate::support::worker::{Place, Worker, within};
+use crate::support::worker::{Place, Worker, json_lines, text, within};
 
 const REQUESTED: &str = "scenario.run.requested.acme";
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -137,6 +138,7 @@ async fn a_collector_of_the_worker_gets_its_consumer_spans_and_metrics_and_nothi
     }
     let ack = named(&spans, "ack scenario.run.requested.{projectId}");
     assert_eq!((ack.kind, &ack.trace_id), ("client", &process.trace_id));
+    assert_eq!(ack.parent_span_id.as_ref(), Some(&process.span_id));
     assert_eq!(ack.attributes["messaging.operation.type"], "settle");
     let refused = named(&spans, "process scenario.run.requested");
     assert_eq!((refused.status, &refused.attributes["error.type"]), ("error", &json!("invalid_json")));
@@ -147,6 +149,82 @@ async fn a_collector_of_the_worker_gets_its_consumer_spans_and_metrics_and_nothi
         assert!(!text.contains(foreign), "{foreign} is in the worker's spans: {:?}", names(&spans));
     }
     exported_metrics(&collector);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_message_that_a_worker_takes_has_its_span_and_no_name_of_one_has_an_id() {
+    let (shop, own) = (Shop::open(Duration::ZERO).await, OtlpReceiver::start(Mode::Ok).await);
+    let away = OtlpReceiver::start(Mode::Refuse(503)).await;
+    let place = Place::new()
+        .with("TELEMETRY__WORKER__OTLP_ENDPOINT", &own.endpoint())
+        .with("TELEMETRY__RUN__DEADLINE_SECONDS", "1");
+    let telemetry =
+        format!(r#"telemetry: {{ endpoint: "{}", apiKey: k, events: true }} }}"#, away.endpoint());
+    let definitions =
+        offline(shop.url()).replacen("offline/model }", &format!("offline/model, {telemetry}"), 1);
+    place.import(&definitions).await;
+    let worker = place.serve().await;
+    let client = place.nats.client().await;
+    let mut outcomes = client.subscribe("scenario.run.completed").await.unwrap();
+    publish(&client, REQUESTED, HeaderMap::new(), request(&json!({ "scenarioRunId": "run-of-mine" }))).await;
+    assert_eq!(outcome(&mut outcomes).await["status"], "SUCCESS");
+    let cancel = json!({ "projectId": "acme", "scenarioRunId": "run-of-mine" }).to_string();
+    publish(&client, "scenario.run.cancel_requested.acme", HeaderMap::new(), cancel.into()).await;
+    let posts = |path: &str| away.attempts().iter().filter(|attempt| attempt.path.ends_with(path)).count();
+    within(async || posts("/api/scenario-events") > 0 && posts("/v1/traces") > 2).await;
+    let expected = [
+        "process scenario.run.requested.{projectId}",
+        "ack scenario.run.requested.{projectId}",
+        "process scenario.run.cancel_requested.{projectId}",
+        "ack scenario.run.cancel_requested.{projectId}",
+        "process scenario.events.{projectId}.{runId}.started",
+        "nak scenario.events.{projectId}.{runId}.started",
+        "process scenario.telemetry.spooled.{projectId}",
+        "nak scenario.telemetry.spooled.{projectId}",
+    ];
+    within(async || expected.iter().all(|name| names(&own.spans()).contains(name))).await;
+    worker.terminate();
+    assert!(worker.ended().await.0.success());
+
+    let spans = own.spans();
+    let process: BTreeSet<_> =
+        spans.iter().filter(|span| span.name.starts_with("process ")).map(|span| &span.span_id).collect();
+    for span in &spans {
+        let template = span.attributes.get("messaging.destination.template").map(Value::to_string);
+        for id in ["acme", "run-of-mine"] {
+            assert!(!span.name.contains(id), "{}", span.name);
+            assert!(!template.as_ref().is_some_and(|template| template.contains(id)), "{template:?}");
+        }
+        let is_settled = expected.contains(&span.name.as_str()) && !span.name.starts_with("process ");
+        // What arrives while the worker stops is given back without any work.
+        if is_settled && !(span.name.starts_with("nak") && span.parent_span_id.is_none()) {
+            let parent = span.parent_span_id.as_ref().unwrap_or_else(|| panic!("{span:?}"));
+            assert!(process.contains(parent), "{} is no part of the work on its message", span.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_cannot_start_says_so_in_the_form_of_its_log() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let bind = taken.local_addr().unwrap().to_string();
+    let json = || Place::new().with("LOG__FORMAT", "json");
+    for (place, arguments, words) in [
+        (json().with("HTTP__BIND", &bind), &["serve"][..], "cannot be listened on"),
+        (json().with("WORKER__CONCURRENCY", "none"), &["serve"], "the settings cannot be used"),
+        (json(), &["serve", "--what"], "unexpected argument '--what'"),
+        (json().with_variable("SCENARIO_WORKER_LOG", "a=b=c"), &["serve"], "the log filter"),
+    ] {
+        let output = place.run(arguments).await;
+        assert_eq!(output.status.code(), Some(2));
+        let lines = json_lines(&output.stderr);
+        let last = lines.last().unwrap_or_else(|| panic!("nothing is said for {words}"));
+        assert_eq!(last["level"], "ERROR");
+        assert!(last["message"].as_str().unwrap().contains(words), "{last}");
+    }
+    let output = Place::new().with("HTTP__BIND", &bind).run(&["serve"]).await;
+    let said = text(&output.stderr);
+    assert!(said.lines().last().unwrap().starts_with("error: "), "for people it stays a sentence: {said}");
 }
 
 fn exported_metrics(collector: &OtlpReceiver) {

@@ -74,6 +74,9 @@ async fn a_run_has_a_process_that_knows_nothing_but_its_run() {
     assert_eq!(outcome["status"], "SUCCESS", "{outcome}");
     let spans = &outcome["telemetry"]["spans"];
     assert_eq!((spans, spans), (&outcome["telemetry"]["exported"], &json!(otlp.spans().len())));
+    let asked = otlp.spans().into_iter().find(|span| span.name.starts_with("chat ")).unwrap();
+    assert_eq!(asked.attributes["gen_ai.provider.name"], "openai");
+    assert_eq!(asked.attributes["server.address"], "127.0.0.1");
     within(async || children(worker.id()).is_empty()).await;
     let exported = worker.metric("scenario_worker_spans_exported_total").await;
     assert_eq!(json!(exported), json!(spans.as_f64().unwrap()), "the worker counts them");

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use async_nats::HeaderMap;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::{AnyConnection, Connection as _, Executor as _};
 
 use super::commands::schedule;
@@ -16,6 +16,9 @@ use crate::support::worker::{Place, Worker, text, within};
 /// three consumers, and each may meet the loss of the connection, the silence and the return as troubles of their own.
 const CUT_SHORT: &str = "a pull was cut short";
 const MOST_CUT_SHORT: usize = 9;
+
+/// How often a worker tries in vain to connect before its broker is back.
+const ATTEMPTS: usize = 4;
 
 /// Agents are never asked here.
 const NO_AGENT: &str = "http://127.0.0.1:9/";
@@ -87,6 +90,56 @@ async fn a_worker_whose_store_lost_a_table_is_not_ready_until_it_is_back() {
     worker.until_ready(503, "definitions cannot be read").await;
     execute(&place, "ALTER TABLE projects_away RENAME TO projects").await;
     worker.until_ready(200, "ready").await;
+}
+
+#[tokio::test]
+async fn a_worker_whose_database_file_is_gone_is_not_ready_until_it_is_back() {
+    let place = Place::new();
+    place.import(&offline(NO_AGENT)).await;
+    let worker = place.serve().await;
+    worker.until_ready(200, "ready").await;
+    std::fs::rename(place.path("worker.db"), place.path("elsewhere.db")).unwrap();
+    worker.until_ready(503, "there is no database file").await;
+    assert!(worker.metric("scenario_worker_ready").await < 1.0);
+    std::fs::rename(place.path("elsewhere.db"), place.path("worker.db")).unwrap();
+    worker.until_ready(200, "ready").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_the_broker_is_one_line_when_it_begins_and_one_when_it_is_over() {
+    let mut server = tokio::task::block_in_place(NatsServer::start);
+    let place = Place::on(server.account(0)).with("LOG__FORMAT", "json");
+    place.import(&offline(NO_AGENT)).await;
+    let worker = place.serve().await;
+    worker.until_ready(200, "ready").await;
+    // What the server says of the consumer is known from the last look on, which is behind its line of the log.
+    let looked = async || worker.get("/metrics").await.1.contains("scenario_worker_consumer_pending ");
+    server.down();
+    worker.until_ready(503, "the broker is not connected").await;
+    within(async || !looked().await).await;
+    let in_its_place = tokio::net::TcpListener::bind(server.address()).await.unwrap();
+    for _ in 0..ATTEMPTS {
+        drop(in_its_place.accept().await.unwrap());
+    }
+    drop(in_its_place);
+    server.up();
+    worker.until_ready(200, "ready").await;
+    within(looked).await;
+    worker.terminate();
+    let (_, log) = worker.ended().await;
+    let lines: Vec<Value> = log.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let said = |message: &str| lines.iter().filter(|line| line["message"] == message).count();
+    assert_eq!(said("the worker is not ready"), 1, "{log:#?}");
+    assert_eq!(said("the worker is ready"), 1, "{log:#?}");
+    let problems: Vec<_> = lines
+        .iter()
+        .filter(|line| line["message"] == "NATS reports a problem")
+        .map(|line| &line["problem"])
+        .collect();
+    for problem in &problems {
+        assert_eq!(problems.iter().filter(|other| other == &problem).count(), 1, "{problem} in {log:#?}");
+    }
+    assert!(!problems.is_empty(), "{log:#?}");
 }
 
 async fn execute(place: &Place, statement: &'static str) {

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use scenario_worker::telemetry::receiver::ReceivedSpan;
 use serde_json::{Value, json};
 
 use super::commands::schedule;
 use super::strangers::offline;
+use crate::support::otlp_receiver::{Mode, OtlpReceiver};
 use crate::support::shop::Shop;
 use crate::support::worker::{Place, json_lines, text};
 
@@ -18,18 +20,33 @@ async fn played(place: &Place, more: &[&str]) -> Value {
 #[tokio::test]
 async fn a_recorded_run_is_replayed_without_agent_and_provider() {
     let shop = Shop::open(Duration::ZERO).await;
-    let place = Place::new();
-    place.import(&offline(shop.url())).await;
+    let (place, collector) = (Place::new(), OtlpReceiver::start(Mode::Ok).await);
+    let telemetry =
+        format!(r#"offline/model, telemetry: {{ endpoint: "{}", protocol: otlp }} }}"#, collector.endpoint());
+    let definitions = offline(shop.url()).replacen("offline/model }", &telemetry, 1);
+    place.import(&definitions).await;
     let _worker = place.serve().await;
     let first = played(&place, &["--cassette", "record"]).await;
     // The provider would say something else now, and would be heard if it were asked.
-    place.import(&offline(shop.url()).replace("my mug broke", "somebody else's words")).await;
+    place.import(&definitions.replace("my mug broke", "somebody else's words")).await;
     let second = played(&place, &["--cassette", "replay"]).await;
     assert_eq!((&first["status"], &second["status"]), (&json!("SUCCESS"), &json!("SUCCESS")));
     for same in ["messages", "criteria", "reasoning", "usage"] {
         assert_eq!(first[same], second[same], "{same}");
     }
     assert_eq!(shop.questions().len(), 1, "the agent is asked for the recording only");
+    let spans = collector.spans();
+    let of_run = |outcome: &Value| {
+        let calls = spans.iter().filter(|span| {
+            span.name == "chat model" && outcome["telemetry"]["traceId"] == span.trace_id.as_str()
+        });
+        let named = |span: &ReceivedSpan, name: &str| span.attributes.get(name).cloned();
+        let names = ["gen_ai.provider.name", "scenario.provider.id", "gen_ai.output.messages"];
+        calls.map(|span| names.map(|name| named(span, name))).collect::<Vec<_>>()
+    };
+    assert_eq!(of_run(&first), of_run(&second), "a replay says who was asked, and what was answered");
+    assert!(!of_run(&first).is_empty());
+    assert!(of_run(&first).iter().all(|call| call[0] == Some(json!("scripted"))), "{:?}", of_run(&first));
 }
 
 #[tokio::test]
