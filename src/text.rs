@@ -29,6 +29,19 @@ pub fn cut_middle(text: &str, max_bytes: usize) -> String {
     format!("{} {}", cut(text, max_bytes - end), &text[last..])
 }
 
+/// How alike two names have to be, of 1, for one to be taken for a misspelling of the other.
+const ALIKE: f64 = 0.6;
+
+/// The one of `names` that is most likely meant by `wanted`, if one is near enough.
+#[must_use]
+pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let wanted = wanted.to_lowercase();
+    let likeness = |name: &str| strsim::normalized_damerau_levenshtein(&wanted, &name.to_lowercase());
+    let rated = names.into_iter().map(|name| (likeness(name), name));
+    let best = rated.max_by(|(one, _), (other, _)| one.total_cmp(other));
+    best.filter(|(likeness, _)| *likeness >= ALIKE).map(|(_, name)| name)
+}
+
 /// An error with all its causes in one line.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> String {
@@ -48,6 +61,15 @@ mod tests {
         assert_eq!(cut("ééé", 5), format!("éé{TRUNCATED}"));
         assert_eq!(cut("xééé", 6), format!("xéé{TRUNCATED}"));
         assert_eq!(cut("é", 0), TRUNCATED);
+    }
+
+    #[test]
+    fn a_misspelt_name_is_known_again_and_a_strange_one_is_not() {
+        let names = ["worker.concurrency", "worker.drain_seconds", "run.max_turns"];
+        assert_eq!(nearest("worker.concurency", names), Some("worker.concurrency"));
+        assert_eq!(nearest("Run.Max_Turns", names), Some("run.max_turns"));
+        assert_eq!(nearest("colour", names), None);
+        assert_eq!(nearest("x", []), None);
     }
 
     #[test]

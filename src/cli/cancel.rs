@@ -1,8 +1,10 @@
 //! `cancel`: stop a run, or every run of a batch.
 
+use serde::Serialize;
+
 use super::arguments::{CancelOptions, Layers};
 use super::error::{CliError, Finished};
-use super::terminal::say;
+use super::terminal::{emit, say};
 use super::wiring;
 use crate::events::subjects::COMMANDS_STREAM;
 use crate::events::{CancelReply, CancelRequest, CancelScope, ReportedPhase, RunStatus};
@@ -13,7 +15,7 @@ const CLIENT_NAME: &str = "scenario-worker cancel";
 
 /// Asks the workers to stop. The command is stored before this returns; what comes of it is the run's outcome.
 pub(super) async fn run(layers: &Layers, options: CancelOptions) -> Result<Finished, CliError> {
-    let CancelOptions { project: project_id, run, batch } = options;
+    let CancelOptions { project: project_id, run, batch, json } = options;
     let scope = match (run, batch) {
         (Some(scenario_run_id), _) => CancelScope::Run { scenario_run_id },
         (None, Some(batch_run_id)) => CancelScope::Batch { batch_run_id },
@@ -23,8 +25,45 @@ pub(super) async fn run(layers: &Layers, options: CancelOptions) -> Result<Finis
     wiring::require_streams(&connection, &[COMMANDS_STREAM]).await?;
     let request = CancelRequest { project_id, scope };
     let asked = ask_to_cancel(&connection, &request).await.map_err(|error| CliError::out_of_reach(&error))?;
+    if json {
+        emit(&Line {
+            cancel_requested: true,
+            request: &request,
+            phase: phase(&asked),
+            status: status(&asked),
+        })?;
+    }
     say(told(&request.scope, asked));
     Ok(Finished::Well)
+}
+
+/// What is printed for programs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line<'a> {
+    /// The stream has the request to cancel.
+    cancel_requested: bool,
+    #[serde(flatten)]
+    request: &'a CancelRequest,
+    /// Where the run was, if a worker said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phase: Option<ReportedPhase>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<RunStatus>,
+}
+
+fn phase(asked: &Asked) -> Option<ReportedPhase> {
+    match asked {
+        Asked::Answered(reply) => Some(reply.phase),
+        Asked::Stored => None,
+    }
+}
+
+fn status(asked: &Asked) -> Option<RunStatus> {
+    match asked {
+        Asked::Answered(reply) => reply.status,
+        Asked::Stored => None,
+    }
 }
 
 fn told(scope: &CancelScope, asked: Asked) -> String {

@@ -4,10 +4,12 @@
 //! (`SCENARIO_WORKER__SECTION__KEY`), flags. Unknown keys are refused; all problems are listed at once.
 
 mod load;
+mod places;
 mod sections;
 mod validation;
 
 pub use load::{DEFAULT_CONFIG, ENVIRONMENT_PREFIX, SettingsError, load};
+pub use places::{Problem, unread_variables};
 pub use sections::{
     CassetteSettings, ConsumerSettings, EgressSettings, EventSettings, HttpSettings, Isolation, LogFormat,
     LogSettings, NatsSettings, ProcessSettings, ReceiverSettings, RequestSettings, RunSettings,
@@ -117,6 +119,7 @@ mod tests {
             panic!("nothing is refused")
         };
         assert_eq!(problems.len(), LIMITS.len(), "{problems:?}");
+        let problems: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
         for (_, name, most) in LIMITS {
             let expected = format!("`{name}` is {}; it must be at most {most}", most + 1);
             assert!(problems.contains(&expected), "{expected} is missing in {problems:?}");

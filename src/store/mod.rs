@@ -10,6 +10,7 @@ mod error;
 pub mod files;
 mod import;
 mod kind;
+mod names;
 mod plan;
 mod report;
 mod repositories;
