@@ -42,13 +42,14 @@ pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Op
     best.filter(|(likeness, _)| *likeness >= ALIKE).map(|(_, name)| name)
 }
 
-/// An error with all its causes in one line.
+/// An error with all its causes in one line, each said once.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.map(ToString::to_string).fold(error.to_string(), |said, cause| {
+        // Many libraries repeat their cause themselves.
+        if said.ends_with(&cause) { said } else { format!("{said}: {cause}") }
+    })
 }
 
 #[cfg(test)]

@@ -12,6 +12,9 @@ use super::terminal::{print, say};
 
 /// The manual's section of programs.
 const SECTION: &str = "1";
+/// What pages are from, and what they are part of.
+const SOURCE: &str = concat!("scenario-worker ", env!("CARGO_PKG_VERSION"));
+const MANUAL: &str = "Scenario Worker";
 
 /// Prints one page, or writes all of them.
 pub(super) fn run(options: &ManOptions) -> Result<Finished, CliError> {
@@ -60,7 +63,7 @@ fn shown(command: &Command) -> impl Iterator<Item = &Command> {
 
 fn page(command: &Command) -> Result<String, CliError> {
     let mut page = Vec::new();
-    let man = Man::new(command.clone()).section(SECTION);
+    let man = Man::new(command.clone()).section(SECTION).source(SOURCE).manual(MANUAL);
     man.render(&mut page).map_err(CliError::refused)?;
     Ok(String::from_utf8_lossy(&page).into_owned())
 }

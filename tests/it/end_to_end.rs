@@ -2,6 +2,7 @@
 
 mod canaries;
 mod cancelling;
+mod checks;
 mod commands;
 mod dead_letters;
 mod demo;
@@ -10,6 +11,7 @@ mod health;
 mod keys;
 mod limits;
 mod lives;
+mod matrices;
 mod observed;
 mod parameters;
 mod permissions;

@@ -36,7 +36,6 @@ async fn store(settings: &Settings) -> Finding {
         Ok(()) => Finding::new("store", State::Ok, format!("{at} has definitions that can be read")),
         Err(CheckError::Store(error @ (StoreError::NoFile { .. } | StoreError::Empty { .. }))) => {
             Finding::new("store", State::Refused, error.to_string())
-                .hinted("load definitions with `scenario-worker import FILE`, or correct `store.url`")
         }
         Err(CheckError::Store(error)) => Finding::failed("store", wiring::unusable(&error)),
         Err(CheckError::Keys(error)) => Finding::failed("store", error),
@@ -58,10 +57,7 @@ async fn broker(settings: &Settings) -> Vec<Finding> {
     let begun = Instant::now();
     let connection = match connect_to(&settings.nats, CLIENT_NAME).await {
         Ok(connection) => connection,
-        Err(error) => {
-            let finding = Finding::failed("broker", CliError::out_of_reach(&error));
-            return vec![finding.hinted("is a nats-server running there, and is `nats.url` its address?")];
-        }
+        Err(error) => return vec![Finding::failed("broker", CliError::out_of_reach(&error))],
     };
     let message =
         format!("{} answers (connected within {} ms)", shown(settings), begun.elapsed().as_millis());
