@@ -35,7 +35,7 @@ const EXAMPLES: [(&str, &str); 26] = [
         "scenario-worker watch --project acme\n  scenario-worker watch --batch scenariobatch_7c21 --size 20",
     ),
     ("rejudge", "scenario-worker rejudge --project acme scenariorun_0b9e1f --judge-model openai/gpt-5"),
-    ("import", "OPENAI_API_KEY=sk-… scenario-worker import config/example.yaml"),
+    ("import", "OPENAI_API_KEY=\"$KEY\" scenario-worker import config/example.yaml"),
     ("migrate", "scenario-worker migrate --store-url postgres://worker@db/scenarios"),
     ("keys", "scenario-worker keys generate > keys"),
     ("keys generate", "scenario-worker keys generate > keys"),

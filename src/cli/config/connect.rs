@@ -7,7 +7,7 @@ use crate::cli::error::CliError;
 use crate::cli::keys::keyring;
 use crate::cli::redaction::redacted;
 use crate::cli::wiring;
-use crate::queue::{Connection, connect as connect_to, topology};
+use crate::queue::{Connection, TopologyError, connect as connect_to, topology};
 use crate::settings::{NatsSettings, Settings};
 use crate::store::{Store, StoreError};
 
@@ -15,9 +15,9 @@ use crate::store::{Store, StoreError};
 const CLIENT_NAME: &str = "scenario-worker config check";
 /// How long the broker may take for everything that it is asked.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// What to do where something is not on the broker.
-const NO_STREAMS: &str = "start a worker, which creates it (`scenario-worker serve`), unless `nats.manage_topology` is false: then it is \
-     for you to create";
+/// What to do where something is not on the broker, by who creates it.
+const WORKER_CREATES: &str = "start a worker, which creates it: `scenario-worker serve`";
+const NOBODY_CREATES: &str = "create it, as `nats.manage_topology` is false: workers do not";
 
 /// Asks everything that the settings name.
 pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
@@ -73,7 +73,11 @@ async fn streams(connection: &Connection, settings: &Settings) -> Finding {
         Ok(_) => {
             Finding::new("streams", State::Ok, "streams, consumers and buckets are as the settings ask for")
         }
-        Err(error) => Finding::failed("streams", wiring::unfit(&error)).hinted(NO_STREAMS),
+        Err(TopologyError::Missing { what }) => {
+            let hint = if settings.nats.manage_topology { WORKER_CREATES } else { NOBODY_CREATES };
+            Finding::new("streams", State::Refused, format!("{what} is missing")).hinted(hint)
+        }
+        Err(error) => Finding::failed("streams", wiring::unfit(&error)),
     }
 }
 

@@ -68,7 +68,8 @@ fn usage(outcome: &RunCompleted) -> Branch {
 }
 
 fn used(usage: &TokenUsage) -> String {
-    let mut parts = vec![format!("{} calls", usage.calls)];
+    let calls = if usage.calls == 1 { "1 call".to_owned() } else { format!("{} calls", usage.calls) };
+    let mut parts = vec![calls];
     if usage.tokens() > 0 {
         parts.push(format!("{} → {} tokens", usage.input_tokens, usage.output_tokens));
     }

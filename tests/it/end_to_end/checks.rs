@@ -111,7 +111,7 @@ async fn a_misspelt_name_is_answered_with_those_that_there_are() {
         ("acm", "refund", "http:shop", "did you mean 'acme'? there is: acme"),
         ("acme", "refunds", "http:shop", "did you mean 'refund'?"),
         ("acme", "refund", "http:shp", "did you mean 'http:shop'?"),
-        ("acme", "refund", "htp:shop", "did you mean 'http:shop'?"),
+        ("acme", "refund", "htp:shop", "Known types: a2a, http"),
     ] {
         let asked = ["schedule", "--project", project, "--scenario", scenario, "--target", target];
         let output = place.run(&asked).await;
@@ -142,7 +142,7 @@ async fn bash_completes_commands_and_flags() {
     let script = text(&Place::new().run(&["completions", "bash"]).await.stdout);
     let ask = r#"
 complete_it() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
-  _scenario-worker scenario-worker "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"; echo "${COMPREPLY[@]}"; }
+  _scenario__worker scenario-worker "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"; echo "${COMPREPLY[@]}"; }
 complete_it scenario-worker sch
 complete_it scenario-worker schedule --mat
 complete_it scenario-worker dead-letters re

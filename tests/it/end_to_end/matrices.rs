@@ -13,7 +13,7 @@ use crate::support::worker::{Place, json_lines, text, until_said, within};
 /// The scenario that the agent does not pass, and the parameter that tells runs apart.
 const MORE: &str = r#"
   - { id: returns, name: Returns, situation: A mug is too small., criteria: ["The agent gives a voucher"], maxTurns: 1,
-      parameters: [{ name: region }, { name: token, secret: true }] }
+      parameters: [{ name: region }] }
 "#;
 const BASE: [&str; 5] = ["schedule", "--project", "acme", "--target", "http:shop"];
 /// More runs than are scheduled in the moment that a test needs to notice the first one.
@@ -23,7 +23,7 @@ pub(super) fn two_scenarios(agent: &str) -> String {
     let judging = r#"replies: ["my mug broke"], verdicts: [{ criterion: voucher, metIf: voucher }, { criterion: apologises, metIf: sorry }]"#;
     let definitions = offline(agent).replace(r#"replies: ["my mug broke"]"#, judging);
     let open = definitions.replace("maxTurns: 2", "maxTurns: 2, parameters: [{ name: region }]");
-    open.trim_end().to_owned() + &MORE.replace(", { name: token, secret: true }", "")
+    open.trim_end().to_owned() + MORE
 }
 
 fn schedule<'a>(more: &[&'a str]) -> Vec<&'a str> {
@@ -69,9 +69,9 @@ async fn a_matrix_plays_every_combination_and_sums_up_each() {
 #[tokio::test]
 async fn a_matrix_with_one_wrong_cell_schedules_nothing_and_says_which_was_meant() {
     let place = Place::new();
-    let secret = two_scenarios("http://127.0.0.1:9/").trim_end().to_owned().replace(
-        "parameters: [{ name: region }] }",
-        "parameters: [{ name: region }, { name: token, secret: true }] }",
+    let secret = two_scenarios("http://127.0.0.1:9/").replace(
+        "maxTurns: 1,\n      parameters: [",
+        "maxTurns: 1,\n      parameters: [{ name: token, secret: true }, ",
     );
     place.import(&secret).await;
     let _worker = place.serve().await;
