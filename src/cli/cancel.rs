@@ -7,7 +7,7 @@ use super::error::{CliError, Finished};
 use super::terminal::{emit, say};
 use super::wiring;
 use crate::events::subjects::COMMANDS_STREAM;
-use crate::events::{CancelReply, CancelRequest, CancelScope, ReportedPhase, RunStatus};
+use crate::events::{BatchRunId, CancelReply, CancelRequest, CancelScope, ReportedPhase, RunId, RunStatus};
 use crate::queue::cancellation::{Asked, ask_to_cancel};
 
 /// Name of this client at the broker.
@@ -16,25 +16,24 @@ const CLIENT_NAME: &str = "scenario-worker cancel";
 /// Asks the workers to stop. The command is stored before this returns; what comes of it is the run's outcome.
 pub(super) async fn run(layers: &Layers, options: CancelOptions) -> Result<Finished, CliError> {
     let CancelOptions { project: project_id, run, batch, json } = options;
-    let scope = match (run, batch) {
-        (Some(scenario_run_id), _) => CancelScope::Run { scenario_run_id },
-        (None, Some(batch_run_id)) => CancelScope::Batch { batch_run_id },
-        (None, None) => return Err(CliError::refused("name a run, or a batch with --batch")),
-    };
+    let scope = scope(run, batch)?;
     let connection = wiring::connect(&layers.settings()?, CLIENT_NAME).await?;
     wiring::require_streams(&connection, &[COMMANDS_STREAM]).await?;
     let request = CancelRequest { project_id, scope };
     let asked = ask_to_cancel(&connection, &request).await.map_err(|error| CliError::out_of_reach(&error))?;
     if json {
-        emit(&Line {
-            cancel_requested: true,
-            request: &request,
-            phase: phase(&asked),
-            status: status(&asked),
-        })?;
+        emit(&line(&request, asked))?;
     }
     say(told(&request.scope, asked));
     Ok(Finished::Well)
+}
+
+fn scope(run: Option<RunId>, batch: Option<BatchRunId>) -> Result<CancelScope, CliError> {
+    match (run, batch) {
+        (Some(scenario_run_id), _) => Ok(CancelScope::Run { scenario_run_id }),
+        (None, Some(batch_run_id)) => Ok(CancelScope::Batch { batch_run_id }),
+        (None, None) => Err(CliError::refused("name a run, or a batch with --batch")),
+    }
 }
 
 /// What is printed for programs.
@@ -52,14 +51,18 @@ struct Line<'a> {
     status: Option<RunStatus>,
 }
 
-fn phase(asked: &Asked) -> Option<ReportedPhase> {
+fn line(request: &CancelRequest, asked: Asked) -> Line<'_> {
+    Line { cancel_requested: true, request, phase: phase(asked), status: status(asked) }
+}
+
+fn phase(asked: Asked) -> Option<ReportedPhase> {
     match asked {
         Asked::Answered(reply) => Some(reply.phase),
         Asked::Stored => None,
     }
 }
 
-fn status(asked: &Asked) -> Option<RunStatus> {
+fn status(asked: Asked) -> Option<RunStatus> {
     match asked {
         Asked::Answered(reply) => reply.status,
         Asked::Stored => None,

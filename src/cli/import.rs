@@ -15,6 +15,16 @@ use crate::store::{Changes, ImportError, ImportMode, ImportReport};
 const NOT_SEALED: &str = "credentials lie in the store in the clear: `scenario-worker keys generate` makes a key for \
                           `store.encryption_keys_file`, and `scenario-worker migrate` then seals them";
 
+fn tell(report: &ImportReport, json: bool) -> Result<(), CliError> {
+    let total = report.total();
+    if json {
+        emit(&Imported { total, definitions: report })?;
+    }
+    let Changes { created, updated, unchanged, removed } = total;
+    say(format_args!("{created} created, {updated} updated, {unchanged} unchanged, {removed} removed"));
+    Ok(())
+}
+
 /// What is printed for programs of an import.
 #[derive(Serialize)]
 struct Imported<'a> {
@@ -43,12 +53,7 @@ pub(super) async fn run(layers: &Layers, options: ImportOptions) -> Result<Finis
         ImportError::Invalid(problems) => CliError::refused(problems),
         ImportError::Store(error) => wiring::unusable(&error),
     })?;
-    let total = report.total();
-    if options.json {
-        emit(&Imported { total, definitions: &report })?;
-    }
-    let Changes { created, updated, unchanged, removed } = total;
-    say(format_args!("{created} created, {updated} updated, {unchanged} unchanged, {removed} removed"));
+    tell(&report, options.json)?;
     if !definitions.store.seals() && documents.iter().any(|parsed| parsed.document().has_credentials()) {
         say(NOT_SEALED);
     }

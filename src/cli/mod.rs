@@ -59,6 +59,7 @@ pub fn main() -> ExitCode {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one line a command")]
 async fn run(arguments: Arguments) -> Result<Finished, CliError> {
     let Arguments { layers, command } = arguments;
     match command {
@@ -83,7 +84,7 @@ async fn run(arguments: Arguments) -> Result<Finished, CliError> {
 
 /// Says why a command could not do what it was asked to: people on the standard error, programs on the standard output.
 fn report(error: CliError, json: bool) -> ExitCode {
-    terminal::clear_status();
+    terminal::clear_progress();
     if let (true, Some(line)) = (json, error.for_programs()) {
         // Whoever does not read it has the exit code.
         drop(terminal::emit(&line));

@@ -6,7 +6,9 @@ use super::arguments::{Layers, WatchOptions};
 use super::error::{CliError, Finished};
 use super::listening::Listening;
 use super::signals::{StopSignal, StopSignals};
-use super::terminal::{CellSummary, Story, Tally, cells_table, clear_status, emit, run_tree, say, status};
+use super::terminal::{
+    CellSummary, Story, Tally, cells_table, clear_progress, emit, progress, run_tree, say,
+};
 use super::wiring;
 use crate::events::RunCompleted;
 use crate::events::subjects::EVENTS_STREAM;
@@ -26,15 +28,10 @@ const NOT_YET: &str =
 pub(super) async fn run(layers: &Layers, options: WatchOptions) -> Result<Finished, CliError> {
     let connection = wiring::connect(&layers.settings()?, CLIENT_NAME).await?;
     wiring::require_streams(&connection, &[EVENTS_STREAM]).await?;
-    let filter =
-        FeedFilter { project: options.project.clone(), run: options.run.clone(), ..FeedFilter::default() };
-    let is_bounded = options.run.is_some() || options.batch.is_some();
-    let start = if is_bounded { FeedStart::Beginning } else { FeedStart::Now };
-    let mut signals = StopSignals::listen()?;
-    let opened = feed::open(&connection, &[filter], start).await;
-    let events = opened.map_err(|error| CliError::out_of_reach(&error))?;
-    let mut events = Listening::new(events, if is_bounded { NOT_YET } else { NOTHING });
-    let mut watching = Watching::of(options);
+    let (mut signals, mut watching) = (StopSignals::listen()?, Watching::of(options));
+    let (start, hint) = watching.start();
+    let opened = feed::open(&connection, &[watching.filter()], start).await;
+    let mut events = Listening::new(opened.map_err(|error| CliError::out_of_reach(&error))?, hint);
     let finished = loop {
         watching.show_progress();
         let event = tokio::select! {
@@ -45,7 +42,7 @@ pub(super) async fn run(layers: &Layers, options: WatchOptions) -> Result<Finish
             break finished;
         }
     };
-    clear_status();
+    clear_progress();
     Ok(finished)
 }
 
@@ -65,9 +62,20 @@ impl Watching {
         Self { options, story, tally, seen: BTreeMap::new() }
     }
 
+    fn filter(&self) -> FeedFilter {
+        let WatchOptions { project, run, .. } = &self.options;
+        FeedFilter { project: project.clone(), run: run.clone(), kind: None }
+    }
+
+    /// Where the watching begins, and what is said where nothing comes of it.
+    fn start(&self) -> (FeedStart, &'static str) {
+        let is_bounded = self.options.run.is_some() || self.options.batch.is_some();
+        if is_bounded { (FeedStart::Beginning, NOT_YET) } else { (FeedStart::Now, NOTHING) }
+    }
+
     fn show_progress(&self) {
         if self.options.batch.is_some() && !self.options.json {
-            status(&self.tally);
+            progress(&self.tally);
         }
     }
 
@@ -117,7 +125,7 @@ impl Watching {
     }
 
     fn sum_up(&mut self) {
-        clear_status();
+        clear_progress();
         if self.options.batch.is_some() && !self.options.json && self.tally.done() > 0 {
             let rows: Vec<_> = std::mem::take(&mut self.seen).into_iter().collect();
             say(format_args!("\n{}\n{}", cells_table(&rows), self.tally));

@@ -8,7 +8,7 @@ use crate::cli::arguments::{CheckOptions, Layers};
 use crate::cli::error::{CliError, Finished};
 use crate::cli::keys::keyring;
 use crate::cli::terminal::{BAD, DIM, GOOD, WARN, emit, plain, say, styled};
-use crate::settings::{Settings, unread_variables};
+use crate::settings::{Problem, Settings, unread_variables};
 
 /// What names of settings that name files end in.
 const FILE_SUFFIX: &str = "_file";
@@ -53,6 +53,11 @@ impl Finding {
         Self { check, state, setting: None, place: None, message: message.into(), hint: None }
     }
 
+    fn of_setting(problem: Problem) -> Self {
+        let Problem { setting, place, message } = problem;
+        Self { setting, place, ..Self::new("settings", State::Refused, message) }
+    }
+
     pub(super) fn hinted(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
@@ -83,25 +88,30 @@ impl Finding {
 
 /// Looks at everything, and says each thing that was found.
 pub(super) async fn run(layers: &Layers, options: &CheckOptions) -> Result<Finished, CliError> {
+    let findings = look(layers, options.connect).await;
+    for finding in &findings {
+        if options.json {
+            emit(finding)?;
+        } else {
+            finding.show();
+        }
+    }
+    conclude(&findings, options)
+}
+
+async fn look(layers: &Layers, connect: bool) -> Vec<Finding> {
     let mut findings = variables();
     match layers.check() {
         Ok(settings) => {
             findings.push(usable(layers));
             findings.extend(files(&settings));
-            if options.connect {
+            if connect {
                 findings.extend(connect::check(&settings).await);
             }
         }
-        Err(problems) => findings.extend(problems.into_iter().map(|problem| Finding {
-            setting: problem.setting,
-            place: problem.place,
-            ..Finding::new("settings", State::Refused, problem.message)
-        })),
+        Err(problems) => findings.extend(problems.into_iter().map(Finding::of_setting)),
     }
-    for finding in &findings {
-        if options.json { emit(finding)? } else { finding.show() }
-    }
-    conclude(&findings, options)
+    findings
 }
 
 fn conclude(findings: &[Finding], options: &CheckOptions) -> Result<Finished, CliError> {

@@ -22,9 +22,9 @@ fn show(layers: &Layers, json: bool) -> Result<Finished, CliError> {
     let mut shown = serde_json::to_value(layers.settings()?).map_err(CliError::refused)?;
     redact(&mut shown);
     if json {
-        emit(&shown)?
+        emit(&shown)?;
     } else {
-        print(&toml(&shown))?
+        print(&toml(&shown))?;
     }
     Ok(Finished::Well)
 }

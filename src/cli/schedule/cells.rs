@@ -147,11 +147,6 @@ impl Wish {
     }
 
     fn payload(self, options: &ScheduleOptions) -> Result<RequestPayload, CliError> {
-        let missing = |what: &str, example: &str| {
-            CliError::Refused(format!("which {what} is to be played is not said")).hinted(format!(
-                "name it with --{what} {example}, or several with --matrix {what}={example},…"
-            ))
-        };
         Ok(RequestPayload {
             project_id: options.project.clone(),
             scenario_id: self.scenario.ok_or_else(|| missing("scenario", "refund"))?,
@@ -170,6 +165,11 @@ impl Wish {
             cassette: cassette(options),
         })
     }
+}
+
+fn missing(what: &str, example: &str) -> CliError {
+    CliError::Refused(format!("which {what} is to be played is not said"))
+        .hinted(format!("name it with --{what} {example}, or several with --matrix {what}={example},…"))
 }
 
 /// The judges that were named, if any were.

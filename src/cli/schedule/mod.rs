@@ -9,7 +9,7 @@ mod waiting;
 use super::arguments::{Layers, ScheduleOptions};
 use super::error::{CliError, Finished};
 use super::signals::{StopSignal, StopSignals};
-use super::terminal::{clear_status, say};
+use super::terminal::{clear_progress, say};
 use super::wiring::{self, Definitions};
 use crate::events::subjects::{EVENTS_STREAM, REQUESTS_STREAM};
 use crate::queue::{Connection, Scheduler};
@@ -36,7 +36,7 @@ pub(super) async fn run(layers: &Layers, options: ScheduleOptions) -> Result<Fin
         finished = play(&connection, &scheduler, &definitions, &order, &mut ordered) => finished,
         signal = signals.received() => Ok(stopped(signal, &order, &ordered)),
     };
-    clear_status();
+    clear_progress();
     finished
 }
 
@@ -56,7 +56,7 @@ async fn play(
 
 /// The runs go on, whoever stops asking for them or waiting.
 fn stopped(signal: StopSignal, order: &Order, ordered: &Ordered) -> Finished {
-    clear_status();
+    clear_progress();
     if !order.is_alone() && !order.options.json {
         say(order.left_behind(ordered));
     }

@@ -9,7 +9,7 @@ use super::keys::Keys;
 use crate::cli::arguments::ScheduleOptions;
 use crate::cli::error::CliError;
 use crate::cli::names;
-use crate::cli::terminal::{DIM, clear_status, emit, say, status, styled};
+use crate::cli::terminal::{DIM, clear_progress, emit, progress, say, styled};
 use crate::cli::wiring::Definitions;
 use crate::events::{BatchRunId, Receipt, ReceiptError, RunId};
 use crate::execution::ports::ScenarioRepository as _;
@@ -144,23 +144,20 @@ impl Order {
                 let receipt = scheduler.schedule(cell.payload.clone(), key.as_deref(), None).await;
                 let receipt =
                     receipt.map_err(|error| self.broken_off(CliError::out_of_reach(&error), ordered))?;
-                match &receipt {
-                    Receipt::Refused { error, .. } => {
-                        let refused = self.refuse(cell, error.clone(), definitions).await?;
-                        return Err(self.broken_off(refused, ordered));
-                    }
-                    Receipt::Scheduled { .. } => self.take(position, &receipt, ordered)?,
+                if let Receipt::Refused { error, .. } = receipt {
+                    let refused = self.refuse(cell, error, definitions).await?;
+                    return Err(self.broken_off(refused, ordered));
                 }
+                self.take(position, &receipt, ordered)?;
             }
         }
-        clear_status();
         self.announce(ordered);
         Ok(())
     }
 
     fn show_progress(&self, ordered: &Ordered) {
         if !self.is_alone() && !self.options.json {
-            status(format!("{} of {} runs are scheduled", ordered.runs.len(), self.size()));
+            progress(format!("{} of {} runs are scheduled", ordered.runs.len(), self.size()));
         }
     }
 
@@ -200,7 +197,7 @@ impl Order {
 
     /// The same error, with how to go on.
     fn broken_off(&self, error: CliError, ordered: &Ordered) -> CliError {
-        clear_status();
+        clear_progress();
         if self.is_alone() { error } else { error.hinted(self.rest(ordered)) }
     }
 
@@ -227,6 +224,7 @@ impl Order {
     }
 
     fn announce(&self, ordered: &Ordered) {
+        clear_progress();
         if let (false, false, Some(batch)) = (self.is_alone(), self.options.json, &self.batch) {
             let before = match ordered.duplicates {
                 0 => String::new(),

@@ -6,7 +6,7 @@ use super::ordering::{Order, Ordered};
 use crate::cli::error::{CliError, Finished};
 use crate::cli::listening::Listening;
 use crate::cli::terminal::{
-    CellSummary, Tally, cells_table, clear_status, emit, outcome_line, say, status, table,
+    CellSummary, Tally, cells_table, clear_progress, emit, outcome_line, progress, say, table,
 };
 use crate::events::subjects::EventKind;
 use crate::events::{ProjectId, RunCompleted, RunId};
@@ -28,7 +28,7 @@ pub(super) async fn finish(
     ordered: &Ordered,
 ) -> Result<Finished, CliError> {
     let outcomes = wait(connection, order, ordered).await?;
-    clear_status();
+    clear_progress();
     if !order.options.json {
         say(summary(order, ordered, &outcomes));
     }
@@ -47,11 +47,8 @@ async fn wait(
     let mut events = Listening::new(opened.map_err(|error| CliError::out_of_reach(&error))?, NOT_TAKEN);
     let mut awaited: BTreeSet<&RunId> = ordered.runs.keys().collect();
     let (mut tally, mut outcomes) = (Tally::of(Some(ordered.runs.len() as u64)), Vec::new());
-    let shows = !order.options.json && !order.is_alone();
     while !awaited.is_empty() {
-        if shows {
-            status(&tally);
-        }
+        show(order, &tally);
         let event = events.next().await?;
         if !awaited.contains(&event.ids().scenario_run_id) {
             continue;
@@ -63,6 +60,12 @@ async fn wait(
         outcomes.push(*outcome);
     }
     Ok(outcomes)
+}
+
+fn show(order: &Order, tally: &Tally) {
+    if !order.options.json && !order.is_alone() {
+        progress(tally);
+    }
 }
 
 fn tell(order: &Order, ordered: &Ordered, tally: &Tally, outcome: &RunCompleted) -> Result<(), CliError> {

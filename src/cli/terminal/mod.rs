@@ -6,10 +6,10 @@ mod cells;
 mod letters;
 mod outcomes;
 mod plain;
+mod progress;
 mod run_tree;
 #[cfg(test)]
 mod samples;
-mod status;
 mod story;
 mod tally;
 mod tree;
@@ -24,8 +24,8 @@ pub(super) use cells::{CellSummary, cells_table};
 pub(super) use letters::letter;
 pub(super) use outcomes::table;
 pub(super) use plain::{plain, plain_line};
+pub(super) use progress::{clear_progress, progress};
 pub(super) use run_tree::run_tree;
-pub(super) use status::{clear_status, status};
 pub(super) use story::{Story, outcome_line};
 pub(super) use tally::Tally;
 pub(super) use tree::{TreeSpan, tree};
@@ -68,7 +68,7 @@ fn columns() -> usize {
 /// Prints lines for people.
 pub(super) fn say(text: impl std::fmt::Display) {
     // A closed standard error is no reason to stop working.
-    status::above_status(|| drop(writeln!(anstream::stderr(), "{text}")));
+    progress::above_progress(|| drop(writeln!(anstream::stderr(), "{text}")));
 }
 
 /// Prints why a command could not do what it was asked to. Errors repeat what strangers said.

@@ -54,8 +54,8 @@ fn next_mark(text: &str) -> Option<(usize, &'static str, Style)> {
     found.min_by_key(|(at, _, _)| *at)
 }
 
-/// How a status is shown.
-pub(super) fn status(status: RunStatus) -> &'static str {
+/// How a run ended, with a mark.
+pub(crate) fn status(status: RunStatus) -> &'static str {
     match status {
         RunStatus::Success => "✔ SUCCESS",
         RunStatus::Failed => "✘ FAILED",
@@ -64,9 +64,9 @@ pub(super) fn status(status: RunStatus) -> &'static str {
     }
 }
 
-/// A duration to read.
-#[expect(clippy::cast_precision_loss, reason = "a duration for reading, to a tenth of a second")]
-pub(super) fn seconds(millis: u64) -> String {
+/// A duration for reading.
+#[expect(clippy::cast_precision_loss, reason = "to a tenth of a second")]
+pub(crate) fn seconds(millis: u64) -> String {
     format!("{:.1} s", millis as f64 / MILLIS_PER_SECOND)
 }
 

@@ -20,7 +20,7 @@ fn shown() -> MutexGuard<'static, String> {
 }
 
 /// Shows `line` in place of the one before.
-pub(crate) fn status(line: impl std::fmt::Display) {
+pub(crate) fn progress(line: impl std::fmt::Display) {
     if is_seen() {
         let line = cut(&plain_line(&line.to_string()), columns().saturating_sub(1));
         let mut shown = shown();
@@ -32,7 +32,7 @@ pub(crate) fn status(line: impl std::fmt::Display) {
 }
 
 /// Takes the line away.
-pub(crate) fn clear_status() {
+pub(crate) fn clear_progress() {
     let mut shown = shown();
     if !shown.is_empty() {
         write(WIPE);
@@ -41,7 +41,7 @@ pub(crate) fn clear_status() {
 }
 
 /// Prints with `print` above the line.
-pub(super) fn above_status(print: impl FnOnce()) {
+pub(super) fn above_progress(print: impl FnOnce()) {
     let shown = shown();
     if shown.is_empty() {
         return print();
