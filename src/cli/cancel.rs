@@ -72,7 +72,7 @@ fn status(asked: Asked) -> Option<RunStatus> {
 fn told(scope: &CancelScope, asked: Asked) -> String {
     match (scope, asked) {
         (_, Asked::Stored) => {
-            "no worker answers; the request to cancel is stored for the next one".to_owned()
+            "no worker answers (is one running? `scenario-worker serve`); the request to cancel is stored for the next one".to_owned()
         }
         (CancelScope::Batch { .. }, Asked::Answered(_)) => {
             "the request to cancel the batch is stored; its runs' outcomes say what came of it".to_owned()

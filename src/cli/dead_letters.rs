@@ -103,7 +103,7 @@ async fn each(letters: &Letters, chosen: ChosenLetters, action: Action) -> Resul
             Ok(done) => tell(&done, json)?,
             Err(error @ LetterError::Unavailable(_)) => return Err(failed(error)),
             Err(error) => {
-                problem(&error.to_string());
+                lament(&CliError::refused(&error), json)?;
                 left += 1;
             }
         }
@@ -143,6 +143,15 @@ struct DoneLine<'a> {
     stream: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stream_sequence: Option<u64>,
+}
+
+/// Tells of a letter that stays as it was.
+fn lament(error: &CliError, json: bool) -> Result<(), CliError> {
+    if let (true, Some(line)) = (json, error.for_programs()) {
+        emit(&line)?;
+    }
+    problem(&error.to_string());
+    Ok(())
 }
 
 fn tell(done: &Done, json: bool) -> Result<(), CliError> {

@@ -118,6 +118,8 @@ async fn scheduling_that_was_broken_off_goes_on_with_the_same_key_and_doubles_no
     assert!(hint.contains(&format!("of {MANY} runs are scheduled (batch scenariobatch_")), "{hint}");
     assert!(hint.contains("--key night schedules the rest"), "{hint}");
     server.up();
+    let address = place.nats.url.rsplit('@').next().unwrap().to_owned();
+    within(async || tokio::net::TcpStream::connect(&address).await.is_ok()).await;
     let second = place.run(&command).await;
     assert_eq!(second.status.code(), Some(0), "{}", text(&second.stderr));
     let lines = json_lines(&second.stdout);
