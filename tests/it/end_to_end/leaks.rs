@@ -1,0 +1,142 @@
+//! The leak matrix: hundreds of runs of many tenants, played at once by a worker among hostile variables, which is killed in
+//! the middle, and every counter of what must not be seen where is zero.
+
+mod agent;
+mod blindness;
+mod cast;
+mod counters;
+mod evidence;
+mod known;
+mod requests;
+mod stage;
+mod texts;
+mod traces;
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use serde_json::json;
+
+use self::cast::{Kind, Run};
+use self::counters::Leaks;
+use self::evidence::{Door, Evidence, Told};
+use self::stage::Stage;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_a_run_leaks_among_many_tenants() {
+    nothing_leaks("task", 240, 64).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_a_run_leaks_among_many_tenants_where_runs_have_processes() {
+    nothing_leaks("process", 80, 16).await;
+}
+
+async fn nothing_leaks(isolation: &str, count: usize, concurrency: usize) {
+    let begun = Instant::now();
+    // Its own spans are switched off, and those of runs must come all the same.
+    let stage = Stage::new(isolation, concurrency).await;
+    let stage =
+        stage.with_variable("OTEL_TRACES_SAMPLER", "always_off").with_variable("OTEL_SDK_DISABLED", "true");
+    let runs: Vec<Run> = (0..count).map(|number| Run::new(number, stage.tenants.len())).collect();
+    let (early, late) = runs.split_at(count / 2);
+    let first = stage.place().serve().await;
+    stage.agent.sends_to(first.receiver());
+    stage.ask(early).await;
+    stage.until_orphans(early.iter().filter(|run| run.kind == Kind::Orphaned).count()).await;
+    let mut log = first.killed().await;
+    // From here on its own spans are all there, and could be where they must not be.
+    let stage =
+        stage.with_variable("OTEL_TRACES_SAMPLER", "always_on").with_variable("OTEL_SDK_DISABLED", "false");
+    let second = stage.place().serve().await;
+    stage.agent.sends_to(second.receiver());
+    stage.agent.open_doors();
+    stage.ask(late).await;
+    stage.until_told("outcomes", |told| all_told(told, count)).await;
+    stage.open_last_door();
+    stage.until_told("spans that were kept", nothing_is_kept).await;
+    second.terminate();
+    let (status, lines) = second.ended().await;
+    assert!(status.success(), "{status}");
+    log.extend(lines);
+
+    let evidence = stage.evidence(runs, log);
+    everything_was_tried(&evidence);
+    assert!(stage.speaks_http2());
+    let played = begun.elapsed();
+    let leaks = Leaks::in_(&evidence);
+    println!(
+        "{isolation}: {} in {played:?}, looked through in {:?}",
+        summary(&evidence),
+        begun.elapsed() - played
+    );
+    assert!(leaks.counters().is_empty(), "{leaks}");
+}
+
+fn all_told(told: &[Told], count: usize) -> bool {
+    let completed = told.iter().filter(|told| told.kind == "completed");
+    completed.map(|told| &told.run).collect::<BTreeSet<_>>().len() == count
+}
+
+/// Whether every outcome whose spans were kept was followed by word of them.
+fn nothing_is_kept(told: &[Told]) -> bool {
+    let delivered: BTreeSet<&str> =
+        told.iter().filter(|told| told.kind == "telemetry_delivered").map(|told| told.run.as_str()).collect();
+    let kept = told
+        .iter()
+        .filter(|told| told.payload["telemetry"]["spooled"].as_u64().is_some_and(|count| count > 0));
+    kept.map(|told| told.run.as_str()).all(|run| delivered.contains(run))
+}
+
+/// What could not leak because it was not there proves nothing.
+fn everything_was_tried(evidence: &Evidence) {
+    let outcomes = evidence.outcomes();
+    for (number, run) in evidence.runs.iter().enumerate() {
+        let outcome = outcomes[run.id.as_str()];
+        let (status, code) = (&outcome["status"], &outcome["error"]["code"]);
+        let is_as_meant = match run.kind {
+            Kind::Passes | Kind::Prompted => status == "SUCCESS",
+            Kind::Traced => status == "SUCCESS" && outcome["telemetry"]["received"].as_u64() >= Some(2),
+            Kind::Orphaned => {
+                status == "SUCCESS" && (number >= evidence.runs.len() / 2 || outcome["attempts"] != json!(1))
+            }
+            Kind::Fails => status == "FAILED",
+            Kind::Breaks => code == "http_status",
+            Kind::Refused => code == "model_provider_error",
+            Kind::Cancelled => status == "CANCELLED",
+            Kind::Late => status != "SUCCESS",
+        };
+        assert!(is_as_meant, "{outcome}");
+    }
+    assert!(
+        outcomes.values().any(|outcome| outcome["telemetry"]["spooled"] != json!(0)),
+        "no span was kept for later"
+    );
+    let own = evidence.seen.iter().filter(|seen| seen.door == Door::Worker).collect::<Vec<_>>();
+    assert!(
+        own.iter().any(|seen| seen.spans.iter().any(|span| span.name.starts_with("process "))),
+        "no worker's spans"
+    );
+    assert!(
+        own.iter().any(|seen| seen.content.contains("CanaryVariableService")),
+        "the variables change nothing"
+    );
+    for library in ["h2::", "hyper_util::", "rustls::", "sqlx::", "scenario_worker::"] {
+        let target = format!(r#""target":"{library}"#);
+        assert!(evidence.log.iter().any(|line| line.contains(&target)), "{library} says nothing");
+    }
+}
+
+fn summary(evidence: &Evidence) -> String {
+    let own = evidence.seen.iter().filter(|seen| seen.door == Door::Worker).map(|seen| seen.spans.len());
+    format!(
+        "{} runs of {} tenants, {} requests, {} spans of runs, {} of the worker, {} events, {} lines of the log",
+        evidence.runs.len(),
+        evidence.tenants.len(),
+        evidence.seen.len(),
+        evidence.held.len(),
+        own.sum::<usize>(),
+        evidence.told.len(),
+        evidence.log.len()
+    )
+}
