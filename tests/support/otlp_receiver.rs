@@ -169,7 +169,10 @@ fn app(log: Arc<Mutex<Log>>, mode: Arc<Mutex<Mode>>) -> Router {
 
 async fn misbehave(State((log, mode)): State<Shared>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let body = to_bytes(body, usize::MAX).await.unwrap();
+    // Whoever sends may be killed in the middle.
+    let Ok(body) = to_bytes(body, usize::MAX).await else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
     let (path, version, headers) = (parts.uri.path().to_owned(), parts.version, parts.headers.clone());
     let authorization = headers.get(header::AUTHORIZATION).cloned();
     log.lock().unwrap().attempts.push(Attempt { path, version, headers, body: body.clone() });

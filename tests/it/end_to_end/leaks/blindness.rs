@@ -58,7 +58,7 @@ fn clean() -> Evidence {
     }
     let worker =
         ReceivedSpan { trace_id: WORKERS.to_owned(), ..span(&evidence.runs[0], &evidence.tenants[0], 0) };
-    let worker = ReceivedSpan { attributes: Attributes::new(), ..worker };
+    let worker = ReceivedSpan { name: "process".to_owned(), attributes: Attributes::new(), ..worker };
     evidence
         .seen
         .push(seen(Door::Worker, "/v1/traces", String::new(), String::new()).with_spans(vec![worker]));
@@ -156,8 +156,9 @@ fn leaks() -> Vec<(Counter, Leak)> {
         }),
         (Counter::Secret, |all| all.told[0].payload["x"] = json!(all.tenants[0].agent_key)),
         (Counter::Trap, |all| all.seen.push(seen(Door::Trap, "/", String::new(), String::new()))),
+        (Counter::Trap, |all| all.seen.push(seen(Door::Worker, "/chat", String::new(), String::new()))),
         (Counter::Variable, |all| at(all, Door::Tenants(0)).headers.push_str("x: CanaryVariableHeader\n")),
-        (Counter::Forged, |all| at(all, Door::Agent).content.push_str(FORGED)),
+        (Counter::Forged, |all| at(all, Door::Agent).headers.push_str(&format!("x: {FORGED}\n"))),
         (Counter::OtherRun, |all| {
             let words = words_of(&all.runs[1].id);
             at(all, Door::Tenants(0)).content.push_str(&words);

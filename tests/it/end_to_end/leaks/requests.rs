@@ -10,6 +10,8 @@ use super::known::{Known, Mark, Opens};
 
 /// Headers that say something of a trace.
 const TRACED: [&str; 4] = ["traceparent", "tracestate", "baggage", "b3"];
+/// Paths of the worker's own telemetry.
+const OF_WORKER: [&str; 2] = ["/v1/traces", "/v1/metrics"];
 /// What only spans of runs have.
 const OF_RUNS: [&str; 3] = ["langwatch.", "gen_ai.", "scenario.run_id"];
 
@@ -86,6 +88,12 @@ fn without_trace(leaks: &mut Leaks, seen: &Seen) {
 
 /// A consumer's span names the run's message, and nothing else of it.
 fn at_worker(known: &Known<'_>, leaks: &mut Leaks, seen: &Seen) {
+    if !OF_WORKER.contains(&seen.path.as_str()) {
+        leaks.add(
+            Counter::Trap,
+            format_args!("'{}' at the worker's own endpoint {}", seen.path, seen.headers),
+        );
+    }
     let is_trace = !seen.spans.is_empty();
     let text = format!("{} {}", seen.headers, seen.content);
     for mark in known.marks(&text) {

@@ -22,25 +22,23 @@ use crate::support::worker::{PATIENCE, Place, text};
 const SHARING: usize = 8;
 /// Tenants with an endpoint of their own that speaks TLS and HTTP/2.
 const ALONE_OVER_TLS: usize = 6;
-/// Tenants with an endpoint of their own that speaks neither. That of the last of them is down for most of the time.
+/// Tenants with an endpoint of their own that speaks neither. That of the last of them is down for a while.
 const ALONE_IN_CLEAR: usize = 6;
 const TENANTS: usize = SHARING + ALONE_OVER_TLS + ALONE_IN_CLEAR;
 /// Endpoints that speak TLS come first.
 const DOORS_OVER_TLS: usize = 1 + ALONE_OVER_TLS;
 
 /// Variables that mean the trap.
-const TO_THE_TRAP: [&str; 10] = [
+const TO_THE_TRAP: [&str; 4] = [
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
     "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
     "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
-    "HTTP_PROXY",
-    "http_proxy",
-    "HTTPS_PROXY",
-    "https_proxy",
-    "ALL_PROXY",
-    "all_proxy",
 ];
+/// Variables of proxies, which the worker's own exporters obey and nothing of a run may: they mean the worker's endpoint,
+/// where everything else is seen.
+const PROXIES: [&str; 6] =
+    ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 /// Variables that would change what is sent.
 const HOSTILE: [(&str, &str); 13] = [
     (
@@ -49,7 +47,7 @@ const HOSTILE: [(&str, &str); 13] = [
     ),
     ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-auth-token=CanaryVariableHeader"),
     ("OTEL_SERVICE_NAME", "CanaryVariableService"),
-    ("OTEL_RESOURCE_ATTRIBUTES", "deploy.token=CanaryVariableResource,scenario.run_id=CanaryVariableRun"),
+    ("OTEL_RESOURCE_ATTRIBUTES", "deploy.token=CanaryVariableResource"),
     ("OTEL_PROPAGATORS", "b3,b3multi,jaeger,xray,baggage"),
     ("OTEL_BSP_SCHEDULE_DELAY", "100"),
     ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "7"),
@@ -164,6 +162,11 @@ impl Stage {
         }
     }
 
+    /// The last endpoint takes no spans for a while.
+    pub(super) fn close_last_door(&self) {
+        self.doors.last().unwrap().become_mode(Mode::Refuse(503));
+    }
+
     /// The endpoint that was down takes spans again.
     pub(super) fn open_last_door(&self) {
         self.doors.last().unwrap().become_mode(Mode::Ok);
@@ -199,10 +202,9 @@ async fn doors() -> Vec<OtlpReceiver> {
     for _ in 0..DOORS_OVER_TLS {
         doors.push(OtlpReceiver::over_tls(Mode::Ok).await);
     }
-    for _ in 1..ALONE_IN_CLEAR {
+    for _ in 0..ALONE_IN_CLEAR {
         doors.push(OtlpReceiver::start(Mode::Ok).await);
     }
-    doors.push(OtlpReceiver::start(Mode::Refuse(503)).await);
     doors
 }
 
@@ -217,11 +219,12 @@ fn place(isolation: &str, concurrency: usize, own: &OtlpReceiver, trap: &OtlpRec
         .with("TELEMETRY__WORKER__OTLP_ENDPOINT", &own.endpoint())
         .with("TELEMETRY__RECEIVER__BIND", "127.0.0.1:0")
         .with("TELEMETRY__RECEIVER__SETTLE_SECONDS", "1")
-        .with("TELEMETRY__RUN__DEADLINE_SECONDS", "4")
+        .with("TELEMETRY__RUN__DEADLINE_SECONDS", "8")
         .with("TELEMETRY__SPOOL__RETRY_SECONDS", "1")
         .with_variable("SSL_CERT_FILE", &authority)
         .with_variable("SCENARIO_WORKER_LOG", "trace");
     let place = HOSTILE.into_iter().fold(place, |place, (name, value)| place.with_variable(name, value));
+    let place = PROXIES.into_iter().fold(place, |place, name| place.with_variable(name, &own.endpoint()));
     TO_THE_TRAP.into_iter().fold(place, |place, name| place.with_variable(name, &trap.endpoint()))
 }
 

@@ -6,6 +6,9 @@ use super::counters::{Counter, Leaks};
 use super::evidence::Told;
 use super::known::{Known, Mark};
 
+/// Subject of the question which worker plays a trace, before the trace.
+const ASKED: &str = "scenario.telemetry.received.";
+
 pub(super) fn look(known: &Known<'_>, leaks: &mut Leaks) {
     for told in &known.evidence.told {
         event(known, leaks, told);
@@ -40,24 +43,25 @@ fn event(known: &Known<'_>, leaks: &mut Leaks, told: &Told) {
 
 /// A line may name runs, and then say what is theirs.
 fn log_line(known: &Known<'_>, leaks: &mut Leaks, line: &str, marks: &BTreeSet<Mark>) {
-    let named = |run: &usize| marks.contains(&Mark::Id(*run));
     for mark in marks {
         let counter = match mark {
             Mark::Id(_) | Mark::WorkersTrace => continue,
             Mark::Key(..) | Mark::Variable => Counter::SecretInLog,
-            Mark::Words(run) if named(run) => continue,
-            Mark::Trace(trace)
-                if known
-                    .evidence
-                    .runs
-                    .iter()
-                    .enumerate()
-                    .any(|(run, _)| named(&run) && known.trace_of(run) == Some(trace)) =>
-            {
-                continue;
-            }
+            Mark::Words(run) if marks.contains(&Mark::Id(*run)) => continue,
+            Mark::Trace(trace) if is_about(known, line, marks, trace) => continue,
             Mark::Words(_) | Mark::Trace(_) | Mark::Forged => Counter::RunInLog,
         };
         leaks.add(counter, format_args!("{mark:?} in {line}"));
     }
+}
+
+/// Whether a line is about a run with this trace: it names the run, or is the question who plays that trace, of which the
+/// broker's client tells.
+fn is_about(known: &Known<'_>, line: &str, marks: &BTreeSet<Mark>, trace: &str) -> bool {
+    let is_of_trace = |run: &usize| known.trace_of(*run) == Some(trace);
+    let mut named = marks.iter().filter_map(|mark| match mark {
+        Mark::Id(run) => Some(*run),
+        _ => None,
+    });
+    named.any(|run| is_of_trace(&run)) || line.contains(&format!("{ASKED}{trace}"))
 }
