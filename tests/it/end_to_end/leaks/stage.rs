@@ -214,7 +214,9 @@ fn place(isolation: &str, concurrency: usize, own: &OtlpReceiver, trap: &OtlpRec
     let place = place
         .with("RUN__ISOLATION", isolation)
         .with("WORKER__CONCURRENCY", &concurrency.to_string())
-        .with("CONSUMER__ACK_WAIT_SECONDS", "3")
+        // Short enough to wait for, and longer than a busy machine keeps a heartbeat waiting.
+        .with("CONSUMER__ACK_WAIT_SECONDS", "6")
+        .with("CONSUMER__MAX_ATTEMPTS", "50")
         .with("LOG__FORMAT", "json")
         .with("TELEMETRY__WORKER__OTLP_ENDPOINT", &own.endpoint())
         .with("TELEMETRY__RECEIVER__BIND", "127.0.0.1:0")
