@@ -24,30 +24,27 @@ use self::stage::Stage;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_a_run_leaks_among_many_tenants() {
-    nothing_leaks("task", 200, 32).await;
+    println!("{}", nothing_leaks("task", 200, 32).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_a_run_leaks_among_many_tenants_where_runs_have_processes() {
-    nothing_leaks("process", 60, 8).await;
+    println!("{}", nothing_leaks("process", 60, 8).await);
 }
 
-async fn nothing_leaks(isolation: &str, count: usize, concurrency: usize) {
+/// Answers what was played.
+async fn nothing_leaks(isolation: &str, count: usize, concurrency: usize) -> String {
     let begun = Instant::now();
     let stage = Stage::new(isolation, concurrency).await;
     let runs: Vec<Run> = (0..count).map(|number| Run::new(number, stage.tenants.len())).collect();
     let (stage, log) = play(stage, &runs).await;
     let (evidence, played) = (stage.evidence(runs, log), begun.elapsed());
     let leaks = Leaks::in_(&evidence);
-    println!(
-        "{isolation}: {} in {played:?}, and {:?} to look at it",
-        summary(&evidence),
-        begun.elapsed() - played
-    );
     assert!(leaks.counters().is_empty(), "{leaks}");
     every_run_is_as_meant(&evidence);
     the_worker_said_much(&evidence, isolation);
     assert!(stage.speaks_http2());
+    format!("{isolation}: {} in {played:?}", summary(&evidence))
 }
 
 /// Two lives of a worker: the first is killed with half of the runs under way. Answers the log of both.

@@ -131,7 +131,7 @@ fn leaks() -> Vec<(Counter, Leak)> {
         (Counter::Stranger, |all| at(all, Door::Tenants(0)).spans[0].attributes.clear()),
         (Counter::WrongTrace, |all| at(all, Door::Tenants(0)).spans[0].trace_id = trace(1)),
         (Counter::WrongTrace, |all| {
-            at(all, Door::Agent).headers = format!("traceparent: 00-{}-22-01\n", trace(1))
+            at(all, Door::Agent).headers = format!("traceparent: 00-{}-22-01\n", trace(1));
         }),
         (Counter::RunAtWorker, |all| at(all, Door::Worker).content.push_str(&trace(0))),
         (Counter::RunAtWorker, |all| {
@@ -143,7 +143,7 @@ fn leaks() -> Vec<(Counter, Leak)> {
             let metrics = all.runs[0].id.clone();
             all.seen.push(seen(Door::Worker, "/v1/metrics", String::new(), metrics));
         }),
-        (Counter::WorkersTrace, |all| at(all, Door::Agent).headers.push_str(&format!("x: {WORKERS}\n"))),
+        (Counter::WorkersTrace, |all| at(all, Door::Agent).headers.push_str(WORKERS)),
         (Counter::WorkersTrace, |all| all.told[0].payload["x"] = json!(WORKERS)),
         (Counter::WorkersTrace, |all| at(all, Door::Tenants(0)).content.push_str(WORKERS)),
         (Counter::Secret, |all| {
@@ -158,7 +158,7 @@ fn leaks() -> Vec<(Counter, Leak)> {
         (Counter::Trap, |all| all.seen.push(seen(Door::Trap, "/", String::new(), String::new()))),
         (Counter::Trap, |all| all.seen.push(seen(Door::Worker, "/chat", String::new(), String::new()))),
         (Counter::Variable, |all| at(all, Door::Tenants(0)).headers.push_str("x: CanaryVariableHeader\n")),
-        (Counter::Forged, |all| at(all, Door::Agent).headers.push_str(&format!("x: {FORGED}\n"))),
+        (Counter::Forged, |all| at(all, Door::Agent).headers.push_str(FORGED)),
         (Counter::OtherRun, |all| {
             let words = words_of(&all.runs[1].id);
             at(all, Door::Tenants(0)).content.push_str(&words);
@@ -166,7 +166,7 @@ fn leaks() -> Vec<(Counter, Leak)> {
         (Counter::OtherRun, |all| all.told[0].payload["x"] = json!(trace(1))),
         (Counter::TraceHeaders, |all| at(all, Door::Models).headers.push_str("traceparent: x\n")),
         (Counter::TraceHeaders, |all| at(all, Door::Agent).headers.push_str("baggage: a=b\n")),
-        (Counter::TraceHeaders, |all| all.told[0].headers = "traceparent: 00-11-22-01\n".to_owned()),
+        (Counter::TraceHeaders, |all| all.told[0].headers.push_str("traceparent: 00-11-22-01\n")),
         (Counter::SecretInLog, |all| all.log.push(all.tenants[0].model_key.clone())),
         (Counter::SecretInLog, |all| all.log.push("CanaryVariableResource".to_owned())),
         (Counter::RunInLog, |all| all.log.push(format!("{} {}", all.runs[1].id, trace(0)))),

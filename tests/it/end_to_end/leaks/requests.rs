@@ -102,7 +102,8 @@ fn at_worker(known: &Known<'_>, leaks: &mut Leaks, seen: &Seen) {
             Mark::Id(_) if is_trace => {}
             Mark::Key(..) => leaks.add(Counter::Secret, format_args!("{mark:?} in the worker's {text}")),
             _ => {
-                leaks.add(Counter::RunAtWorker, format_args!("{mark:?} in the worker's {} {text}", seen.path))
+                leaks
+                    .add(Counter::RunAtWorker, format_args!("{mark:?} in the worker's {} {text}", seen.path));
             }
         }
     }
