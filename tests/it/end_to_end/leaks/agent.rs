@@ -26,7 +26,7 @@ use crate::support::tls::{BY_ADDRESS, TlsListener};
 /// On the agent's spans: for which run they were made.
 pub(super) const RUN: &str = "agent.run";
 /// How many spans the agent makes for every answer, where it makes any.
-const SPANS: u8 = 2;
+pub(super) const SPANS: u8 = 2;
 /// Headers of answers of which nothing may come: a trace of somebody else, and baggage.
 pub(super) const FORGED: &str = "badbadbadbadbadbadbadbadbadbadba";
 

@@ -157,7 +157,7 @@ impl Stage {
     pub(super) async fn until_told(&self, what: &str, is_enough: impl Fn(&[Told]) -> bool) {
         let mut told = self.told.clone();
         while !is_enough(&told.borrow_and_update()) {
-            let more = tokio::time::timeout(PATIENCE, told.changed()).await;
+            let more = tokio::time::timeout(2 * PATIENCE, told.changed()).await;
             more.unwrap_or_else(|_| panic!("{what} do not come")).unwrap();
         }
     }
