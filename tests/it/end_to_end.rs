@@ -8,6 +8,7 @@ mod demo;
 mod examples;
 mod health;
 mod keys;
+mod leaks;
 mod limits;
 mod lives;
 mod observed;

@@ -191,6 +191,12 @@ impl Worker {
         self.child.kill().await.unwrap();
     }
 
+    /// Kills it, as a crash would, and returns what it logged.
+    pub(crate) async fn killed(self) -> Vec<String> {
+        signal(&self.child, "KILL");
+        self.ended().await.1
+    }
+
     /// Asks it to stop, as Kubernetes would.
     pub(crate) fn terminate(&self) {
         signal(&self.child, "TERM");
