@@ -4,6 +4,7 @@ mod arguments;
 mod cancel;
 mod completions;
 mod config;
+mod database;
 mod dead_letters;
 mod demo;
 mod error;

@@ -161,16 +161,15 @@ fn files(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
+/// The path is not repeated: it may be the secret itself, in the wrong setting.
 fn file(setting: &str, value: &Value) -> Option<Finding> {
     let path = value.as_str().filter(|_| setting.ends_with(FILE_SUFFIX))?;
     let finding = match std::fs::File::open(path) {
-        Ok(_) => Finding::new("files", State::Ok, format!("`{setting}` is {path}, which can be read")),
-        Err(error) => Finding::new(
-            "files",
-            State::Refused,
-            format!("`{setting}` is {path}, which cannot be read: {error}"),
-        )
-        .hinted("correct the path, or let the user that runs the worker read the file"),
+        Ok(_) => Finding::new("files", State::Ok, format!("the file of `{setting}` can be read")),
+        Err(error) => {
+            Finding::new("files", State::Refused, format!("the file of `{setting}` cannot be read: {error}"))
+                .hinted("correct the path, or let the user that runs the worker read the file")
+        }
     };
     Some(Finding { setting: Some(setting.to_owned()), ..finding })
 }
