@@ -9,6 +9,8 @@ use crate::text::nearest;
 
 /// What stands around the name of a setting in a complaint.
 const QUOTE: char = '`';
+/// A variable of the broker's, which reads it in `deploy/nats-permissions.conf`.
+const BROKERS: &str = "SCENARIO_WORKER_PASSWORD";
 
 /// The layers over the defaults.
 #[derive(Debug)]
@@ -111,6 +113,9 @@ pub fn unread_variables(variables: impl IntoIterator<Item = String>) -> Vec<(Str
         name.to_uppercase().starts_with(ENVIRONMENT_PREFIX) && !name.to_uppercase().starts_with(&read)
     };
     let meant = |name: String| {
+        if name == BROKERS {
+            return None;
+        }
         let near = same_letters(&name, &known)?;
         Some((name, near.to_owned()))
     };
