@@ -114,8 +114,8 @@ pub(super) enum Command {
     Keys(KeysOptions),
     /// See what could not be run, run it again, or drop it.
     DeadLetters(DeadLetterOptions),
-    /// Ask the worker on this machine (setting `http.bind`) whether it is alive: exit code 0, else 1.
-    Health(SaidOptions),
+    /// Ask the worker on this machine (setting `http.bind`) whether it is alive, or ready: exit code 0, else 1.
+    Health(HealthOptions),
     /// Check the settings, or show what is in force.
     Config(ConfigOptions),
     /// Print what payloads and definition files look like, as JSON Schemas, and what travels where.
@@ -389,6 +389,20 @@ pub(super) struct ManOptions {
 #[derive(Debug, Args)]
 pub(super) struct SaidOptions {
     /// Print what was done as a JSON line.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Options of `health`.
+#[derive(Debug, Args)]
+pub(super) struct HealthOptions {
+    /// Ask whether it is ready for requests: broker, streams and definitions are there.
+    #[arg(long)]
+    pub(super) ready: bool,
+    /// Ask again for so long until it is, as where it has just been started.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, hide_default_value = true)]
+    pub(super) wait: u16,
+    /// Print what it says as a JSON line.
     #[arg(long)]
     pub(super) json: bool,
 }

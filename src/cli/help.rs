@@ -43,7 +43,7 @@ const EXAMPLES: [(&str, &str); 26] = [
     ("dead-letters list", "scenario-worker dead-letters list --project acme"),
     ("dead-letters redrive", "scenario-worker dead-letters redrive 17 18"),
     ("dead-letters discard", "scenario-worker dead-letters discard --all"),
-    ("health", "scenario-worker health && echo alive"),
+    ("health", "scenario-worker health && echo alive\n  scenario-worker health --ready --wait 30"),
     ("config", "scenario-worker config check --connect"),
     ("config check", "scenario-worker config check --config worker.toml --connect"),
     ("config show", "scenario-worker config show > worker.toml"),

@@ -20,6 +20,7 @@ mod play;
 mod processes;
 mod propagation;
 mod readiness;
+mod readme;
 mod received;
 mod refusals;
 mod replays;

@@ -11,7 +11,7 @@ use tokio::process::{Child, ChildStderr, Command};
 
 use super::nats::{self, NatsAccount, Role};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_scenario-worker");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_scenario-worker");
 /// Longer than anything here may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
