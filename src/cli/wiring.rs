@@ -65,7 +65,7 @@ impl Definitions {
     /// Opens the store, which is created where it is missing, brings its tables up to date, and wires what reads from it.
     pub(super) async fn open(settings: &Settings) -> Result<Self, CliError> {
         let keys = keyring(&settings.store)?;
-        let store = Store::open(&settings.store.url).await.map_err(|error| unusable(&error))?;
+        let store = Store::open_with(&settings.store).await.map_err(|error| unusable(&error))?;
         store.migrate().await.map_err(|error| unusable(&error))?;
         Self::of(store.with_keys(keys), settings).await
     }
@@ -73,7 +73,7 @@ impl Definitions {
     /// As [`Definitions::open`], for who only reads: no database is created.
     pub(super) async fn open_existing(settings: &Settings) -> Result<Self, CliError> {
         let keys = keyring(&settings.store)?;
-        let store = Store::open_existing(&settings.store.url).await.map_err(|error| unusable(&error))?;
+        let store = Store::open_existing(&settings.store).await.map_err(|error| unusable(&error))?;
         Self::of(store.with_keys(keys), settings).await
     }
 

@@ -479,7 +479,7 @@ async fn tables_that_are_up_to_date_are_not_locked() {
     import(&store, ACME).await;
     let _writer = writer(&database).await;
     store.migrate().await.unwrap();
-    let another = Store::open_existing(&database.url()).await.unwrap();
+    let another = Store::open_existing(&database.settings()).await.unwrap();
     assert!(another.project(&project("acme")).await.unwrap().is_some());
 }
 
@@ -542,7 +542,7 @@ async fn one_process_of_a_shared_file() {
 #[tokio::test]
 async fn a_file_that_is_missing_is_not_created_for_a_reader_and_is_found_when_it_comes() {
     let database = TestDatabase::sqlite();
-    let reader = Store::open_existing(&database.url()).await.unwrap();
+    let reader = Store::open_existing(&database.settings()).await.unwrap();
     let error = chain(&reader.check().await.unwrap_err());
     assert!(error.contains("there is no database file") && error.contains("worker.db"), "{error}");
     assert!(reader.project(&project("acme")).await.is_err(), "it is not called missing");

@@ -5,6 +5,7 @@
 use std::io::Write;
 use std::sync::Once;
 
+use scenario_worker::settings::StoreSettings;
 use scenario_worker::store::Store;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
 use tempfile::TempDir;
@@ -60,6 +61,11 @@ impl TestDatabase {
                 url.into()
             }
         }
+    }
+
+    /// Settings that lead to it.
+    pub(crate) fn settings(&self) -> StoreSettings {
+        StoreSettings { url: self.url(), ..StoreSettings::default() }
     }
 
     /// A store on the database with its tables.
