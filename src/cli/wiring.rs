@@ -31,7 +31,8 @@ use crate::models::Factory;
 use crate::queue::limits::LimitCounts;
 use crate::queue::{
     Cancellations, Cassettes, Connection, Consumer, DeadLetters, Denials, EventPublisher, GivenUpRequests,
-    KvLimiter, RunStates, Scheduler, SinkLog, Spool, Topology, TopologyError, connect as connect_to,
+    KvLimiter, Outcomes, RunStates, Scheduler, SinkLog, Spool, Topology, TopologyError,
+    connect as connect_to,
 };
 use crate::settings::{EgressSettings, Isolation, Settings, TelemetrySettings};
 use crate::store::{AgentCheck, Store, StoreError};
@@ -42,7 +43,8 @@ use crate::telemetry::run::RunTracerFactory;
 use crate::telemetry::sink::SinkSender;
 use crate::telemetry::spool::{Courier, SpanSpool};
 use crate::worker::{
-    Endpoints, GivenUp, Listening, Processor, ProcessorParts, Resting, Service, Sink, SinkParts, SpoolSender,
+    Endpoints, GivenUp, History, HistoryParts, Listening, Processor, ProcessorParts, Pruning, Resting,
+    Service, Sink, SinkParts, SpoolSender,
 };
 
 /// How often it is looked whether the broker forbade something: well within the time that an answer is waited for.
@@ -397,6 +399,7 @@ pub(super) async fn service(
         given_up,
         spooled,
         sink: sink(settings, definitions, connection, topology, metrics)?,
+        history: history(settings, definitions, connection, topology, metrics),
         processor: Arc::new(Processor::new(parts, hand_back.clone())),
         concurrency: settings.worker.concurrency,
         drain: settings.worker.drain(),
@@ -484,6 +487,23 @@ fn sink(
         outcomes_kept: settings.events.least_outcome_retention(),
         metrics: metrics.clone(),
     }))
+}
+
+fn history(
+    settings: &Settings,
+    definitions: &Definitions,
+    connection: &Connection,
+    topology: &Topology,
+    metrics: &Metrics,
+) -> History {
+    let store = Arc::new(definitions.store.clone());
+    let outcomes = settings.history.enabled.then(|| Outcomes::new(connection, topology, settings));
+    let pruning = Pruning {
+        history: store.clone(),
+        retention: settings.history.retention(),
+        clock: Arc::new(SystemClock),
+    };
+    History::new(HistoryParts { outcomes, history: store, pruning, metrics: metrics.clone() })
 }
 
 /// Where the spans of runs go whose project names no endpoint.
