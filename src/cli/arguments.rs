@@ -83,6 +83,8 @@ pub(super) enum Command {
     Cancel(CancelOptions),
     /// Watch conversations as they happen.
     Watch(WatchOptions),
+    /// List runs that are over, or show one with its reasons.
+    Runs(super::runs::RunsOptions),
     /// Judge a finished run again, by other criteria or another judge, without asking the agent.
     Rejudge(RejudgeOptions),
     /// Load definition files into the store, all of them or nothing.
@@ -339,23 +341,23 @@ pub(super) enum ConfigAction {
     },
 }
 
-fn parse_project(text: &str) -> Result<ProjectId, String> {
+pub(super) fn parse_project(text: &str) -> Result<ProjectId, String> {
     ProjectId::parse(text).map_err(|error| error.to_string())
 }
 
-fn parse_scenario(text: &str) -> Result<ScenarioId, String> {
+pub(super) fn parse_scenario(text: &str) -> Result<ScenarioId, String> {
     ScenarioId::parse(text).map_err(|error| error.to_string())
 }
 
-fn parse_run(text: &str) -> Result<RunId, String> {
+pub(super) fn parse_run(text: &str) -> Result<RunId, String> {
     RunId::parse(text).map_err(|error| error.to_string())
 }
 
-fn parse_batch(text: &str) -> Result<BatchRunId, String> {
+pub(super) fn parse_batch(text: &str) -> Result<BatchRunId, String> {
     BatchRunId::parse(text).map_err(|error| error.to_string())
 }
 
-fn parse_target(text: &str) -> Result<TargetRef, String> {
+pub(super) fn parse_target(text: &str) -> Result<TargetRef, String> {
     let (kind, id) = text.split_once(':').ok_or("a target is written TYPE:ID, such as http:shop-agent")?;
     let kind = TargetType::parse(kind).map_err(|error| error.to_string())?;
     let reference_id = ReferenceId::parse(id).map_err(|error| error.to_string())?;

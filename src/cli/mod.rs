@@ -14,6 +14,7 @@ mod listening;
 mod receiving;
 mod redaction;
 mod rejudge;
+mod runs;
 mod schedule;
 mod schemas;
 mod serve;
@@ -57,6 +58,7 @@ async fn run(arguments: Arguments) -> Result<Finished, CliError> {
         Command::Schedule(options) => schedule::run(&layers, *options).await,
         Command::Cancel(options) => cancel::run(&layers, options).await,
         Command::Watch(options) => watch::run(&layers, options).await,
+        Command::Runs(options) => runs::run(&layers, options).await,
         Command::Rejudge(options) => rejudge::run(&layers, options).await,
         Command::Import(options) => import::run(&layers, options).await,
         Command::Migrate => import::migrate(&layers).await,

@@ -110,7 +110,11 @@ impl Store {
         self.check_filled().await
     }
 
-    pub(super) fn check_file(&self) -> Result<(), StoreError> {
+    /// Finds out whether there is a file, where the database is one.
+    ///
+    /// # Errors
+    /// [`StoreError::NoFile`] if there is none.
+    pub fn check_file(&self) -> Result<(), StoreError> {
         match &self.address {
             Address::SqliteFile { path, .. } if !path.exists() => {
                 Err(StoreError::NoFile { path: path.clone() })

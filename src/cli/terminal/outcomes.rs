@@ -54,7 +54,17 @@ fn next_mark(text: &str) -> Option<(usize, &'static str, Style)> {
     found.min_by_key(|(at, _, _)| *at)
 }
 
-fn status(status: RunStatus) -> &'static str {
+/// The colour of how a run ended.
+pub(crate) fn style_of(status: RunStatus) -> Style {
+    match status {
+        RunStatus::Success => GOOD,
+        RunStatus::Failed | RunStatus::Error => BAD,
+        RunStatus::Cancelled => WARN,
+    }
+}
+
+/// How a run ended, with a mark.
+pub(crate) fn status(status: RunStatus) -> &'static str {
     match status {
         RunStatus::Success => "✔ SUCCESS",
         RunStatus::Failed => "✘ FAILED",
@@ -63,8 +73,9 @@ fn status(status: RunStatus) -> &'static str {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a duration for reading, to a tenth of a second")]
-fn seconds(millis: u64) -> String {
+/// A duration for reading.
+#[expect(clippy::cast_precision_loss, reason = "to a tenth of a second")]
+pub(crate) fn seconds(millis: u64) -> String {
     format!("{:.1} s", millis as f64 / MILLIS_PER_SECOND)
 }
 
