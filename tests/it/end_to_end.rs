@@ -7,6 +7,7 @@ mod dead_letters;
 mod demo;
 mod examples;
 mod health;
+mod histories;
 mod keys;
 mod limits;
 mod lives;

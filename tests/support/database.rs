@@ -87,7 +87,7 @@ impl TestDatabase {
         }
         let mut connection = AnyConnection::connect(&self.url()).await.unwrap();
         let mut bytes = Vec::new();
-        for table in ["projects", "providers", "secrets", "prompts", "agents", "scenarios"] {
+        for table in ["projects", "providers", "secrets", "prompts", "agents", "scenarios", "runs"] {
             let query = AssertSqlSafe(format!("SELECT CAST(row_to_json({table}) AS TEXT) FROM {table}"));
             let rows: Vec<String> = sqlx::query_scalar(query).fetch_all(&mut connection).await.unwrap();
             bytes.extend(rows.into_iter().flat_map(String::into_bytes));
