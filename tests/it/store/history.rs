@@ -197,7 +197,7 @@ async fn every_list_is_found_by_an_index() {
     let mut look = AnyConnection::connect(&database.url()).await.unwrap();
     look.execute(
         "INSERT INTO runs SELECT 'p' || n % 20, 'r' || n, 's' || n % 50, 'default', 'b' || n / 10, 'http:shop', \
-         CASE WHEN n % 7 = 0 THEN 'FAILED' ELSE 'SUCCESS' END, 'success', NULL, 1, 3, n, n * 1000000, 7, 1, 0, NULL, NULL, \
+         CASE WHEN n % 7 = 0 THEN 'FAILED' ELSE 'SUCCESS' END, 'success', NULL, 1, 3, n, n * 1000000::bigint, 7, 1, 0, NULL, NULL, \
          repeat('x', 2000) FROM generate_series(1, 20000) AS n",
     )
     .await
