@@ -214,6 +214,12 @@ fn store(store: &StoreSettings, found: &mut Vec<String>) {
             "`store.pool.min_connections` is {min}, more than `store.pool.max_connections` ({max})"
         ));
     }
+    if store.tls != StoreTlsSettings::default() {
+        store_tls(store, found);
+    }
+}
+
+fn store_tls(store: &StoreSettings, found: &mut Vec<String>) {
     let StoreTlsSettings { mode, ca_file, cert_file, key_file } = &store.tls;
     if let Some(mode) = mode.filter(|mode| ca_file.is_some() && !mode.verifies()) {
         let mode = mode.as_str();
@@ -221,21 +227,19 @@ fn store(store: &StoreSettings, found: &mut Vec<String>) {
             "`store.tls.mode` is {mode}, which looks at no authority; with `store.tls.ca_file` it must be verify-full or verify-ca"
         ));
     }
-    if cert_file.is_some() != key_file.is_some() {
-        found.push("`store.tls.cert_file` and `store.tls.key_file` must be set together".to_owned());
-    }
-    if store.tls == StoreTlsSettings::default() {
-        return;
-    }
-    if store.url.starts_with("sqlite:") {
-        found.push("`store.tls` is set, and `store.url` is a file".to_owned());
-    }
-    if store.url.split_once('?').is_some_and(|(_, query)| query.contains("ssl")) {
-        found.push(
-            "`store.url` says `sslmode` or its like, and `store.tls` is set; say it in one of them"
-                .to_owned(),
-        );
-    }
+    let also_says_it = store.url.split_once('?').is_some_and(|(_, query)| query.contains("ssl"));
+    let rules = [
+        (
+            cert_file.is_some() == key_file.is_some(),
+            "`store.tls.cert_file` and `store.tls.key_file` must be set together",
+        ),
+        (!store.url.starts_with("sqlite:"), "`store.tls` is set, and `store.url` is a file"),
+        (
+            !also_says_it,
+            "`store.url` says `sslmode` or its like, and `store.tls` is set; say it in one of them",
+        ),
+    ];
+    found.extend(rules.into_iter().filter(|(holds, _)| !holds).map(|(_, rule)| rule.to_owned()));
 }
 
 fn egress(settings: &Settings, found: &mut Vec<String>) {

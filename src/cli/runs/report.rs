@@ -134,18 +134,15 @@ fn usage(outcome: &RunCompleted) -> Vec<String> {
 
 fn role_usage(role: &str, usage: TokenUsage) -> String {
     let TokenUsage { input_tokens, output_tokens, calls, cost: paid, unreported, unpriced } = usage;
-    let calls = counted(calls, "call");
-    let mut line = format!(
-        "{INDENT}{role:<9} {calls}, {input_tokens} tokens in, {output_tokens} out, cost {}",
-        cost(paid)
-    );
-    if unreported > 0 {
-        line += &format!(", {unreported} of the calls without tokens");
-    }
-    if unpriced > 0 {
-        line += &format!(", {unpriced} without a known price");
-    }
-    line
+    let mut said = vec![
+        counted(calls, "call"),
+        format!("{input_tokens} tokens in"),
+        format!("{output_tokens} out"),
+        format!("cost {}", cost(paid)),
+    ];
+    said.extend((unreported > 0).then(|| format!("{unreported} of the calls without tokens")));
+    said.extend((unpriced > 0).then(|| format!("{unpriced} without a known price")));
+    format!("{INDENT}{role:<9} {}", said.join(", "))
 }
 
 fn trace(receipt: &TelemetryReceipt) -> Vec<String> {

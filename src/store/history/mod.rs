@@ -4,6 +4,7 @@ mod row;
 mod statements;
 
 use async_trait::async_trait;
+use sqlx::error::DatabaseError;
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe};
 use time::OffsetDateTime;
@@ -105,7 +106,7 @@ impl Store {
 
     /// A file takes every value, so what it refuses is not about them.
     fn is_about_values(&self, error: &sqlx::Error) -> bool {
-        let code = error.as_database_error().and_then(|error| error.code());
+        let code = error.as_database_error().and_then(DatabaseError::code);
         !self.is_file() && code.is_some_and(|code| ABOUT_VALUES.iter().any(|class| code.starts_with(class)))
     }
 }

@@ -21,6 +21,7 @@ impl<'a> NewRun<'a> {
     }
 
     /// Its values, in the order of [`super::statements::COLUMNS`].
+    #[expect(clippy::too_many_lines, reason = "one line a column")]
     pub(super) fn bind_to<'q>(&self, query: Query<'q, Any, AnyArguments>) -> Query<'q, Any, AnyArguments> {
         let RunRecord { outcome, document } = self.0;
         let ids = &outcome.ids;

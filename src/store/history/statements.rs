@@ -54,10 +54,10 @@ pub(super) enum Bound {
 }
 
 impl Bound {
-    pub(super) fn bind_as<'q, O>(
+    pub(super) fn bind_as<O>(
         self,
-        query: QueryAs<'q, Any, O, AnyArguments>,
-    ) -> QueryAs<'q, Any, O, AnyArguments> {
+        query: QueryAs<'_, Any, O, AnyArguments>,
+    ) -> QueryAs<'_, Any, O, AnyArguments> {
         match self {
             Self::Text(text) => query.bind(text),
             Self::Number(number) => query.bind(number),
@@ -97,6 +97,10 @@ impl Listing {
     }
 
     fn statuses(&mut self, filter: &HistoryFilter) {
+        // One status is an equation, whose index is in the order of the list.
+        if let [status] = filter.statuses.as_slice() {
+            return self.equal("status", Some(word(status)));
+        }
         if filter.statuses.is_empty() {
             return;
         }

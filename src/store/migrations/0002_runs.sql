@@ -26,6 +26,8 @@ CREATE TABLE runs (
 CREATE INDEX runs_by_end ON runs (finished_at, project_id, run_id);
 CREATE INDEX runs_of_project ON runs (project_id, finished_at, run_id);
 CREATE INDEX runs_of_scenario ON runs (project_id, scenario_id, finished_at, run_id);
+-- Endings that are rare would be looked for in all of the others.
+CREATE INDEX runs_by_status ON runs (status, finished_at, project_id, run_id);
 CREATE INDEX runs_of_batch ON runs (batch_id, finished_at, project_id, run_id);
 -- What one worker does for all of them, and when it is due again.
 CREATE TABLE upkeep (

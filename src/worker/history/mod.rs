@@ -19,8 +19,8 @@ use crate::execution::history::RunHistory;
 use crate::queue::{ConsumerError, Delivery, Outcomes};
 use crate::telemetry::metrics::Metrics;
 
-/// Outcomes that this process has at one time. They may be as large as the server's messages.
-const AT_ONCE: usize = 128;
+/// Outcomes that this process has at one time. Each may be as large as a message of the server, and is here three times over.
+const AT_ONCE: usize = 32;
 
 /// What [`History`] works with.
 pub struct HistoryParts {

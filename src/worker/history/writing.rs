@@ -99,18 +99,16 @@ impl<'a> Writer<'a> {
     }
 
     async fn write(&mut self, batch: Vec<Legible>) {
-        if let Some(left) = self.resting() {
-            return self.give_back(batch, left).await;
-        }
         let (arrived, records): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|one| (one.arrived, one.record)).unzip();
+        if let Some(left) = self.resting() {
+            return self.give_all_back(arrived, left, HistoryResult::Retried).await;
+        }
         match self.record(&records).await {
             Ok(new) => self.written(arrived, new).await,
             Err(RecordError::Refused(error)) if records.len() > 1 => {
                 tracing::info!(error = %chain(&error), "runs are written down one by one: the database does not take all of them");
-                for (arrived, record) in arrived.into_iter().zip(records) {
-                    Box::pin(self.write(vec![Legible { arrived, record }])).await;
-                }
+                self.write_each(arrived, records).await;
             }
             Err(RecordError::Refused(error)) => {
                 tracing::error!(error = %chain(&error), "the database does not take a run");
@@ -120,6 +118,13 @@ impl<'a> Writer<'a> {
                 let pause = self.failed(&error);
                 self.give_all_back(arrived, pause, HistoryResult::Retried).await;
             }
+        }
+    }
+
+    /// So that one that is refused is in nobody's way.
+    async fn write_each(&mut self, arrived: Vec<Arrived>, records: Vec<RunRecord>) {
+        for (arrived, record) in arrived.into_iter().zip(records) {
+            Box::pin(self.write(vec![Legible { arrived, record }])).await;
         }
     }
 
@@ -166,11 +171,6 @@ impl<'a> Writer<'a> {
         (!left.is_zero()).then_some(left)
     }
 
-    async fn give_back(&self, batch: Vec<Legible>, pause: Duration) {
-        let arrived = batch.into_iter().map(|one| one.arrived).collect();
-        self.give_all_back(arrived, pause, HistoryResult::Retried).await;
-    }
-
     async fn give_all_back(&self, arrived: Vec<Arrived>, pause: Duration, result: HistoryResult) {
         let all = arrived.into_iter().map(|one| self.hand_back(one, pause, result));
         futures::future::join_all(all).await;
@@ -196,14 +196,14 @@ fn parts(batch: Vec<Legible>) -> Vec<Vec<Legible>> {
     let (mut parts, mut bytes) = (Vec::<Vec<Legible>>::new(), 0);
     for one in batch {
         let size = one.record.document.len();
-        match parts.last_mut().filter(|_| bytes + size <= BATCH_BYTES) {
-            Some(part) => part.push(one),
-            None => {
-                parts.push(vec![one]);
-                bytes = 0;
-            }
+        if parts.is_empty() || bytes + size > BATCH_BYTES {
+            parts.push(Vec::new());
+            bytes = 0;
         }
         bytes += size;
+        if let Some(part) = parts.last_mut() {
+            part.push(one);
+        }
     }
     parts
 }

@@ -25,16 +25,16 @@ impl Files {
         Self { folder }
     }
 
-    fn path(&self, name: &str) -> Option<PathBuf> {
-        Some(self.folder.path().join(name))
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     fn settings(&self) -> StoreTlsSettings {
         StoreTlsSettings {
             mode: None,
-            ca_file: self.path("ca.pem"),
-            cert_file: self.path("client.pem"),
-            key_file: self.path("client.key"),
+            ca_file: Some(self.path("ca.pem")),
+            cert_file: Some(self.path("client.pem")),
+            key_file: Some(self.path("client.key")),
         }
     }
 }
@@ -71,7 +71,7 @@ async fn a_server_proves_who_it_is_and_so_does_its_client() {
 
     let mut url = server.url();
     for (name, file) in [("sslrootcert", "ca.pem"), ("sslcert", "client.pem"), ("sslkey", "client.key")] {
-        url.query_pairs_mut().append_pair(name, files.path(file).unwrap().to_str().unwrap());
+        url.query_pairs_mut().append_pair(name, files.path(file).to_str().unwrap());
     }
     url.query_pairs_mut().append_pair("sslmode", "verify-full");
     let by_url = StoreSettings { url: url.into(), ..StoreSettings::default() };

@@ -215,6 +215,7 @@ async fn every_list_is_found_by_an_index() {
     let filters = [
         HistoryFilter::default(),
         HistoryFilter { statuses: vec![RunStatus::Failed], ..HistoryFilter::default() },
+        HistoryFilter { statuses: vec![RunStatus::Failed, RunStatus::Success], ..HistoryFilter::default() },
         HistoryFilter { project: project.clone(), before: before_last.clone(), ..HistoryFilter::default() },
         HistoryFilter { before: before_last, ..HistoryFilter::default() },
         HistoryFilter { project, scenario: Some(ids.scenario_id), ..HistoryFilter::default() },
