@@ -1,16 +1,19 @@
 //! Spans that their endpoints have not taken: the bodies as objects, a notice of each in a work queue, and for each run a
 //! ledger of what became of them.
 
+mod room;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::stream::Stream;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
+
+use room::Room;
 
 use super::bucket::{Bucket, Stored, WriteError};
 use super::objects::Objects;
@@ -22,14 +25,6 @@ use crate::execution::failure::Unavailable;
 use crate::settings::Settings;
 use crate::telemetry::export::Packed;
 use crate::telemetry::spool::{Parcel, Settled, SpanSpool};
-
-/// The spool is as full as it may be.
-#[derive(Debug, thiserror::Error)]
-#[error("{used} bytes are kept already, of at most {most} (`telemetry.spool.max_bytes`)")]
-struct Full {
-    used: u64,
-    most: u64,
-}
 
 /// What became of the parcels of one run, by their names; `None` is not settled yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,10 +58,9 @@ impl SpoolLedger {
 pub struct Spool {
     connection: Connection,
     objects: Objects,
-    stored: Stream,
+    room: Room,
     ledgers: Bucket,
     notices: Consumer,
-    max_bytes: u64,
     ttl: Duration,
 }
 
@@ -83,10 +77,9 @@ impl Spool {
         Self {
             connection: connection.clone(),
             objects: Objects::new(connection, &topology.spans),
-            stored: topology.spans_stream.clone(),
+            room: Room::new(&topology.spans_stream, settings.telemetry.spool.max_bytes),
             ledgers: Bucket::new(connection, topology),
             notices: Consumer::new(connection, &topology.spooled, settings.consumer.pull_expires()),
-            max_bytes: settings.telemetry.spool.max_bytes,
             ttl: settings.telemetry.spool.retention() + SPOOL_GRACE,
         }
     }
@@ -176,23 +169,13 @@ impl Spool {
         let ledger = serde_json::from_slice(&value);
         ledger.map(|ledger| (revision, ledger)).map_err(|error| unavailable("reading", key, error))
     }
-
-    /// A bound in the stream's definition would be taken from what the server has for everybody, used or not.
-    async fn require_room(&self, bytes: usize) -> Result<(), Unavailable> {
-        let looking = |error| Unavailable::new("looking up how much is spooled", error);
-        let used = self.stored.get_info().await.map_err(looking)?.state.bytes;
-        if used.saturating_add(bytes as u64) <= self.max_bytes {
-            return Ok(());
-        }
-        Err(Unavailable::new("keeping spans", Full { used, most: self.max_bytes }))
-    }
 }
 
 #[async_trait]
 impl SpanSpool for Spool {
     /// Body, then notice, then ledger: who has the notice has the body, and a run has its outcome only behind all three.
     async fn keep(&self, parcel: &Parcel, body: &Packed) -> Result<(), Unavailable> {
-        self.require_room(body.body.len()).await?;
+        self.room.take(body.body.len()).await?;
         self.objects.put(&object(parcel), &body.body).await?;
         let subject = subjects::spooled(&parcel.ids.project_id);
         let mut headers = HeaderMap::new();

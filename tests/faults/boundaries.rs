@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use super::checker::{self, Violation};
 use super::doubles::Director;
 use super::fleet::Worker;
-use super::history::{History, Kind, Limits, Moment, now};
+use super::history::{DRAIN, History, Kind, Limits, Moment, now};
 use super::load;
 use super::record;
 use super::scene::Scene;
@@ -33,7 +33,8 @@ const REFUSED: usize = 28;
 /// A run of one turn whose agent must not be asked twice, and one in which that agent refuses to answer.
 const CAREFUL: usize = 12;
 const CAREFUL_REFUSED: usize = 112;
-const LIMITS: Limits = Limits { ack_wait: Duration::from_secs(3), concurrency: 1, max_ack_pending: 1 };
+const LIMITS: Limits =
+    Limits { ack_wait: Duration::from_secs(3), concurrency: 1, max_ack_pending: 1, drain: DRAIN };
 /// The shortest time for which a stream can remember what it has: a repeated event is to be seen, and not to be hidden by luck.
 const SHORT_MEMORY: Duration = Duration::from_millis(100);
 

@@ -9,22 +9,23 @@ use super::checker;
 use super::doubles::Doubles;
 use super::fleet::{self, Fleet};
 use super::harness::{self, Pace};
-use super::history::{FaultKind, History, Limits, Moment, Recorder, now};
+use super::history::{DRAIN, FaultKind, Limits, Moment, Recorder, now};
 use super::load;
 use super::record;
 use super::summary::{Summary, say};
 use super::timeline;
 use crate::support::nats::{NatsAccount, NatsServer};
 
-const SERVERS: usize = 3;
+pub(crate) const SERVERS: usize = 3;
 const WORKERS: usize = 3;
 const RUNS: usize = 60;
 /// The time in which requests come; the leader is killed after a third of it and comes back after two.
 const SPREAD: Duration = Duration::from_secs(24);
-const LIMITS: Limits = Limits { ack_wait: Duration::from_secs(6), concurrency: 6, max_ack_pending: 12 };
+const LIMITS: Limits =
+    Limits { ack_wait: Duration::from_secs(6), concurrency: 6, max_ack_pending: 12, drain: DRAIN };
 /// Time for a cluster to elect its leaders.
-const PATIENCE: Duration = Duration::from_mins(1);
-const POLL: Duration = Duration::from_millis(200);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const POLL: Duration = Duration::from_millis(200);
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes a minute; `make faults` runs it"]
@@ -59,7 +60,7 @@ async fn the_leader_of_the_consumer_is_killed_under_load_and_no_run_is_lost_or_p
     let summary =
         Summary { history: &history, limits: LIMITS, violations: &violations, took: began.elapsed() };
     say(&format!("cluster: {summary}"));
-    let (before, after) = (silence(&history, Moment::ZERO, killed), silence(&history, killed, Moment::MAX));
+    let (before, after) = (history.silence(Moment::ZERO, killed), history.silence(killed, Moment::MAX));
     say(&format!("cluster: the longest silence was {before:.2?} before and {after:.2?} after the kill"));
     let listed = checker::list(&violations);
     let timeline = timeline::of(&history, &violations);
@@ -69,7 +70,7 @@ async fn the_leader_of_the_consumer_is_killed_under_load_and_no_run_is_lost_or_p
 }
 
 /// A client that knows every server.
-async fn client(account: &NatsAccount) -> async_nats::Client {
+pub(crate) async fn client(account: &NatsAccount) -> async_nats::Client {
     let (user, servers) = (account.url.split('@').next().unwrap(), account.url.split(','));
     let (user, password) = user.trim_start_matches("nats://").split_once(':').unwrap();
     let servers: Vec<async_nats::ServerAddr> =
@@ -79,7 +80,7 @@ async fn client(account: &NatsAccount) -> async_nats::Client {
 }
 
 /// Waits until the cluster can make a stream with three copies.
-async fn elected(client: &async_nats::Client) {
+pub(crate) async fn elected(client: &async_nats::Client) {
     let jetstream = jetstream::new(client.clone());
     let config = jetstream::stream::Config {
         name: "ELECTED".to_owned(),
@@ -100,12 +101,4 @@ async fn leader(client: &async_nats::Client) -> usize {
     let info = stream.consumer_info("scenario-workers").await.unwrap();
     let name = info.cluster.and_then(|cluster| cluster.leader).expect("the consumer has a leader");
     name.trim_start_matches('n').parse().unwrap()
-}
-
-/// The longest time between two calls that began one after the other.
-fn silence(history: &History, from: Moment, until: Moment) -> Duration {
-    let mut calls: Vec<_> = history.calls.iter().map(|call| call.from).collect();
-    calls.retain(|call| (from..until).contains(call));
-    calls.sort_unstable();
-    calls.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap_or_default()
 }

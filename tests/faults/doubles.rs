@@ -4,6 +4,7 @@
 //! Every scenario has the run's id as its situation, so that each model request names its run; every worker has its
 //! own path, so that each call names its worker.
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use super::history::{CallEnd, Recorder, now};
-use super::script::{self, AGENT, CAREFUL_AGENT, MAX_TURNS, PROJECT, Part, Step};
+use super::script::{self, AGENT, CAREFUL_AGENT, MAX_TURNS, Part, Step};
 use super::wire::{self, Asked, Exchange};
 
 /// The header by which an agent knows a repeated call.
@@ -58,14 +59,24 @@ impl Doubles {
         Self { origin, task }
     }
 
-    /// Definitions that lead worker number `worker` here: one scenario for each of `runs`, of the same name.
+    /// Definitions that lead worker number `worker` here: one scenario for each of `runs`, of the same name, in a document for
+    /// each project.
     pub(crate) fn definitions(&self, worker: usize, runs: &[String]) -> String {
-        let scenario = |run: &String| json!({ "id": run, "name": run, "situation": run, "criteria": ["It ends well"], "maxTurns": MAX_TURNS });
+        let mut projects = BTreeMap::<_, Vec<_>>::new();
+        for run in runs {
+            projects.entry(script::project_of(run)).or_default().push(run);
+        }
+        let documents = projects.iter().map(|(project, runs)| self.project(worker, project, runs));
+        documents.collect::<Vec<_>>().join("\n---\n")
+    }
+
+    fn project(&self, worker: usize, project: &str, runs: &[&String]) -> String {
+        let scenario = |run: &&String| json!({ "id": run, "name": run, "situation": run, "criteria": ["It ends well"], "maxTurns": MAX_TURNS });
         let base = format!("{}/{worker}", self.origin);
         let agent = |id, on_unknown| json!({ "id": id, "type": "http", "url": format!("{base}/chat"), "outputPath": "$.reply", "onUnknown": on_unknown });
         json!({
             "project": {
-                "id": PROJECT,
+                "id": project,
                 "defaultModel": "double/model",
                 "telemetry": { "endpoint": base, "protocol": "otlp" },
             },

@@ -30,8 +30,6 @@ const STOP_PATIENCE: Duration = Duration::from_secs(30);
 const MAX_ATTEMPTS: &str = "1000";
 /// How long one pull stays open, in seconds.
 const PULL_EXPIRES: &str = "2";
-/// How long a worker that is told to stop lets runs go on: shorter than most runs.
-pub(crate) const DRAIN: Duration = Duration::from_secs(1);
 /// Time for delivering a run's spans at its end, in seconds: longer than the lease of a frozen worker.
 const SPANS_DEADLINE: &str = "4";
 /// The signals that kill at once and that tell to stop, and the exit code of a program that the latter ended at once.
@@ -50,7 +48,7 @@ pub(crate) struct Worker {
     /// Between it and PostgreSQL; a SQLite file has none.
     pub(crate) store: Option<Proxy>,
     /// Its definitions.
-    pub(crate) database: TestDatabase,
+    pub(crate) database: Arc<TestDatabase>,
     place: Place,
     log: PathBuf,
     process: Mutex<Process>,
@@ -66,9 +64,8 @@ struct Process {
 }
 
 impl Worker {
-    async fn new(number: usize, account: &NatsAccount, limits: Limits) -> Self {
+    async fn new(number: usize, account: &NatsAccount, database: Arc<TestDatabase>, limits: Limits) -> Self {
         let (url, brokers) = broker_proxies(account).await;
-        let database = database().await;
         let store = store_proxy(&database).await;
         let place = Place::on(account.clone())
             .with("NATS__URL", &url)
@@ -79,7 +76,7 @@ impl Worker {
             .with("CONSUMER__MAX_ATTEMPTS", MAX_ATTEMPTS)
             .with("CONSUMER__PULL_EXPIRES_SECONDS", PULL_EXPIRES)
             .with("WORKER__CONCURRENCY", &limits.concurrency.to_string())
-            .with("WORKER__DRAIN_SECONDS", &DRAIN.as_secs().to_string())
+            .with("WORKER__DRAIN_SECONDS", &limits.drain.as_secs().to_string())
             .with("TELEMETRY__RUN__DEADLINE_SECONDS", SPANS_DEADLINE);
         let log = place.path("worker.log");
         Self { number, brokers, store, database, place, log, process: Mutex::default() }
@@ -113,6 +110,11 @@ impl Worker {
         command.stdout(Stdio::null()).stderr(log).spawn().unwrap()
     }
 
+    /// How many processes it has had.
+    pub(crate) fn lives(&self) -> usize {
+        self.log().matches(LIFE_MARK).count()
+    }
+
     /// Whether its process of the moment takes requests.
     pub(crate) fn has_begun(&self) -> bool {
         self.log().rsplit(LIFE_MARK).next().is_some_and(|life| life.contains(BEGUN))
@@ -123,6 +125,7 @@ impl Worker {
 const LIFE_MARK: &str = "---- a life begins ----";
 
 /// All workers.
+#[derive(Default)]
 pub(crate) struct Fleet {
     /// They are never fewer or more.
     pub(crate) workers: Vec<Arc<Worker>>,
@@ -140,14 +143,40 @@ impl Fleet {
         limits: Limits,
         recorder: &Recorder,
     ) -> Self {
-        let (mut workers, mut keepers, stop) = (Vec::new(), Vec::new(), CancellationToken::new());
+        let mut fleet = Self::default();
         for number in 0..size {
-            let worker = Arc::new(Worker::new(number, account, limits).await);
+            let worker = Arc::new(Worker::new(number, account, database().await, limits).await);
             worker.place.import(&doubles.definitions(number, runs)).await;
-            keepers.push(tokio::spawn(keep(Arc::clone(&worker), recorder.clone(), stop.clone())));
-            workers.push(worker);
+            fleet.add(worker, recorder);
         }
-        Self { workers, stop, keepers }
+        fleet
+    }
+
+    /// The same with one database for all, as in real life. Nobody can tell then which of them makes a call: for the doubles
+    /// all are number 0.
+    pub(crate) async fn sharing(
+        size: usize,
+        account: &NatsAccount,
+        doubles: &Doubles,
+        runs: &[String],
+        limits: Limits,
+        recorder: &Recorder,
+    ) -> Self {
+        let (mut fleet, database) = (Self::default(), database().await);
+        for number in 0..size {
+            let worker = Arc::new(Worker::new(number, account, Arc::clone(&database), limits).await);
+            if number == 0 {
+                worker.place.import(&doubles.definitions(number, runs)).await;
+            }
+            fleet.add(worker, recorder);
+        }
+        fleet
+    }
+
+    fn add(&mut self, worker: Arc<Worker>, recorder: &Recorder) {
+        let kept = keep(Arc::clone(&worker), recorder.clone(), self.stop.clone());
+        self.keepers.push(tokio::spawn(kept));
+        self.workers.push(worker);
     }
 
     /// Stops all workers and waits for their ends.
@@ -227,11 +256,11 @@ async fn broker_proxies(account: &NatsAccount) -> (String, Vec<Proxy>) {
     (urls.join(","), proxies)
 }
 
-async fn database() -> TestDatabase {
-    if std::env::var_os(POSTGRES_URL).is_none() {
-        return TestDatabase::sqlite();
-    }
-    TestDatabase::postgres("faults").await.unwrap()
+async fn database() -> Arc<TestDatabase> {
+    Arc::new(match std::env::var_os(POSTGRES_URL) {
+        None => TestDatabase::sqlite(),
+        Some(_) => TestDatabase::postgres("faults").await.unwrap(),
+    })
 }
 
 async fn store_proxy(database: &TestDatabase) -> Option<Proxy> {

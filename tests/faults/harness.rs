@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::checker;
 use super::doubles::{Director, Doubles};
 use super::fleet::{self, Fleet};
-use super::history::{Limits, Recorder};
+use super::history::{DRAIN, Limits, Recorder};
 use super::injection::Injector;
 use super::load;
 use super::record;
@@ -38,7 +38,8 @@ const LONG_EVERY: u32 = 20;
 /// How long a slow endpoint takes for spans: less than a worker lets it take while the run goes on.
 const SLOW: Duration = Duration::from_secs(2);
 const WORKERS: usize = 3;
-const LIMITS: Limits = Limits { ack_wait: Duration::from_secs(3), concurrency: 6, max_ack_pending: 12 };
+const LIMITS: Limits =
+    Limits { ack_wait: Duration::from_secs(3), concurrency: 6, max_ack_pending: 12, drain: DRAIN };
 
 /// How much is done.
 struct Plan {

@@ -18,6 +18,9 @@ pub(crate) fn now() -> Moment {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap()
 }
 
+/// [`Limits::drain`] of most fleets: shorter than most runs.
+pub(crate) const DRAIN: Duration = Duration::from_secs(1);
+
 /// What holds for the whole fleet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -27,6 +30,8 @@ pub(crate) struct Limits {
     pub(crate) concurrency: usize,
     /// Runs in flight over all workers.
     pub(crate) max_ack_pending: usize,
+    /// How long a worker that is told to stop lets runs go on.
+    pub(crate) drain: Duration,
 }
 
 impl Limits {
@@ -186,6 +191,16 @@ pub(crate) struct History {
     pub(crate) states: BTreeMap<String, Value>,
     /// Pieces of large transcripts that were ever stored.
     pub(crate) pieces: u64,
+}
+
+impl History {
+    /// The longest time between two calls that began one after the other.
+    pub(crate) fn silence(&self, from: Moment, until: Moment) -> Duration {
+        let mut calls: Vec<_> = self.calls.iter().map(|call| call.from).collect();
+        calls.retain(|call| (from..until).contains(call));
+        calls.sort_unstable();
+        calls.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max().unwrap_or_default()
+    }
 }
 
 /// A history in the making, which many write.

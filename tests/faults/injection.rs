@@ -8,7 +8,7 @@ use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::fleet::{Fleet, Worker};
-use super::history::{FaultKind, Limits, Recorder, now};
+use super::history::{DRAIN, FaultKind, Limits, Recorder, now};
 use super::proxy::Proxy;
 use crate::support::nats::NatsServer;
 
@@ -178,7 +178,8 @@ async fn show(worker: &Worker) {
 
 #[test]
 fn a_seed_deals_the_same_faults_again_and_another_seed_does_not() {
-    let limits = Limits { ack_wait: Duration::from_secs(3), concurrency: 1, max_ack_pending: 1 };
+    let limits =
+        Limits { ack_wait: Duration::from_secs(3), concurrency: 1, max_ack_pending: 1, drain: DRAIN };
     let dealt = |seed| format!("{:?}", deal(seed, 30, 3, limits));
     assert_eq!(dealt(7), dealt(7));
     assert_ne!(dealt(7), dealt(8));

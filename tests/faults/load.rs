@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::history::{Accepted, Recorder, now};
-use super::script::{self, PROJECT};
+use super::script;
 
 /// Requests come in this many bursts, so that the limits are met.
 const BURSTS: usize = 8;
@@ -68,7 +68,8 @@ pub(crate) async fn publish(
 
 /// Publishes the request of one run.
 pub(crate) async fn request_once(client: async_nats::Client, recorder: &Recorder, number: usize) {
-    let (run, id) = (run_id(number), Some(format!("{PROJECT}:first-{number}")));
+    let run = run_id(number);
+    let id = Some(format!("{}:first-{number}", script::project_of(&run)));
     fire(&jetstream::new(client), recorder, Shot { at: Duration::ZERO, run, id }).await;
 }
 
@@ -83,7 +84,7 @@ fn plan(seed: u64, runs: usize, spread: Duration) -> Vec<Shot> {
         let at = if chance.random() { bursts[number % BURSTS] } else { any } + CANCEL_EARLY;
         let mut shot = |at, id: Option<&str>| {
             let run = run_id(number);
-            let id = id.map(|id| format!("{PROJECT}:{id}-{number}"));
+            let id = id.map(|id| format!("{}:{id}-{number}", script::project_of(&run)));
             shots.push(Shot { at: Duration::from_millis(at), run, id });
         };
         shot(at, Some("first"));
@@ -104,7 +105,7 @@ fn plan(seed: u64, runs: usize, spread: Duration) -> Vec<Shot> {
 async fn fire(jetstream: &Context, recorder: &Recorder, shot: Shot) {
     let run = shot.run;
     let Some(id) = shot.id else {
-        let payload = json!({ "projectId": PROJECT, "scenarioRunId": run });
+        let payload = json!({ "projectId": script::project_of(&run), "scenarioRunId": run });
         confirmed(jetstream, CANCEL_REQUESTED, HeaderMap::new(), &payload).await;
         recorder.history().cancels.push(Accepted { run, at: now() });
         return;
@@ -124,7 +125,7 @@ async fn fire(jetstream: &Context, recorder: &Recorder, shot: Shot) {
 
 fn request(run: &str) -> Value {
     let target = json!({ "type": "http", "referenceId": script::agent_of(run) });
-    json!({ "projectId": PROJECT, "scenarioId": run, "scenarioRunId": run, "target": target })
+    json!({ "projectId": script::project_of(run), "scenarioId": run, "scenarioRunId": run, "target": target })
 }
 
 /// Publishes until the broker says that it has the message.

@@ -29,6 +29,7 @@ mod load;
 mod outage;
 mod proxy;
 mod record;
+mod rolling;
 mod scene;
 mod script;
 mod sleepers;

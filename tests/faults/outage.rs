@@ -10,13 +10,14 @@ use futures::future::BoxFuture;
 use tokio::sync::Notify;
 
 use super::doubles::Director;
-use super::history::{FaultKind, Limits, now};
+use super::history::{DRAIN, FaultKind, Limits, now};
 use super::scene::Scene;
 use super::script::{MAX_PAYLOAD, Part, Step};
 use crate::support::nats::NatsServer;
 use crate::support::worker::{PATIENCE, within};
 
-const LIMITS: Limits = Limits { ack_wait: Duration::from_mins(2), concurrency: 1, max_ack_pending: 1 };
+const LIMITS: Limits =
+    Limits { ack_wait: Duration::from_mins(2), concurrency: 1, max_ack_pending: 1, drain: DRAIN };
 /// How long the broker is away: more than the 30 s after which a write is given up where no lease says otherwise.
 const AWAY: Duration = Duration::from_secs(42);
 /// The call that is answered while the broker is away.

@@ -7,7 +7,7 @@ use scenario_worker::events::subjects::{RUNS_BUCKET, TRANSCRIPTS_BUCKET};
 use serde_json::Value;
 
 use super::history::{Event, Kind, Recorder};
-use super::script::PROJECT;
+use super::script;
 
 /// Time for everything to be over after the last fault, and how often that is looked at.
 const QUIET_PATIENCE: Duration = Duration::from_mins(3);
@@ -61,7 +61,7 @@ pub(crate) async fn keep(client: &async_nats::Client, recorder: &Recorder) {
     let bucket = jetstream.get_key_value(RUNS_BUCKET).await.unwrap();
     let mut states = std::collections::BTreeMap::new();
     for run in runs {
-        let stored = bucket.get(format!("run.{PROJECT}.{run}")).await.unwrap();
+        let stored = bucket.get(format!("run.{}.{run}", script::project_of(&run))).await.unwrap();
         states.extend(stored.map(|state| (run, serde_json::from_slice(&state).unwrap())));
     }
     let mut history = recorder.history();

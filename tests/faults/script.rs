@@ -9,8 +9,8 @@ use sha2::{Digest as _, Sha256};
 
 /// The most turns of a run.
 pub(crate) const MAX_TURNS: u32 = 4;
-/// The one project.
-pub(crate) const PROJECT: &str = "faults";
+/// Runs belong to this many projects in turn.
+const PROJECTS: u32 = 20;
 /// An agent that may be asked again, and one that must not (`onUnknown: fail`).
 pub(crate) const AGENT: &str = "shop";
 pub(crate) const CAREFUL_AGENT: &str = "bank";
@@ -66,6 +66,11 @@ impl Step {
 /// Everything about a run follows from its number.
 fn number_of(run: &str) -> u32 {
     run.rsplit('-').next().and_then(|number| number.parse().ok()).unwrap_or(1)
+}
+
+/// The id of the run's project.
+pub(crate) fn project_of(run: &str) -> String {
+    format!("project-{}", number_of(run) % PROJECTS)
 }
 
 /// How many turns a run has.

@@ -10,13 +10,14 @@ use tokio::sync::Notify;
 
 use super::checker;
 use super::doubles::Director;
-use super::history::{FaultKind, Limits, now};
+use super::history::{DRAIN, FaultKind, Limits, now};
 use super::scene::Scene;
 use super::script::{Part, Step};
 use crate::support::nats;
 use crate::support::worker::PATIENCE;
 
-const LIMITS: Limits = Limits { ack_wait: Duration::from_secs(3), concurrency: 1, max_ack_pending: 2 };
+const LIMITS: Limits =
+    Limits { ack_wait: Duration::from_secs(3), concurrency: 1, max_ack_pending: 2, drain: DRAIN };
 /// A run of one turn in which the agent refuses to answer, and one of two turns that goes well.
 const REFUSED: usize = 28;
 const WELL: usize = 1;

@@ -28,7 +28,8 @@ impl fmt::Display for Summary<'_> {
         write!(f, "endings {}, pieces of large transcripts {}; ", endings(history), history.pieces)?;
         let (calls, again) = (history.calls.len(), made_again(history));
         write!(f, "{calls} calls, {again} of them in flight when a worker was lost and made again; ")?;
-        let ((worker, group), Limits { concurrency, max_ack_pending, ack_wait }) = (peaks(history), limits);
+        let ((worker, group), Limits { concurrency, max_ack_pending, ack_wait, .. }) =
+            (peaks(history), limits);
         write!(
             f,
             "in flight at most {worker} of {concurrency} in a worker and {group} of {max_ack_pending}; "

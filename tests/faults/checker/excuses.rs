@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use super::{NOTICE, Run};
-use crate::fleet::DRAIN;
 use crate::history::{Call, Fault, FaultKind, Limits, Moment};
 
 /// Time in which a worker that is well stores an answer which it has read, on a busy machine.
@@ -60,7 +59,7 @@ impl Fault {
                 (self.unheard_since.map_or(stored, |since| since.min(stored)), self.until + NOTICE)
             }
             FaultKind::Terminate => {
-                ((self.from + DRAIN).saturating_sub(STORED_BEFORE_HANDING_BACK), self.until + NOTICE)
+                ((self.from + limits.drain).saturating_sub(STORED_BEFORE_HANDING_BACK), self.until + NOTICE)
             }
             FaultKind::BrokerKill | FaultKind::BrokerOutage => {
                 (self.from.saturating_sub(STORED), self.until + limits.ack_wait)

@@ -11,11 +11,12 @@ use serde_json::json;
 
 use super::{Rule, check};
 use crate::history::{
-    Accepted, Call, CallEnd, Death, Event, Fault, FaultKind, History, Kind, Life, Limits, Moment,
+    Accepted, Call, CallEnd, DRAIN, Death, Event, Fault, FaultKind, History, Kind, Life, Limits, Moment,
 };
 use crate::script::{self, Part, Step};
 
-const LIMITS: Limits = Limits { ack_wait: Duration::from_secs(3), concurrency: 1, max_ack_pending: 2 };
+const LIMITS: Limits =
+    Limits { ack_wait: Duration::from_secs(3), concurrency: 1, max_ack_pending: 2, drain: DRAIN };
 /// How long a call takes in a hand-made history, in milliseconds.
 const CALL: u64 = 400;
 /// What lies between a call and the next, in milliseconds.
