@@ -7,8 +7,8 @@ use crate::cli::terminal::{
     BAD, DIM, GOOD, HEADING, WARN, WIDTH, plain, plain_line, seconds, status, style_of, styled,
 };
 use crate::events::{
-    CriterionResult, CriterionStatus, DecidedBy, MessageRole, RunCompleted, RunError, RunStatus,
-    TelemetryReceipt, TokenUsage, ToolCall, TranscriptMessage,
+    Agreement, CriterionResult, CriterionStatus, DecidedBy, MessageRole, RunCompleted, RunError, RunStatus,
+    TelemetryReceipt, TokenUsage, ToolCall, TranscriptMessage, Vote,
 };
 
 /// Before what belongs to a heading, and before what belongs to that.
@@ -80,15 +80,15 @@ fn criterion(result: &CriterionResult) -> Vec<String> {
     let quote =
         |quote: &crate::events::Quote| format!("message {}: “{}”", quote.index, plain_line(&quote.quote));
     lines.extend(result.evidence.iter().map(|found| styled(DIM, wrapped(DEEPER, &quote(found)))));
-    lines.extend(result.agreement.map(|agreement| {
-        let said = format!("{} of {} judges agree", agreement.agreeing, agreement.judges);
-        styled(DIM, wrapped(DEEPER, &said))
-    }));
-    for vote in &result.votes {
-        let said = format!("{}: {:?}: {}", vote.model, vote.status, vote.reasoning);
-        lines.push(styled(DIM, wrapped(DEEPER, &said)));
-    }
+    lines.extend(panel(result).iter().map(|said| styled(DIM, wrapped(DEEPER, said))));
     lines
+}
+
+/// What several judges said.
+fn panel(result: &CriterionResult) -> Vec<String> {
+    let agreed = |Agreement { agreeing, judges }: Agreement| format!("{agreeing} of {judges} judges agree");
+    let voted = |vote: &Vote| format!("{}: {:?}: {}", vote.model, vote.status, vote.reasoning);
+    result.agreement.map(agreed).into_iter().chain(result.votes.iter().map(voted)).collect()
 }
 
 fn conversation(outcome: &RunCompleted) -> Vec<String> {

@@ -106,10 +106,7 @@ impl<'a> Writer<'a> {
         }
         match self.record(&records).await {
             Ok(new) => self.written(arrived, new).await,
-            Err(RecordError::Refused(error)) if records.len() > 1 => {
-                tracing::info!(error = %chain(&error), "runs are written down one by one: the database does not take all of them");
-                self.write_each(arrived, records).await;
-            }
+            Err(RecordError::Refused(_)) if records.len() > 1 => self.write_each(arrived, records).await,
             Err(RecordError::Refused(error)) => {
                 tracing::error!(error = %chain(&error), "the database does not take a run");
                 self.give_all_back(arrived, REFUSED_PAUSE, HistoryResult::Refused).await;
