@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use async_nats::{Client, HeaderMap};
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::strangers::{offline, outcome, publish, request};
 use crate::support::database::TestDatabase;
@@ -31,6 +33,13 @@ async fn writes(worker: &Worker, result: &str) -> f64 {
 async fn ask(client: &Client, run: &str) {
     let request = request(&json!({ "scenarioRunId": run }));
     publish(client, "scenario.run.requested", HeaderMap::new(), request).await;
+}
+
+/// The outcome of a run that ended just now: what is older than it may become goes at once.
+fn fresh(run: &str, mut more: Value) -> Vec<u8> {
+    let now = OffsetDateTime::now_utc().format(&Rfc3339).unwrap();
+    more["finishedAt"] = now.into();
+    history::outcome("acme", run, &more).to_string().into_bytes()
 }
 
 /// What a command for people says.
@@ -173,7 +182,7 @@ async fn a_transcript_that_was_too_long_for_the_outcome_is_in_the_history() {
             .await;
         }
         let without = json!({ "messages": null, "messagesTruncated": true });
-        let completed = history::outcome("acme", run, &without).to_string().into_bytes();
+        let completed = fresh(run, without);
         publish(&client, &format!("scenario.events.acme.{run}.completed"), HeaderMap::new(), completed).await;
     }
     publish(&client, "scenario.events.acme.odd.completed", HeaderMap::new(), b"{}".to_vec()).await;
@@ -209,7 +218,7 @@ async fn what_an_agent_says_is_shown_and_not_obeyed() {
     place.import(&offline("http://127.0.0.1:9/")).await;
     let client = place.nats.client().await;
     let _worker = place.serve().await;
-    let completed = history::outcome("acme", "evil", &json!({})).to_string().into_bytes();
+    let completed = fresh("evil", json!({}));
     publish(&client, "scenario.events.acme.evil.completed", HeaderMap::new(), completed).await;
     within(async || listed(&place, &[]).await.len() == 1).await;
     let report = said(&place, &["runs", "show", "--project", "acme", "evil"], 0).await;
