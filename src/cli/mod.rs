@@ -3,6 +3,7 @@
 mod arguments;
 mod cancel;
 mod config;
+mod database;
 mod dead_letters;
 mod demo;
 mod error;

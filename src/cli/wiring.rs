@@ -9,6 +9,7 @@ use async_nats::jetstream::{ErrorCode, kv};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::database::database;
 use super::error::{CliError, chain};
 use super::keys::keyring;
 use super::terminal::{WARN, say, styled};
@@ -30,8 +31,8 @@ use crate::isolation::{Launcher, Plan, PlanSettings, Processes, Shelf, Snapshot}
 use crate::models::Factory;
 use crate::queue::limits::LimitCounts;
 use crate::queue::{
-    Cancellations, Cassettes, Connection, Consumer, DeadLetters, Denials, EventPublisher, GivenUpRequests,
-    KvLimiter, Outcomes, RunStates, Scheduler, SinkLog, Spool, Topology, TopologyError,
+    Cancellations, Cassettes, ConnectError, Connection, Consumer, DeadLetters, Denials, EventPublisher,
+    GivenUpRequests, KvLimiter, Outcomes, RunStates, Scheduler, SinkLog, Spool, Topology, TopologyError,
     connect as connect_to,
 };
 use crate::settings::{EgressSettings, Isolation, Settings, TelemetrySettings};
@@ -67,7 +68,8 @@ impl Definitions {
     /// Opens the store, which is created where it is missing, brings its tables up to date, and wires what reads from it.
     pub(super) async fn open(settings: &Settings) -> Result<Self, CliError> {
         let keys = keyring(&settings.store)?;
-        let store = Store::open_with(&settings.store).await.map_err(|error| unusable(&error))?;
+        let database = database(&settings.store)?;
+        let store = Store::open_with(&database).await.map_err(|error| unusable(&error))?;
         store.migrate().await.map_err(|error| unusable(&error))?;
         Self::of(store.with_keys(keys), settings).await
     }
@@ -75,7 +77,8 @@ impl Definitions {
     /// As [`Definitions::open`], for who only reads: no database is created.
     pub(super) async fn open_existing(settings: &Settings) -> Result<Self, CliError> {
         let keys = keyring(&settings.store)?;
-        let store = Store::open_existing(&settings.store).await.map_err(|error| unusable(&error))?;
+        let database = database(&settings.store)?;
+        let store = Store::open_existing(&database).await.map_err(|error| unusable(&error))?;
         Self::of(store.with_keys(keys), settings).await
     }
 
@@ -286,9 +289,14 @@ fn plan_defaults(settings: &Settings) -> PlanDefaults {
 /// somebody does not answer.
 pub(super) async fn connect(settings: &Settings, name: &str) -> Result<Connection, CliError> {
     let connecting = connect_to(&settings.nats, name).await;
-    let connection = connecting.map_err(|error| CliError::out_of_reach(&error))?;
+    let connection = connecting.map_err(|error| unconnected(&error))?;
     tokio::spawn(say_denials(connection.denials.clone()));
     Ok(connection)
+}
+
+/// Why there is no connection: a setting or a credential that is to be corrected, or nobody is there.
+pub(super) fn unconnected(error: &ConnectError) -> CliError {
+    if error.is_for_the_settings() { CliError::refused(chain(error)) } else { CliError::out_of_reach(error) }
 }
 
 /// Says each thing that the broker forbids, once, for as long as the command runs.

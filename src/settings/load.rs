@@ -12,8 +12,15 @@ use super::validation::problems;
 pub const DEFAULT_CONFIG: &str = include_str!("../../config/default.toml");
 /// What the name of every environment variable begins with; sections follow behind two underscores.
 pub const ENVIRONMENT_PREFIX: &str = "SCENARIO_WORKER";
-/// What the settings are called that hold keys, or lead to them: no complaint repeats their values.
-const KEYS_SETTING: &str = "store.encryption_keys";
+/// What the settings are called that hold secrets, or lead to them: no complaint repeats their values.
+const SECRET_SETTINGS: [&str; 6] = [
+    "nats.nkey_seed",
+    "nats.password",
+    "nats.token",
+    "store.encryption_keys",
+    "store.url",
+    "telemetry.receiver.token",
+];
 const ENVIRONMENT_SEPARATOR: &str = "__";
 
 /// Settings that cannot be used.
@@ -135,7 +142,9 @@ fn complaint(accepted: &Value, path: &[String], leaf: &Value) -> String {
 /// A value as a complaint repeats it. Lists and tables where a text belongs may hold one that is a credential.
 fn shown(name: &str, leaf: &Value) -> String {
     match leaf {
-        _ if name.starts_with(KEYS_SETTING) => "not what it has to be".to_owned(),
+        _ if SECRET_SETTINGS.iter().any(|secret| name.starts_with(secret)) => {
+            "not what it has to be".to_owned()
+        }
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "a table".to_owned(),
         other => other.to_string(),

@@ -4,16 +4,21 @@
 //! (`SCENARIO_WORKER__SECTION__KEY`), flags. Unknown keys are refused; all problems are listed at once.
 
 mod load;
+mod nats;
+mod secret_file;
 mod sections;
 mod validation;
 
 pub use load::{DEFAULT_CONFIG, ENVIRONMENT_PREFIX, SettingsError, load};
+pub use nats::{NatsSettings, TlsSettings};
+pub use secret_file::{SecretFileError, SecretSource, read_secret};
 pub use sections::{
     CassetteSettings, ConsumerSettings, EgressSettings, EventSettings, HistorySettings, HttpSettings,
-    Isolation, LogFormat, LogSettings, NatsSettings, PoolSettings, ProcessSettings, ReceiverSettings,
-    RequestSettings, RunSettings, RunTelemetrySettings, Settings, SinkSettings, SpoolSettings, StoreSettings,
-    StoreTlsMode, StoreTlsSettings, TelemetrySettings, TlsSettings, WorkerSettings, WorkerTelemetrySettings,
+    Isolation, LogFormat, LogSettings, PoolSettings, ProcessSettings, ReceiverSettings, RequestSettings,
+    RunSettings, RunTelemetrySettings, Settings, SinkSettings, SpoolSettings, StoreSettings, StoreTlsMode,
+    StoreTlsSettings, TelemetrySettings, WorkerSettings, WorkerTelemetrySettings,
 };
+pub(crate) use validation::store_url_problem;
 
 #[cfg(test)]
 mod tests {
@@ -142,6 +147,15 @@ mod tests {
                 assert!(error.contains(part), "{part} is missing in:\n{error}");
             }
         }
+    }
+
+    #[test]
+    fn settings_print_no_url_that_may_hold_a_password() {
+        let mut settings = Settings::default();
+        settings.nats.url = "nats://u:hunter2@h".to_owned();
+        settings.store.url = "postgres://u:hunter2@h/d".to_owned();
+        settings.nats.password = Some(crate::definitions::Secret::new("hunter2"));
+        assert!(!format!("{settings:?}").contains("hunter2"));
     }
 
     #[test]

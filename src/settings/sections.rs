@@ -1,16 +1,16 @@
 //! The settings by section, each number beside its name.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::{NatsSettings, SecretSource};
 use crate::definitions::{ContentCapture, Secret};
 use crate::events::BaggageKey;
 
-const NATS_URL: &str = "nats://127.0.0.1:4222";
-const NATS_REPLICAS: usize = 1;
 const CONSUMER_DURABLE: &str = "scenario-workers";
 const CONSUMER_MAX_ACK_PENDING: i64 = 256;
 const CONSUMER_ACK_WAIT_SECONDS: u64 = 30;
@@ -86,36 +86,6 @@ pub struct Settings {
     pub log: LogSettings,
     /// The health and metrics server.
     pub http: HttpSettings,
-}
-
-/// The broker.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct NatsSettings {
-    /// Servers, separated by commas.
-    pub url: String,
-    /// A NATS credentials file.
-    pub credentials_file: Option<PathBuf>,
-    /// Certificates.
-    pub tls: TlsSettings,
-    /// False only checks streams, consumer and bucket.
-    pub manage_topology: bool,
-    /// Copies of every stream and of the bucket.
-    pub replicas: usize,
-}
-
-/// Certificates for the broker.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TlsSettings {
-    /// Refuse a connection without TLS.
-    pub required: bool,
-    /// Certificate authorities, beside the system's.
-    pub ca_file: Option<PathBuf>,
-    /// This client's certificate.
-    pub cert_file: Option<PathBuf>,
-    /// Its key.
-    pub key_file: Option<PathBuf>,
 }
 
 /// The durable pull consumer.
@@ -220,11 +190,13 @@ pub struct RequestSettings {
 }
 
 /// Where definitions are kept.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreSettings {
     /// `sqlite://…` or `postgres://…`.
     pub url: String,
+    /// A file with such a URL.
+    pub url_file: Option<PathBuf>,
     /// A file with the keys that seal credentials, the one that seals first.
     pub encryption_keys_file: Option<PathBuf>,
     /// The same keys without a file, for the environment.
@@ -351,6 +323,8 @@ pub struct ReceiverSettings {
     /// What senders have to have as bearer token; unset is nothing.
     #[serde(serialize_with = "Secret::serialize_redacted")]
     pub token: Option<Secret>,
+    /// A file with that token.
+    pub token_file: Option<PathBuf>,
     /// How long a run waits for the spans of one call before it is judged by them; 0 is not at all.
     pub settle_seconds: u64,
 }
@@ -430,18 +404,6 @@ pub struct HttpSettings {
     pub bind: SocketAddr,
 }
 
-impl Default for NatsSettings {
-    fn default() -> Self {
-        Self {
-            url: NATS_URL.to_owned(),
-            credentials_file: None,
-            tls: TlsSettings::default(),
-            manage_topology: true,
-            replicas: NATS_REPLICAS,
-        }
-    }
-}
-
 impl Default for ConsumerSettings {
     fn default() -> Self {
         Self {
@@ -513,10 +475,18 @@ impl Default for RequestSettings {
     }
 }
 
+impl fmt::Debug for StoreSettings {
+    /// The URL may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreSettings").finish_non_exhaustive()
+    }
+}
+
 impl Default for StoreSettings {
     fn default() -> Self {
         Self {
             url: STORE_URL.to_owned(),
+            url_file: None,
             encryption_keys_file: None,
             encryption_keys: None,
             statement_timeout_seconds: STORE_STATEMENT_TIMEOUT_SECONDS,
@@ -531,6 +501,11 @@ impl StoreSettings {
     #[must_use]
     pub fn statement_timeout(&self) -> Duration {
         Duration::from_secs(self.statement_timeout_seconds)
+    }
+
+    /// Whether `url` is set to something else than what it is by default.
+    pub(super) fn names_a_url(&self) -> bool {
+        self.url != STORE_URL
     }
 }
 
@@ -599,11 +574,22 @@ impl Default for RunTelemetrySettings {
 
 impl Default for ReceiverSettings {
     fn default() -> Self {
-        Self { bind: None, token: None, settle_seconds: TELEMETRY_RECEIVER_SETTLE_SECONDS }
+        Self { bind: None, token: None, token_file: None, settle_seconds: TELEMETRY_RECEIVER_SETTLE_SECONDS }
     }
 }
 
 impl ReceiverSettings {
+    /// Where the token is; `None` if senders need none.
+    #[must_use]
+    pub fn token(&self) -> Option<SecretSource> {
+        SecretSource::of(
+            "telemetry.receiver.token",
+            self.token.as_ref(),
+            "telemetry.receiver.token_file",
+            self.token_file.as_ref(),
+        )
+    }
+
     /// How long a run waits for the spans of one call; `None` if none are taken.
     #[must_use]
     pub fn patience(&self) -> Option<Duration> {

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{EgressSettings, Settings, StoreSettings, StoreTlsSettings};
+use super::{EgressSettings, ReceiverSettings, Settings, StoreSettings, StoreTlsSettings};
 use crate::egress::EgressPolicy;
 use crate::events::{MAX_TIMEOUT_SECONDS, MAX_TURNS_LIMIT, SetId};
 use crate::store::Keyring;
@@ -32,6 +32,8 @@ const MOST_HISTORY_SECONDS: u64 = 10 * MOST_SECONDS;
 const MOST_REPLICAS: u64 = 5;
 /// Least memory of the process of a run, in bytes (64 MiB): an ordinary run asks for less than 10 MiB.
 const LEAST_PROCESS_MEMORY: u64 = 64 * 1024 * 1024;
+/// Databases that definitions can be kept in.
+const STORE_SCHEMES: [&str; 3] = ["sqlite", "postgres", "postgresql"];
 /// Shortest `ack_wait` in seconds that leaves room for a heartbeat a second.
 const LEAST_ACK_WAIT_SECONDS: u64 = 2;
 
@@ -42,6 +44,7 @@ pub(super) fn problems(settings: &Settings) -> Vec<String> {
     too_large(settings, &mut found);
     relations(settings, &mut found);
     addresses(settings, &mut found);
+    found.extend(settings.nats.problems());
     receiver(settings, &mut found);
     egress(settings, &mut found);
     process(settings, &mut found);
@@ -157,9 +160,9 @@ fn relations(settings: &Settings, found: &mut Vec<String>) {
 }
 
 fn addresses(settings: &Settings, found: &mut Vec<String>) {
-    let scheme = settings.store.url.split(':').next().unwrap_or_default();
-    if !["sqlite", "postgres", "postgresql"].contains(&scheme) {
-        found.push(format!("`store.url` begins with '{scheme}:'; it must be a sqlite:// or postgres:// URL"));
+    found.extend(store_url_problem("store.url", &settings.store.url));
+    if settings.store.url_file.is_some() && settings.store.names_a_url() {
+        found.push("`store.url` and `store.url_file` are both set; keep one of them".to_owned());
     }
     for server in settings.nats.url.split(',') {
         check_url("nats.url", server.trim(), &["nats", "tls"], found);
@@ -175,10 +178,30 @@ fn addresses(settings: &Settings, found: &mut Vec<String>) {
     }
 }
 
+/// What is wrong with a URL of the store that is the value of `setting`, or in its file. It may hold a password, and what
+/// is no URL at all may be one.
+pub(crate) fn store_url_problem(setting: &str, url: &str) -> Option<String> {
+    let scheme = url.split(':').next().unwrap_or_default();
+    if STORE_SCHEMES.contains(&scheme) {
+        return None;
+    }
+    let found = match url.split_once("://") {
+        Some((scheme, _)) => format!("begins with '{scheme}:'"),
+        None => "is no URL".to_owned(),
+    };
+    Some(format!("`{setting}` {found}; it must be a sqlite:// or postgres:// URL"))
+}
+
 /// An empty token would be one that everybody has.
 fn receiver(settings: &Settings, found: &mut Vec<String>) {
-    let token = settings.telemetry.receiver.token.as_ref();
-    if token.is_some_and(|token| token.expose().trim().is_empty()) {
+    let ReceiverSettings { token, token_file, .. } = &settings.telemetry.receiver;
+    if token.is_some() && token_file.is_some() {
+        found.push(
+            "`telemetry.receiver.token` and `telemetry.receiver.token_file` are both set; keep one of them"
+                .to_owned(),
+        );
+    }
+    if token.as_ref().is_some_and(|token| token.expose().trim().is_empty()) {
         found.push("`telemetry.receiver.token` is empty; leave it out if senders need none".to_owned());
     }
 }
@@ -233,7 +256,10 @@ fn store_tls(store: &StoreSettings, found: &mut Vec<String>) {
             cert_file.is_some() == key_file.is_some(),
             "`store.tls.cert_file` and `store.tls.key_file` must be set together",
         ),
-        (!store.url.starts_with("sqlite:"), "`store.tls` is set, and `store.url` is a file"),
+        (
+            store.url_file.is_some() || !store.url.starts_with("sqlite:"),
+            "`store.tls` is set, and `store.url` is a file",
+        ),
         (
             !also_says_it,
             "`store.url` says `sslmode` or its like, and `store.tls` is set; say it in one of them",

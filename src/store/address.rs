@@ -92,6 +92,9 @@ fn postgres(url: &str, tls: &StoreTlsSettings) -> Result<Address, StoreError> {
 /// Says what is set in the URL's own words (`sslmode` and so on), which the driver reads.
 fn add_tls(url: &mut Url, tls: &StoreTlsSettings) -> Result<(), StoreError> {
     let StoreTlsSettings { mode, ca_file, cert_file, key_file } = tls;
+    if *tls != StoreTlsSettings::default() && url.query_pairs().any(|(name, _)| name.starts_with("ssl")) {
+        return Err(refused("it says `sslmode` or its like, and `store.tls` is set; say it in one of them"));
+    }
     let mode = mode.or(ca_file.as_ref().map(|_| StoreTlsMode::VerifyFull));
     if let Some(mode) = mode {
         url.query_pairs_mut().append_pair("sslmode", mode.as_str());

@@ -9,6 +9,7 @@ pub(crate) mod http_agent;
 pub(crate) mod judge;
 pub(crate) mod limits;
 pub(crate) mod nats;
+pub(crate) mod nats_operator;
 pub(crate) mod openai;
 pub(crate) mod otlp_receiver;
 pub(crate) mod platform;

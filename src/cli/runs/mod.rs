@@ -5,6 +5,7 @@ mod options;
 mod report;
 
 use super::arguments::Layers;
+use super::database::database;
 use super::error::{CliError, Finished, chain};
 use super::terminal::{emit, print_json, say};
 use super::wiring::unusable;
@@ -32,7 +33,7 @@ pub(super) async fn run(layers: &Layers, options: RunsOptions) -> Result<Finishe
 
 /// Nothing in the history is sealed, so no key is needed.
 async fn open(settings: &Settings) -> Result<Store, CliError> {
-    let store = Store::open_existing(&settings.store).await.map_err(|error| unusable(&error))?;
+    let store = Store::open_existing(&database(&settings.store)?).await.map_err(|error| unusable(&error))?;
     store.check_file().map_err(|error| CliError::refused(chain(&error)))?;
     Ok(store)
 }

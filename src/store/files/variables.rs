@@ -1,4 +1,4 @@
-//! `${NAME}` in texts becomes the value of an environment variable.
+//! `${NAME}` in texts becomes the value of an environment variable, `${NAME:-words}` the words where that has none.
 
 use std::collections::BTreeMap;
 
@@ -65,21 +65,28 @@ impl<'a> Variables<'a> {
                 rest = &from["${".len()..];
                 continue;
             }
-            let (name, after) = name(&from["${".len()..])?;
-            expanded.extend([before, self.value(name)?.as_str()]);
+            let (reference, after) = reference(&from["${".len()..])?;
+            expanded.extend([before, self.value(&reference)?.as_str()]);
             rest = after;
         }
         Ok(expanded + rest)
     }
 
-    fn value(&mut self, name: &str) -> Result<String, String> {
-        let value = (self.lookup)(name).ok_or_else(|| {
-            format!(
-                "the environment variable {name} is not set; write $${{{name}}} if the text itself is meant"
-            )
-        })?;
-        self.used.insert(name.to_owned(), value.clone());
-        Ok(value)
+    fn value(&mut self, reference: &Reference<'_>) -> Result<String, String> {
+        let Reference { name, otherwise } = *reference;
+        // As in a shell, `:-` is for a variable that is empty, too.
+        match ((self.lookup)(name), otherwise) {
+            (Some(value), Some(otherwise)) if value.is_empty() => Ok(otherwise.to_owned()),
+            (Some(value), _) => {
+                self.used.insert(name.to_owned(), value.clone());
+                Ok(value)
+            }
+            (None, Some(otherwise)) => Ok(otherwise.to_owned()),
+            (None, None) => Err(format!(
+                "the environment variable {name} is not set; write ${{{name}:-…}} for a value without it, or $${{{name}}} \
+                 if the text itself is meant"
+            )),
+        }
     }
 
     pub(super) fn into_hidden(self) -> Hidden {
@@ -91,14 +98,26 @@ impl<'a> Variables<'a> {
     }
 }
 
-/// The name at the start of `text`, up to its brace, and what comes after.
-fn name(text: &str) -> Result<(&str, &str), String> {
+/// What stands between the braces.
+#[derive(Clone, Copy)]
+struct Reference<'a> {
+    name: &'a str,
+    /// What stands for a variable without a value.
+    otherwise: Option<&'a str>,
+}
+
+/// The reference at the start of `text`, up to its brace, and what comes after.
+fn reference(text: &str) -> Result<(Reference<'_>, &str), String> {
     let is_name = |name: &str| {
         !name.is_empty()
             && !name.starts_with(|c: char| c.is_ascii_digit())
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
     };
-    text.split_once('}').filter(|(name, _)| is_name(name)).ok_or_else(|| {
+    let read = text.split_once('}').map(|(inside, after)| match inside.split_once(":-") {
+        Some((name, otherwise)) => (Reference { name, otherwise: Some(otherwise) }, after),
+        None => (Reference { name: inside, otherwise: None }, after),
+    });
+    read.filter(|(reference, _)| is_name(reference.name)).ok_or_else(|| {
         "`${` must be followed by the name of an environment variable and `}`; write `$${` if the text itself is meant"
             .to_owned()
     })
@@ -125,7 +144,11 @@ mod tests {
     use super::*;
 
     fn expand(text: &str) -> Result<String, String> {
-        let lookup = |name: &str| (name == "KEY").then(|| "top-secret".to_owned());
+        let lookup = |name: &str| match name {
+            "KEY" => Some("top-secret".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        };
         Variables::new(&lookup).text(text)
     }
 
@@ -140,6 +163,14 @@ mod tests {
     fn a_doubled_dollar_keeps_the_text() {
         assert_eq!(expand("$${KEY}").unwrap(), "${KEY}");
         assert_eq!(expand("$${NOT_SET} ${KEY}").unwrap(), "${NOT_SET} top-secret");
+    }
+
+    #[test]
+    fn words_stand_for_a_variable_that_has_no_value() {
+        assert_eq!(expand("${KEY:-other}").unwrap(), "top-secret");
+        assert_eq!(expand("<${NOT_SET:-http://a:1/b}>").unwrap(), "<http://a:1/b>");
+        assert_eq!(expand("<${EMPTY:-some}${EMPTY}${NOT_SET:-}>").unwrap(), "<some>");
+        assert!(expand("${a-b:-c}").unwrap_err().contains("name of an environment variable"));
     }
 
     #[test]

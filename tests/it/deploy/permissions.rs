@@ -9,11 +9,10 @@ use scenario_worker::settings::Settings;
 use serde_json::Value;
 
 use super::nack;
-use crate::end_to_end::{offline, request};
+use crate::end_to_end::{assert_nothing_was_denied, offline, play, request};
 use crate::support::nats::{self, NatsServer, Role, account_users, permissions};
 use crate::support::raw_nats::RawClient;
-use crate::support::shop::Shop;
-use crate::support::worker::{PATIENCE, Place, Worker, json_lines, text, until_said, within};
+use crate::support::worker::{PATIENCE, Place, until_said, within};
 
 /// The comment behind which the lines are that only a worker needs which creates its streams.
 const ONLY_TO_MANAGE: &str = "# From here to the end of the list:";
@@ -47,44 +46,6 @@ fn server(files: &[String]) -> NatsServer {
     };
     let accounts: String = files.iter().enumerate().map(account).collect();
     NatsServer::start_with(&format!("accounts {{ {accounts} }}\n"))
-}
-
-/// What a person does with it: schedule, wait, watch.
-async fn play(place: &Place) -> Worker {
-    let shop = Shop::open(std::time::Duration::ZERO).await;
-    place.import(&offline(shop.url())).await;
-    let worker = place.serve().await;
-    let scheduled = [
-        "schedule",
-        "--project",
-        "acme",
-        "--scenario",
-        "refund",
-        "--target",
-        "http:shop",
-        "--wait",
-        "--json",
-    ];
-    let output = place.run(&scheduled).await;
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    let lines = json_lines(&output.stdout);
-    assert_eq!(lines[1]["status"], "SUCCESS", "{lines:?}");
-    let run = lines[0]["scenarioRunId"].as_str().unwrap();
-    let watched = place.run(&["watch", "--run", run, "--json"]).await;
-    assert_eq!(watched.status.code(), Some(0), "{}", text(&watched.stderr));
-    assert_eq!(json_lines(&watched.stdout).last().unwrap()["status"], "SUCCESS");
-    let cancelled = place.run(&["cancel", "--project", "acme", run]).await;
-    assert!(text(&cancelled.stderr).contains("finished already"), "{}", text(&cancelled.stderr));
-    worker
-}
-
-/// Stops the worker, so that it has done everything that it does.
-async fn assert_nothing_was_denied(worker: Worker) {
-    assert_eq!(worker.get("/readyz").await, (200, "ready\n".to_owned()));
-    worker.terminate();
-    let (ended, log) = worker.ended().await;
-    let denials: Vec<_> = log.iter().filter(|line| line.contains("forbids this user")).collect();
-    assert!(ended.success() && denials.is_empty(), "{denials:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
