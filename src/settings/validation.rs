@@ -28,6 +28,11 @@ const MOST_STORE_WAIT_SECONDS: u64 = 60 * 60;
 const MOST_CONNECTIONS: u64 = 1_000;
 /// The longest time that history is kept, in seconds (ten years).
 const MOST_HISTORY_SECONDS: u64 = 10 * MOST_SECONDS;
+/// What is said of settings of `store.tls` that do not go together.
+const CERT_WITHOUT_KEY: &str = "`store.tls.cert_file` and `store.tls.key_file` must be set together";
+const TLS_TO_A_FILE: &str = "`store.tls` is set, and `store.url` is a file";
+const TLS_SAID_TWICE: &str =
+    "`store.url` says `sslmode` or its like, and `store.tls` is set; say it in one of them";
 /// Most copies of a stream that JetStream keeps.
 const MOST_REPLICAS: u64 = 5;
 /// Least memory of the process of a run, in bytes (64 MiB): an ordinary run asks for less than 10 MiB.
@@ -244,28 +249,19 @@ fn store(store: &StoreSettings, found: &mut Vec<String>) {
 
 fn store_tls(store: &StoreSettings, found: &mut Vec<String>) {
     let StoreTlsSettings { mode, ca_file, cert_file, key_file } = &store.tls;
-    if let Some(mode) = mode.filter(|mode| ca_file.is_some() && !mode.verifies()) {
+    let idle = mode.filter(|mode| ca_file.is_some() && !mode.verifies());
+    found.extend(idle.map(|mode| {
         let mode = mode.as_str();
-        found.push(format!(
-            "`store.tls.mode` is {mode}, which looks at no authority; with `store.tls.ca_file` it must be verify-full or verify-ca"
-        ));
-    }
+        format!("`store.tls.mode` is {mode}, which does not look at `store.tls.ca_file`; it must be verify-full or verify-ca")
+    }));
+    let is_file = store.url_file.is_none() && store.url.starts_with("sqlite:");
     let also_says_it = store.url.split_once('?').is_some_and(|(_, query)| query.contains("ssl"));
-    let rules = [
-        (
-            cert_file.is_some() == key_file.is_some(),
-            "`store.tls.cert_file` and `store.tls.key_file` must be set together",
-        ),
-        (
-            store.url_file.is_some() || !store.url.starts_with("sqlite:"),
-            "`store.tls` is set, and `store.url` is a file",
-        ),
-        (
-            !also_says_it,
-            "`store.url` says `sslmode` or its like, and `store.tls` is set; say it in one of them",
-        ),
+    let broken = [
+        (cert_file.is_some() != key_file.is_some(), CERT_WITHOUT_KEY),
+        (is_file, TLS_TO_A_FILE),
+        (also_says_it, TLS_SAID_TWICE),
     ];
-    found.extend(rules.into_iter().filter(|(holds, _)| !holds).map(|(_, rule)| rule.to_owned()));
+    found.extend(broken.into_iter().filter(|(is_so, _)| *is_so).map(|(_, rule)| rule.to_owned()));
 }
 
 fn egress(settings: &Settings, found: &mut Vec<String>) {
