@@ -3,17 +3,35 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use super::arguments::Layers;
+use serde::Serialize;
+
+use super::arguments::{Layers, SaidOptions};
 use super::error::{CliError, Finished, chain};
-use super::terminal::{problem, say};
+use super::terminal::{emit, problem, say};
 use crate::http_client;
 
 /// How long a worker may take to answer: less than the five seconds after which container runtimes give up on the check.
 const PATIENCE: Duration = Duration::from_secs(4);
 
+/// What is printed for programs.
+#[derive(Serialize)]
+struct Health {
+    alive: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
 /// Asks `/healthz`. Whatever is wrong is exit code 1: container runtimes know no other.
-pub(super) async fn run(layers: &Layers) -> Finished {
-    match ask(layers).await {
+pub(super) async fn run(layers: &Layers, options: &SaidOptions) -> Finished {
+    let asked = ask(layers).await;
+    if options.json {
+        let (address, error) = (asked.as_ref().ok().copied(), asked.as_ref().err().map(ToString::to_string));
+        // Whoever does not read it has the exit code.
+        drop(emit(&Health { alive: address.is_some(), address, error }));
+    }
+    match asked {
         Ok(address) => {
             say(format_args!("the worker at {address} is alive"));
             Finished::Well

@@ -5,12 +5,14 @@
 
 mod load;
 mod nats;
+mod places;
 mod secret_file;
 mod sections;
 mod validation;
 
 pub use load::{DEFAULT_CONFIG, ENVIRONMENT_PREFIX, SettingsError, load};
 pub use nats::{NatsSettings, TlsSettings};
+pub use places::{Problem, unread_variables};
 pub use secret_file::{SecretFileError, SecretSource, read_secret};
 pub use sections::{
     CassetteSettings, ConsumerSettings, EgressSettings, EventSettings, HistorySettings, HttpSettings,
@@ -128,6 +130,7 @@ mod tests {
             panic!("nothing is refused")
         };
         assert_eq!(problems.len(), LIMITS.len(), "{problems:?}");
+        let problems: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
         for (_, name, most) in LIMITS {
             let expected = format!("`{name}` is {}; it must be at most {most}", most + 1);
             assert!(problems.contains(&expected), "{expected} is missing in {problems:?}");

@@ -11,6 +11,7 @@ pub mod files;
 mod history;
 mod import;
 mod kind;
+mod names;
 mod plan;
 mod report;
 mod repositories;

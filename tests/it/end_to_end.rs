@@ -2,6 +2,7 @@
 
 mod canaries;
 mod cancelling;
+mod checks;
 mod commands;
 mod dead_letters;
 mod demo;
@@ -12,6 +13,7 @@ mod keys;
 mod leaks;
 mod limits;
 mod lives;
+mod matrices;
 mod observed;
 mod parameters;
 mod permissions;

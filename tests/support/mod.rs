@@ -16,6 +16,7 @@ pub(crate) mod platform;
 pub(crate) mod play;
 pub(crate) mod postgres;
 pub(crate) mod protocols;
+pub(crate) mod pty;
 pub(crate) mod raw_nats;
 pub(crate) mod schemas;
 pub(crate) mod shop;

@@ -144,7 +144,7 @@ impl Place {
 /// Whom deploy/nats-permissions.conf means a command for.
 fn role(command: &str) -> Role {
     match command {
-        "serve" => Role::Worker,
+        "serve" | "config" => Role::Worker,
         "watch" => Role::Watcher,
         "dead-letters" | "rejudge" => Role::Operator,
         _ => Role::Client,
