@@ -104,6 +104,8 @@ pub(super) enum Command {
     Cancel(CancelOptions),
     /// Watch conversations as they happen.
     Watch(WatchOptions),
+    /// List runs that are over, or show one with its reasons.
+    Runs(super::runs::RunsOptions),
     /// Judge a finished run again, by other criteria or another judge, without asking the agent.
     Rejudge(RejudgeOptions),
     /// Load definition files into the store, all of them or nothing.
@@ -438,7 +440,7 @@ pub(super) enum ConfigAction {
     },
 }
 
-fn parse_project(text: &str) -> Result<ProjectId, String> {
+pub(super) fn parse_project(text: &str) -> Result<ProjectId, String> {
     ProjectId::parse(text).map_err(|error| error.to_string())
 }
 
@@ -446,11 +448,11 @@ pub(super) fn parse_scenario(text: &str) -> Result<ScenarioId, String> {
     ScenarioId::parse(text).map_err(|error| error.to_string())
 }
 
-fn parse_run(text: &str) -> Result<RunId, String> {
+pub(super) fn parse_run(text: &str) -> Result<RunId, String> {
     RunId::parse(text).map_err(|error| error.to_string())
 }
 
-fn parse_batch(text: &str) -> Result<BatchRunId, String> {
+pub(super) fn parse_batch(text: &str) -> Result<BatchRunId, String> {
     BatchRunId::parse(text).map_err(|error| error.to_string())
 }
 

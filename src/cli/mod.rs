@@ -19,6 +19,7 @@ mod names;
 mod receiving;
 mod redaction;
 mod rejudge;
+mod runs;
 mod schedule;
 mod schemas;
 mod serve;
@@ -69,6 +70,7 @@ async fn run(arguments: Arguments) -> Result<Finished, CliError> {
         Command::Schedule(options) => schedule::run(&layers, *options).await,
         Command::Cancel(options) => cancel::run(&layers, options).await,
         Command::Watch(options) => watch::run(&layers, options).await,
+        Command::Runs(options) => runs::run(&layers, options).await,
         Command::Rejudge(options) => rejudge::run(&layers, options).await,
         Command::Import(options) => import::run(&layers, options).await,
         Command::Migrate(options) => import::migrate(&layers, &options).await,

@@ -8,6 +8,7 @@ mod address;
 mod database;
 mod error;
 pub mod files;
+mod history;
 mod import;
 mod kind;
 mod names;

@@ -8,6 +8,7 @@ mod dead_letters;
 mod demo;
 mod examples;
 mod health;
+mod histories;
 mod keys;
 mod leaks;
 mod limits;

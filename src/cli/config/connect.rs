@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::check::{Finding, State};
+use crate::cli::database::database;
 use crate::cli::error::CliError;
 use crate::cli::keys::keyring;
 use crate::cli::redaction::redacted;
@@ -49,7 +50,8 @@ enum CheckError {
 
 async fn open(settings: &Settings) -> Result<(), CheckError> {
     let keys = keyring(&settings.store).map_err(CheckError::Keys)?;
-    let store = Store::open_existing(&settings.store.url).await.map_err(CheckError::Store)?;
+    let database = database(&settings.store).map_err(CheckError::Keys)?;
+    let store = Store::open_existing(&database).await.map_err(CheckError::Store)?;
     store.with_keys(keys).check().await.map_err(CheckError::Store)
 }
 

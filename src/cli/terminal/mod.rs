@@ -22,7 +22,7 @@ use serde::Serialize;
 use super::error::CliError;
 pub(super) use cells::{CellSummary, cells_table};
 pub(super) use letters::letter;
-pub(super) use outcomes::table;
+pub(super) use outcomes::{seconds, status, style_of, table};
 pub(super) use plain::{plain, plain_line};
 pub(super) use progress::{clear_progress, progress};
 pub(super) use run_tree::run_tree;
@@ -86,6 +86,11 @@ pub(super) fn hinted_problem(text: &str, hint: &str) {
 pub(super) fn emit(value: &impl Serialize) -> Result<(), CliError> {
     let line = serde_json::to_string(value).map_err(CliError::refused)?;
     print(&format!("{}\n", plain::plain_json(&line)))
+}
+
+/// Prints what is a JSON text already, in one line.
+pub(super) fn print_json(json: &str) -> Result<(), CliError> {
+    print(&format!("{}\n", plain::plain_json(&json.replace(['\n', '\r'], " "))))
 }
 
 /// Prints on standard output what was asked for.

@@ -54,6 +54,15 @@ fn next_mark(text: &str) -> Option<(usize, &'static str, Style)> {
     found.min_by_key(|(at, _, _)| *at)
 }
 
+/// The colour of how a run ended.
+pub(crate) fn style_of(status: RunStatus) -> Style {
+    match status {
+        RunStatus::Success => GOOD,
+        RunStatus::Failed | RunStatus::Error => BAD,
+        RunStatus::Cancelled => WARN,
+    }
+}
+
 /// How a run ended, with a mark.
 pub(crate) fn status(status: RunStatus) -> &'static str {
     match status {
