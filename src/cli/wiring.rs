@@ -9,7 +9,7 @@ use async_nats::jetstream::{ErrorCode, kv};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::database::store_url;
+use super::database::database;
 use super::error::{CliError, chain};
 use super::keys::keyring;
 use super::terminal::{WARN, say, styled};
@@ -32,7 +32,7 @@ use crate::models::Factory;
 use crate::queue::limits::LimitCounts;
 use crate::queue::{
     Cancellations, Cassettes, ConnectError, Connection, Consumer, DeadLetters, Denials, EventPublisher,
-    GivenUpRequests, KvLimiter, RunStates, Scheduler, SinkLog, Spool, Topology, TopologyError,
+    GivenUpRequests, KvLimiter, Outcomes, RunStates, Scheduler, SinkLog, Spool, Topology, TopologyError,
     connect as connect_to,
 };
 use crate::settings::{EgressSettings, Isolation, Settings, TelemetrySettings};
@@ -44,7 +44,8 @@ use crate::telemetry::run::RunTracerFactory;
 use crate::telemetry::sink::SinkSender;
 use crate::telemetry::spool::{Courier, SpanSpool};
 use crate::worker::{
-    Endpoints, GivenUp, Listening, Processor, ProcessorParts, Resting, Service, Sink, SinkParts, SpoolSender,
+    Endpoints, GivenUp, History, HistoryParts, Listening, Processor, ProcessorParts, Pruning, Resting,
+    Service, Sink, SinkParts, SpoolSender,
 };
 
 /// How often it is looked whether the broker forbade something: well within the time that an answer is waited for.
@@ -67,8 +68,8 @@ impl Definitions {
     /// Opens the store, which is created where it is missing, brings its tables up to date, and wires what reads from it.
     pub(super) async fn open(settings: &Settings) -> Result<Self, CliError> {
         let keys = keyring(&settings.store)?;
-        let url = store_url(&settings.store)?;
-        let store = Store::open(url.expose()).await.map_err(|error| unusable(&error))?;
+        let database = database(&settings.store)?;
+        let store = Store::open_with(&database).await.map_err(|error| unusable(&error))?;
         store.migrate().await.map_err(|error| unusable(&error))?;
         Self::of(store.with_keys(keys), settings).await
     }
@@ -76,8 +77,8 @@ impl Definitions {
     /// As [`Definitions::open`], for who only reads: no database is created.
     pub(super) async fn open_existing(settings: &Settings) -> Result<Self, CliError> {
         let keys = keyring(&settings.store)?;
-        let url = store_url(&settings.store)?;
-        let store = Store::open_existing(url.expose()).await.map_err(|error| unusable(&error))?;
+        let database = database(&settings.store)?;
+        let store = Store::open_existing(&database).await.map_err(|error| unusable(&error))?;
         Self::of(store.with_keys(keys), settings).await
     }
 
@@ -406,6 +407,7 @@ pub(super) async fn service(
         given_up,
         spooled,
         sink: sink(settings, definitions, connection, topology, metrics)?,
+        history: history(settings, definitions, connection, topology, metrics),
         processor: Arc::new(Processor::new(parts, hand_back.clone())),
         concurrency: settings.worker.concurrency,
         drain: settings.worker.drain(),
@@ -493,6 +495,23 @@ fn sink(
         outcomes_kept: settings.events.least_outcome_retention(),
         metrics: metrics.clone(),
     }))
+}
+
+fn history(
+    settings: &Settings,
+    definitions: &Definitions,
+    connection: &Connection,
+    topology: &Topology,
+    metrics: &Metrics,
+) -> History {
+    let store = Arc::new(definitions.store.clone());
+    let outcomes = settings.history.enabled.then(|| Outcomes::new(connection, topology, settings));
+    let pruning = Pruning {
+        history: store.clone(),
+        retention: settings.history.retention(),
+        clock: Arc::new(SystemClock),
+    };
+    History::new(HistoryParts { outcomes, history: store, pruning, metrics: metrics.clone() })
 }
 
 /// Where the spans of runs go whose project names no endpoint.

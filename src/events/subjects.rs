@@ -141,6 +141,9 @@ pub fn received(trace: &str) -> String {
     format!("{RECEIVED}.{trace}")
 }
 
+/// The subjects of all outcomes.
+pub const OUTCOMES_FILTER: &str = "scenario.events.*.*.completed";
+
 /// The subject that stores an event of `key`.
 #[must_use]
 pub fn event(key: &RunKey, kind: EventKind) -> String {

@@ -341,7 +341,9 @@ impl Consumer {
         }
     }
 
-    fn name(&self) -> String {
+    /// What the server calls it: the group of workers that share it.
+    #[must_use]
+    pub fn name(&self) -> String {
         self.durable.cached_info().name.clone()
     }
 }

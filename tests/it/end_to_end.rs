@@ -2,14 +2,18 @@
 
 mod canaries;
 mod cancelling;
+mod checks;
 mod commands;
 mod dead_letters;
 mod demo;
 mod examples;
 mod health;
+mod histories;
 mod keys;
+mod leaks;
 mod limits;
 mod lives;
+mod matrices;
 mod observed;
 mod parameters;
 mod permissions;
@@ -17,6 +21,7 @@ mod play;
 mod processes;
 mod propagation;
 mod readiness;
+mod readme;
 mod received;
 mod refusals;
 mod replays;

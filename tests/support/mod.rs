@@ -3,6 +3,8 @@
 pub(crate) mod database;
 pub(crate) mod egress;
 pub(crate) mod exposition;
+pub(crate) mod gate;
+pub(crate) mod history;
 pub(crate) mod http_agent;
 pub(crate) mod judge;
 pub(crate) mod limits;
@@ -12,7 +14,9 @@ pub(crate) mod openai;
 pub(crate) mod otlp_receiver;
 pub(crate) mod platform;
 pub(crate) mod play;
+pub(crate) mod postgres;
 pub(crate) mod protocols;
+pub(crate) mod pty;
 pub(crate) mod raw_nats;
 pub(crate) mod schemas;
 pub(crate) mod shop;

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use scenario_worker::settings::NatsSettings;
 
 /// Accounts of the shared server: at least as many as the binary has tests that ask for one.
-const ACCOUNTS: usize = 232;
+const ACCOUNTS: usize = 272;
 /// What [`NatsAccount::narrow`] may neither publish on nor subscribe to.
 pub(crate) const FORBIDDEN: &str = "scenario.run.dead_lettered";
 /// The password of [`NatsAccount::with_secret_password`], which is like nothing else that a test sees.

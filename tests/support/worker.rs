@@ -11,7 +11,7 @@ use tokio::process::{Child, ChildStderr, Command};
 
 use super::nats::{self, NatsAccount, Role};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_scenario-worker");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_scenario-worker");
 /// Longer than anything here may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -144,7 +144,7 @@ impl Place {
 /// Whom deploy/nats-permissions.conf means a command for.
 fn role(command: &str) -> Role {
     match command {
-        "serve" => Role::Worker,
+        "serve" | "config" => Role::Worker,
         "watch" => Role::Watcher,
         "dead-letters" | "rejudge" => Role::Operator,
         _ => Role::Client,
@@ -189,6 +189,12 @@ impl Worker {
     /// Kills it, as a crash would.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.unwrap();
+    }
+
+    /// Kills it, as a crash would, and returns what it logged.
+    pub(crate) async fn killed(self) -> Vec<String> {
+        signal(&self.child, "KILL");
+        self.ended().await.1
     }
 
     /// Asks it to stop, as Kubernetes would.

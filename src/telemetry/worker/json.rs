@@ -48,8 +48,10 @@ where
 }
 
 /// An error of this program in one object, where there is no subscriber to write it.
-pub(super) fn error(message: &str) -> String {
-    let object = Map::from_iter([(MESSAGE.to_owned(), Value::from(message))]);
+pub(super) fn error(message: &str, hint: Option<&str>) -> String {
+    let fields = [(MESSAGE, Some(message)), ("hint", hint)];
+    let object =
+        fields.into_iter().filter_map(|(name, said)| Some((name.to_owned(), said?.into()))).collect();
     Value::from(head(Level::ERROR, env!("CARGO_CRATE_NAME"), object)).to_string()
 }
 
@@ -167,8 +169,9 @@ mod tests {
 
     #[test]
     fn an_error_without_a_log_is_such_a_line_too() {
-        let line: Value = serde_json::from_str(&error("it is\n\"bad\"")).unwrap();
+        let line: Value = serde_json::from_str(&error("it is\n\"bad\"", None)).unwrap();
         assert_eq!((&line["level"], &line["message"]), (&"ERROR".into(), &"it is\n\"bad\"".into()));
+        assert_eq!(line.get("hint"), None);
         OffsetDateTime::parse(line["timestamp"].as_str().unwrap(), &Rfc3339).unwrap();
     }
 

@@ -93,10 +93,10 @@ pub fn init(options: &WorkerTelemetryOptions) -> Result<WorkerTelemetry, WorkerT
     Ok(WorkerTelemetry { metrics: Metrics::with_provider(meters)?, traces })
 }
 
-/// The line of the log that says `message` where there is no log: before it is set up, and when it is over.
+/// The line of the log that says `message`, and what to do, where there is no log: before it is set up, and when it is over.
 #[must_use]
-pub fn json_error(message: &str) -> String {
-    json::error(message)
+pub fn json_error(message: &str, hint: Option<&str>) -> String {
+    json::error(message, hint)
 }
 
 /// Sets up the log of a process that leaves it to its worker: `tell` gets each error and each warning, in one line.

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use async_nats::HeaderMap;
 use scenario_worker::queue::{self, topology};
 use scenario_worker::settings::Settings;
+use serde_json::Value;
 
 use super::nack;
 use crate::end_to_end::{assert_nothing_was_denied, offline, play, request};
@@ -63,12 +64,17 @@ fn worker_lines() -> BTreeSet<String> {
 }
 
 /// What a worker publishes on for a stream, a bucket, an object store, or a consumer (`STREAM/CONSUMER`).
-fn needed(name: &str) -> Vec<String> {
+fn needed(name: &str, definition: &Value) -> Vec<String> {
     let api = |rest: String| format!("$JS.API.{rest}");
     if let Some((stream, consumer)) = name.split_once('/') {
         let of_consumer = ["INFO", "CREATE", "MSG.NEXT"];
         let of_messages = ["GET", "DELETE"].map(|verb| api(format!("STREAM.MSG.{verb}.{stream}")));
-        let mut lines = of_consumer.map(|verb| api(format!("CONSUMER.{verb}.{stream}.{consumer}"))).to_vec();
+        // What a consumer filters is part of what is asked for when it is created.
+        let filter =
+            definition["filter_subject"].as_str().map(|filter| format!(".{filter}")).unwrap_or_default();
+        let about = |verb| if verb == "CREATE" { filter.as_str() } else { "" };
+        let line = |verb| api(format!("CONSUMER.{verb}.{stream}.{consumer}{}", about(verb)));
+        let mut lines = of_consumer.map(line).to_vec();
         lines.push(format!("$JS.ACK.{stream}.{consumer}.>"));
         return [lines, of_messages.to_vec()].concat();
     }
@@ -92,7 +98,8 @@ async fn a_worker_has_every_line_for_each_stream_bucket_store_and_consumer_that_
     let settings = Settings { nats: account.settings(), ..Settings::default() };
     topology::ensure(&connection, &settings).await.unwrap();
     let created = nack::definitions(&connection).await;
-    let needed: BTreeSet<String> = created.keys().flat_map(|name| needed(name)).collect();
+    let needed: BTreeSet<String> =
+        created.iter().flat_map(|(name, definition)| needed(name, definition)).collect();
     let lines = worker_lines();
     let missing: Vec<_> = needed.difference(&lines).collect();
     assert!(missing.is_empty(), "no lines for {missing:?}");
