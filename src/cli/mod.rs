@@ -40,10 +40,7 @@ use last_words::LastWords;
 /// Runs the command of the process's arguments.
 #[must_use]
 pub fn main() -> ExitCode {
-    let parsed = help::command().try_get_matches();
-    let (arguments, json) = match parsed
-        .and_then(|matches| Ok((Arguments::from_arg_matches(&matches)?, help::asks_for_json(&matches))))
-    {
+    let (arguments, json) = match understood() {
         Ok(understood) => understood,
         Err(error) => return misunderstood(&error),
     };
@@ -63,6 +60,12 @@ pub fn main() -> ExitCode {
         Err(error) if last_words.say(&error) => error.into(),
         Err(error) => report(error, json),
     }
+}
+
+/// The arguments of the process, and whether a program reads what is printed.
+fn understood() -> Result<(Arguments, bool), clap::Error> {
+    let matches = help::command().try_get_matches()?;
+    Ok((Arguments::from_arg_matches(&matches)?, help::asks_for_json(&matches)))
 }
 
 #[expect(clippy::too_many_lines, reason = "one line a command")]

@@ -8,6 +8,7 @@ use scenario_worker::execution::types::{ChatReply, ChatRequest, Message, ModelNa
 use serde_json::{Value, json};
 
 /// What a judge's model does when it is asked.
+#[expect(clippy::large_enum_variant, reason = "a test has a handful of them")]
 pub(crate) enum Does {
     /// It replies.
     Replies(ChatReply),

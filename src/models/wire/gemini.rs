@@ -83,8 +83,7 @@ impl Wire for GenerateContent {
 
     fn reply(&self, answer: Value) -> Result<ChatReply, UnexpectedAnswer> {
         let parts = answer.pointer("/candidates/0/content/parts").cloned();
-        let cache_read = told(&answer, "/usageMetadata/cachedContentTokenCount");
-        let reasoning = told(&answer, "/usageMetadata/thoughtsTokenCount");
+        let special = special(&answer);
         let answer: Answer = parse(answer)?;
         let Some(candidate) = answer.candidates.into_iter().next() else {
             return Err(UnexpectedAnswer::Lacking(
@@ -96,7 +95,7 @@ impl Wire for GenerateContent {
         };
         let mut reply = ChatReply {
             usage: answer.usage_metadata.unwrap_or_default().into(),
-            special: SpecialTokens { cache_read, cache_creation: None, reasoning },
+            special,
             model: answer.model_version,
             response_id: answer.response_id,
             finish_reason: candidate.finish_reason,
@@ -105,6 +104,14 @@ impl Wire for GenerateContent {
         candidate.content.unwrap_or_default().parts.into_iter().for_each(|part| part.add_to(&mut reply));
         reply.verbatim = parts.filter(|_| !reply.tool_calls.is_empty());
         Ok(reply)
+    }
+}
+
+fn special(answer: &Value) -> SpecialTokens {
+    SpecialTokens {
+        cache_read: told(answer, "/usageMetadata/cachedContentTokenCount"),
+        cache_creation: None,
+        reasoning: told(answer, "/usageMetadata/thoughtsTokenCount"),
     }
 }
 

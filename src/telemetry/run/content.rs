@@ -197,6 +197,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one line a reason, as a table")]
     fn an_answer_ends_for_a_reason_in_the_words_of_the_convention() {
         let call = ToolCall { id: "1".into(), name: "look".into(), arguments: json!({}) };
         for (reason, calls, word) in [

@@ -40,9 +40,9 @@ async fn a_recorded_run_is_replayed_without_agent_and_provider() {
         let calls = spans.iter().filter(|span| {
             span.name == "chat model" && outcome["telemetry"]["traceId"] == span.trace_id.as_str()
         });
-        let named = |span: &ReceivedSpan, name: &str| span.attributes.get(name).cloned();
+        let said = |span: &ReceivedSpan, name: &str| span.attributes.get(name).cloned();
         let names = ["gen_ai.provider.name", "scenario.provider.id", "gen_ai.output.messages"];
-        calls.map(|span| names.map(|name| named(span, name))).collect::<Vec<_>>()
+        calls.map(|span| names.map(|name| said(span, name))).collect::<Vec<_>>()
     };
     assert_eq!(of_run(&first), of_run(&second), "a replay says who was asked, and what was answered");
     assert!(!of_run(&first).is_empty());
