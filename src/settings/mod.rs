@@ -3,22 +3,32 @@
 //! Layers, later ones win: `config/default.toml` (embedded), the file of `--config`, the environment
 //! (`SCENARIO_WORKER__SECTION__KEY`), flags. Unknown keys are refused; all problems are listed at once.
 
+mod consumer;
+mod events;
 mod load;
 mod nats;
 mod places;
+mod process;
+mod run;
 mod secret_file;
 mod sections;
+mod store;
+mod telemetry;
 mod validation;
 
+pub use consumer::{ConsumerSettings, RequestSettings, WorkerSettings};
+pub use events::{CassetteSettings, EventSettings};
 pub use load::{DEFAULT_CONFIG, ENVIRONMENT_PREFIX, SettingsError, load, log_format};
 pub use nats::{NatsSettings, TlsSettings};
 pub use places::{Problem, unread_variables};
+pub use process::{EgressSettings, HttpSettings, LogFormat, LogSettings};
+pub use run::{Isolation, ProcessSettings, RunSettings};
 pub use secret_file::{SecretFileError, SecretSource, read_secret};
-pub use sections::{
-    CassetteSettings, ConsumerSettings, EgressSettings, EventSettings, HistorySettings, HttpSettings,
-    Isolation, LogFormat, LogSettings, PoolSettings, ProcessSettings, ReceiverSettings, RequestSettings,
-    RunSettings, RunTelemetrySettings, Settings, SinkSettings, SpoolSettings, StoreSettings, StoreTlsMode,
-    StoreTlsSettings, TelemetrySettings, WorkerSettings, WorkerTelemetrySettings,
+pub use sections::Settings;
+pub use store::{HistorySettings, PoolSettings, StoreSettings, StoreTlsMode, StoreTlsSettings};
+pub use telemetry::{
+    ReceiverSettings, RunTelemetrySettings, SinkSettings, SpoolSettings, TelemetrySettings,
+    WorkerTelemetrySettings,
 };
 pub(crate) use validation::store_url_problem;
 

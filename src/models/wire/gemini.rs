@@ -86,12 +86,7 @@ impl Wire for GenerateContent {
         let special = special(&answer);
         let answer: Answer = parse(answer)?;
         let Some(candidate) = answer.candidates.into_iter().next() else {
-            return Err(UnexpectedAnswer::Lacking(
-                match answer.prompt_feedback.and_then(|f| f.block_reason) {
-                    Some(reason) => format!("has no candidates: the prompt was blocked ({reason})"),
-                    None => "has no candidates".to_owned(),
-                },
-            ));
+            return Err(no_candidates(answer.prompt_feedback));
         };
         let mut reply = ChatReply {
             usage: answer.usage_metadata.unwrap_or_default().into(),
@@ -105,6 +100,13 @@ impl Wire for GenerateContent {
         reply.verbatim = parts.filter(|_| !reply.tool_calls.is_empty());
         Ok(reply)
     }
+}
+
+fn no_candidates(feedback: Option<PromptFeedback>) -> UnexpectedAnswer {
+    UnexpectedAnswer::Lacking(match feedback.and_then(|feedback| feedback.block_reason) {
+        Some(reason) => format!("has no candidates: the prompt was blocked ({reason})"),
+        None => "has no candidates".to_owned(),
+    })
 }
 
 fn special(answer: &Value) -> SpecialTokens {
