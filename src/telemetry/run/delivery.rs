@@ -144,8 +144,11 @@ impl Delivery {
 
     /// Waits until the endpoint wants to hear more; false if that is not before `until`.
     async fn may_post(&self, until: Instant) -> bool {
-        let asked = self.account().asked_until.map_or_else(Instant::now, |asked| asked.until);
-        if asked < until {
+        let asked = self.account().asked_until.map(|asked| asked.until);
+        if asked.is_some_and(|asked| asked >= until) {
+            return false;
+        }
+        if let Some(asked) = asked {
             sleep_until(asked).await;
         }
         Instant::now() < until
