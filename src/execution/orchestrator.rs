@@ -256,12 +256,12 @@ fn expect_late_spans(conversation: &Conversation, trace: &dyn RunTrace) {
 
 /// The receipt of a run that ends without a stage: what earlier workers made of it, if it was on one.
 fn receipt_of(said: &Conversation) -> TelemetryReceipt {
-    let unconfirmed = said.spans.unconfirmed();
-    let lost = (unconfirmed > 0).then(|| DeliveryFailure {
+    let (unconfirmed, spans) = (said.spans.unconfirmed(), said.spans.lost());
+    let lost = (spans > 0).then(|| DeliveryFailure {
         kind: DeliveryFailureKind::WorkerLost,
         status: None,
         message: UNFINISHED_TRACE.to_owned(),
-        spans: unconfirmed,
+        spans,
     });
     let error = said.trace_id.as_ref().map(|_| UNFINISHED_TRACE.to_owned());
     let mut receipt = said.spans.clone().receipt(said.trace_id.clone(), unconfirmed);

@@ -54,25 +54,28 @@ impl SpanCounts {
             failures: errors,
             warnings,
         } = self;
-        TelemetryReceipt {
-            trace_id,
-            spans,
-            received,
-            exported,
-            rejected,
-            spooled,
-            undelivered,
-            unconfirmed,
-            error: None,
-            errors,
-            warnings,
-        }
+        let receipt =
+            TelemetryReceipt { trace_id, spans, received, exported, rejected, spooled, ..Default::default() };
+        TelemetryReceipt { undelivered, unconfirmed, errors, warnings, ..receipt }
     }
 
     /// Those of which nobody has said what became of them.
     #[must_use]
     pub fn unconfirmed(&self) -> u64 {
         self.made.saturating_sub(self.exported + self.rejected + self.spooled + self.undelivered)
+    }
+
+    /// Those that were not accepted, for which no reason is known.
+    #[must_use]
+    pub fn unexplained(&self) -> u64 {
+        let explained: u64 = self.failures.iter().map(|failure| failure.spans).sum();
+        self.made.saturating_sub(self.exported + explained)
+    }
+
+    /// Those of which nobody has said what became of them, nor why: their worker was lost.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.unconfirmed().min(self.unexplained())
     }
 
     /// Takes note of what the endpoint had to say, once.

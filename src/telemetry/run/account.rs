@@ -15,6 +15,8 @@ use crate::telemetry::export::ExportError;
 pub(super) struct Account {
     /// Those that something was made of so far; how many were made is not known here.
     counts: SpanCounts,
+    /// Time ran out while they were being kept for later: nobody knows whether they are.
+    in_doubt: u64,
     /// Why the last attempt failed. It is the reason of whatever is left when there are no more attempts.
     last: Option<DeliveryFailure>,
     /// Why what was left could not be kept for later, if that failed.
@@ -40,7 +42,9 @@ impl Account {
     pub(super) fn accept(&mut self, spans: u64, warning: Option<String>) {
         self.counts.exported += spans;
         (self.paused_until, self.asked_until) = (None, None);
-        warning.into_iter().for_each(|warning| self.counts.warn(warning));
+        if let Some(warning) = warning {
+            self.counts.warn(warning);
+        }
     }
 
     /// They are never sent again.
@@ -75,6 +79,13 @@ impl Account {
         self.last.get_or_insert(failure);
     }
 
+    /// Nobody knows whether they are kept for later.
+    pub(super) fn doubt(&mut self, spans: u64) {
+        self.in_doubt += spans;
+        let text = "time ran out while the spans were being kept for later; they may be sent all the same";
+        failure(DeliveryFailureKind::Spool, text.to_owned()).blame(&mut self.counts.failures, spans);
+    }
+
     /// What is left could not be kept for later; true if that is news.
     pub(super) fn not_kept(&mut self, why: &'static str) -> bool {
         self.not_kept.replace(why).is_none()
@@ -107,10 +118,11 @@ impl Account {
         SpanCounts { made, ..self.counts.clone() }
     }
 
-    /// The end of the account. Whatever nobody has taken is undelivered.
+    /// The end of the account. Whatever nobody has taken is undelivered, unless that is in doubt.
     pub(super) fn close(&mut self, made: u64) -> SpanCounts {
         let counts = self.counts(made);
-        SpanCounts { undelivered: counts.undelivered + counts.unconfirmed(), ..counts }
+        let lost = counts.unconfirmed().saturating_sub(self.in_doubt);
+        SpanCounts { undelivered: counts.undelivered + lost, ..counts }
     }
 }
 

@@ -11,7 +11,6 @@ use super::batch::encode;
 use super::buffer::{SpanBuffer, Taken};
 use super::delivery::Delivery;
 use crate::events::DeliveryFailureKind;
-use crate::execution::failure::Unavailable;
 use crate::telemetry::export::{Packed, compress};
 use crate::telemetry::metrics::SpanLoss;
 use crate::telemetry::spool::{NotKept, Parcel, SpanSpool};
@@ -38,35 +37,55 @@ impl Delivery {
     /// Puts away what has ended while the endpoint does not take it, so that it outlives this worker.
     pub(super) async fn keep_step(&self, buffer: &Arc<SpanBuffer>) {
         let Some(spool) = self.means.spool.as_ref().filter(|_| self.keeps_steps()) else { return };
-        let is_kept =
-            self.keep_batches(&mut buffer.take(), spool.as_ref(), Instant::now() + SPOOL_TIME).await;
-        self.account().steps.made(is_kept);
+        let (mut taken, until) = (buffer.take(), Instant::now() + SPOOL_TIME);
+        // Those in doubt are put away again: twice is better than never.
+        let kept = self.keep_batches(&mut taken, spool.as_ref(), until).await;
+        drop(taken);
+        self.account().steps.made(kept == Kept::All);
     }
 
     /// Has everything in `taken` kept for later, and gives up what cannot be kept within `time`.
     pub(super) async fn keep_rest(&self, mut taken: Taken<'_>, time: Duration) {
-        if let Some(spool) = &self.means.spool {
-            self.keep_batches(&mut taken, spool.as_ref(), Instant::now() + time).await;
+        if let Some(spool) = &self.means.spool
+            && self.keep_batches(&mut taken, spool.as_ref(), Instant::now() + time).await == Kept::InDoubt
+        {
+            self.doubt(taken.settle_batch());
         }
         let lost = taken.give_up();
         self.means.metrics.spans_dropped(SpanLoss::Undelivered, lost);
         self.account().give_up_rest(lost);
     }
 
-    /// True if all are kept.
-    async fn keep_batches(&self, taken: &mut Taken<'_>, spool: &dyn SpanSpool, until: Instant) -> bool {
+    /// What is not kept stays in `taken`.
+    async fn keep_batches(&self, taken: &mut Taken<'_>, spool: &dyn SpanSpool, until: Instant) -> Kept {
         while let Some(batch) = taken.next_batch(self.room) {
             let body = encode(&self.envelope, batch);
             let (packed, spans) = (compress(body).await, taken.batch_len());
-            let kept = timeout_at(until, spool.keep(&self.parcel(spans, &packed), &packed)).await;
-            if let Err(error) = kept.unwrap_or_else(|late| Err(too_late(late))) {
-                self.not_kept(&error, spans);
-                return false;
+            match timeout_at(until, spool.keep(&self.parcel(spans, &packed), &packed)).await {
+                Ok(Ok(())) => self.kept(taken.settle_batch()),
+                Ok(Err(error)) => {
+                    self.not_kept(&error, spans);
+                    return Kept::NotAll;
+                }
+                Err(_) => return Kept::InDoubt,
             }
-            self.means.metrics.spans_spooled(taken.settle_batch());
-            self.account().keep(spans);
         }
-        true
+        Kept::All
+    }
+
+    fn kept(&self, spans: u64) {
+        self.means.metrics.spans_spooled(spans);
+        self.account().keep(spans);
+    }
+
+    /// At the end: what was begun may be done all the same, and nobody will know.
+    fn doubt(&self, spans: u64) {
+        self.means.metrics.export_failed(DeliveryFailureKind::Spool.as_str());
+        tracing::warn!(
+            project = %self.owner.key.project, run = %self.owner.key.run, spans,
+            "time ran out while spans of a run were being kept for later; they may be"
+        );
+        self.account().doubt(spans);
     }
 
     /// The spans stay where they are.
@@ -95,6 +114,11 @@ impl Delivery {
     }
 }
 
-fn too_late(late: tokio::time::error::Elapsed) -> NotKept {
-    Unavailable::new("keeping spans for later", late).into()
+/// Whether spans are kept for later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    All,
+    NotAll,
+    /// Time ran out: the batch that was under way may be.
+    InDoubt,
 }

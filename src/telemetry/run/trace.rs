@@ -68,12 +68,12 @@ impl Trace {
     }
 
     fn receipt(&self, delivered: SpanCounts, open: usize) -> TelemetryReceipt {
-        let unconfirmed = self.earlier.unconfirmed();
+        let lost = worker_lost(self.earlier.lost());
         let counts = self.earlier.clone().plus(delivered);
-        let (lost, spooled) = (worker_lost(unconfirmed), counts.spooled);
+        let (spooled, unconfirmed) = (counts.spooled, counts.unconfirmed());
         let mut texts: Vec<String> = counts.failures.iter().map(told).collect();
         texts.extend(lost.iter().map(|lost| lost.message.clone()));
-        texts.extend(unexplained(&counts, unconfirmed));
+        texts.extend(unexplained(&self.earlier));
         texts.extend((spooled > 0).then(|| format!("{spooled} spans are kept and sent later")));
         let error = (!texts.is_empty()).then(|| texts.join("; "));
         let mut receipt = counts.receipt(Some(self.trace_id()), unconfirmed);
@@ -95,9 +95,8 @@ fn worker_lost(spans: u64) -> Option<DeliveryFailure> {
 }
 
 /// Workers of an older version did not hand on why.
-fn unexplained(counts: &SpanCounts, unconfirmed: u64) -> Option<String> {
-    let explained: u64 = counts.failures.iter().map(|failure| failure.spans).sum();
-    let spans = counts.made.saturating_sub(counts.exported + unconfirmed + explained);
+fn unexplained(earlier: &SpanCounts) -> Option<String> {
+    let spans = earlier.unexplained() - earlier.lost();
     (spans > 0).then(|| format!("{spans} spans of earlier workers of this run were not exported"))
 }
 

@@ -66,7 +66,8 @@ pub(in super::super) fn without_words(mut span: Span) -> Span {
     span.events.iter_mut().for_each(without_words_of_event);
     if !SPAN_NAMES.iter().any(|known| span.name.starts_with(known)) {
         let operation = span.name.split_whitespace().next().unwrap_or_default();
-        span.name = Some(operation).filter(|name| is_name(name)).unwrap_or(NOT_CAPTURED).to_owned();
+        let name = if is_name(operation) { operation } else { NOT_CAPTURED };
+        span.name = name.to_owned();
     }
     let code = text_of(&span.attributes, key::ERROR_TYPE).map(str::to_owned);
     if let Some(status) = span.status.as_mut().filter(|status| !status.message.is_empty()) {
