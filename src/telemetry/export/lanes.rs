@@ -137,13 +137,14 @@ mod tests {
         assert!(timeout(Duration::from_hours(1), lane.enter()).await.is_err());
         drop(held);
         drop(lane.enter().await);
-        assert_eq!(enter_all(&lane, SHARE).await.len() as u32, SHARE);
+        assert_eq!(enter_all(&lane, SHARE).await.len(), SHARE as usize);
     }
 
     #[tokio::test(start_paused = true)]
     async fn when_every_place_is_taken_the_next_one_goes_all_the_same() {
         let lanes = Lanes::new();
-        let _all = Arc::clone(&lanes.places).acquire_many_owned(PLACES as u32).await.unwrap();
+        let _all =
+            Arc::clone(&lanes.places).acquire_many_owned(u32::try_from(PLACES).unwrap()).await.unwrap();
         let lane = lane(&lanes, "acme", "http://a");
         assert!(timeout(LONGEST_WAIT * 2, lane.enter()).await.is_ok());
     }

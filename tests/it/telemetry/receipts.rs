@@ -275,7 +275,7 @@ async fn an_endpoint_that_asks_for_time_is_not_knocked_at_by_the_end_of_the_run_
     assert_eq!((receipt.exported, receipt.spooled, receiver.attempts().len()), (0, SPANS, 1));
     for (parcel, _) in spool.parcels() {
         let pause = parcel.not_before.unwrap() - parcel.at;
-        assert!(pause > Duration::from_secs(200) && pause <= Duration::from_secs(300), "{pause}");
+        assert!(pause > Duration::from_secs(200) && pause <= Duration::from_mins(5), "{pause}");
     }
 }
 
@@ -317,7 +317,9 @@ async fn without_leave_to_capture_content_no_word_leaves_the_worker() {
     conversation(&*trace);
     let line = transcript(&[(scenario_worker::events::MessageRole::User, "My mug is broken.")]);
     let failing = trace.root().child(SpanStart::Target { target: target(), transcript: line });
-    notes().into_iter().for_each(|note| failing.note(note));
+    for note in notes() {
+        failing.note(note);
+    }
     failing.end(SpanEnd::Failed { code: "http_error".into(), message: "the agent said: mug".into() });
     for end in ends() {
         trace.root().child(chat(SceneRole::UserSimulator)).end(end);

@@ -65,15 +65,19 @@ pub(in super::super) fn without_words(mut span: Span) -> Span {
     span.attributes.retain_mut(passes);
     span.events.iter_mut().for_each(without_words_of_event);
     if !SPAN_NAMES.iter().any(|known| span.name.starts_with(known)) {
-        let operation = span.name.split_whitespace().next().unwrap_or_default();
-        let name = if is_name(operation) { operation } else { NOT_CAPTURED };
-        span.name = name.to_owned();
+        span.name = operation(&span.name);
     }
     let code = text_of(&span.attributes, key::ERROR_TYPE).map(str::to_owned);
     if let Some(status) = span.status.as_mut().filter(|status| !status.message.is_empty()) {
         status.message = code.unwrap_or_else(|| NOT_CAPTURED.to_owned());
     }
     span
+}
+
+/// The first word of a span's name, which says what was done and not to what.
+fn operation(name: &str) -> String {
+    let operation = name.split_whitespace().next().filter(|word| is_name(word));
+    operation.unwrap_or(NOT_CAPTURED).to_owned()
 }
 
 /// An evaluation goes by the criterion's id and not by its text, into which parameters may have been filled.
