@@ -1,11 +1,13 @@
 //! A fleet on a cluster, both restarted one by one under load, as an upgrade does it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream;
 use futures::TryStreamExt as _;
+use scenario_worker::execution::history::{HistoryFilter, RunHistory as _};
+use scenario_worker::store::Store;
 
 use super::checker;
 use super::cluster::{self, PATIENCE, POLL, SERVERS};
@@ -64,6 +66,7 @@ async fn a_fleet_and_its_brokers_restarted_one_by_one_under_load_lose_fail_and_d
     };
     let ((), moments) = tokio::join!(load::publish(client.clone(), &recorder, seed, runs, spread), restarts);
     let quiet = record::quiet(&client).await;
+    wait_for_history(&fleet, &names).await;
     fleet.stop().await;
     record::keep(&client, &recorder).await;
     let history = recorder.snapshot();
@@ -132,6 +135,18 @@ async fn is_whole(jetstream: &jetstream::Context) -> Result<bool, async_nats::Er
             && cluster.replicas.iter().all(|copy| copy.current && !copy.offline)
             && copies < SERVERS
     }))
+}
+
+/// Waits until the history has each run, and none twice: the database knows a run by its id.
+async fn wait_for_history(fleet: &Fleet, names: &[String]) {
+    let store = Store::open(&fleet.workers[0].database.url()).await.unwrap();
+    let most = u32::try_from(names.len()).unwrap() + 1;
+    within(async || {
+        let runs = store.list(&HistoryFilter::default(), most).await.unwrap();
+        let recorded: BTreeSet<_> = runs.iter().map(|run| run.ids.scenario_run_id.to_string()).collect();
+        runs.len() == names.len() && names.iter().all(|name| recorded.contains(name))
+    })
+    .await;
 }
 
 /// How calls went on while somebody was restarted.

@@ -4,13 +4,17 @@ mod list;
 mod options;
 mod report;
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::arguments::Layers;
 use super::database::database;
 use super::error::{CliError, Finished, chain};
-use super::terminal::{emit, print_json, say};
+use super::terminal::{emit, print_json, run_tree, say};
 use super::wiring::unusable;
 use crate::events::RunKey;
-use crate::execution::history::{RunHistory as _, RunSummary};
+use crate::execution::history::{RunHistory as _, RunRecord, RunSummary};
 use crate::settings::Settings;
 use crate::store::Store;
 use list::{Line, list};
@@ -18,6 +22,10 @@ use options::{ListOptions, ShowOptions};
 pub(super) use options::{RunsAction, RunsOptions};
 use report::report;
 
+/// How long a run that is missing is looked for: what ended just now is in the history a moment later.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The pause before it is looked for again.
+const PAUSE: Duration = Duration::from_millis(100);
 /// What is said where nothing is found.
 const NONE: &str = "no run of the history is like that: runs show up here once they are over (`scenario-worker watch` follows those that are not)";
 
@@ -59,16 +67,28 @@ async fn list_runs(store: &Store, options: ListOptions) -> Result<Finished, CliE
 }
 
 async fn show_run(store: &Store, options: ShowOptions) -> Result<Finished, CliError> {
-    let ShowOptions { project, run, json } = options;
+    let ShowOptions { project, run, tree, json } = options;
     let key = RunKey { project, run };
-    let found = store.run(&key).await.map_err(|error| CliError::out_of_reach(&error))?;
-    let Some(record) = found else { return Err(missing(&key)) };
+    let Some(record) = find(store, &key).await? else { return Err(missing(&key)) };
     if json {
         print_json(&record.document)?;
+    } else if tree {
+        say(run_tree(&record.outcome));
     } else {
         say(report(&record.outcome));
     }
     Ok(Finished::Well)
+}
+
+async fn find(store: &Store, key: &RunKey) -> Result<Option<RunRecord>, CliError> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let found = store.run(key).await.map_err(|error| CliError::out_of_reach(&error))?;
+        if found.is_some() || Instant::now() >= until {
+            return Ok(found);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 fn missing(RunKey { project, run }: &RunKey) -> CliError {

@@ -92,6 +92,9 @@ pub(in crate::cli) struct ShowOptions {
     /// The run.
     #[arg(value_parser = parse_run, value_name = "RUN_ID")]
     pub(super) run: RunId,
+    /// Show what took how long instead, as a tree: turns, messages, tools and judgement.
+    #[arg(long, conflicts_with = "json")]
+    pub(super) tree: bool,
     /// Print its outcome as a JSON line.
     #[arg(long)]
     pub(super) json: bool,

@@ -95,6 +95,8 @@ async fn a_run_that_is_over_is_listed_and_shown_once() {
     {
         assert!(report.contains(part), "{part} is missing in\n{report}");
     }
+    let tree = said(&place, &["runs", "show", "--project", "acme", run, "--tree"], 0).await;
+    assert!(tree.contains("turn 1") && tree.contains("judge"), "{tree}");
     let missing = said(&place, &["runs", "show", "--project", "acme", "nobody"], 2).await;
     assert!(
         missing.contains("no run nobody of project acme") && missing.contains("watch --run"),

@@ -27,14 +27,14 @@ const BLOCK: &str = "```sh\n";
 const BLOCK_END: &str = "```";
 /// The database of the chapter.
 const DATABASE: &str = "postgres://scenario:secret@127.0.0.1:5432/scenarios";
-/// The ports of the chapter: broker, workers, agent.
-const PORTS: [&str; 5] = ["4222", "9464", "9465", "9466", "8088"];
+/// The ports of the chapter: broker, agent, the second and the third worker.
+const PORTS: [&str; 4] = ["4222", "8088", "9465", "9466"];
 /// Where the chapter's viewer is.
 const VIEWER: &str = "http://127.0.0.1:4318";
 /// How long all of it may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(4);
 /// What the chapter needs of the repository.
-const LINKED: [&str; 3] = ["config", "deploy", ".tools"];
+const LINKED: [&str; 2] = ["config", "deploy"];
 /// What stands for cargo, whose work is done: these tests are built with the program.
 const CARGO: &str = "#!/bin/sh\n[ \"$*\" = 'build --release' ]\n";
 /// Runs of the chapter: the first one, one with a model, and those of three workers.
@@ -56,18 +56,20 @@ fn moved(others: &[(&str, String)]) -> String {
     })
 }
 
-/// Ports that are free, for those of [`PORTS`].
-fn ports() -> Vec<(&'static str, String)> {
+/// A free address for the first worker, and free ports for those of [`PORTS`].
+fn free() -> (String, Vec<(&'static str, String)>) {
     // Held together, so that they differ.
+    let first = TcpListener::bind("127.0.0.1:0").unwrap();
     let held = PORTS.map(|usual| (usual, TcpListener::bind("127.0.0.1:0").unwrap()));
-    held.iter().map(|(usual, free)| (*usual, free.local_addr().unwrap().port().to_string())).collect()
+    let ports = held.iter().map(|(usual, free)| (*usual, free.local_addr().unwrap().port().to_string()));
+    (first.local_addr().unwrap().to_string(), ports.collect())
 }
 
 /// The repository as a stranger's folder, with the program built.
 fn checkout() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for name in LINKED.iter().filter(|name| root.join(name).exists()) {
+    for name in LINKED {
         symlink(root.join(name), folder.path().join(name)).unwrap();
     }
     let (built, bin) = (folder.path().join("target/release"), folder.path().join("bin"));
@@ -114,13 +116,12 @@ async fn type_in(folder: &Path, environment: &[(&str, String)], script: &str) ->
 async fn the_chapter_for_real_use_can_be_typed_in_word_for_word() {
     let Some(database) = TestDatabase::postgres("the README's chapter").await else { return };
     let (models, viewer) = (ModelServer::playing().await, OtlpReceiver::start(Mode::Ok).await);
-    let ports = ports();
+    let (first, ports) = free();
     let elsewhere = [(DATABASE, database.url()), (VIEWER, viewer.endpoint())];
     let script = moved(&[&elsewhere[..], &ports[..]].concat());
-    let at = |port: usize| format!("127.0.0.1:{}", ports[port].1);
     let environment = [
-        ("SCENARIO_WORKER__NATS__URL", format!("nats://{}", at(0))),
-        ("SCENARIO_WORKER__HTTP__BIND", at(1)),
+        ("SCENARIO_WORKER__NATS__URL", format!("nats://127.0.0.1:{}", ports[0].1)),
+        ("SCENARIO_WORKER__HTTP__BIND", first),
         ("OPENAI_BASE_URL", models.base_url()),
     ];
     let folder = checkout();
