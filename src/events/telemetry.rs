@@ -42,6 +42,9 @@ pub struct TelemetryReceipt {
     /// The same for programs, and what else was wrong with the trace.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<DeliveryFailure>,
+    /// What the endpoint had to say about spans that it took.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// One reason why spans did not arrive, or not as they should.
@@ -72,6 +75,8 @@ pub enum DeliveryFailureKind {
     Partial,
     /// Something answered 2xx that is no OTLP endpoint.
     NotOtlp,
+    /// Something answered 2xx with more than is read: whether it has the spans is not known.
+    AnswerTooLarge,
     /// Time ran out.
     Deadline,
     /// A span is larger than a request may be.
@@ -90,6 +95,8 @@ pub enum DeliveryFailureKind {
     WorkerLost,
     /// Spans could not be kept for later.
     Spool,
+    /// Spans that were kept for later became too old.
+    Expired,
     /// A kind of a newer worker.
     #[serde(other)]
     Other,
@@ -104,6 +111,7 @@ impl DeliveryFailureKind {
             Self::Transport => "transport",
             Self::Partial => "partial",
             Self::NotOtlp => "not_otlp",
+            Self::AnswerTooLarge => "answer_too_large",
             Self::Deadline => "deadline",
             Self::TooLarge => "too_large",
             Self::OpenSpans => "open_spans",
@@ -113,7 +121,30 @@ impl DeliveryFailureKind {
             Self::WorkerStops => "worker_stops",
             Self::WorkerLost => "worker_lost",
             Self::Spool => "spool",
+            Self::Expired => "expired",
             Self::Other => "other",
+        }
+    }
+}
+
+impl DeliveryFailure {
+    /// Adds `spans` spans that `self` is the reason of to `failures`. One reason is told once, and the list ends.
+    pub fn blame(mut self, failures: &mut Vec<Self>, spans: u64) {
+        if spans == 0 {
+            return;
+        }
+        let is_full = failures.len() >= MAX_DELIVERY_FAILURES;
+        let same = failures.iter_mut().find(|known| (known.kind, known.status) == (self.kind, self.status));
+        match same {
+            Some(same) => {
+                self.spans = same.spans + spans;
+                *same = self;
+            }
+            None if is_full => failures.iter_mut().last().into_iter().for_each(|last| last.spans += spans),
+            None => {
+                self.spans = spans;
+                failures.push(self);
+            }
         }
     }
 }
@@ -134,8 +165,11 @@ pub struct RunTelemetryDelivered {
     pub exported: u64,
     /// Those that it refused for good.
     pub rejected: u64,
-    /// Those that were given up because they had become too old.
+    /// Those that were given up, because they had become too old for one.
     pub undelivered: u64,
+    /// Why not all were accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<DeliveryFailure>,
     /// When the last of them was settled.
     #[serde(with = "time::serde::rfc3339")]
     #[schemars(with = "Timestamp")]

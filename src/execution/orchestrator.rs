@@ -256,16 +256,17 @@ fn expect_late_spans(conversation: &Conversation, trace: &dyn RunTrace) {
 
 /// The receipt of a run that ends without a stage: what earlier workers made of it, if it was on one.
 fn receipt_of(said: &Conversation) -> TelemetryReceipt {
-    let unconfirmed = said.spans.unconfirmed();
-    let lost = (unconfirmed > 0).then(|| DeliveryFailure {
+    let (unconfirmed, spans) = (said.spans.unconfirmed(), said.spans.lost());
+    let lost = (spans > 0).then(|| DeliveryFailure {
         kind: DeliveryFailureKind::WorkerLost,
         status: None,
         message: UNFINISHED_TRACE.to_owned(),
-        spans: unconfirmed,
+        spans,
     });
     let error = said.trace_id.as_ref().map(|_| UNFINISHED_TRACE.to_owned());
-    let receipt = said.spans.receipt(said.trace_id.clone(), unconfirmed);
-    TelemetryReceipt { error, errors: lost.into_iter().collect(), ..receipt }
+    let mut receipt = said.spans.clone().receipt(said.trace_id.clone(), unconfirmed);
+    receipt.errors.extend(lost);
+    TelemetryReceipt { error, ..receipt }
 }
 
 fn unplanned(error: PlanError) -> Stopped {
@@ -302,7 +303,7 @@ fn trace_spec(
         scenario_name: plan.brief.scenario.name.clone(),
         labels: plan.brief.scenario.labels.clone(),
         attempt,
-        earlier: conversation.spans,
+        earlier: conversation.spans.clone(),
         started_at: conversation.started_at.unwrap_or(OffsetDateTime::UNIX_EPOCH),
         destination: plan.project.telemetry.clone(),
     }

@@ -146,6 +146,9 @@ pub(super) struct LateSpans {
     /// When they were put away.
     #[serde(with = "time::serde::rfc3339")]
     pub(super) at: OffsetDateTime,
+    /// When their endpoint wants to hear more.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub(super) not_before: Option<OffsetDateTime>,
     /// Whether the body is compressed.
     pub(super) gzip: bool,
     /// The body of the request that sends them, as base64: JSON would write each byte as a number.
@@ -182,6 +185,13 @@ pub(super) enum Answer {
     Done,
     /// It was not done.
     Refused(Refusal),
+    /// There is no room for late spans.
+    Full {
+        /// Bytes that are kept.
+        used: u64,
+        /// Bytes that may be.
+        most: u64,
+    },
     /// What the cassette holds.
     Recording(Option<Recording>),
     /// What the recording says.
@@ -259,7 +269,7 @@ impl Answer {
     pub(super) fn into_error(self, attempted: &str) -> JournalError {
         match self {
             Self::Refused(refusal) => refusal.into(),
-            Self::Done | Self::Recording(_) | Self::Exchange(_) => {
+            Self::Done | Self::Full { .. } | Self::Recording(_) | Self::Exchange(_) => {
                 Unavailable::new(attempted, "it answered something else").into()
             }
         }

@@ -24,14 +24,14 @@ use crate::events::{RunKey, subjects};
 use crate::execution::failure::Unavailable;
 use crate::settings::Settings;
 use crate::telemetry::export::Packed;
-use crate::telemetry::spool::{Parcel, Settled, SpanSpool};
+use crate::telemetry::spool::{NotKept, Parcel, Settled, SpanSpool};
 
 /// What became of the parcels of one run, by their names; `None` is not settled yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpoolLedger(BTreeMap<String, Option<Entry>>);
 
 /// What became of one parcel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
     spans: u64,
     settled: Settled,
@@ -47,7 +47,7 @@ impl SpoolLedger {
     /// How many spans there were and what became of them, once every parcel is settled.
     #[must_use]
     pub fn total(&self) -> Option<(u64, Settled)> {
-        self.0.values().copied().try_fold((0, Settled::default()), |(spans, settled), entry| {
+        self.0.values().cloned().try_fold((0, Settled::default()), |(spans, settled), entry| {
             entry.map(|entry| (spans + entry.spans, settled.plus(entry.settled)))
         })
     }
@@ -133,7 +133,10 @@ impl Spool {
     /// [`Unavailable`] if the broker does not answer for long.
     pub async fn settle(&self, parcel: &Parcel, settled: Settled) -> Result<SpoolLedger, Unavailable> {
         let entry = Entry { spans: parcel.spans, settled };
-        self.enter(parcel, |known| *known = known.or(Some(entry))).await
+        self.enter(parcel, |known| {
+            known.get_or_insert_with(|| entry.clone());
+        })
+        .await
     }
 
     /// The body is not needed any more.
@@ -174,7 +177,7 @@ impl Spool {
 #[async_trait]
 impl SpanSpool for Spool {
     /// Body, then notice, then ledger: who has the notice has the body, and a run has its outcome only behind all three.
-    async fn keep(&self, parcel: &Parcel, body: &Packed) -> Result<(), Unavailable> {
+    async fn keep(&self, parcel: &Parcel, body: &Packed) -> Result<(), NotKept> {
         self.room.take(body.body.len()).await?;
         self.objects.put(&object(parcel), &body.body).await?;
         let subject = subjects::spooled(&parcel.ids.project_id);
@@ -184,7 +187,8 @@ impl SpanSpool for Spool {
         let notice = encode(&subject, parcel)?;
         let published = publish(&self.connection.jetstream, &subject, &headers, &notice).await;
         published.map_err(|error| unavailable("publishing", &subject, error))?;
-        self.enter(parcel, |_| {}).await.map(drop)
+        self.enter(parcel, |_| {}).await?;
+        Ok(())
     }
 }
 

@@ -5,14 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::events::{ProjectId, RunTelemetryDelivered};
+use crate::events::{DeliveryFailure, DeliveryFailureKind, ProjectId, RunTelemetryDelivered};
 use crate::execution::failure::Unavailable;
 use crate::queue::{ConsumerError, Delivery, EventPublisher, Published, Spool, SpoolLedger, spans};
 use crate::telemetry::metrics::{Metrics, SpanLoss};
-use crate::telemetry::spool::{Courier, NotDelivered, Parcel, Settled};
+use crate::telemetry::spool::{Courier, NotDelivered, Parcel, SEND_TIME, Settled, send_time};
 use crate::text::chain;
 
 /// Parcels that this process sends at one time.
@@ -47,22 +48,43 @@ pub struct SpoolSender {
     pub resting: Resting,
 }
 
+/// Parcels that may have more than the usual time, of those that this process sends at one time: the others wait behind
+/// endpoints that answer, or not for long.
+const LONG_AT_ONCE: usize = 2;
+
 /// Projects whose endpoints failed just now, so that one who does not answer keeps nobody waiting but its own project.
-#[derive(Debug, Clone, Default)]
-pub struct Resting(Arc<Mutex<HashMap<ProjectId, Instant>>>);
+#[derive(Debug, Clone)]
+pub struct Resting {
+    projects: Arc<Mutex<HashMap<ProjectId, Instant>>>,
+    /// Leave for sending with more time than usual.
+    long: Arc<Semaphore>,
+}
+
+impl Default for Resting {
+    fn default() -> Self {
+        Self { projects: Arc::default(), long: Arc::new(Semaphore::new(LONG_AT_ONCE)) }
+    }
+}
 
 impl Resting {
     fn rest(&self, project: &ProjectId, pause: Duration) {
         let now = Instant::now();
-        let mut resting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut resting = self.projects.lock().unwrap_or_else(PoisonError::into_inner);
         resting.retain(|_, until| *until > now);
         resting.insert(project.clone(), now + pause);
     }
 
     fn left(&self, project: &ProjectId) -> Option<Duration> {
-        let resting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let resting = self.projects.lock().unwrap_or_else(PoisonError::into_inner);
         let left = resting.get(project)?.saturating_duration_since(Instant::now());
         (!left.is_zero()).then_some(left)
+    }
+
+    /// Time for sending a parcel the `attempt`th time, and leave for it if that is long.
+    fn send_time(&self, attempt: u64) -> (Duration, Option<OwnedSemaphorePermit>) {
+        let leave = Some(attempt).filter(|attempt| *attempt > 1);
+        let leave = leave.and_then(|_| Arc::clone(&self.long).try_acquire_owned().ok());
+        (leave.as_ref().map_or(SEND_TIME, |_| send_time(attempt)), leave)
     }
 }
 
@@ -142,15 +164,19 @@ impl SpoolSender {
         deliveries: u64,
     ) -> Result<Result<Settled, Duration>, Unavailable> {
         if OffsetDateTime::now_utc() - parcel.at > self.retention {
-            return Ok(Ok(self.give_up(parcel, "it was kept for as long as it may be")));
+            return Ok(Ok(self.give_up(parcel, "they were kept for as long as they may be")));
+        }
+        if let Some(left) = asked_for(parcel, OffsetDateTime::now_utc()) {
+            return Ok(Err(left + self.pause(1, self.retry)));
         }
         if let Some(left) = self.resting.left(&parcel.ids.project_id) {
             return Ok(Err(left + self.pause(deliveries, self.retry)));
         }
         let Some(body) = self.spool.body(parcel).await? else {
-            return Ok(Ok(self.give_up(parcel, "it is gone from the object store")));
+            return Ok(Ok(self.give_up(parcel, "they are gone from the object store")));
         };
-        match self.courier.deliver(parcel, body).await {
+        let (time, _leave) = self.resting.send_time(deliveries);
+        match self.courier.deliver(parcel, body, time).await {
             Ok(settled) => Ok(Ok(settled)),
             Err(NotDelivered::Unavailable(error)) => Err(error),
             Err(error) => Ok(Err(self.try_later(parcel, deliveries, &error))),
@@ -163,7 +189,10 @@ impl SpoolSender {
             project = %parcel.ids.project_id, run = %parcel.ids.scenario_run_id, spans = parcel.spans, why,
             "spooled spans of a run are given up"
         );
-        Settled { undelivered: parcel.spans, ..Settled::default() }
+        let (mut failures, message) = (Vec::new(), format!("the spans are given up: {why}"));
+        let failure = DeliveryFailure { kind: DeliveryFailureKind::Expired, status: None, message, spans: 0 };
+        failure.blame(&mut failures, parcel.spans);
+        Settled { undelivered: parcel.spans, failures, ..Settled::default() }
     }
 
     fn try_later(&self, parcel: &Parcel, deliveries: u64, error: &NotDelivered) -> Duration {
@@ -187,12 +216,9 @@ impl SpoolSender {
     ) -> Result<Next, Unavailable> {
         // Whoever settles the last one tells.
         let Some((spooled, settled)) = ledger.total() else { return Ok(Next::Done) };
-        if settled.exported == 0 {
-            return Ok(Next::Done);
-        }
         if self.publisher.outcome(&parcel.ids.key()).await?.is_none() {
-            let is_over = OffsetDateTime::now_utc() - parcel.at > self.retention;
-            return Ok(if is_over { Next::Done } else { Next::Later(self.pause(deliveries, LONGEST_LOOK)) });
+            // A run that never ends is not waited for any longer than the broker has the notice.
+            return Ok(Next::Later(self.pause(deliveries, LONGEST_LOOK)));
         }
         let event = event(parcel, spooled, settled);
         let published = self.publisher.telemetry_delivered(&event, parcel.trace_context.as_ref()).await;
@@ -210,8 +236,14 @@ impl SpoolSender {
     }
 }
 
+/// How long the endpoint wants to be left alone, as far as it may ask for that.
+fn asked_for(parcel: &Parcel, now: OffsetDateTime) -> Option<Duration> {
+    let until = parcel.not_before?.min(parcel.at + LONGEST_ASKED);
+    Duration::try_from(until - now).ok().filter(|left| !left.is_zero())
+}
+
 fn event(parcel: &Parcel, spooled: u64, settled: Settled) -> RunTelemetryDelivered {
-    let Settled { exported, rejected, undelivered } = settled;
+    let Settled { exported, rejected, undelivered, failures: errors } = settled;
     RunTelemetryDelivered {
         ids: parcel.ids.clone(),
         trace_id: parcel.trace_id.clone(),
@@ -219,6 +251,7 @@ fn event(parcel: &Parcel, spooled: u64, settled: Settled) -> RunTelemetryDeliver
         exported,
         rejected,
         undelivered,
+        errors,
         at: OffsetDateTime::now_utc(),
     }
 }
@@ -227,6 +260,54 @@ fn report(event: &RunTelemetryDelivered) {
     tracing::info!(
         project = %event.ids.project_id, run = %event.ids.scenario_run_id, spooled = event.spooled,
         exported = event.exported, rejected = event.rejected, undelivered = event.undelivered,
-        "spooled spans of a run were delivered"
+        "all spooled spans of a run are settled"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::events::RunIds;
+
+    const NOW: OffsetDateTime = datetime!(2026-01-02 03:04:05 UTC);
+
+    fn parcel(asked: Option<Duration>) -> Parcel {
+        let ids = json!({ "projectId": "acme", "scenarioRunId": "r", "scenarioId": "s", "batchRunId": "b", "setId": "d" });
+        let ids: RunIds = serde_json::from_value(ids).unwrap();
+        let not_before = asked.map(|asked| NOW + asked);
+        Parcel {
+            name: "p".into(),
+            ids,
+            trace_id: "t".into(),
+            trace_context: None,
+            spans: 1,
+            gzip: true,
+            at: NOW,
+            not_before,
+        }
+    }
+
+    #[test]
+    fn an_endpoint_is_left_alone_for_as_long_as_it_asked_for_and_an_hour_at_most() {
+        let asked = |asked, later: Duration| asked_for(&parcel(asked), NOW + later);
+        let minutes = Duration::from_mins;
+        assert_eq!(asked(None, Duration::ZERO), None);
+        assert_eq!(asked(Some(minutes(5)), minutes(2)), Some(minutes(3)));
+        assert_eq!(asked(Some(minutes(5)), minutes(5)), None);
+        assert_eq!(asked(Some(minutes(500)), minutes(1)), Some(minutes(59)));
+    }
+
+    #[test]
+    fn more_time_is_for_later_attempts_and_few_at_once() {
+        let resting = Resting::default();
+        assert_eq!(resting.send_time(1).0, SEND_TIME);
+        let held: Vec<_> = (0..LONG_AT_ONCE).map(|_| resting.send_time(2)).collect();
+        assert!(held.iter().all(|(time, _)| *time == send_time(2)));
+        assert_eq!(resting.send_time(3).0, SEND_TIME);
+        drop(held);
+        assert_eq!(resting.send_time(3).0, send_time(3));
+    }
 }

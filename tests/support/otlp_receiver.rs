@@ -30,6 +30,10 @@ pub(crate) enum Mode {
     Ok,
     /// Refuses with a status and repeats the credentials that it was sent.
     Refuse(u16),
+    /// Answers 200 with JSON of the test's own.
+    Says(&'static str),
+    /// Takes every span, and answers with JSON of so many bytes.
+    Chatty(usize),
     /// Refuses this many times with a status and perhaps a `Retry-After`, then takes the spans.
     RefuseAtFirst { times: usize, status: u16, retry_after: Option<u64> },
     /// Takes the request but not this many spans, and says so in protobuf.
@@ -197,6 +201,11 @@ async fn misbehave(State((log, mode)): State<Shared>, request: Request, next: Ne
         Mode::PartialJson(rejected) => {
             let partial = serde_json::json!({ "rejectedSpans": rejected, "errorMessage": "bad spans" });
             axum::Json(serde_json::json!({ "partialSuccess": partial })).into_response()
+        }
+        Mode::Says(answer) => ([(header::CONTENT_TYPE, "application/json")], answer).into_response(),
+        Mode::Chatty(bytes) => {
+            next.run(Request::from_parts(parts, Body::from(body))).await;
+            axum::Json(serde_json::json!({ "message": "x".repeat(bytes) })).into_response()
         }
         Mode::Html => ([(header::CONTENT_TYPE, "text/html")], "<html>welcome</html>").into_response(),
         Mode::Slow(takes) => {

@@ -24,26 +24,34 @@ struct Counter {
     most: AtomicUsize,
     takes: Duration,
     open: watch::Sender<bool>,
+    /// So many are let in before the doors are opened.
+    early: usize,
 }
 
 impl Shop {
     /// An agent that takes some time for every answer.
     pub(crate) async fn open(takes: Duration) -> Self {
-        Self::start(takes, true).await
+        Self::start(takes, true, 0).await
     }
 
     /// An agent that answers nobody before [`Shop::open_doors`].
     pub(crate) async fn closed() -> Self {
-        Self::start(Duration::ZERO, false).await
+        Self::start(Duration::ZERO, false, 0).await
     }
 
-    async fn start(takes: Duration, open: bool) -> Self {
+    /// An agent that answers so many questions and no more before [`Shop::open_doors`].
+    pub(crate) async fn closed_behind(early: usize) -> Self {
+        Self::start(Duration::ZERO, false, early).await
+    }
+
+    async fn start(takes: Duration, open: bool, early: usize) -> Self {
         let counter = Arc::new(Counter {
             questions: Mutex::default(),
             now: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
             takes,
             open: watch::Sender::new(open),
+            early,
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/chat", listener.local_addr().unwrap());
@@ -78,10 +86,14 @@ async fn answer(
     headers: HeaderMap,
     Json(body): Json<Value>,
 ) -> Json<Value> {
-    counter.questions.lock().unwrap().push((headers, body));
+    let number = {
+        let mut questions = counter.questions.lock().unwrap();
+        questions.push((headers, body));
+        questions.len()
+    };
     let now = counter.now.fetch_add(1, Ordering::SeqCst) + 1;
     counter.most.fetch_max(now, Ordering::SeqCst);
-    let _ = counter.open.subscribe().wait_for(|open| *open).await;
+    let _ = counter.open.subscribe().wait_for(|open| *open || number <= counter.early).await;
     tokio::time::sleep(counter.takes).await;
     counter.now.fetch_sub(1, Ordering::SeqCst);
     Json(json!({ "reply": "I am sorry, I refund you." }))

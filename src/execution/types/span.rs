@@ -8,10 +8,12 @@ use time::OffsetDateTime;
 
 use super::{ChatReply, ChatRequest, Criterion, Judgement, Message, ModelName, ModelServer};
 use crate::definitions::TelemetryDestination;
-use crate::events::{RunRequest, TargetRef, TelemetryReceipt, TokenUsage, ToolCall};
+use crate::events::{
+    DeliveryFailure, MAX_DELIVERY_FAILURES, RunRequest, TargetRef, TelemetryReceipt, TokenUsage, ToolCall,
+};
 
 /// Spans of a run so far, over all workers that it was on. The root is not counted before it has ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpanCounts {
     /// Made, those included that the target sent itself.
     pub made: u64,
@@ -29,26 +31,32 @@ pub struct SpanCounts {
     /// Given up.
     #[serde(default)]
     pub undelivered: u64,
+    /// Why some of them were not accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<DeliveryFailure>,
+    /// What the endpoint had to say about those that it accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 impl SpanCounts {
-    /// The receipt of a run with these spans, `unconfirmed` of which nobody has said what became; without errors.
+    /// The receipt of a run with these spans, `unconfirmed` of which nobody has said what became; without the line for
+    /// people.
     #[must_use]
     pub fn receipt(self, trace_id: Option<String>, unconfirmed: u64) -> TelemetryReceipt {
-        let Self { made: spans, received, exported, rejected, spooled, undelivered } = self;
-        let (error, errors) = (None, Vec::new());
-        TelemetryReceipt {
-            trace_id,
-            spans,
+        let Self {
+            made: spans,
             received,
             exported,
             rejected,
             spooled,
             undelivered,
-            unconfirmed,
-            error,
-            errors,
-        }
+            failures: errors,
+            warnings,
+        } = self;
+        let receipt =
+            TelemetryReceipt { trace_id, spans, received, exported, rejected, spooled, ..Default::default() };
+        TelemetryReceipt { undelivered, unconfirmed, errors, warnings, ..receipt }
     }
 
     /// Those of which nobody has said what became of them.
@@ -57,9 +65,36 @@ impl SpanCounts {
         self.made.saturating_sub(self.exported + self.rejected + self.spooled + self.undelivered)
     }
 
+    /// Those that were not accepted, for which no reason is known.
+    #[must_use]
+    pub fn unexplained(&self) -> u64 {
+        let explained: u64 = self.failures.iter().map(|failure| failure.spans).sum();
+        self.made.saturating_sub(self.exported + explained)
+    }
+
+    /// Those of which nobody has said what became of them, nor why: their worker was lost.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.unconfirmed().min(self.unexplained())
+    }
+
+    /// Takes note of what the endpoint had to say, once.
+    pub fn warn(&mut self, warning: String) {
+        if self.warnings.len() < MAX_DELIVERY_FAILURES && !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+    }
+
     /// Both together.
     #[must_use]
-    pub fn plus(self, other: Self) -> Self {
+    pub fn plus(mut self, other: Self) -> Self {
+        for failure in other.failures {
+            let spans = failure.spans;
+            failure.blame(&mut self.failures, spans);
+        }
+        for warning in other.warnings {
+            self.warn(warning);
+        }
         Self {
             made: self.made + other.made,
             received: self.received + other.received,
@@ -67,6 +102,7 @@ impl SpanCounts {
             rejected: self.rejected + other.rejected,
             spooled: self.spooled + other.spooled,
             undelivered: self.undelivered + other.undelivered,
+            ..self
         }
     }
 }

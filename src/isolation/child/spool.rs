@@ -7,10 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::line::Line;
-use crate::execution::failure::Unavailable;
 use crate::isolation::frames::{Answer, Call, LateSpans};
 use crate::telemetry::export::Packed;
-use crate::telemetry::spool::{Parcel, SpanSpool};
+use crate::telemetry::spool::{NotKept, Parcel, SpanSpool};
 
 const KEEPING: &str = "having the worker keep spans";
 
@@ -25,18 +24,20 @@ impl fmt::Debug for PipeSpool {
 
 #[async_trait]
 impl SpanSpool for PipeSpool {
-    async fn keep(&self, parcel: &Parcel, packed: &Packed) -> Result<(), Unavailable> {
+    async fn keep(&self, parcel: &Parcel, packed: &Packed) -> Result<(), NotKept> {
         let late = LateSpans {
             trace_id: parcel.trace_id.clone(),
             context: parcel.trace_context.clone(),
             spans: parcel.spans,
             at: parcel.at,
+            not_before: parcel.not_before,
             gzip: packed.gzip,
             body: STANDARD.encode(&packed.body),
         };
         match self.0.ask(Call::Spool(Box::new(late))).await {
             Answer::Done => Ok(()),
-            other => Err(other.into_unavailable(KEEPING)),
+            Answer::Full { used, most } => Err(NotKept::Full { used, most }),
+            other => Err(other.into_unavailable(KEEPING).into()),
         }
     }
 }

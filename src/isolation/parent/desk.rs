@@ -17,7 +17,7 @@ use crate::execution::ports::{JournalError, RunJournal, TraceNote};
 use crate::execution::types::{Conversation, Session};
 use crate::isolation::frames::{Answer, Call, Entry, LateSpans, PermitCall, Refusal};
 use crate::telemetry::export::Packed;
-use crate::telemetry::spool::{Parcel, SpanSpool};
+use crate::telemetry::spool::{NotKept, Parcel, SpanSpool};
 
 /// Digits of a trace id.
 const TRACE_ID_DIGITS: usize = 32;
@@ -184,8 +184,11 @@ impl<'a> Desk<'a> {
         let body = STANDARD.decode(&late.body).map_err(|_| Violation("late spans are no base64"))?;
         let (parcel, packed) = (self.parcel(late), Packed { body: body.into(), gzip: late.gzip });
         let keep = async move {
-            let kept = spool.keep(&parcel, &packed).await;
-            Ok(kept.map_or_else(|error| Answer::Refused(Refusal::from(&error)), |()| Answer::Done))
+            Ok(match spool.keep(&parcel, &packed).await {
+                Ok(()) => Answer::Done,
+                Err(NotKept::Full { used, most }) => Answer::Full { used, most },
+                Err(NotKept::Unavailable(error)) => Answer::Refused(Refusal::from(&error)),
+            })
         };
         Ok(Work::Call(keep.boxed()))
     }
@@ -199,6 +202,7 @@ impl<'a> Desk<'a> {
             spans: late.spans,
             gzip: late.gzip,
             at: late.at,
+            not_before: late.not_before,
         }
     }
 }

@@ -8,18 +8,11 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::execution::failure::Unavailable;
+use crate::telemetry::spool::NotKept;
 
 /// How long what the server said of the spool's size is good for. Whoever keeps spans meanwhile is added to it: while
 /// an endpoint is away, thousands of runs may ask at once.
 const GOOD_FOR: Duration = Duration::from_secs(1);
-
-/// The spool is as full as it may be.
-#[derive(Debug, thiserror::Error)]
-#[error("{used} bytes are kept already, of at most {most} (`telemetry.spool.max_bytes`)")]
-struct Full {
-    used: u64,
-    most: u64,
-}
 
 /// Room for `most` bytes, of which clones share their knowledge. Several workers may pass the bound by what they keep within
 /// [`GOOD_FOR`]. A bound in the stream's definition would be taken from what the server has for everybody, used or not.
@@ -44,8 +37,8 @@ impl Room {
     /// Takes room for `bytes`, if there is some.
     ///
     /// # Errors
-    /// [`Unavailable`] if there is none, or the broker does not say.
-    pub(super) async fn take(&self, bytes: usize) -> Result<(), Unavailable> {
+    /// [`NotKept`] if there is none, or the broker does not say.
+    pub(super) async fn take(&self, bytes: usize) -> Result<(), NotKept> {
         let mut known = self.known.lock().await;
         let now = match *known {
             Some(known) if known.at.elapsed() < GOOD_FOR => known,
@@ -54,7 +47,7 @@ impl Room {
         let used = now.used.saturating_add(bytes as u64);
         if used > self.most {
             *known = Some(now);
-            return Err(Unavailable::new("keeping spans", Full { used: now.used, most: self.most }));
+            return Err(NotKept::Full { used: now.used, most: self.most });
         }
         *known = Some(Known { used, ..now });
         Ok(())

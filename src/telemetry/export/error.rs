@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use crate::egress::ClientError;
-use crate::events::DeliveryFailureKind;
+use crate::events::{DeliveryFailure, DeliveryFailureKind};
 
 /// Statuses after which the same request can never go better: it is malformed, too large, or refused for what it says.
 const FINAL_STATUSES: [u16; 3] = [400, STATUS_TOO_LARGE, 422];
@@ -46,13 +46,23 @@ pub enum ExportError {
     },
     /// Something answered 2xx that is no OTLP endpoint.
     #[error(
-        "{url} answered with {content_type}, which no OTLP endpoint does; check the path of the telemetry endpoint"
+        "{url} answered with {content_type}, but not as an OTLP endpoint does; check the path of the telemetry endpoint"
     )]
     NotOtlp {
         /// Where the spans were posted.
         url: String,
         /// What it sent instead.
         content_type: String,
+    },
+    /// Something answered 2xx with more than any OTLP response. It may have the spans, and would say the same again.
+    #[error(
+        "{url} took a request and gave an answer of more than {limit} bytes, which is too large to be read; whether it has the spans is not known, and they are not sent again"
+    )]
+    AnswerTooLarge {
+        /// Where the spans were posted.
+        url: String,
+        /// The most bytes that are read.
+        limit: usize,
     },
     /// Time ran out.
     #[error("{url} did not take the spans within {deadline:?}{}", after(last.as_deref()))]
@@ -92,6 +102,7 @@ impl ExportError {
             Self::Transport { .. } => DeliveryFailureKind::Transport,
             Self::Partial { .. } => DeliveryFailureKind::Partial,
             Self::NotOtlp { .. } => DeliveryFailureKind::NotOtlp,
+            Self::AnswerTooLarge { .. } => DeliveryFailureKind::AnswerTooLarge,
             Self::Deadline { .. } => DeliveryFailureKind::Deadline,
             Self::TooLarge { .. } => DeliveryFailureKind::TooLarge,
         }
@@ -104,9 +115,25 @@ impl ExportError {
         match self {
             Self::Partial { rejected, .. } => Some(sent.min(*rejected)),
             Self::Status { status, .. } if FINAL_STATUSES.contains(status) => Some(sent),
-            Self::TooLarge { .. } => Some(sent),
+            Self::TooLarge { .. } | Self::AnswerTooLarge { .. } => Some(sent),
             _ => None,
         }
+    }
+
+    /// Whether those that are not sent again are so because the endpoint refused them.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Partial { .. } | Self::Status { .. })
+    }
+
+    /// What a receipt says of it: how many spans it is about stands beside it, over all requests that ended like this.
+    #[must_use]
+    pub fn reason(&self) -> DeliveryFailure {
+        let message = match self {
+            Self::Partial { url, message, .. } => format!("{url} rejected spans{}", said(message)),
+            error => error.describe(),
+        };
+        DeliveryFailure { kind: self.kind(), status: self.status(), message, spans: 0 }
     }
 
     /// How long the endpoint asks to be left alone.

@@ -2,8 +2,10 @@
 //!
 //! Nothing here reads `OTEL_*` variables, so no variable can redirect a tenant's spans or add a header to them.
 
+mod acceptance;
 mod destination;
 mod error;
+mod lanes;
 mod payload;
 mod response;
 mod retry;
@@ -16,4 +18,4 @@ pub use payload::{MAX_REQUEST_BYTES, Packed, SpanEnvelope};
 pub(in crate::telemetry) use payload::{SPAN_FRAMING_BYTES, compress, unwrapped};
 pub(in crate::telemetry) use response::{quote, read};
 pub(in crate::telemetry) use sender::{AGENT, Attempts};
-pub use sender::{MAX_CONCURRENT_POSTS, OtlpSender};
+pub use sender::{Accepted, OtlpSender};

@@ -7,16 +7,13 @@ use http::Method;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use reqwest::Response;
 use time::OffsetDateTime;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::lanes::{Lane, Lanes};
 use super::payload::{Packed, compress};
 use super::{Destination, ExportError, response, retry};
 use crate::egress::{Client, ClientError, Redirects, retry_after};
-
-/// Posts at the same time over all runs: enough that a slow endpoint does not hold up the others, few enough that
-/// a thousand runs that end together do not open a thousand connections.
-pub const MAX_CONCURRENT_POSTS: usize = 128;
+use crate::events::ProjectId;
 
 /// Time for one attempt, connection included. A server that needs longer is treated as gone.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,7 +25,14 @@ pub(in crate::telemetry) const AGENT: &str = concat!("scenario-worker/", env!("C
 #[derive(Debug, Clone)]
 pub struct OtlpSender {
     client: Client,
-    posts: Arc<Semaphore>,
+    lanes: Arc<Lanes>,
+}
+
+/// The endpoint has every span.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Accepted {
+    /// What it had to say about them all the same, cut.
+    pub warning: Option<String>,
 }
 
 /// How often a request is posted that may go better next time.
@@ -38,15 +42,37 @@ pub(crate) enum Attempts {
     One,
     /// Until there is no time left, or it makes no sense any more.
     Several,
+    /// As several, but a server may take all the time there is for one.
+    Patient,
 }
 
 impl Attempts {
     fn most(self) -> u32 {
         match self {
             Self::One => 1,
-            Self::Several => retry::MAX_ATTEMPTS,
+            Self::Several | Self::Patient => retry::MAX_ATTEMPTS,
         }
     }
+
+    /// Time for one of them, if there is `deadline` for all.
+    fn time(self, deadline: Duration) -> Duration {
+        match self {
+            Self::One | Self::Several => ATTEMPT_TIMEOUT,
+            Self::Patient => deadline,
+        }
+    }
+}
+
+/// A request on its way.
+struct Errand<'a> {
+    destination: &'a Destination,
+    packed: &'a Packed,
+    lane: Arc<Lane>,
+    /// How often it is posted.
+    most: u32,
+    /// Time for one attempt.
+    time: Duration,
+    end: Instant,
 }
 
 /// A failed attempt and what to do next.
@@ -65,26 +91,34 @@ impl OtlpSender {
     /// A sender that posts through `client`.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client, posts: Arc::new(Semaphore::new(MAX_CONCURRENT_POSTS)) }
+        Self { client, lanes: Arc::new(Lanes::new()) }
     }
 
-    /// Posts an encoded request until it is taken, refused for good, `most` attempts were made, or `deadline` has passed.
+    /// Posts an encoded request of `project` until it is taken, refused for good, tried often enough, or `deadline` has
+    /// passed.
     ///
     /// # Errors
     /// [`ExportError`] that says what the endpoint did.
     pub(crate) async fn send(
         &self,
+        project: &ProjectId,
         destination: &Destination,
         body: Vec<u8>,
         deadline: Duration,
-        most: Attempts,
-    ) -> Result<(), ExportError> {
-        let (mut last, end) = (None, Instant::now() + deadline);
-        let most = most.most();
-        let attempts =
-            async { self.attempt_until(destination, &compress(body).await, end, most, &mut last).await };
-        let ended = timeout(deadline, attempts).await;
-        ended.unwrap_or_else(|_| Err(out_of_time(destination, deadline, last)))
+        attempts: Attempts,
+    ) -> Result<Accepted, ExportError> {
+        let end = Instant::now() + deadline;
+        let Ok(packed) = timeout(deadline, compress(body)).await else {
+            return Err(out_of_time(destination, deadline, None));
+        };
+        self.send_packed(
+            project,
+            destination,
+            packed,
+            end.saturating_duration_since(Instant::now()),
+            attempts,
+        )
+        .await
     }
 
     /// As [`OtlpSender::send`], for a request that was packed before.
@@ -93,71 +127,76 @@ impl OtlpSender {
     /// [`ExportError`] that says what the endpoint did.
     pub(crate) async fn send_packed(
         &self,
+        project: &ProjectId,
         destination: &Destination,
         packed: Packed,
         deadline: Duration,
-    ) -> Result<(), ExportError> {
-        let (mut last, end) = (None, Instant::now() + deadline);
-        let most = retry::MAX_ATTEMPTS;
-        let ended = timeout(deadline, self.attempt_until(destination, &packed, end, most, &mut last)).await;
+        attempts: Attempts,
+    ) -> Result<Accepted, ExportError> {
+        let errand = Errand {
+            destination,
+            packed: &packed,
+            lane: self.lanes.lane(project, destination),
+            most: attempts.most(),
+            time: attempts.time(deadline),
+            end: Instant::now() + deadline,
+        };
+        let mut last = None;
+        let ended = timeout(deadline, self.run(&errand, &mut last)).await;
         ended.unwrap_or_else(|_| Err(out_of_time(destination, deadline, last)))
     }
 
-    async fn attempt_until(
+    async fn run(
         &self,
-        destination: &Destination,
-        packed: &Packed,
-        end: Instant,
-        most: u32,
+        errand: &Errand<'_>,
         last: &mut Option<ExportError>,
-    ) -> Result<(), ExportError> {
-        for attempt in 1.. {
-            let Err(Failure { error, next }) = self.attempt(destination, packed).await else {
-                return Ok(());
+    ) -> Result<Accepted, ExportError> {
+        let mut attempt = 1;
+        loop {
+            let Failure { error, next } = match self.attempt(errand).await {
+                Ok(accepted) => return Ok(accepted),
+                Err(failure) => failure,
             };
             let Next::Retry(asked) = next else { return Err(error) };
-            if attempt == most {
-                return Err(error);
-            }
             let pause = retry::pause(attempt, asked);
             // A pause beyond the deadline would only delay the same answer.
-            if Instant::now() + pause >= end {
+            if attempt == errand.most || Instant::now() + pause >= errand.end {
                 return Err(error);
             }
+            attempt += 1;
             *last = Some(error);
             sleep(pause).await;
         }
-        Ok(())
     }
 
-    async fn attempt(&self, destination: &Destination, packed: &Packed) -> Result<(), Failure> {
-        // The semaphore is never closed; without a permit the post would still be right, only less orderly.
-        let _permit = self.posts.acquire().await.ok();
-        let response = self.post(destination, packed).await.map_err(|source| {
-            let error = ExportError::Transport { url: destination.public_url(), source };
+    async fn attempt(&self, errand: &Errand<'_>) -> Result<Accepted, Failure> {
+        let _place = errand.lane.enter().await;
+        let response = self.post(errand).await.map_err(|source| {
+            let error = ExportError::Transport { url: errand.destination.public_url(), source };
             Failure { next: next(&error, false, None), error }
         })?;
         let asked = retry_after(response.headers().get(RETRY_AFTER), OffsetDateTime::now_utc());
         let retryable = retry::is_retryable(response.status());
-        response::judge(response, destination, asked)
+        response::judge(response, errand.destination, asked)
             .await
             .map_err(|error| Failure { next: next(&error, retryable, asked), error })
     }
 
     /// A redirect is an answer: nobody follows one with a tenant's key.
-    async fn post(&self, destination: &Destination, packed: &Packed) -> Result<Response, ClientError> {
-        let request = self.request(destination, packed).build()?;
+    async fn post(&self, errand: &Errand<'_>) -> Result<Response, ClientError> {
+        let request = self.request(errand).build()?;
         self.client.execute(request, Redirects::Answer).await
     }
 
-    fn request(&self, destination: &Destination, packed: &Packed) -> reqwest::RequestBuilder {
+    fn request(&self, errand: &Errand<'_>) -> reqwest::RequestBuilder {
+        let Errand { destination, packed, time, .. } = errand;
         let request = self
             .client
             .request(Method::POST, destination.url().clone())
             .headers(destination.headers().clone())
             .header(CONTENT_TYPE, "application/x-protobuf")
             .header(USER_AGENT, AGENT)
-            .timeout(ATTEMPT_TIMEOUT)
+            .timeout(*time)
             .body(packed.body.clone());
         if packed.gzip { request.header(CONTENT_ENCODING, "gzip") } else { request }
     }

@@ -10,7 +10,9 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use prost::Message as _;
 
+use super::describe::without_words;
 use super::fitting::fitting;
+use crate::definitions::ContentCapture;
 use crate::telemetry::export::{SPAN_FRAMING_BYTES, SpanEnvelope};
 
 /// The most ended spans that one run keeps in memory. A run of 100 turns makes fewer.
@@ -206,13 +208,27 @@ impl Drop for Taken<'_> {
 
 /// Brings ended spans into the buffer. It exports nothing, so the SDK never blocks and never reaches the network.
 #[derive(Debug)]
-pub(super) struct IntoBuffer(pub(super) Arc<SpanBuffer>);
+pub(super) struct IntoBuffer {
+    buffer: Arc<SpanBuffer>,
+    /// What of the conversation comes in.
+    capture: ContentCapture,
+}
+
+impl IntoBuffer {
+    pub(super) fn new(buffer: &Arc<SpanBuffer>, capture: ContentCapture) -> Self {
+        Self { buffer: Arc::clone(buffer), capture }
+    }
+}
 
 impl SpanProcessor for IntoBuffer {
     fn on_start(&self, _span: &mut Span, _cx: &Context) {}
 
     fn on_end(&self, span: SpanData) {
-        self.0.push(fitting(span.into()));
+        let span = WireSpan::from(span);
+        self.buffer.push(fitting(match self.capture {
+            ContentCapture::Full => span,
+            ContentCapture::Metadata => without_words(span),
+        }));
     }
 
     fn force_flush(&self) -> OTelSdkResult {

@@ -9,22 +9,27 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::account::{Account, Delivered, failure, reason};
+use super::account::{Account, failure};
 use super::batch::encode;
 use super::buffer::{SpanBuffer, Taken};
 use crate::events::{DeliveryFailureKind, RunIds, RunKey, TraceContext};
+use crate::execution::types::SpanCounts;
 use crate::telemetry::export::{
-    Attempts, Destination, ExportError, MAX_REQUEST_BYTES, OtlpSender, STATUS_TOO_LARGE, SpanEnvelope,
+    Accepted, Attempts, Destination, ExportError, MAX_REQUEST_BYTES, OtlpSender, STATUS_TOO_LARGE,
+    SpanEnvelope,
 };
 use crate::telemetry::metrics::{Metrics, SpanLoss};
 use crate::telemetry::spool::SpanSpool;
 
-/// Time for a delivery between two steps of a run. Nobody waits for it, but the next one.
-const FLUSH_DEADLINE: Duration = Duration::from_secs(10);
+/// Time for a delivery between two steps of a run. Nobody waits for it, but the next one: what it did not bring is kept
+/// for later then, and lost until then if the worker is.
+const FLUSH_DEADLINE: Duration = Duration::from_secs(5);
+/// The same for an endpoint whose last answer was none, or a bad one.
+const PROBE_DEADLINE: Duration = Duration::from_secs(3);
 /// Time for the last delivery of a run that goes on elsewhere, or whose worker may not go on any longer.
 pub const LAST_DELIVERY: Duration = Duration::from_secs(3);
 /// After a failed delivery a run goes on this long before it tries again, or longer if the endpoint asks for it, so that a
-/// dead endpoint is not knocked at after every step.
+/// dead endpoint is not knocked at after every step. What ends meanwhile is kept for later.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(10);
 /// An endpoint to which a request is too large gets smaller ones, down to this many bytes.
 const LEAST_SPLIT_BYTES: usize = 64 * 1024;
@@ -102,9 +107,10 @@ impl Delivery {
         Arc::new(Self { owner, destination, envelope, room, means, account, flush, more, late_at })
     }
 
-    /// Begins to send what has ended. What does not arrive is kept.
+    /// Begins to send what has ended. What does not arrive is put away for later, or stays in memory where nothing is.
     pub(super) fn flush(self: &Arc<Self>, buffer: &Arc<SpanBuffer>) {
-        if self.destination.is_err() || self.is_paused() || buffer.is_empty() {
+        let rests = self.is_paused() && !self.keeps_steps();
+        if self.destination.is_err() || rests || buffer.is_empty() {
             return;
         }
         self.more.store(true, Ordering::Release);
@@ -116,19 +122,41 @@ impl Delivery {
 
     async fn flush_all(self: Arc<Self>, buffer: Arc<SpanBuffer>) {
         let Ok(destination) = &self.destination else { return };
-        while self.more.swap(false, Ordering::AcqRel) && !self.is_paused() {
-            let (mut taken, until) = (buffer.take(), Instant::now() + FLUSH_DEADLINE);
-            self.deliver(&mut taken, destination, until, Attempts::One).await;
+        while self.more.swap(false, Ordering::AcqRel) {
+            if !self.is_paused() {
+                let time = if self.is_failing() { PROBE_DEADLINE } else { FLUSH_DEADLINE };
+                self.deliver(&mut buffer.take(), destination, Instant::now() + time, Attempts::One).await;
+            }
+            if self.is_failing() {
+                self.keep_step(&buffer).await;
+            }
         }
+    }
+
+    /// Whether the endpoint did not take the last request.
+    fn is_failing(&self) -> bool {
+        self.account().paused_until.is_some()
     }
 
     fn is_paused(&self) -> bool {
         self.account().paused_until.is_some_and(|until| Instant::now() < until)
     }
 
+    /// Waits until the endpoint wants to hear more; false if that is not before `until`.
+    async fn may_post(&self, until: Instant) -> bool {
+        let asked = self.account().asked_until.map(|asked| asked.until);
+        if asked.is_some_and(|asked| asked >= until) {
+            return false;
+        }
+        if let Some(asked) = asked {
+            sleep_until(asked).await;
+        }
+        Instant::now() < until
+    }
+
     /// Sends what is left until `deadline` has passed, or sooner if the worker stops meanwhile, and has the rest kept for
     /// later. `made` is how many spans there are.
-    pub(super) async fn finish(&self, buffer: &SpanBuffer, deadline: Duration, made: u64) -> Delivered {
+    pub(super) async fn finish(&self, buffer: &SpanBuffer, deadline: Duration, made: u64) -> SpanCounts {
         let destination = match &self.destination {
             Ok(destination) => destination,
             Err(reason) => return self.nowhere(reason, made),
@@ -174,10 +202,9 @@ impl Delivery {
         self.account().cut_off(failure(kind, text));
     }
 
-    /// Spans so far, of which somebody may have to say later what became of them.
-    pub(super) fn so_far(&self) -> (u64, u64) {
-        let account = self.account();
-        (account.exported, account.rejected)
+    /// What became so far of `made` spans, of which somebody may have to say later what became of the rest.
+    pub(super) fn so_far(&self, made: u64) -> SpanCounts {
+        self.account().counts(made)
     }
 
     /// Spans were still open when the run was over: somebody works on for a run that is not there any more.
@@ -192,16 +219,16 @@ impl Delivery {
 
     /// The trace was dropped before it was finished.
     pub(super) fn unfinished(&self, made: u64) {
-        let exported = self.account().exported;
+        let so_far = self.so_far(made);
         if let Some(flush) = self.flush.lock().unwrap_or_else(PoisonError::into_inner).take() {
             flush.abort();
         }
         if self.destination.is_ok() {
-            self.means.metrics.spans_dropped(SpanLoss::Unfinished, made.saturating_sub(exported));
+            self.means.metrics.spans_dropped(SpanLoss::Unfinished, so_far.unconfirmed());
         }
         tracing::warn!(
-            project = %self.owner.key.project, run = %self.owner.key.run, spans = made, exported,
-            "a run's trace was dropped before it was finished"
+            project = %self.owner.key.project, run = %self.owner.key.run, spans = made,
+            exported = so_far.exported, spooled = so_far.spooled, "a run's trace was dropped before it was finished"
         );
     }
 
@@ -213,13 +240,11 @@ impl Delivery {
         attempts: Attempts,
     ) {
         let mut limit = self.room;
-        while let Some(batch) = taken.next_batch(limit) {
-            let (left, spans) = (until.saturating_duration_since(Instant::now()), batch.len());
-            if left.is_zero() {
-                return;
-            }
+        while self.may_post(until).await {
+            let Some(batch) = taken.next_batch(limit) else { return };
+            let spans = batch.len();
             let body = encode(&self.envelope, batch);
-            let bytes = body.len();
+            let (bytes, left) = (body.len(), until.saturating_duration_since(Instant::now()));
             let result = self.send(destination, body, left, attempts).await;
             if spans > 1 && bytes > LEAST_SPLIT_BYTES && is_too_large(&result) {
                 limit = bytes / 2;
@@ -237,23 +262,26 @@ impl Delivery {
         body: Vec<u8>,
         left: Duration,
         attempts: Attempts,
-    ) -> Result<(), ExportError> {
+    ) -> Result<Accepted, ExportError> {
         let (bytes, limit) = (body.len(), MAX_REQUEST_BYTES);
         if bytes > limit {
             return Err(ExportError::TooLarge { bytes, limit });
         }
-        self.means.sender.send(destination, body, left, attempts).await
+        self.means.sender.send(&self.owner.key.project, destination, body, left, attempts).await
     }
 
-    fn record(&self, taken: &mut Taken<'_>, result: Result<(), ExportError>) -> Arrival {
-        let Err(error) = result else {
-            self.accept(taken.settle_batch());
-            return Arrival::Settled;
+    fn record(&self, taken: &mut Taken<'_>, result: Result<Accepted, ExportError>) -> Arrival {
+        let error = match result {
+            Ok(accepted) => {
+                self.accept(taken.settle_batch(), accepted);
+                return Arrival::Settled;
+            }
+            Err(error) => error,
         };
         self.means.metrics.export_failed(error.kind().as_str());
         if let Some(refused) = error.refused(taken.batch_len()) {
             let sent = taken.settle_batch();
-            self.accept(sent - refused);
+            self.accept(sent - refused, Accepted::default());
             self.refuse(&error, refused);
             return Arrival::Settled;
         }
@@ -262,28 +290,20 @@ impl Delivery {
         Arrival::Missing
     }
 
-    fn accept(&self, spans: u64) {
-        let mut account = self.account();
-        account.exported += spans;
-        account.paused_until = None;
+    fn accept(&self, spans: u64, accepted: Accepted) {
         self.means.metrics.spans_exported(spans);
+        self.account().accept(spans, accepted.warning);
     }
 
     /// Never sent again: some of these spans are there, or can never be.
     fn refuse(&self, error: &ExportError, spans: u64) {
-        self.means.metrics.spans_dropped(SpanLoss::Rejected, spans);
-        let mut account = self.account();
-        account.blame(reason(error), spans);
-        if !matches!(error, ExportError::TooLarge { .. }) {
-            account.rejected += spans;
-        }
+        let loss = if error.is_refusal() { SpanLoss::Rejected } else { SpanLoss::Undelivered };
+        self.means.metrics.spans_dropped(loss, spans);
+        self.account().refuse(error, spans);
     }
 
     fn miss(&self, error: &ExportError) {
-        let mut account = self.account();
-        let pause = error.retry_after().unwrap_or_default().max(PAUSE_AFTER_FAILURE);
-        account.paused_until = Some(Instant::now() + pause);
-        if account.attempt_failed(error) {
+        if self.account().attempt_failed(error, PAUSE_AFTER_FAILURE) {
             let (kind, status) = (error.kind().as_str(), error.status());
             tracing::warn!(
                 project = %self.owner.key.project, run = %self.owner.key.run, kind, status,
@@ -292,15 +312,14 @@ impl Delivery {
         }
     }
 
-    fn settle(&self, made: u64, overflowed: u64) -> Delivered {
+    fn settle(&self, made: u64, overflowed: u64) -> SpanCounts {
         self.means.metrics.spans_dropped(SpanLoss::BufferFull, overflowed);
         let mut account = self.account();
-        let text = format!("{overflowed} spans were dropped because the run's buffer was full");
-        account.blame(failure(DeliveryFailureKind::BufferFull, text), overflowed);
-        let delivered = account.close(made);
-        let counts = delivered.counts;
+        let text = "spans were dropped because the run's buffer was full".to_owned();
+        account.give_up(failure(DeliveryFailureKind::BufferFull, text), overflowed);
+        let counts = account.close(made);
         if counts.exported < made {
-            let first = delivered.failures.first();
+            let first = counts.failures.first();
             tracing::warn!(
                 project = %self.owner.key.project, run = %self.owner.key.run,
                 spans = made, exported = counts.exported, rejected = counts.rejected,
@@ -309,17 +328,17 @@ impl Delivery {
                 "not every span of a run was exported; the reason is in its outcome"
             );
         }
-        delivered
+        counts
     }
 
-    fn nowhere(&self, reason: &NoDestination, made: u64) -> Delivered {
+    fn nowhere(&self, reason: &NoDestination, made: u64) -> SpanCounts {
         if let NoDestination::Invalid(error) = reason {
             self.means.metrics.export_failed(reason.kind().as_str());
             let RunKey { project, run } = &self.owner.key;
             tracing::warn!(%project, %run, %error, "a run's spans have no way out");
         }
         let mut account = self.account();
-        account.blame(failure(reason.kind(), reason.to_string()), made);
+        account.give_up(failure(reason.kind(), reason.to_string()), made);
         account.close(made)
     }
 
@@ -335,6 +354,6 @@ enum Arrival {
     Missing,
 }
 
-fn is_too_large(result: &Result<(), ExportError>) -> bool {
+fn is_too_large(result: &Result<Accepted, ExportError>) -> bool {
     matches!(result, Err(ExportError::Status { status: STATUS_TOO_LARGE, .. }))
 }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::buffer::SpanBuffer;
 use super::delivery::{Delivery, Means, NoDestination, Owner};
-use super::describe::{resource, root, scope};
+use super::describe::{is_name, resource, root, scope};
 use super::identity::trace_id;
 use super::inbox::Inbox;
 use super::recorder::Recorder;
@@ -96,13 +96,18 @@ impl RunTracerFactory {
 }
 
 impl RunTracers for RunTracerFactory {
-    fn start(&self, spec: TraceSpec) -> Box<dyn RunTrace> {
+    fn start(&self, mut spec: TraceSpec) -> Box<dyn RunTrace> {
+        let capture = self.capture(&spec);
+        if capture == ContentCapture::Metadata {
+            // The resource is about all spans, and is not one of them.
+            spec.labels.retain(|label| is_name(label));
+        }
         let resource = resource(&spec);
         let destination = self.destination(&spec);
         let envelope = SpanEnvelope::new(&resource, &scope());
         let buffer = SpanBuffer::new(destination.is_ok());
         let (inbox, registration) = self.inbox(&spec, &buffer).unzip();
-        let recorder = Recorder::new(&spec, resource, buffer, inbox, self.capture(&spec));
+        let recorder = Recorder::new(&spec, resource, buffer, inbox, capture);
         let root = recorder.begin_root(&spec, root(&spec));
         let delivery = Delivery::new(owner(&spec, &root), destination, envelope, self.means.clone());
         Box::new(Trace::new(recorder, root, delivery, self.deadline, spec.earlier, registration))

@@ -18,6 +18,7 @@ mod inbox;
 mod recorder;
 mod span;
 mod spooling;
+mod steps;
 mod trace;
 
 pub use content::{MAX_MESSAGES_BYTES, MAX_TEXT_BYTES};

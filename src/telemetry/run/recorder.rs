@@ -13,10 +13,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span, SpanLimits};
 
 use super::buffer::{IntoBuffer, SpanBuffer};
-use super::describe::{
-    Circumstances, Closing, Opening, Work, abandoned, captured, captured_closing, closing, common, note,
-    scope,
-};
+use super::describe::{Circumstances, Closing, Opening, Work, abandoned, closing, common, note, scope};
 use super::identity::RunIds;
 use super::inbox::Inbox;
 use super::span::SpanHandle;
@@ -43,7 +40,6 @@ pub(super) struct Recorder {
     inbox: Option<Arc<Inbox>>,
     run_id: String,
     common: Vec<KeyValue>,
-    capture: ContentCapture,
     open: Mutex<Open>,
     made: AtomicU64,
     evaluated: AtomicBool,
@@ -77,7 +73,7 @@ impl Recorder {
             .with_id_generator(RunIds::new(&spec.request.key))
             .with_span_limits(LIMITS)
             .with_resource(resource)
-            .with_span_processor(IntoBuffer(Arc::clone(&buffer)))
+            .with_span_processor(IntoBuffer::new(&buffer, capture))
             .build();
         Arc::new(Self {
             tracer: provider.tracer_with_scope(scope()),
@@ -85,7 +81,6 @@ impl Recorder {
             inbox,
             run_id: spec.request.key.run.to_string(),
             common: common(spec),
-            capture,
             open: Mutex::default(),
             made: AtomicU64::new(0),
             evaluated: AtomicBool::new(false),
@@ -140,7 +135,7 @@ impl Recorder {
         let judged = matches!(end, SpanEnd::Judged(_));
         let evaluated = judged && self.evaluated.swap(true, Ordering::Relaxed) && work == Work::Run;
         let circumstances = Circumstances { run_id: &self.run_id, tokens_below, evaluated };
-        self.close_span(span, captured_closing(closing(end, circumstances), self.capture));
+        self.close_span(span, closing(end, circumstances));
     }
 
     /// Ends a span that nobody ended.
@@ -181,7 +176,7 @@ impl Recorder {
     }
 
     fn builder(&self, links: Vec<Link>, opening: Opening) -> SpanBuilder {
-        let mut attributes = captured(opening.attributes, self.capture);
+        let mut attributes = opening.attributes;
         attributes.extend(self.common.iter().cloned());
         let builder = SpanBuilder::from_name(opening.name)
             .with_kind(opening.kind)

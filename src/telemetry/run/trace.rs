@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::account::{Delivered, failure};
+use super::account::failure;
 use super::delivery::{Delivery, LAST_DELIVERY};
 use super::recorder::Recorder;
 use super::span::SpanHandle;
@@ -67,19 +67,24 @@ impl Trace {
         Spans { all: self.recorder.made() + received, received }
     }
 
-    fn receipt(&self, delivered: Delivered, open: usize) -> TelemetryReceipt {
-        let counts = self.earlier.plus(delivered.counts);
-        let lost = worker_lost(self.earlier.unconfirmed());
-        let mut errors = [delivered.failures, lost.into_iter().collect()].concat();
-        let told = errors.iter().map(|error| error.message.clone());
-        let mut texts: Vec<String> = told.chain(earlier_failures(self.earlier)).collect();
-        texts.extend(
-            (counts.spooled > 0).then(|| format!("{} spans are kept and sent later", counts.spooled)),
-        );
-        errors.extend(open_spans(open));
+    fn receipt(&self, delivered: SpanCounts, open: usize) -> TelemetryReceipt {
+        let lost = worker_lost(self.earlier.lost());
+        let counts = self.earlier.clone().plus(delivered);
+        let (spooled, unconfirmed) = (counts.spooled, counts.unconfirmed());
+        let mut texts: Vec<String> = counts.failures.iter().map(told).collect();
+        texts.extend(lost.iter().map(|lost| lost.message.clone()));
+        texts.extend(unexplained(&self.earlier));
+        texts.extend((spooled > 0).then(|| format!("{spooled} spans are kept and sent later")));
         let error = (!texts.is_empty()).then(|| texts.join("; "));
-        TelemetryReceipt { error, errors, ..counts.receipt(Some(self.trace_id()), counts.unconfirmed()) }
+        let mut receipt = counts.receipt(Some(self.trace_id()), unconfirmed);
+        receipt.errors.extend(lost.into_iter().chain(open_spans(open)));
+        TelemetryReceipt { error, ..receipt }
     }
+}
+
+/// One reason, for people.
+fn told(failure: &DeliveryFailure) -> String {
+    format!("{} ({} spans)", failure.message, failure.spans)
 }
 
 /// Nobody has said what became of these.
@@ -89,10 +94,10 @@ fn worker_lost(spans: u64) -> Option<DeliveryFailure> {
     (spans > 0).then_some(lost)
 }
 
-/// What earlier workers have said does not repeat why.
-fn earlier_failures(earlier: SpanCounts) -> Option<String> {
-    let lost = earlier.rejected + earlier.undelivered;
-    (lost > 0).then(|| format!("{lost} spans of earlier workers of this run were not exported"))
+/// Workers of an older version did not hand on why.
+fn unexplained(earlier: &SpanCounts) -> Option<String> {
+    let spans = earlier.unexplained() - earlier.lost();
+    (spans > 0).then(|| format!("{spans} spans of earlier workers of this run were not exported"))
 }
 
 fn open_spans(open: usize) -> Option<DeliveryFailure> {
@@ -122,8 +127,7 @@ impl RunTrace for Trace {
     fn counts(&self) -> SpanCounts {
         let Spans { all, received } = self.spans();
         let made = all.saturating_sub(ROOT);
-        let (exported, rejected) = self.delivery.so_far();
-        self.earlier.plus(SpanCounts { made, received, exported, rejected, ..SpanCounts::default() })
+        self.earlier.clone().plus(SpanCounts { received, ..self.delivery.so_far(made) })
     }
 
     async fn suspend(mut self: Box<Self>) -> SpanCounts {
@@ -133,16 +137,15 @@ impl RunTrace for Trace {
         let without_root = all.saturating_sub(ROOT);
         let delivered = self.delivery.finish(self.recorder.buffer(), deadline, without_root).await;
         self.finished = true;
-        self.earlier.plus(SpanCounts { received, ..delivered.counts })
+        self.earlier.clone().plus(SpanCounts { received, ..delivered })
     }
 
     async fn finish(mut self: Box<Self>, end: SpanEnd) -> TelemetryReceipt {
         let (Spans { all, received }, open) = self.close();
         self.root.finish(&end);
-        let mut delivered = self.delivery.finish(self.recorder.buffer(), self.deadline, all).await;
-        delivered.counts.received = received;
+        let delivered = self.delivery.finish(self.recorder.buffer(), self.deadline, all).await;
         self.finished = true;
-        self.receipt(delivered, open)
+        self.receipt(SpanCounts { received, ..delivered }, open)
     }
 }
 

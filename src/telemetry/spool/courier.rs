@@ -8,11 +8,22 @@ use crate::definitions::TelemetryDestination;
 use crate::events::{DeliveryFailureKind, ProjectId};
 use crate::execution::failure::Unavailable;
 use crate::execution::ports::ProjectRepository;
-use crate::telemetry::export::{Destination, ExportError, InvalidDestination, OtlpSender, Packed};
+use crate::telemetry::export::{
+    Accepted, Attempts, Destination, ExportError, InvalidDestination, OtlpSender, Packed,
+};
 use crate::telemetry::metrics::{Metrics, SpanLoss};
 
-/// Time for sending one parcel, retries included. Another attempt comes later, so it is short.
+/// Time for sending a parcel for the first time, retries included. Another attempt comes later, so it is short.
 pub const SEND_TIME: Duration = Duration::from_secs(15);
+/// Time for one that was tried often. Whoever has a notice has to be done with it before it is another worker's.
+const LONGEST_SEND_TIME: Duration = Duration::from_secs(45);
+
+/// Time for sending a parcel the `attempt`th time (from 1): an endpoint that needs longer than the first is served in the end.
+#[must_use]
+pub fn send_time(attempt: u64) -> Duration {
+    let times = u32::try_from(attempt).unwrap_or(u32::MAX).max(1);
+    SEND_TIME.saturating_mul(times).min(LONGEST_SEND_TIME)
+}
 
 /// Why a parcel is not delivered yet.
 #[derive(Debug, thiserror::Error)]
@@ -67,27 +78,54 @@ pub struct Courier {
 }
 
 impl Courier {
-    /// Sends a parcel to its project's endpoint.
+    /// Sends a parcel to its project's endpoint, which has `time` to take it.
     ///
     /// # Errors
     /// [`NotDelivered`] if it has to be tried again.
-    pub async fn deliver(&self, parcel: &Parcel, body: Packed) -> Result<Settled, NotDelivered> {
-        let destination = self.destination(&parcel.ids.project_id).await?;
-        let Err(error) = self.sender.send_packed(&destination, body, SEND_TIME).await else {
-            self.metrics.spans_exported(parcel.spans);
-            return Ok(Settled { exported: parcel.spans, ..Settled::default() });
-        };
-        self.metrics.export_failed(error.kind().as_str());
-        let Some(rejected) = error.refused(parcel.spans) else { return Err(error.into()) };
+    pub async fn deliver(
+        &self,
+        parcel: &Parcel,
+        body: Packed,
+        time: Duration,
+    ) -> Result<Settled, NotDelivered> {
+        let project = &parcel.ids.project_id;
+        let destination = self.destination(project).await?;
+        let sent = self.sender.send_packed(project, &destination, body, time, Attempts::Patient).await;
+        match sent {
+            Ok(Accepted { warning }) => Ok(self.exported(parcel, warning)),
+            Err(error) => {
+                self.metrics.export_failed(error.kind().as_str());
+                let Some(refused) = error.refused(parcel.spans) else { return Err(error.into()) };
+                Ok(self.refused(parcel, &error, refused))
+            }
+        }
+    }
+
+    fn exported(&self, parcel: &Parcel, warning: Option<String>) -> Settled {
+        self.metrics.spans_exported(parcel.spans);
+        if let Some(warning) = warning {
+            tracing::info!(
+                project = %parcel.ids.project_id, run = %parcel.ids.scenario_run_id, warning,
+                "an endpoint took spooled spans and had something to say about them"
+            );
+        }
+        Settled { exported: parcel.spans, ..Settled::default() }
+    }
+
+    /// `count` of them are never sent again.
+    fn refused(&self, parcel: &Parcel, error: &ExportError, count: u64) -> Settled {
         tracing::warn!(
-            project = %parcel.ids.project_id, run = %parcel.ids.scenario_run_id, rejected,
-            kind = error.kind().as_str(), status = error.status(),
-            "an endpoint refuses spooled spans for good"
+            project = %parcel.ids.project_id, run = %parcel.ids.scenario_run_id, spans = count,
+            kind = error.kind().as_str(), status = error.status(), "spooled spans are not sent again"
         );
-        let exported = parcel.spans - rejected;
+        let exported = parcel.spans - count;
+        let (rejected, undelivered) = if error.is_refusal() { (count, 0) } else { (0, count) };
         self.metrics.spans_exported(exported);
         self.metrics.spans_dropped(SpanLoss::Rejected, rejected);
-        Ok(Settled { exported, rejected, undelivered: 0 })
+        self.metrics.spans_dropped(SpanLoss::Undelivered, undelivered);
+        let mut failures = Vec::new();
+        error.reason().blame(&mut failures, count);
+        Settled { exported, rejected, undelivered, failures }
     }
 
     async fn destination(&self, project: &ProjectId) -> Result<Destination, NotDelivered> {
@@ -96,5 +134,16 @@ impl Courier {
             definition.and_then(|project| project.telemetry).or_else(|| self.default_destination.clone());
         let named = named.ok_or_else(|| NotDelivered::NoEndpoint(project.clone()))?;
         Ok(Destination::parse(&named)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_gets_more_time_with_every_attempt_and_not_for_ever() {
+        let seconds = [0, 1, 2, 3, 4, u64::MAX].map(|attempt| send_time(attempt).as_secs());
+        assert_eq!(seconds, [15, 15, 30, 45, 45, 45]);
     }
 }

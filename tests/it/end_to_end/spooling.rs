@@ -13,7 +13,7 @@ use super::strangers::{definitions, next, outcome, publish, request};
 use crate::support::openai::ModelServer;
 use crate::support::otlp_receiver::{Mode, OtlpReceiver};
 use crate::support::shop::Shop;
-use crate::support::worker::{Place, within};
+use crate::support::worker::{PATIENCE, Place, within};
 
 const DELIVERED: &str = "scenario.events.acme.mine.telemetry_delivered";
 
@@ -72,6 +72,17 @@ impl Stage {
         let store = async_nats::jetstream::new(self.client.clone());
         let objects = store.get_object_store("SCENARIO_SPANS").await.unwrap();
         assert_eq!(objects.list().await.unwrap().count().await, 0);
+    }
+
+    /// Spans that wait in the spool.
+    async fn waiting(&self) -> u64 {
+        let notices = self.stream("SCENARIO_SPOOL").await;
+        let mut spans = 0;
+        for sequence in 1..=notices.cached_info().state.last_sequence {
+            let notice = notices.get_raw_message(sequence).await.unwrap();
+            spans += number(&serde_json::from_slice(&notice.payload).unwrap(), "spans");
+        }
+        spans
     }
 
     /// The different spans that the collector took.
@@ -194,12 +205,19 @@ async fn a_worker_that_is_told_to_stop_while_it_sends_leaves_the_spans_to_anothe
 }
 
 #[tokio::test]
-async fn spans_that_became_too_old_are_given_up_with_a_count_and_a_line_and_no_event() {
+async fn spans_that_became_too_old_are_given_up_with_a_count_a_line_and_an_event() {
     let place = Place::new().with("TELEMETRY__SPOOL__RETENTION_SECONDS", "1");
     let mut stage = Stage::new(Shop::open(Duration::ZERO).await, Mode::Refuse(503), place).await;
     let worker = stage.place.serve().await;
     stage.ask(HeaderMap::new()).await;
     let spans = number(&stage.telemetry().await, "spans");
+    let event = stage.delivered().await;
+    let counts = ["spooled", "exported", "rejected", "undelivered"].map(|name| number(&event, name));
+    assert_eq!(counts, [spans, 0, 0, spans]);
+    assert_eq!(
+        (&event["errors"][0]["kind"], &event["errors"][0]["spans"]),
+        (&json!("expired"), &json!(spans))
+    );
     stage.is_settled().await;
     let line = format!("scenario_worker_spans_dropped_total{{reason=\"expired\"}} {spans}");
     let (_, metrics) = worker.get("/metrics").await;
@@ -207,8 +225,34 @@ async fn spans_that_became_too_old_are_given_up_with_a_count_and_a_line_and_no_e
     worker.terminate();
     let log = worker.ended().await.1.join("\n");
     assert!(log.contains("spooled spans of a run are given up"), "{log}");
-    let events = stage.stream("SCENARIO_EVENTS").await;
-    assert!(events.get_last_raw_message_by_subject(DELIVERED).await.is_err());
+}
+
+#[tokio::test]
+async fn spans_that_are_refused_for_good_in_the_end_are_told_of_with_the_reason() {
+    let mut stage = Stage::open(Mode::Refuse(503)).await;
+    let _worker = stage.place.serve().await;
+    stage.ask(HeaderMap::new()).await;
+    let spans = number(&stage.telemetry().await, "spans");
+    stage.collector.become_mode(Mode::Refuse(422));
+    let event = stage.delivered().await;
+    let counts = ["spooled", "exported", "rejected", "undelivered"].map(|name| number(&event, name));
+    assert_eq!(counts, [spans, 0, spans, 0]);
+    assert_eq!((&event["errors"][0]["status"], &event["errors"][0]["spans"]), (&json!(422), &json!(spans)));
+    stage.is_settled().await;
+}
+
+#[tokio::test]
+async fn an_endpoint_that_asks_for_time_has_it_from_whoever_sends_later() {
+    let asks = Mode::RefuseAtFirst { times: 1, status: 503, retry_after: Some(6) };
+    let mut stage = Stage::open(asks).await;
+    let _worker = stage.place.serve().await;
+    stage.ask(HeaderMap::new()).await;
+    let telemetry = stage.telemetry().await;
+    assert_eq!(telemetry["spooled"], telemetry["spans"], "{telemetry}");
+    assert_eq!(stage.collector.attempts().len(), 1, "the end of the run is no reason to knock");
+    let event = stage.delivered().await;
+    assert_eq!(event["exported"], telemetry["spans"]);
+    assert_eq!(stage.spans(), number(&telemetry, "spans"));
 }
 
 #[tokio::test]
@@ -220,6 +264,43 @@ async fn a_full_spool_is_told_and_delays_no_outcome() {
     let telemetry = stage.telemetry().await;
     assert_eq!((&telemetry["spooled"], &telemetry["undelivered"]), (&json!(0), &telemetry["spans"]));
     assert!(telemetry["error"].as_str().unwrap().contains("telemetry.spool.max_bytes"), "{telemetry}");
+    let errors = telemetry["errors"].as_array().unwrap();
+    assert_eq!(errors.iter().map(|error| number(error, "spans")).sum::<u64>(), number(&telemetry, "spans"));
+    assert!(!telemetry.to_string().contains("bytes are kept"), "{telemetry}");
+}
+
+#[tokio::test]
+async fn a_worker_that_is_killed_while_the_collector_is_down_has_left_every_step_but_the_one_under_way() {
+    let place = Place::new().with("CONSUMER__ACK_WAIT_SECONDS", "2");
+    let shop = Shop::closed_behind(2).await;
+    let mut stage = Stage::new(shop, Mode::Refuse(503), place).await;
+    let first = stage.place.serve().await;
+    let mine = request(&json!({ "scenarioRunId": "mine", "minTurns": 3 }));
+    publish(&stage.client, "scenario.run.requested", HeaderMap::new(), mine).await;
+    // Two turns of four spans are over, and the customer has spoken in the third: a call and its model's.
+    within(async || stage.shop.questions().len() == 3).await;
+    within(async || stage.waiting().await >= 10).await;
+    first.kill().await;
+    stage.collector.become_mode(Mode::Ok);
+    let _second = stage.place.serve().await;
+    stage.shop.open_doors();
+    let telemetry = stage.telemetry().await;
+    let count = |name| telemetry.get(name).and_then(Value::as_u64).unwrap_or_default();
+    let (spans, spooled, unconfirmed) = (count("spans"), count("spooled"), count("unconfirmed"));
+    assert_eq!(count("exported") + spooled + unconfirmed, spans, "{telemetry}");
+    let reasons = telemetry["errors"].as_array().unwrap().iter().map(|error| number(error, "spans"));
+    assert_eq!(reasons.sum::<u64>(), spooled + unconfirmed, "{telemetry}");
+    // What the lost worker had in its hands comes to another only when its time is up.
+    let message = tokio::time::timeout(3 * PATIENCE, stage.deliveries.next()).await.unwrap().unwrap();
+    let event: Value = serde_json::from_slice(&message.payload).unwrap();
+    assert_eq!((number(&event, "spooled"), number(&event, "exported")), (10, 10));
+    // What the receipt does not know of is never more than it says.
+    assert!((spooled..=spooled + unconfirmed).contains(&10), "{telemetry}");
+    assert_eq!(stage.spans(), count("exported") + 10);
+    let counted = |name: &str| stage.collector.spans().iter().filter(|span| span.name == name).count();
+    assert_eq!(counted("langwatch.scenario.turn"), 3);
+    assert_eq!((counted("langwatch.user_simulator.call"), counted("invoke_agent shop")), (3, 3));
+    stage.is_settled().await;
 }
 
 #[tokio::test]

@@ -72,7 +72,7 @@ async fn rejected_spans_are_counted_and_not_sent_again() {
     for mode in [Mode::PartialProtobuf(3), Mode::PartialJson(3)] {
         let (receiver, exported, error) = receipt_of(mode).await;
         assert_eq!((exported, receiver.attempts().len()), (SPANS - 3, 1));
-        assert!(error.unwrap().ends_with("rejected 3 spans: bad spans"));
+        assert!(error.unwrap().ends_with("rejected spans: bad spans (3 spans)"));
     }
 }
 
@@ -82,7 +82,7 @@ async fn a_web_site_is_no_endpoint() {
     let error = error.unwrap();
     assert_eq!(exported, 0);
     assert!(
-        error.contains("/api/otel/v1/traces answered with text/html, which no OTLP endpoint does"),
+        error.contains("/api/otel/v1/traces answered with text/html, but not as an OTLP endpoint does"),
         "{error}"
     );
 }

@@ -197,7 +197,7 @@ async fn a_run_that_makes_more_spans_than_fit_says_how_many_were_dropped() {
     let dropped = 3001 - receipt.exported;
     assert!(dropped > 0 && receipt.exported > 1000, "{receipt:?}");
     assert_eq!(receipt.spans, 3001);
-    assert!(receipt.error.unwrap().contains(&format!("{dropped} spans were dropped")));
+    assert!(receipt.error.unwrap().contains(&format!("the run's buffer was full ({dropped} spans)")));
     assert!(
         receiver.spans().iter().any(|span| span.name == "langwatch.scenario.run"),
         "the root was dropped"

@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanKind, Status};
 
-pub(super) use capture::{captured, captured_closing};
+pub(super) use capture::{is_name, without_words};
 pub(super) use closing::{Circumstances, abandoned, closing};
 pub(super) use note::note;
 pub(super) use opening::{opening, root};
