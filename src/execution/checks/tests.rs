@@ -36,7 +36,10 @@ fn calling(calls: &[(&str, Value)]) -> Vec<Message> {
 fn find(written: Value, messages: &[Message]) -> Finding {
     let usage = UsageByRole::default();
     let check = serde_json::from_value(written).unwrap();
-    examine(&check, &Observed { messages, tool_calls_unknown: false, turns: 2, usage: &usage })
+    examine(
+        &check,
+        &Observed { messages, tool_calls_unknown: false, tool_calls_left_out: 0, turns: 2, usage: &usage },
+    )
 }
 
 fn standing(written: Value, replies: &[&str]) -> Standing {
@@ -239,7 +242,13 @@ fn where_nobody_knows_of_tools_no_rule_of_them_holds() {
     ] {
         let check = serde_json::from_value(written).unwrap();
         for messages in [&calls[..], &[]] {
-            let observed = Observed { messages, tool_calls_unknown: true, turns: 1, usage: &usage };
+            let observed = Observed {
+                messages,
+                tool_calls_unknown: true,
+                tool_calls_left_out: 0,
+                turns: 1,
+                usage: &usage,
+            };
             let found = examine(&check, &observed);
             assert_eq!(found.standing, Standing::Open, "{check:?}");
             assert!(found.reasoning.contains("`toolCalls` of its definition"), "{}", found.reasoning);
@@ -304,8 +313,16 @@ fn tokens_and_cost_have_limits_and_what_is_not_known_is_not_within_them() {
         (json!({ "tokens": { "max": 199 } }), partly, Standing::Broken),
     ] {
         let check = serde_json::from_value(written.clone()).unwrap();
-        let found =
-            examine(&check, &Observed { messages: &[], tool_calls_unknown: false, turns: 1, usage: &usage });
+        let found = examine(
+            &check,
+            &Observed {
+                messages: &[],
+                tool_calls_unknown: false,
+                tool_calls_left_out: 0,
+                turns: 1,
+                usage: &usage,
+            },
+        );
         assert_eq!(found.standing, expected, "{written}: {}", found.reasoning);
     }
 }
@@ -335,14 +352,26 @@ fn a_result_is_decided_by_the_check_and_carries_its_evidence() {
     let met = result(
         "check1".to_owned(),
         &check,
-        &Observed { messages: &met, tool_calls_unknown: false, turns: 1, usage: &usage },
+        &Observed {
+            messages: &met,
+            tool_calls_unknown: false,
+            tool_calls_left_out: 0,
+            turns: 1,
+            usage: &usage,
+        },
     );
     assert_eq!((met.id.as_str(), met.text.as_str(), met.status), ("check1", "A", CriterionStatus::Met));
     assert_eq!((met.decided_by, met.evidence.len()), (DecidedBy::Check, 1));
     let open = result(
         "check1".to_owned(),
         &check,
-        &Observed { messages: &[], tool_calls_unknown: false, turns: 1, usage: &usage },
+        &Observed {
+            messages: &[],
+            tool_calls_unknown: false,
+            tool_calls_left_out: 0,
+            turns: 1,
+            usage: &usage,
+        },
     );
     assert_eq!(open.status, CriterionStatus::Unmet);
 }

@@ -154,6 +154,12 @@ impl Conversation {
     pub fn may_lack_tool_calls(&self) -> bool {
         self.tool_calls_unknown || self.reports.values().any(TargetReport::tool_calls_unknown)
     }
+
+    /// Calls of tools that the agent tells of and that are too many to be known.
+    #[must_use]
+    pub fn tool_calls_left_out(&self) -> u64 {
+        self.reports.values().map(TargetReport::tool_calls_left_out).sum()
+    }
 }
 
 impl From<TranscriptMessage> for Message {
