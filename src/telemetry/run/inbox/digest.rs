@@ -134,8 +134,11 @@ mod tests {
         let heard = digest(&of_call(others), &family(&parents), true);
         assert_eq!((heard.work.len(), heard.left_out, heard.settled), (MAX_PIECES, 36, true));
         assert!(names(&heard).contains(&"find") && heard.tools_left_out == 0);
-        let mut tools: Vec<Piece> = pieces(WorkKind::Tool).collect();
-        tools.iter_mut().for_each(|piece| piece.work.result = Some("x".repeat(1000)));
+        let wordy = |mut piece: Piece| {
+            piece.work.result = Some("x".repeat(1000));
+            piece
+        };
+        let tools = pieces(WorkKind::Tool).map(wordy);
         let heard = digest(&of_call(tools), &family(&parents), true);
         assert!(heard.work.len() < MAX_PIECES && !heard.settled, "{}", heard.work.len());
         assert_eq!(heard.tools_left_out, 100 - heard.work.len() as u64);
