@@ -18,8 +18,9 @@ const MAX_HELD_BYTES: usize = 4 * 1024 * 1024;
 pub(super) struct Orphans {
     all: HashMap<Id, Orphan>,
     by_parent: BTreeSet<(Id, Id)>,
-    by_age: BTreeMap<u64, Id>,
-    /// Those that are whole. The first goes first: tools go last.
+    /// The first goes first: tools go last.
+    by_turn: BTreeMap<(bool, u64), Id>,
+    /// Those that are whole, in the same order.
     held: BTreeMap<(bool, u64), Id>,
     held_bytes: usize,
     came: u64,
@@ -45,7 +46,7 @@ impl Orphans {
     pub(super) fn add(&mut self, arrival: Arrival) -> Vec<Arrival> {
         self.came += 1;
         let (id, parent, is_tool, age) = (arrival.id(), arrival.parent, arrival.is_tool(), self.came);
-        self.by_age.insert(age, id);
+        self.by_turn.insert((is_tool, age), id);
         self.by_parent.extend(parent.map(|parent| (parent, id)));
         self.held.insert((is_tool, age), id);
         self.held_bytes += arrival.bytes;
@@ -56,9 +57,9 @@ impl Orphans {
             gone.extend(self.let_go());
         }
         if self.all.len() > MAX_REMEMBERED
-            && let Some(oldest) = self.by_age.first_key_value().map(|(_, id)| *id)
+            && let Some(next) = self.by_turn.first_key_value().map(|(_, id)| *id)
         {
-            gone.extend(self.remove(oldest).and_then(|orphan| orphan.whole).map(|whole| *whole));
+            gone.extend(self.remove(next).and_then(|orphan| orphan.whole).map(|whole| *whole));
         }
         gone
     }
@@ -70,11 +71,11 @@ impl Orphans {
         children.into_iter().filter_map(|child| Some((child, self.remove(child)?))).collect()
     }
 
-    /// Every span that is whole, the oldest first; nothing is left.
+    /// Every span that is whole; nothing is left.
     pub(super) fn drain(&mut self) -> Vec<Arrival> {
         let mut left = std::mem::take(self);
-        let oldest_first = std::mem::take(&mut left.by_age).into_values();
-        oldest_first.filter_map(|id| left.all.remove(&id)?.whole.map(|whole| *whole)).collect()
+        let ids = std::mem::take(&mut left.by_turn).into_values();
+        ids.filter_map(|id| left.all.remove(&id)?.whole.map(|whole| *whole)).collect()
     }
 
     /// Parents of spans of these `requests` that have not come.
@@ -93,7 +94,7 @@ impl Orphans {
 
     fn remove(&mut self, id: Id) -> Option<Orphan> {
         let orphan = self.all.remove(&id)?;
-        self.by_age.remove(&orphan.age);
+        self.by_turn.remove(&(orphan.is_tool, orphan.age));
         self.held.remove(&(orphan.is_tool, orphan.age));
         self.held_bytes -= orphan.whole.as_ref().map_or(0, |whole| whole.bytes);
         if let Some(parent) = orphan.parent {
@@ -151,7 +152,7 @@ mod tests {
         for n in 100..=40_000 {
             orphans.add(arrival(n, 99, "step"));
         }
-        assert_eq!((orphans.all.len(), orphans.by_age.len()), (MAX_REMEMBERED, MAX_REMEMBERED));
+        assert_eq!((orphans.all.len(), orphans.by_turn.len()), (MAX_REMEMBERED, MAX_REMEMBERED));
         assert_eq!(orphans.take_below(of(99)).len(), MAX_REMEMBERED);
         assert_eq!((orphans.held_bytes, orphans.by_parent.len(), orphans.held.len()), (0, 0, 0));
     }
