@@ -29,13 +29,27 @@ pub fn cut_middle(text: &str, max_bytes: usize) -> String {
     format!("{} {}", cut(text, max_bytes - end), &text[last..])
 }
 
-/// An error with all its causes in one line.
+/// How alike two names have to be, of 1, for one to be taken for a misspelling of the other.
+const ALIKE: f64 = 0.6;
+
+/// The one of `names` that is most likely meant by `wanted`, if one is near enough.
+#[must_use]
+pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let wanted = wanted.to_lowercase();
+    let likeness = |name: &str| strsim::normalized_damerau_levenshtein(&wanted, &name.to_lowercase());
+    let rated = names.into_iter().map(|name| (likeness(name), name));
+    let best = rated.max_by(|(one, _), (other, _)| one.total_cmp(other));
+    best.filter(|(likeness, _)| *likeness >= ALIKE).map(|(_, name)| name)
+}
+
+/// An error with all its causes in one line, each said once.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.map(ToString::to_string).fold(error.to_string(), |said, cause| {
+        // Many libraries repeat their cause themselves.
+        if said.ends_with(&cause) { said } else { format!("{said}: {cause}") }
+    })
 }
 
 #[cfg(test)]
@@ -48,6 +62,15 @@ mod tests {
         assert_eq!(cut("ééé", 5), format!("éé{TRUNCATED}"));
         assert_eq!(cut("xééé", 6), format!("xéé{TRUNCATED}"));
         assert_eq!(cut("é", 0), TRUNCATED);
+    }
+
+    #[test]
+    fn a_misspelt_name_is_known_again_and_a_strange_one_is_not() {
+        let names = ["worker.concurrency", "worker.drain_seconds", "run.max_turns"];
+        assert_eq!(nearest("worker.concurency", names), Some("worker.concurrency"));
+        assert_eq!(nearest("Run.Max_Turns", names), Some("run.max_turns"));
+        assert_eq!(nearest("colour", names), None);
+        assert_eq!(nearest("x", []), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use serde_json::Value;
@@ -9,9 +9,10 @@ use crate::events::{
     BatchRunId, CassetteMode, CassetteName, Cost, InvalidId, ProjectId, ReferenceId, RunId, ScenarioId,
     TargetRef, TargetType,
 };
-use crate::settings::{self, Settings};
+use crate::settings::{self, Problem, Settings, SettingsError};
 
-use super::error::CliError;
+use super::error::{CliError, chain};
+use super::schedule::{Axis, parse_axis};
 
 /// The durable runner of AI-agent simulations on NATS JetStream.
 #[derive(Debug, Parser)]
@@ -48,10 +49,30 @@ impl Layers {
         &self,
         flags: [(&'static str, Option<String>); N],
     ) -> Result<Settings, CliError> {
+        self.read(flags).map_err(CliError::refused)
+    }
+
+    fn read<const N: usize>(
+        &self,
+        flags: [(&'static str, Option<String>); N],
+    ) -> Result<Settings, SettingsError> {
         let global = [("nats.url", self.nats_url.clone()), ("store.url", self.store_url.clone())];
         let overrides: Vec<(&str, String)> =
             global.into_iter().chain(flags).filter_map(|(name, value)| Some((name, value?))).collect();
-        settings::load(self.config.as_deref(), std::env::vars(), &overrides).map_err(CliError::refused)
+        settings::load(self.config.as_deref(), std::env::vars(), &overrides)
+    }
+
+    /// The settings of all layers, or everything that is wrong with them.
+    pub(super) fn check(&self) -> Result<Settings, Vec<Problem>> {
+        self.read([]).map_err(|error| match error {
+            SettingsError::Invalid(problems) => problems,
+            other => vec![Problem::of_all(chain(&other))],
+        })
+    }
+
+    /// The file of settings that was named.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.config.as_deref()
     }
 
     /// Refuses flags that `command` would ignore.
@@ -83,22 +104,28 @@ pub(super) enum Command {
     Cancel(CancelOptions),
     /// Watch conversations as they happen.
     Watch(WatchOptions),
+    /// List runs that are over, or show one with its reasons.
+    Runs(super::runs::RunsOptions),
     /// Judge a finished run again, by other criteria or another judge, without asking the agent.
     Rejudge(RejudgeOptions),
     /// Load definition files into the store, all of them or nothing.
     Import(ImportOptions),
     /// Create or update the store's tables, and seal credentials anew that are not sealed with the first key.
-    Migrate,
+    Migrate(SaidOptions),
     /// Keys that seal credentials in the store.
     Keys(KeysOptions),
     /// See what could not be run, run it again, or drop it.
     DeadLetters(DeadLetterOptions),
-    /// Ask the worker on this machine (setting `http.bind`) whether it is alive: exit code 0, else 1.
-    Health,
+    /// Ask the worker on this machine (setting `http.bind`) whether it is alive, or ready: exit code 0, else 1.
+    Health(HealthOptions),
     /// Check the settings, or show what is in force.
     Config(ConfigOptions),
     /// Print what payloads and definition files look like, as JSON Schemas, and what travels where.
     Schemas(SchemaOptions),
+    /// Print what a shell needs to complete commands and flags.
+    Completions(CompletionOptions),
+    /// Print a manual page, or write all of them into a folder.
+    Man(ManOptions),
     /// Play one run that a worker sends on the standard input.
     #[command(hide = true)]
     ExecuteRun(ExecuteRunOptions),
@@ -139,24 +166,28 @@ pub(super) struct ScheduleOptions {
     pub(super) project: ProjectId,
     /// The scenario.
     #[arg(long, value_parser = parse_scenario)]
-    pub(super) scenario: ScenarioId,
+    pub(super) scenario: Option<ScenarioId>,
     /// The agent under test, such as `http:shop-agent` or `prompt:support`.
     #[arg(long, value_parser = parse_target, value_name = "TYPE:ID")]
-    pub(super) target: TargetRef,
-    /// How many runs.
+    pub(super) target: Option<TargetRef>,
+    /// Vary something: `scenario`, `target`, `judge`, `user-simulator`, or a parameter by its name. Given several times,
+    /// every combination is played; all runs are one batch.
+    #[arg(long, value_parser = parse_axis, value_name = "NAME=VALUE,VALUE")]
+    pub(super) matrix: Vec<Axis>,
+    /// How many runs, of each combination if there is a matrix.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) repeat: u32,
     /// Wait for the outcomes; exit code 1 if one did not pass.
     #[arg(long)]
     pub(super) wait: bool,
-    /// Print receipts and outcomes as JSON lines.
+    /// Print receipts, and with --wait outcomes, as JSON lines.
     #[arg(long)]
     pub(super) json: bool,
-    /// Idempotency key: the same key twice is one run.
-    #[arg(long, conflicts_with = "repeat")]
+    /// Idempotency key: the same command with the same key twice asks for the same runs, not for more.
+    #[arg(long)]
     pub(super) key: Option<String>,
     /// The run's id; made up if missing.
-    #[arg(long, value_parser = parse_run, conflicts_with = "repeat", value_name = "ID")]
+    #[arg(long, value_parser = parse_run, conflicts_with_all = ["repeat", "matrix"], value_name = "ID")]
     pub(super) run_id: Option<RunId>,
     /// The batch's id.
     #[arg(long, value_parser = parse_batch, value_name = "ID")]
@@ -208,6 +239,9 @@ pub(super) struct CancelOptions {
     /// Every run of this batch instead.
     #[arg(long, value_parser = parse_batch, value_name = "ID")]
     pub(super) batch: Option<BatchRunId>,
+    /// Print what came of it as a JSON line.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// Options of `rejudge`.
@@ -242,6 +276,15 @@ pub(super) struct WatchOptions {
     /// The runs of one batch, from their beginning.
     #[arg(long, value_parser = parse_batch, value_name = "ID")]
     pub(super) batch: Option<BatchRunId>,
+    /// Runs of one project only.
+    #[arg(long, value_parser = parse_project, value_name = "ID")]
+    pub(super) project: Option<ProjectId>,
+    /// How many runs the batch has: when all of them are over the watching ends, with exit code 1 if one did not pass.
+    #[arg(long, value_name = "N", requires = "batch", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) size: Option<u32>,
+    /// In the end show the run as a tree: turns, messages, tools and judgement, with what they took.
+    #[arg(long, requires = "run", conflicts_with = "json")]
+    pub(super) tree: bool,
     /// Print events as JSON lines.
     #[arg(long)]
     pub(super) json: bool,
@@ -256,6 +299,9 @@ pub(super) struct ImportOptions {
     /// Also remove what a named project has in the store and not in the files.
     #[arg(long)]
     pub(super) prune: bool,
+    /// Print what was changed as a JSON line.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// Options of `dead-letters`.
@@ -292,6 +338,9 @@ pub(super) struct ChosenLetters {
     /// Every one that is there now.
     #[arg(long)]
     pub(super) all: bool,
+    /// Print what became of each as a JSON line.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// Options of `keys`.
@@ -319,6 +368,47 @@ pub(super) struct SchemaOptions {
     pub(super) write: Option<PathBuf>,
 }
 
+/// Options of `completions`.
+#[derive(Debug, Args)]
+pub(super) struct CompletionOptions {
+    /// The shell.
+    #[arg(value_name = "SHELL")]
+    pub(super) shell: clap_complete::Shell,
+}
+
+/// Options of `man`.
+#[derive(Debug, Args)]
+pub(super) struct ManOptions {
+    /// The command, such as `schedule` or `dead-letters list`; without it, the page of the program.
+    #[arg(value_name = "COMMAND", conflicts_with = "write")]
+    pub(super) command: Vec<String>,
+    /// Write the pages of all commands into this folder instead.
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) write: Option<PathBuf>,
+}
+
+/// Options of a command that says what it did.
+#[derive(Debug, Args)]
+pub(super) struct SaidOptions {
+    /// Print what was done as a JSON line.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Options of `health`.
+#[derive(Debug, Args)]
+pub(super) struct HealthOptions {
+    /// Ask whether it is ready for requests: broker, streams and definitions are there.
+    #[arg(long)]
+    pub(super) ready: bool,
+    /// Ask again for so long until it is, as where it has just been started.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, hide_default_value = true)]
+    pub(super) wait: u16,
+    /// Print what it says as a JSON line.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
 /// Options of `config`.
 #[derive(Debug, Args)]
 pub(super) struct ConfigOptions {
@@ -326,11 +416,22 @@ pub(super) struct ConfigOptions {
     pub(super) action: ConfigAction,
 }
 
+/// Options of `config check`.
+#[derive(Debug, Args)]
+pub(super) struct CheckOptions {
+    /// Also ask the store and the broker: whether they are there, and have what a worker needs.
+    #[arg(long)]
+    pub(super) connect: bool,
+    /// Print each finding as a JSON line.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
 /// What to do with the settings.
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigAction {
     /// Say whether the settings can be used; list every problem.
-    Check,
+    Check(CheckOptions),
     /// Print the settings in force, secrets left out.
     Show {
         /// Print them as one JSON line.
@@ -339,23 +440,23 @@ pub(super) enum ConfigAction {
     },
 }
 
-fn parse_project(text: &str) -> Result<ProjectId, String> {
+pub(super) fn parse_project(text: &str) -> Result<ProjectId, String> {
     ProjectId::parse(text).map_err(|error| error.to_string())
 }
 
-fn parse_scenario(text: &str) -> Result<ScenarioId, String> {
+pub(super) fn parse_scenario(text: &str) -> Result<ScenarioId, String> {
     ScenarioId::parse(text).map_err(|error| error.to_string())
 }
 
-fn parse_run(text: &str) -> Result<RunId, String> {
+pub(super) fn parse_run(text: &str) -> Result<RunId, String> {
     RunId::parse(text).map_err(|error| error.to_string())
 }
 
-fn parse_batch(text: &str) -> Result<BatchRunId, String> {
+pub(super) fn parse_batch(text: &str) -> Result<BatchRunId, String> {
     BatchRunId::parse(text).map_err(|error| error.to_string())
 }
 
-fn parse_target(text: &str) -> Result<TargetRef, String> {
+pub(super) fn parse_target(text: &str) -> Result<TargetRef, String> {
     let (kind, id) = text.split_once(':').ok_or("a target is written TYPE:ID, such as http:shop-agent")?;
     let kind = TargetType::parse(kind).map_err(|error| error.to_string())?;
     let reference_id = ReferenceId::parse(id).map_err(|error| error.to_string())?;

@@ -91,7 +91,7 @@ impl Chosen {
 /// up; a broker that is away does.
 async fn each(letters: &Letters, chosen: ChosenLetters, action: Action) -> Result<Finished, CliError> {
     let mut left = 0_usize;
-    let ChosenLetters { all, sequences } = chosen;
+    let ChosenLetters { all, sequences, json } = chosen;
     let mut chosen = if all { Chosen::All { from: 0 } } else { Chosen::Named(sequences.into_iter()) };
     loop {
         let done = match chosen.next(letters).await {
@@ -100,28 +100,74 @@ async fn each(letters: &Letters, chosen: ChosenLetters, action: Action) -> Resul
             Err(error) => Err(error),
         };
         match done {
-            Ok(said) => say(said),
+            Ok(done) => tell(&done, json)?,
             Err(error @ LetterError::Unavailable(_)) => return Err(failed(error)),
             Err(error) => {
-                problem(&error.to_string());
+                lament(&CliError::refused(&error), json)?;
                 left += 1;
             }
         }
     }
 }
 
-async fn act(letters: &Letters, letter: &Letter, action: Action) -> Result<String, LetterError> {
+async fn act(letters: &Letters, letter: &Letter, action: Action) -> Result<Done, LetterError> {
     let sequence = letter.sequence;
     match action {
         Action::Discard => {
             letters.discard(letter).await?;
-            Ok(format!("dead letter {sequence} is discarded"))
+            Ok(Done { sequence, redriven: None })
         }
         Action::Redrive => {
             let redriven = letters.redrive(letter).await?;
-            Ok(format!("dead letter {sequence} {}", what_became_of(&redriven)))
+            Ok(Done { sequence, redriven: Some(redriven) })
         }
     }
+}
+
+/// What became of a letter.
+struct Done {
+    sequence: u64,
+    /// Absent where it was discarded.
+    redriven: Option<Redriven>,
+}
+
+/// The same as a JSON line.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DoneLine<'a> {
+    sequence: u64,
+    action: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duplicate: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_sequence: Option<u64>,
+}
+
+/// Tells of a letter that stays as it was.
+fn lament(error: &CliError, json: bool) -> Result<(), CliError> {
+    if let (true, Some(line)) = (json, error.for_programs()) {
+        emit(&line)?;
+    }
+    problem(&error.to_string());
+    Ok(())
+}
+
+fn tell(done: &Done, json: bool) -> Result<(), CliError> {
+    let (sequence, redriven) = (done.sequence, done.redriven.as_ref());
+    if json {
+        emit(&DoneLine {
+            sequence,
+            action: if redriven.is_some() { "redriven" } else { "discarded" },
+            duplicate: redriven.map(|redriven| redriven.duplicate),
+            stream: redriven.map(|redriven| redriven.stream.as_str()),
+            stream_sequence: redriven.map(|redriven| redriven.sequence),
+        })?;
+    }
+    let became = redriven.map_or_else(|| "is discarded".to_owned(), what_became_of);
+    say(format_args!("dead letter {sequence} {became}"));
+    Ok(())
 }
 
 fn what_became_of(redriven: &Redriven) -> String {

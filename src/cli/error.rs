@@ -2,8 +2,15 @@
 
 use std::process::ExitCode;
 
+use serde::Serialize;
+
 use super::signals::StopSignal;
 pub(super) use crate::text::chain;
+
+/// Codes of errors for programs; each has an exit code of its own, but for `usage`, which is a kind of refusal.
+const USAGE_CODE: &str = "usage";
+const REFUSED_CODE: &str = "refused";
+const OUT_OF_REACH_CODE: &str = "out_of_reach";
 
 const RUN_FAILED: u8 = 1;
 const UNHEALTHY: u8 = 1;
@@ -34,6 +41,17 @@ pub(super) enum CliError {
     /// A server is out of reach: exit code 3.
     #[error("{0}")]
     OutOfReach(String),
+    /// As the error in it, and what to do next.
+    #[error("{error}\n{hint}")]
+    Hinted {
+        /// What is the matter.
+        error: Box<CliError>,
+        /// What to do about it.
+        hint: String,
+    },
+    /// As the error in it, of which programs were told on the standard output before.
+    #[error("{0}")]
+    Emitted(Box<CliError>),
     /// Whoever read the standard output went away, which nobody needs to be told: exit code 141.
     #[error("nobody reads the standard output")]
     NobodyReads,
@@ -48,6 +66,63 @@ impl CliError {
     /// A server is out of reach; the causes are part of the message.
     pub(super) fn out_of_reach(error: &dyn std::error::Error) -> Self {
         Self::OutOfReach(chain(error))
+    }
+
+    /// The same error, and what to do next.
+    pub(super) fn hinted(self, hint: impl Into<String>) -> Self {
+        Self::Hinted { error: Box::new(self), hint: hint.into() }
+    }
+
+    /// The same error with a hint, if there is one.
+    pub(super) fn hinted_if(self, hint: Option<String>) -> Self {
+        match hint {
+            Some(hint) => self.hinted(hint),
+            None => self,
+        }
+    }
+
+    /// The same error, of which programs were told already if they were to be.
+    pub(super) fn emitted_if(self, emitted: bool) -> Self {
+        if emitted { Self::Emitted(Box::new(self)) } else { self }
+    }
+
+    /// The error for programs; none where they were told, or do not read.
+    pub(super) fn for_programs(&self) -> Option<ErrorLine<'_>> {
+        match self {
+            Self::Refused(message) => Some(ErrorLine::new(REFUSED_CODE, message)),
+            Self::OutOfReach(message) => Some(ErrorLine::new(OUT_OF_REACH_CODE, message)),
+            Self::Hinted { error, hint } => error.for_programs().map(|line| line.hinted(hint)),
+            Self::Emitted(_) | Self::NobodyReads => None,
+        }
+    }
+}
+
+/// What `--json` prints of an error, as one line.
+#[derive(Debug, Serialize)]
+pub(super) struct ErrorLine<'a> {
+    error: ErrorBody<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct ErrorBody<'a> {
+    code: &'static str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+}
+
+impl<'a> ErrorLine<'a> {
+    fn new(code: &'static str, message: &'a str) -> Self {
+        Self { error: ErrorBody { code, message, hint: None } }
+    }
+
+    /// A command line that cannot be understood.
+    pub(super) fn usage(message: &'a str) -> Self {
+        Self::new(USAGE_CODE, message)
+    }
+
+    fn hinted(self, hint: &'a str) -> Self {
+        Self { error: ErrorBody { hint: Some(hint), ..self.error } }
     }
 }
 
@@ -68,6 +143,7 @@ impl From<CliError> for ExitCode {
             CliError::Refused(_) => Self::from(REFUSED),
             CliError::OutOfReach(_) => Self::from(OUT_OF_REACH),
             CliError::NobodyReads => Self::from(NOBODY_READS),
+            CliError::Hinted { error, .. } | CliError::Emitted(error) => (*error).into(),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::telemetry::metrics::Metrics;
 pub(super) fn main(options: &ExecuteRunOptions) -> ExitCode {
     match run(options) {
         Ok(finished) => finished.into(),
-        Err(error) => super::report(error),
+        Err(error) => super::report(error, false),
     }
 }
 

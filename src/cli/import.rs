@@ -1,17 +1,46 @@
 //! `import` and `migrate`: definitions into the store.
 
-use super::arguments::{ImportOptions, Layers};
+use serde::Serialize;
+
+use super::arguments::{ImportOptions, Layers, SaidOptions};
 use super::error::{CliError, Finished, chain};
-use super::terminal::say;
+use super::terminal::{emit, say};
 use super::wiring::{self, Definitions};
 use crate::adapters::ScenarioTexts;
 use crate::settings::Settings;
 use crate::store::files::{ParsedDocument, SourceFile, Surroundings, parse_in};
-use crate::store::{Changes, ImportError, ImportMode};
+use crate::store::{Changes, ImportError, ImportMode, ImportReport};
 
 /// What is said where credentials were imported without a key.
 const NOT_SEALED: &str = "credentials lie in the store in the clear: `scenario-worker keys generate` makes a key for \
                           `store.encryption_keys_file`, and `scenario-worker migrate` then seals them";
+
+fn tell(report: &ImportReport, json: bool) -> Result<(), CliError> {
+    let total = report.total();
+    if json {
+        emit(&Imported { total, definitions: report })?;
+    }
+    let Changes { created, updated, unchanged, removed } = total;
+    say(format_args!("{created} created, {updated} updated, {unchanged} unchanged, {removed} removed"));
+    Ok(())
+}
+
+/// What is printed for programs of an import.
+#[derive(Serialize)]
+struct Imported<'a> {
+    #[serde(flatten)]
+    total: Changes,
+    /// The same by kind.
+    definitions: &'a ImportReport,
+}
+
+/// What is printed for programs of a migration.
+#[derive(Serialize)]
+struct Migrated {
+    migrated: bool,
+    /// Definitions that were sealed with the first key.
+    sealed: usize,
+}
 
 /// Loads definition files: all of them, or nothing.
 pub(super) async fn run(layers: &Layers, options: ImportOptions) -> Result<Finished, CliError> {
@@ -24,8 +53,7 @@ pub(super) async fn run(layers: &Layers, options: ImportOptions) -> Result<Finis
         ImportError::Invalid(problems) => CliError::refused(problems),
         ImportError::Store(error) => wiring::unusable(&error),
     })?;
-    let Changes { created, updated, unchanged, removed } = report.total();
-    say(format_args!("{created} created, {updated} updated, {unchanged} unchanged, {removed} removed"));
+    tell(&report, options.json)?;
     if !definitions.store.seals() && documents.iter().any(|parsed| parsed.document().has_credentials()) {
         say(NOT_SEALED);
     }
@@ -40,9 +68,12 @@ fn documents(options: &ImportOptions, settings: &Settings) -> Result<Vec<ParsedD
 }
 
 /// Creates or updates the store's tables, and seals what is not sealed with the first key.
-pub(super) async fn migrate(layers: &Layers) -> Result<Finished, CliError> {
+pub(super) async fn migrate(layers: &Layers, options: &SaidOptions) -> Result<Finished, CliError> {
     let store = Definitions::open(&layers.settings()?).await?.store;
     let sealed = store.reseal().await.map_err(|error| wiring::unusable(&error))?;
+    if options.json {
+        emit(&Migrated { migrated: true, sealed })?;
+    }
     say("the store's tables are up to date");
     if sealed > 0 {
         say(format_args!("{sealed} definitions were sealed with the first key"));

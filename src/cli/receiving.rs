@@ -6,9 +6,10 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::error::CliError;
+use super::error::{CliError, chain};
+use crate::definitions::Secret;
 use crate::queue::{Connection, Listener, Neighbours};
-use crate::settings::{ReceiverSettings, Settings};
+use crate::settings::Settings;
 use crate::telemetry::ingress::{Hub, Ingress, Routing};
 use crate::telemetry::metrics::Metrics;
 
@@ -19,7 +20,8 @@ const HOW_TO_BIND: &str =
 /// The socket on which spans are taken; `None` if none are.
 pub(super) struct Receiver {
     listener: Option<TcpListener>,
-    settings: ReceiverSettings,
+    /// What senders have to have; `None` if nothing.
+    token: Option<Secret>,
     /// The runs of this worker.
     pub(super) hub: Hub,
 }
@@ -27,12 +29,14 @@ pub(super) struct Receiver {
 impl Receiver {
     /// Listens if the settings say so; connections wait until somebody serves them.
     pub(super) async fn open(settings: &Settings) -> Result<Self, CliError> {
-        let settings = settings.telemetry.receiver.clone();
-        let listener = match settings.bind {
-            Some(bind) => Some(listen(bind, settings.token.is_some()).await?),
-            None => None,
+        let settings = &settings.telemetry.receiver;
+        let Some(bind) = settings.bind else {
+            return Ok(Self { listener: None, token: None, hub: Hub::default() });
         };
-        Ok(Self { listener, settings, hub: Hub::default() })
+        let token = settings.token().map(|source| source.read()).transpose();
+        let token = token.map_err(|error| CliError::refused(chain(&error)))?;
+        let listener = Some(listen(bind, token.is_some()).await?);
+        Ok(Self { listener, token, hub: Hub::default() })
     }
 
     /// Takes spans for the runs of this worker, and of others by way of `connection`. It ends with `stop`; where nothing is
@@ -41,7 +45,7 @@ impl Receiver {
         let Some(listener) = self.listener else { return std::future::pending().await };
         let elsewhere = Arc::new(Neighbours::new(&connection));
         let routing = Routing { hub: self.hub.clone(), elsewhere };
-        let ingress = Ingress::new(routing, self.settings.token, metrics);
+        let ingress = Ingress::new(routing, self.token, metrics);
         tokio::join!(ingress.serve(listener, stop), Listener::new(&connection, self.hub).run());
     }
 }
@@ -56,7 +60,7 @@ async fn listen(bind: SocketAddr, has_token: bool) -> Result<TcpListener, CliErr
     let address = listener.local_addr().map_err(CliError::refused)?;
     tracing::info!(%address, "spans of targets are taken");
     if !has_token && !address.ip().is_loopback() {
-        tracing::warn!(%address, "whoever reaches this address and knows a run's trace id can send spans for it; set `telemetry.receiver.token`");
+        tracing::warn!(%address, "whoever reaches this address and knows a run's trace id can send spans for it; set `telemetry.receiver.token_file`");
     }
     Ok(listener)
 }

@@ -20,6 +20,11 @@ pub(super) fn redact(value: &mut Value) {
     }
 }
 
+/// `text` without its secrets.
+pub(super) fn redacted(text: &str) -> String {
+    redact_text(text)
+}
+
 fn redact_text(text: &str) -> String {
     let mut parts: Vec<String> = Vec::new();
     for part in text.split(',') {

@@ -111,7 +111,7 @@ impl Life<'_> {
         let until = Instant::now() + START_PATIENCE;
         let connecting = || connect_to(&self.settings.nats, CLIENT_NAME);
         let connection = self.patiently(until, ConnectError::may_pass, connecting).await;
-        let connection = connection.map_err(|error| CliError::out_of_reach(&error))?;
+        let connection = connection.map_err(|error| wiring::unconnected(&error))?;
         self.observe(&connection);
         let ensuring = || topology::ensure(&connection, self.settings);
         let topology = self.patiently(until, TopologyError::may_pass, ensuring).await;

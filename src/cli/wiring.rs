@@ -9,6 +9,7 @@ use async_nats::jetstream::{ErrorCode, kv};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::database::database;
 use super::error::{CliError, chain};
 use super::keys::keyring;
 use super::terminal::{WARN, say, styled};
@@ -30,8 +31,9 @@ use crate::isolation::{Launcher, Plan, PlanSettings, Processes, Shelf, Snapshot}
 use crate::models::Factory;
 use crate::queue::limits::LimitCounts;
 use crate::queue::{
-    Cancellations, Cassettes, Connection, Consumer, DeadLetters, Denials, EventPublisher, GivenUpRequests,
-    KvLimiter, RunStates, Scheduler, SinkLog, Spool, Topology, TopologyError, connect as connect_to,
+    Cancellations, Cassettes, ConnectError, Connection, Consumer, DeadLetters, Denials, EventPublisher,
+    GivenUpRequests, KvLimiter, Outcomes, RunStates, Scheduler, SinkLog, Spool, Topology, TopologyError,
+    connect as connect_to,
 };
 use crate::settings::{EgressSettings, Isolation, Settings, TelemetrySettings};
 use crate::store::{AgentCheck, Store, StoreError};
@@ -42,7 +44,8 @@ use crate::telemetry::run::RunTracerFactory;
 use crate::telemetry::sink::SinkSender;
 use crate::telemetry::spool::{Courier, SpanSpool};
 use crate::worker::{
-    Endpoints, GivenUp, Listening, Processor, ProcessorParts, Resting, Service, Sink, SinkParts, SpoolSender,
+    Endpoints, GivenUp, History, HistoryParts, Listening, Processor, ProcessorParts, Pruning, Resting,
+    Service, Sink, SinkParts, SpoolSender,
 };
 
 /// How often it is looked whether the broker forbade something: well within the time that an answer is waited for.
@@ -65,7 +68,8 @@ impl Definitions {
     /// Opens the store, which is created where it is missing, brings its tables up to date, and wires what reads from it.
     pub(super) async fn open(settings: &Settings) -> Result<Self, CliError> {
         let keys = keyring(&settings.store)?;
-        let store = Store::open(&settings.store.url).await.map_err(|error| unusable(&error))?;
+        let database = database(&settings.store)?;
+        let store = Store::open_with(&database).await.map_err(|error| unusable(&error))?;
         store.migrate().await.map_err(|error| unusable(&error))?;
         Self::of(store.with_keys(keys), settings).await
     }
@@ -73,7 +77,8 @@ impl Definitions {
     /// As [`Definitions::open`], for who only reads: no database is created.
     pub(super) async fn open_existing(settings: &Settings) -> Result<Self, CliError> {
         let keys = keyring(&settings.store)?;
-        let store = Store::open_existing(&settings.store.url).await.map_err(|error| unusable(&error))?;
+        let database = database(&settings.store)?;
+        let store = Store::open_existing(&database).await.map_err(|error| unusable(&error))?;
         Self::of(store.with_keys(keys), settings).await
     }
 
@@ -284,9 +289,14 @@ fn plan_defaults(settings: &Settings) -> PlanDefaults {
 /// somebody does not answer.
 pub(super) async fn connect(settings: &Settings, name: &str) -> Result<Connection, CliError> {
     let connecting = connect_to(&settings.nats, name).await;
-    let connection = connecting.map_err(|error| CliError::out_of_reach(&error))?;
+    let connection = connecting.map_err(|error| unconnected(&error))?;
     tokio::spawn(say_denials(connection.denials.clone()));
     Ok(connection)
+}
+
+/// Why there is no connection: a setting or a credential that is to be corrected, or nobody is there.
+pub(super) fn unconnected(error: &ConnectError) -> CliError {
+    if error.is_for_the_settings() { CliError::refused(chain(error)) } else { CliError::out_of_reach(error) }
 }
 
 /// Says each thing that the broker forbids, once, for as long as the command runs.
@@ -397,6 +407,7 @@ pub(super) async fn service(
         given_up,
         spooled,
         sink: sink(settings, definitions, connection, topology, metrics)?,
+        history: history(settings, definitions, connection, topology, metrics),
         processor: Arc::new(Processor::new(parts, hand_back.clone())),
         concurrency: settings.worker.concurrency,
         drain: settings.worker.drain(),
@@ -484,6 +495,23 @@ fn sink(
         outcomes_kept: settings.events.least_outcome_retention(),
         metrics: metrics.clone(),
     }))
+}
+
+fn history(
+    settings: &Settings,
+    definitions: &Definitions,
+    connection: &Connection,
+    topology: &Topology,
+    metrics: &Metrics,
+) -> History {
+    let store = Arc::new(definitions.store.clone());
+    let outcomes = settings.history.enabled.then(|| Outcomes::new(connection, topology, settings));
+    let pruning = Pruning {
+        history: store.clone(),
+        retention: settings.history.retention(),
+        clock: Arc::new(SystemClock),
+    };
+    History::new(HistoryParts { outcomes, history: store, pruning, metrics: metrics.clone() })
 }
 
 /// Where the spans of runs go whose project names no endpoint.

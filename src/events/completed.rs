@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::schema::Timestamp;
-use super::{Cost, MessageRole, RunIds, TargetRef, TelemetryReceipt, ToolCall};
+use super::{Cost, MessageRole, RunIds, RunMessage, TargetRef, TelemetryReceipt, ToolCall};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -270,6 +270,14 @@ pub struct TranscriptMessage {
     /// How long the agent took for it, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<u64>,
+}
+
+impl From<RunMessage> for TranscriptMessage {
+    /// What the message's own event says of it.
+    fn from(message: RunMessage) -> Self {
+        let RunMessage { index, turn, role, content, tool_calls, latency_ms, .. } = message;
+        Self { index, turn, role, content, tool_calls, trace_tool_calls: Vec::new(), latency_ms }
+    }
 }
 
 /// The payload of `scenario.run.completed`.

@@ -12,6 +12,17 @@ pub struct ReceiptError {
     pub code: String,
     /// What is wrong, for people.
     pub message: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl ReceiptError {
+    /// An error of which nothing more is known.
+    #[must_use]
+    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into(), hint: None }
+    }
 }
 
 /// The answer to a request to schedule. It says `scheduled: true` only of what the stream has stored.
@@ -50,6 +61,15 @@ impl Receipt {
     /// A refusal.
     #[must_use]
     pub fn refused(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Refused { scheduled: false, error: ReceiptError { code: code.into(), message: message.into() } }
+        Self::Refused { scheduled: false, error: ReceiptError::new(code, message) }
+    }
+
+    /// The same, and what to do about a refusal.
+    #[must_use]
+    pub fn with_hint(mut self, what_to_do: Option<String>) -> Self {
+        if let Self::Refused { error, .. } = &mut self {
+            error.hint = what_to_do;
+        }
+        self
     }
 }

@@ -125,6 +125,9 @@ pub fn spooled(project: &ProjectId) -> String {
     format!("{SPOOLED}.{project}")
 }
 
+/// The subjects of all outcomes.
+pub const OUTCOMES_FILTER: &str = "scenario.events.*.*.completed";
+
 /// The subject that stores an event of `key`.
 #[must_use]
 pub fn event(key: &RunKey, kind: EventKind) -> String {

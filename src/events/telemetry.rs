@@ -33,7 +33,8 @@ pub struct TelemetryReceipt {
     /// Spans that did not arrive and will not.
     #[serde(default)]
     pub undelivered: u64,
-    /// Spans of workers that were lost before they could say what became of them; some may have arrived.
+    /// Spans of which nobody knows: a worker was lost before it could say what became of them, or time ran out while they
+    /// were being kept for later. Some may have arrived, or may yet.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unconfirmed: u64,
     /// Why not all were accepted, if so, in one line.

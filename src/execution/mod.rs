@@ -9,6 +9,7 @@ pub mod chat;
 pub mod checks;
 mod envelope;
 pub mod failure;
+pub mod history;
 pub mod limits;
 pub mod metering;
 pub mod orchestrator;

@@ -7,7 +7,7 @@ use super::Connection;
 use super::feed::{self, Event, FeedError, FeedFilter, FeedStart};
 use super::retry::{self, Next};
 use crate::events::subjects::{self, EVENTS_STREAM, EventKind};
-use crate::events::{RunCompleted, RunKey, RunMessage, TranscriptMessage};
+use crate::events::{RunCompleted, RunKey, TranscriptMessage};
 use crate::execution::failure::Unavailable;
 
 /// What was said in a run cannot be had.
@@ -79,14 +79,9 @@ async fn messages(connection: &Connection, run: &RunKey) -> Result<Vec<Transcrip
     while let Some(event) = events.next().await {
         match event? {
             Event::Started(_) => {}
-            Event::Message(message) => messages.push(repeated(*message)),
+            Event::Message(message) => messages.push((*message).into()),
             Event::Completed(_) => break,
         }
     }
     Ok(messages)
-}
-
-fn repeated(message: RunMessage) -> TranscriptMessage {
-    let RunMessage { index, turn, role, content, tool_calls, latency_ms, .. } = message;
-    TranscriptMessage { index, turn, role, content, tool_calls, trace_tool_calls: Vec::new(), latency_ms }
 }

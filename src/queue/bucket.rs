@@ -47,6 +47,8 @@ pub(super) enum WriteError {
 pub(super) struct Bucket {
     jetstream: Context,
     store: kv::Store,
+    /// What the subjects begin with on which keys are written.
+    write_prefix: String,
 }
 
 impl Bucket {
@@ -56,7 +58,8 @@ impl Bucket {
     }
 
     pub(super) fn over(connection: &Connection, store: &kv::Store) -> Self {
-        Self { jetstream: connection.jetstream.clone(), store: store.clone() }
+        let write_prefix = connection.keys_of(store);
+        Self { jetstream: connection.jetstream.clone(), store: store.clone(), write_prefix }
     }
 
     /// The key's value and revision, from the leader. Outages are waited out for a bounded time.
@@ -90,7 +93,7 @@ impl Bucket {
         expected: Option<u64>,
         ttl: Option<Duration>,
     ) -> Result<u64, WriteError> {
-        let subject = format!("{}{key}", self.store.prefix);
+        let subject = format!("{}{key}", self.write_prefix);
         match publish(&self.jetstream, &subject, &write_headers(expected, ttl), &value).await {
             Ok(ack) => Ok(ack.sequence),
             Err(error) => Err(match error.kind() {

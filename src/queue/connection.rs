@@ -1,22 +1,29 @@
 //! The connection to the broker.
 
+mod address;
+mod authentication;
+mod certificates;
+mod refusal;
+
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::connection::State;
-use async_nats::jetstream::Context;
-use async_nats::{Client, ConnectOptions, Event, ServerAddr, ServerError};
-use percent_encoding::percent_decode_str;
+use async_nats::jetstream::{self, Context, kv};
+use async_nats::{AuthError, Client, ConnectOptions, Event, ServerError};
 use rand::RngExt as _;
 use tracing::{error, info, warn};
-use url::Url;
 
 use super::dead_letters::Burials;
 use super::lease::LeaseMisses;
-use super::permissions::{Denial, Denials};
-use crate::definitions::Secret;
+use super::permissions::Denials;
 use crate::http_client::install_tls_provider;
 use crate::settings::NatsSettings;
+use crate::text::chain;
+use address::Address;
+use authentication::Identity;
+pub use refusal::ConnectError;
 
 /// How often an idle connection is tested: a half-open one is found after two of these.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
@@ -29,47 +36,8 @@ const RECONNECT_FIRST_MS: u64 = 50;
 const RECONNECT_LONGEST_MS: u64 = 4_000;
 /// The oldest server that knows message TTLs and delete markers.
 const LEAST_VERSION: (i64, i64, i64) = (2, 11, 0);
-
-/// Why there is no connection. No message repeats a URL: it may hold a password.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// A setting cannot be used.
-    #[error("cannot connect to NATS: `{setting}` {problem}")]
-    Setting {
-        /// The setting.
-        setting: &'static str,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// Nobody answers at the address, or who answers refuses.
-    #[error(
-        "cannot connect to NATS at {servers}: the server is out of reach or refuses; check `nats.url`, the credentials and that nats-server runs"
-    )]
-    OutOfReach {
-        /// Hosts and ports.
-        servers: String,
-        /// What the client says.
-        #[source]
-        source: async_nats::ConnectError,
-    },
-    /// The server is too old.
-    #[error("nats-server at {servers} is version {found}; 2.11.0 or newer is needed")]
-    TooOld {
-        /// Hosts and ports.
-        servers: String,
-        /// Its version.
-        found: String,
-    },
-}
-
-impl ConnectError {
-    /// Whether it may go better in a moment: nobody was there, as far as one can tell.
-    #[must_use]
-    pub fn may_pass(&self) -> bool {
-        use async_nats::ConnectErrorKind::{Dns, Io, TimedOut};
-        matches!(self, Self::OutOfReach { source, .. } if matches!(source.kind(), Dns | Io | TimedOut))
-    }
-}
+/// What the server says, in whatever case, to whom it sends away because a credential has run out (nats-server, errors.go).
+const EXPIRED: &str = "user authentication expired";
 
 /// A connection that restores itself.
 #[derive(Debug, Clone)]
@@ -84,6 +52,8 @@ pub struct Connection {
     pub burials: Burials,
     /// Heartbeats over this connection that were not confirmed.
     pub lease_misses: LeaseMisses,
+    /// What the subjects of `JetStream`'s API begin with where another domain's is used.
+    domain_api: Option<Arc<str>>,
 }
 
 impl Connection {
@@ -124,34 +94,62 @@ impl Connection {
     pub fn max_payload(&self) -> usize {
         self.client.max_payload()
     }
+
+    /// What the subjects begin with on which keys of `store` are written. A leaf node keeps `$KV` to itself, so the keys of
+    /// another domain are written by way of its API, which takes the rest off again.
+    pub(super) fn keys_of(&self, store: &kv::Store) -> String {
+        match &self.domain_api {
+            Some(api) => format!("{api}.{}", store.prefix),
+            None => store.prefix.clone(),
+        }
+    }
 }
 
 /// Connects as `name`. Later losses of the connection are mended behind the scenes; the first attempt is not.
 ///
 /// # Errors
-/// [`ConnectError`] if a setting is unusable, no server answers, or the server is too old.
+/// [`ConnectError`] if a setting is unusable, no server answers or takes the credentials, or the server is too old.
 pub async fn connect(settings: &NatsSettings, name: &str) -> Result<Connection, ConnectError> {
     install_tls_provider();
-    let (address, denials) = (Address::parse(&settings.url)?, Denials::default());
-    let options = with_authentication(options(name, &denials), &address, settings).await?;
+    let address = Address::parse(&settings.url)?;
+    let identity = Arc::new(Identity::of(settings, &address));
+    identity.check()?;
+    certificates::check(&settings.tls)?;
+    let denials = Denials::of_inbox(settings);
+    let options = with_certificates(options(name, settings, &identity, &denials), &address, settings);
     let servers = address.servers.join(", ");
-    let client = options
-        .connect(address.to_servers()?)
-        .await
-        .map_err(|source| ConnectError::OutOfReach { servers: servers.clone(), source })?;
+    let connecting = options.connect(address.to_servers()?).await;
+    let client =
+        connecting.map_err(|source| refusal::explain(servers.clone(), source, &identity, settings))?;
     let (major, minor, patch) = LEAST_VERSION;
     if !client.is_server_compatible(major, minor, patch) {
         return Err(ConnectError::TooOld { servers, found: client.server_info().version });
     }
-    let jetstream = async_nats::jetstream::new(client.clone());
-    let (burials, lease_misses) = (Burials::default(), LeaseMisses::default());
-    Ok(Connection { client, jetstream, denials, burials, lease_misses })
+    Ok(made(client, settings, denials))
 }
 
-fn options(name: &str, denials: &Denials) -> ConnectOptions {
-    let denials = denials.clone();
-    ConnectOptions::new()
+fn made(client: Client, settings: &NatsSettings, denials: Denials) -> Connection {
+    let (jetstream, domain_api) = match &settings.jetstream_domain {
+        None => (jetstream::new(client.clone()), None),
+        Some(domain) => {
+            let api = format!("$JS.{domain}.API");
+            (jetstream::with_prefix(client.clone(), &api), Some(api.into()))
+        }
+    };
+    let (burials, lease_misses) = (Burials::default(), LeaseMisses::default());
+    Connection { client, jetstream, denials, burials, lease_misses, domain_api }
+}
+
+fn options(
+    name: &str,
+    settings: &NatsSettings,
+    identity: &Arc<Identity>,
+    denials: &Denials,
+) -> ConnectOptions {
+    let (identity, denials) = (Arc::clone(identity), denials.clone());
+    ConnectOptions::with_auth_callback(move |nonce| authenticate(Arc::clone(&identity), nonce))
         .name(name)
+        .custom_inbox_prefix(&settings.inbox_prefix)
         .ping_interval(PING_INTERVAL)
         .connection_timeout(CONNECT_TIMEOUT)
         .reconnect_delay_callback(reconnect_delay)
@@ -161,45 +159,29 @@ fn options(name: &str, denials: &Denials) -> ConnectOptions {
         })
 }
 
-async fn with_authentication(
-    mut options: ConnectOptions,
-    address: &Address,
-    settings: &NatsSettings,
-) -> Result<ConnectOptions, ConnectError> {
-    options = match &address.credentials {
-        Credentials::None => options,
-        Credentials::Token(token) => options.token(token.expose().to_owned()),
-        Credentials::User(user, password) => {
-            options.user_and_password(user.clone(), password.expose().to_owned())
-        }
-    };
-    if let Some(file) = &settings.credentials_file {
-        options = options.credentials_file(file).await.map_err(|error| ConnectError::Setting {
-            setting: "nats.credentials_file",
-            problem: format!("'{}' cannot be read as NATS credentials: {error}", file.display()),
-        })?;
-    }
-    with_certificates(options, settings)
+/// Asked for each connection, so that one that is made anew is made with what the files hold by then.
+async fn authenticate(identity: Arc<Identity>, nonce: Vec<u8>) -> Result<async_nats::Auth, AuthError> {
+    let reading = tokio::task::spawn_blocking(move || identity.prove(&nonce)).await;
+    // The client library says it in the log, and tries again.
+    reading.map_err(AuthError::new)?.map_err(|error| AuthError::new(chain(&error)))
 }
 
 fn with_certificates(
     mut options: ConnectOptions,
+    address: &Address,
     settings: &NatsSettings,
-) -> Result<ConnectOptions, ConnectError> {
+) -> ConnectOptions {
     let tls = &settings.tls;
-    options = options.require_tls(tls.required);
+    options = options.require_tls(tls.required || tls.first || address.wants_tls);
+    if tls.first {
+        options = options.tls_first();
+    }
     if let Some(file) = &tls.ca_file {
         options = options.add_root_certificates(file.clone());
     }
     match (&tls.cert_file, &tls.key_file) {
-        (Some(certificate), Some(key)) => {
-            Ok(options.add_client_certificate(certificate.clone(), key.clone()))
-        }
-        (None, None) => Ok(options),
-        _ => Err(ConnectError::Setting {
-            setting: "nats.tls",
-            problem: "has only one of `cert_file` and `key_file`; a client certificate needs both".to_owned(),
-        }),
+        (Some(certificate), Some(key)) => options.add_client_certificate(certificate.clone(), key.clone()),
+        _ => options,
     }
 }
 
@@ -227,79 +209,21 @@ fn report(event: &Event, denials: &Denials) {
 
 /// A denial comes again with every attempt; one line in the log is enough.
 fn report_server_error(text: &str, denials: &Denials) {
-    match Denial::read(text) {
+    match denials.read(text) {
+        None if text.to_lowercase().contains(EXPIRED) => {
+            warn!(
+                "the credentials for NATS have expired; their file is read again with every attempt to connect"
+            );
+        }
         None => warn!(text, "NATS reports a problem"),
         Some(denial) if denials.note(denial.clone()) => error!(subject = denial.subject, "{denial}"),
         Some(_) => {}
     }
 }
 
-enum Credentials {
-    None,
-    Token(Secret),
-    User(String, Secret),
-}
-
-/// `nats.url` taken apart: where to connect, and as whom.
-struct Address {
-    servers: Vec<String>,
-    credentials: Credentials,
-}
-
-impl Address {
-    /// The credentials of the first server that has some are used for all: the client knows one identity.
-    fn parse(urls: &str) -> Result<Self, ConnectError> {
-        let mut address = Self { servers: Vec::new(), credentials: Credentials::None };
-        for url in urls.split(',') {
-            let mut url = Url::parse(url.trim())
-                .map_err(|error| url_problem(format!("has a part that is no URL: {error}")))?;
-            if matches!(address.credentials, Credentials::None) {
-                address.credentials = Credentials::of(&url);
-            }
-            url.set_username("")
-                .and_then(|()| url.set_password(None))
-                .map_err(|()| url_problem("has a part that names no host".to_owned()))?;
-            address.servers.push(url.to_string());
-        }
-        Ok(address)
-    }
-
-    fn to_servers(&self) -> Result<Vec<ServerAddr>, ConnectError> {
-        let parse = |server: &String| server.parse().map_err(|e| url_problem(format!("cannot be used: {e}")));
-        self.servers.iter().map(parse).collect()
-    }
-}
-
-impl Credentials {
-    fn of(url: &Url) -> Self {
-        let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        match (decode(url.username()), url.password().map(decode)) {
-            (user, _) if user.is_empty() => Self::None,
-            (token, None) => Self::Token(Secret::new(token)),
-            (user, Some(password)) => Self::User(user, Secret::new(password)),
-        }
-    }
-}
-
-fn url_problem(problem: String) -> ConnectError {
-    ConnectError::Setting { setting: "nats.url", problem }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn credentials_are_taken_out_of_the_addresses() {
-        let address = Address::parse("nats://me:p%40ss@a:4222, nats://b:4223").unwrap();
-        assert_eq!(address.servers, ["nats://a:4222", "nats://b:4223"]);
-        match address.credentials {
-            Credentials::User(user, password) => {
-                assert_eq!((user.as_str(), password.expose()), ("me", "p@ss"));
-            }
-            _ => panic!("the credentials were lost"),
-        }
-    }
 
     #[test]
     fn the_pause_before_a_reconnect_grows_to_its_limit() {

@@ -13,7 +13,7 @@ use tracing::info;
 use super::Connection;
 use super::retry::Pause;
 use crate::events::subjects::{EVENTS_STREAM, EventKind};
-use crate::events::{ProjectId, RunCompleted, RunId, RunMessage, RunStarted};
+use crate::events::{ProjectId, RunCompleted, RunId, RunIds, RunMessage, RunStarted};
 
 /// How long the broker may be away before listening fails.
 const OUTAGE_PATIENCE: Duration = Duration::from_mins(10);
@@ -28,6 +28,18 @@ pub enum Event {
     Message(Box<RunMessage>),
     /// A run came to its outcome.
     Completed(Box<RunCompleted>),
+}
+
+impl Event {
+    /// Which run it is about.
+    #[must_use]
+    pub fn ids(&self) -> &RunIds {
+        match self {
+            Self::Started(started) => &started.ids,
+            Self::Message(message) => &message.ids,
+            Self::Completed(completed) => &completed.ids,
+        }
+    }
 }
 
 /// Which events are listened to.

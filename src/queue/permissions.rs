@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::settings::NatsSettings;
+
 /// Denials that are remembered one by one. Where every run is forbidden its subject, that is enough to see it.
 const MOST_REMEMBERED: usize = 64;
 /// How the server's sentence begins (nats-server, client.go).
@@ -35,7 +37,7 @@ pub struct Denial {
 
 impl Denial {
     /// Reads what the server says; `None` if it is about something else.
-    pub(super) fn read(error: &str) -> Option<Self> {
+    fn read(error: &str) -> Option<Self> {
         let (_, rest) = error.split_once(VIOLATION)?;
         let (what, rest) = rest.split_once('"')?;
         let forbidden = match what.trim() {
@@ -45,10 +47,6 @@ impl Denial {
         };
         let (subject, _) = rest.split_once('"')?;
         Some(Self { forbidden, subject: subject.to_owned() })
-    }
-
-    fn is_own(&self) -> bool {
-        self.forbidden == Forbidden::Subscribe || OWN_SUBJECTS.iter().any(|own| self.subject.starts_with(own))
     }
 }
 
@@ -68,7 +66,18 @@ impl fmt::Display for Denial {
 
 /// Everything that was denied. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Denials(Arc<Mutex<Seen>>);
+pub struct Denials {
+    seen: Arc<Mutex<Seen>>,
+    inbox: Inbox,
+}
+
+/// Where this program's answers come.
+#[derive(Debug, Clone, Default)]
+struct Inbox {
+    prefix: Arc<str>,
+    /// Whether nobody else's answers come there, as far as the settings can say.
+    is_own: bool,
+}
 
 #[derive(Debug, Default)]
 struct Seen {
@@ -78,6 +87,24 @@ struct Seen {
 }
 
 impl Denials {
+    /// For whoever has the inbox of `settings`.
+    pub(super) fn of_inbox(settings: &NatsSettings) -> Self {
+        let inbox =
+            Inbox { prefix: settings.inbox_prefix.as_str().into(), is_own: !settings.has_usual_inbox() };
+        Self { seen: Arc::default(), inbox }
+    }
+
+    /// Reads what the server says; `None` if it is no denial. Inboxes are named as a permission names them, all at once:
+    /// each has another subject.
+    pub(super) fn read(&self, error: &str) -> Option<Denial> {
+        let mut denial = Denial::read(error)?;
+        let rest = denial.subject.strip_prefix(&*self.inbox.prefix);
+        if rest.is_some_and(|rest| rest.starts_with('.')) {
+            denial.subject = self.inbox.permission();
+        }
+        Some(denial)
+    }
+
     /// How often the server denied something.
     #[must_use]
     pub fn count(&self) -> u64 {
@@ -87,7 +114,7 @@ impl Denials {
     /// What the work of this program needs and the server denied since the connection was made last.
     #[must_use]
     pub fn in_the_way(&self) -> Vec<Denial> {
-        self.seen().since_connected.iter().filter(|denial| denial.is_own()).cloned().collect()
+        self.seen().since_connected.iter().filter(|denial| self.is_own(denial)).cloned().collect()
     }
 
     /// Remembers `denial`; true if it is the first of its kind.
@@ -105,9 +132,22 @@ impl Denials {
         self.seen().since_connected.clear();
     }
 
+    fn is_own(&self, denial: &Denial) -> bool {
+        let Denial { forbidden, subject } = denial;
+        *forbidden == Forbidden::Subscribe
+            || OWN_SUBJECTS.iter().any(|own| subject.starts_with(own))
+            || (self.inbox.is_own && *subject == self.inbox.permission())
+    }
+
     fn seen(&self) -> MutexGuard<'_, Seen> {
         // Every change leaves the sets whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inbox {
+    fn permission(&self) -> String {
+        format!("{}.>", self.prefix)
     }
 }
 
@@ -148,5 +188,20 @@ mod tests {
         let denials = Denials::default();
         assert!(denials.note(Denial { forbidden: Forbidden::Publish, subject: "elsewhere".to_owned() }));
         assert!(denials.in_the_way().is_empty());
+    }
+
+    #[test]
+    fn an_inbox_is_named_as_a_permission_and_is_in_the_way_if_it_is_the_own_one() {
+        let said = r#"Permissions Violation for Publish to "_INBOX_w.Xy7""#;
+        for (prefix, subject, in_the_way) in
+            [("_INBOX_w", "_INBOX_w.>", true), ("_INBOX", "_INBOX_w.Xy7", false)]
+        {
+            let settings = NatsSettings { inbox_prefix: prefix.to_owned(), ..NatsSettings::default() };
+            let denials = Denials::of_inbox(&settings);
+            let denial = denials.read(said).unwrap();
+            assert_eq!(denial.subject, subject);
+            denials.note(denial);
+            assert_eq!(!denials.in_the_way().is_empty(), in_the_way, "{prefix}");
+        }
     }
 }

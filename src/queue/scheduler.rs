@@ -11,8 +11,8 @@ use uuid::Uuid;
 use super::publish::publish;
 use super::{Connection, headers};
 use crate::events::{
-    DeadLetterCode, Receipt, RequestIdentity, RequestPayload, RequestRejection, RunRequest, SetId,
-    TraceContext, subjects,
+    DeadLetterCode, Receipt, ReceiptError, RequestIdentity, RequestPayload, RequestRejection, RunRequest,
+    SetId, TraceContext, subjects,
 };
 use crate::execution::failure::{PlanError, Unavailable};
 use crate::execution::ports::RequestValidator;
@@ -70,7 +70,33 @@ impl Scheduler {
         };
         match self.validator.validate(&request).await {
             Ok(()) => self.publish(&payload, request, job_id, trace).await,
-            Err(PlanError::Failure(failure)) => Ok(Receipt::refused(failure.code, failure.message)),
+            Err(PlanError::Failure(failure)) => {
+                Ok(Receipt::refused(failure.code, failure.message).with_hint(failure.hint))
+            }
+            Err(PlanError::Unavailable(error)) => Err(error.into()),
+        }
+    }
+
+    /// Why `payload` would be refused, if it would. Nothing is published.
+    ///
+    /// # Errors
+    /// As [`Scheduler::schedule`].
+    pub async fn refusal(
+        &self,
+        payload: RequestPayload,
+        idempotency_key: Option<&str>,
+    ) -> Result<Option<ReceiptError>, ScheduleError> {
+        let resolved = job_id(&payload, idempotency_key).and_then(|job_id| self.resolve(payload, &job_id));
+        let request = match resolved {
+            Ok(request) => request,
+            Err(rejection) => return Ok(Some(ReceiptError::new(rejection.code.as_str(), rejection.reason))),
+        };
+        match self.validator.validate(&request).await {
+            Ok(()) => Ok(None),
+            Err(PlanError::Failure(failure)) => {
+                let error = ReceiptError::new(failure.code, failure.message);
+                Ok(Some(ReceiptError { hint: failure.hint, ..error }))
+            }
             Err(PlanError::Unavailable(error)) => Err(error.into()),
         }
     }

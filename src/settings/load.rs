@@ -6,15 +6,24 @@ use config::{Config, Environment, File, FileFormat};
 use serde_json::{Map, Value};
 
 use super::Settings;
+use super::places::{Places, Problem};
 use super::validation::problems;
+use crate::text::nearest;
 
 /// The embedded first layer, which documents every setting.
 pub const DEFAULT_CONFIG: &str = include_str!("../../config/default.toml");
 /// What the name of every environment variable begins with; sections follow behind two underscores.
 pub const ENVIRONMENT_PREFIX: &str = "SCENARIO_WORKER";
-/// What the settings are called that hold keys, or lead to them: no complaint repeats their values.
-const KEYS_SETTING: &str = "store.encryption_keys";
-const ENVIRONMENT_SEPARATOR: &str = "__";
+/// What the settings are called that hold secrets, or lead to them: no complaint repeats their values.
+const SECRET_SETTINGS: [&str; 6] = [
+    "nats.nkey_seed",
+    "nats.password",
+    "nats.token",
+    "store.encryption_keys",
+    "store.url",
+    "telemetry.receiver.token",
+];
+pub(super) const ENVIRONMENT_SEPARATOR: &str = "__";
 
 /// Settings that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +41,7 @@ pub enum SettingsError {
     },
     /// Values that cannot be used, all of them.
     #[error("the settings cannot be used:\n{}", .0.iter().map(|p| format!("  - {p}")).collect::<Vec<_>>().join("\n"))]
-    Invalid(Vec<String>),
+    Invalid(Vec<Problem>),
 }
 
 fn of_file(file: Option<&Path>) -> String {
@@ -51,11 +60,17 @@ pub fn load(
     if let Some(folder) = file.filter(|file| file.is_dir()) {
         return Err(SettingsError::Folder(folder.to_path_buf()));
     }
+    let environment: Vec<(String, String)> = environment.into_iter().collect();
+    let names: Vec<String> = environment.iter().map(|(name, _)| name.clone()).collect();
     let merged = merge(file, environment, overrides)
         .map_err(|source| SettingsError::Unreadable { file: file.map(Path::to_path_buf), source })?;
     let (settings, mut found) = typed(&merged);
     found.extend(problems(&settings));
-    if found.is_empty() { Ok(settings) } else { Err(SettingsError::Invalid(found)) }
+    if found.is_empty() {
+        return Ok(settings);
+    }
+    let places = Places::new(file, names, overrides);
+    Err(SettingsError::Invalid(found.iter().map(|complaint| places.problem(complaint)).collect()))
 }
 
 fn merge(
@@ -127,15 +142,29 @@ fn complaint(accepted: &Value, path: &[String], leaf: &Value) -> String {
         Err(error) if !error.to_string().starts_with("unknown field") => {
             format!("`{name}` is {}: {error}", shown(&name, leaf))
         }
-        Err(error) => format!("`{name}` is no setting: {error}"),
+        Err(error) => format!("`{name}` is no setting{}: {error}", meant(&name)),
         Ok(_) => format!("`{name}` cannot be read"),
     }
+}
+
+fn meant(name: &str) -> String {
+    let known = known();
+    let near = nearest(name, known.iter().map(String::as_str));
+    near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
+}
+
+/// The names of all settings.
+pub(super) fn known() -> Vec<String> {
+    let defaults = serde_json::to_value(Settings::default()).unwrap_or_default();
+    leaves(&defaults).into_iter().map(|(path, _)| path.join(".")).collect()
 }
 
 /// A value as a complaint repeats it. Lists and tables where a text belongs may hold one that is a credential.
 fn shown(name: &str, leaf: &Value) -> String {
     match leaf {
-        _ if name.starts_with(KEYS_SETTING) => "not what it has to be".to_owned(),
+        _ if SECRET_SETTINGS.iter().any(|secret| name.starts_with(secret)) => {
+            "not what it has to be".to_owned()
+        }
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "a table".to_owned(),
         other => other.to_string(),

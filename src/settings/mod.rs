@@ -4,16 +4,23 @@
 //! (`SCENARIO_WORKER__SECTION__KEY`), flags. Unknown keys are refused; all problems are listed at once.
 
 mod load;
+mod nats;
+mod places;
+mod secret_file;
 mod sections;
 mod validation;
 
 pub use load::{DEFAULT_CONFIG, ENVIRONMENT_PREFIX, SettingsError, load};
+pub use nats::{NatsSettings, TlsSettings};
+pub use places::{Problem, unread_variables};
+pub use secret_file::{SecretFileError, SecretSource, read_secret};
 pub use sections::{
-    CassetteSettings, ConsumerSettings, EgressSettings, EventSettings, HttpSettings, Isolation, LogFormat,
-    LogSettings, NatsSettings, ProcessSettings, ReceiverSettings, RequestSettings, RunSettings,
-    RunTelemetrySettings, Settings, SinkSettings, SpoolSettings, StoreSettings, TelemetrySettings,
-    TlsSettings, WorkerSettings, WorkerTelemetrySettings,
+    CassetteSettings, ConsumerSettings, EgressSettings, EventSettings, HistorySettings, HttpSettings,
+    Isolation, LogFormat, LogSettings, PoolSettings, ProcessSettings, ReceiverSettings, RequestSettings,
+    RunSettings, RunTelemetrySettings, Settings, SinkSettings, SpoolSettings, StoreSettings, StoreTlsMode,
+    StoreTlsSettings, TelemetrySettings, WorkerSettings, WorkerTelemetrySettings,
 };
+pub(crate) use validation::store_url_problem;
 
 #[cfg(test)]
 mod tests {
@@ -82,7 +89,7 @@ mod tests {
         assert!(!error.contains("hunter2"), "{error}");
     }
 
-    const LIMITS: [(&str, &str, u64); 22] = [
+    const LIMITS: [(&str, &str, u64); 28] = [
         ("NATS__REPLICAS", "nats.replicas", 5),
         ("WORKER__CONCURRENCY", "worker.concurrency", 1_000_000),
         ("WORKER__DRAIN_SECONDS", "worker.drain_seconds", 31_536_000),
@@ -105,6 +112,12 @@ mod tests {
         ("TELEMETRY__SINK__RETRY_SECONDS", "telemetry.sink.retry_seconds", 31_536_000),
         ("TELEMETRY__SINK__RETENTION_SECONDS", "telemetry.sink.retention_seconds", 31_536_000),
         ("TELEMETRY__SPOOL__MAX_BYTES", "telemetry.spool.max_bytes", 1 << 50),
+        ("STORE__STATEMENT_TIMEOUT_SECONDS", "store.statement_timeout_seconds", 3_600),
+        ("STORE__POOL__MAX_CONNECTIONS", "store.pool.max_connections", 1_000),
+        ("STORE__POOL__ACQUIRE_TIMEOUT_SECONDS", "store.pool.acquire_timeout_seconds", 3_600),
+        ("STORE__POOL__IDLE_TIMEOUT_SECONDS", "store.pool.idle_timeout_seconds", 31_536_000),
+        ("STORE__POOL__MAX_LIFETIME_SECONDS", "store.pool.max_lifetime_seconds", 31_536_000),
+        ("HISTORY__RETENTION_SECONDS", "history.retention_seconds", 315_360_000),
     ];
 
     #[test]
@@ -117,6 +130,7 @@ mod tests {
             panic!("nothing is refused")
         };
         assert_eq!(problems.len(), LIMITS.len(), "{problems:?}");
+        let problems: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
         for (_, name, most) in LIMITS {
             let expected = format!("`{name}` is {}; it must be at most {most}", most + 1);
             assert!(problems.contains(&expected), "{expected} is missing in {problems:?}");
@@ -139,10 +153,39 @@ mod tests {
     }
 
     #[test]
+    fn settings_print_no_url_that_may_hold_a_password() {
+        let mut settings = Settings::default();
+        settings.nats.url = "nats://u:hunter2@h".to_owned();
+        settings.store.url = "postgres://u:hunter2@h/d".to_owned();
+        settings.nats.password = Some(crate::definitions::Secret::new("hunter2"));
+        assert!(!format!("{settings:?}").contains("hunter2"));
+    }
+
+    #[test]
     fn keys_that_cannot_be_used_are_refused_by_their_number() {
         let environment = variables(&[("SCENARIO_WORKER__STORE__ENCRYPTION_KEYS", "hunter2")]);
         let error = load(None, environment, &[]).unwrap_err().to_string();
         assert!(error.contains("`store.encryption_keys`: key 1 ") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_connection_that_would_prove_nothing_is_refused() {
+        for (variables_given, complaint) in [
+            (vec![("TLS__CA_FILE", "ca.pem"), ("TLS__MODE", "require")], "`store.tls.mode` is require"),
+            (vec![("TLS__CERT_FILE", "client.pem")], "`store.tls.key_file`"),
+            (vec![("POOL__MIN_CONNECTIONS", "9")], "`store.pool.min_connections` is 9"),
+            (vec![("URL", "postgres://h/d?sslmode=require"), ("TLS__MODE", "verify-full")], "`sslmode`"),
+            (vec![("URL", "sqlite://x.db"), ("TLS__MODE", "verify-full")], "`store.tls`"),
+        ] {
+            let with = |(name, value): &(&str, &str)| {
+                (format!("SCENARIO_WORKER__STORE__{name}"), (*value).to_owned())
+            };
+            let error = load(None, variables_given.iter().map(with), &[]).unwrap_err().to_string();
+            assert!(error.contains(complaint), "{complaint} is missing in:\n{error}");
+        }
+        let good = [("URL", "postgres://h/d"), ("TLS__CA_FILE", "ca.pem")];
+        let with = good.map(|(name, value)| (format!("SCENARIO_WORKER__STORE__{name}"), value.to_owned()));
+        load(None, with, &[]).unwrap();
     }
 
     #[test]

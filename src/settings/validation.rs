@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{EgressSettings, Settings, StoreSettings};
+use super::{EgressSettings, ReceiverSettings, Settings, StoreSettings, StoreTlsSettings};
 use crate::egress::EgressPolicy;
 use crate::events::{MAX_TIMEOUT_SECONDS, MAX_TURNS_LIMIT, SetId};
 use crate::store::Keyring;
@@ -22,10 +22,23 @@ const MOST_SPOOLED_BYTES: u64 = 1 << 50;
 const MOST_SETTLE_SECONDS: u64 = 30;
 /// Longest request to a platform that is told of runs, in seconds: an hour is more than any server waits.
 const MOST_SINK_TIMEOUT_SECONDS: u64 = 60 * 60;
+/// Longest statement and longest wait for a connection, in seconds: an hour is no wait any more.
+const MOST_STORE_WAIT_SECONDS: u64 = 60 * 60;
+/// Most connections of one process: ten times what a PostgreSQL server takes of all of them by default.
+const MOST_CONNECTIONS: u64 = 1_000;
+/// The longest time that history is kept, in seconds (ten years).
+const MOST_HISTORY_SECONDS: u64 = 10 * MOST_SECONDS;
+/// What is said of settings of `store.tls` that do not go together.
+const CERT_WITHOUT_KEY: &str = "`store.tls.cert_file` and `store.tls.key_file` must be set together";
+const TLS_TO_A_FILE: &str = "`store.tls` is set, and `store.url` is a file";
+const TLS_SAID_TWICE: &str =
+    "`store.url` says `sslmode` or its like, and `store.tls` is set; say it in one of them";
 /// Most copies of a stream that JetStream keeps.
 const MOST_REPLICAS: u64 = 5;
 /// Least memory of the process of a run, in bytes (64 MiB): an ordinary run asks for less than 10 MiB.
 const LEAST_PROCESS_MEMORY: u64 = 64 * 1024 * 1024;
+/// Databases that definitions can be kept in.
+const STORE_SCHEMES: [&str; 3] = ["sqlite", "postgres", "postgresql"];
 /// Shortest `ack_wait` in seconds that leaves room for a heartbeat a second.
 const LEAST_ACK_WAIT_SECONDS: u64 = 2;
 
@@ -36,10 +49,12 @@ pub(super) fn problems(settings: &Settings) -> Vec<String> {
     too_large(settings, &mut found);
     relations(settings, &mut found);
     addresses(settings, &mut found);
+    found.extend(settings.nats.problems());
     receiver(settings, &mut found);
     egress(settings, &mut found);
     process(settings, &mut found);
     encryption_keys(settings, &mut found);
+    store(&settings.store, &mut found);
     if let Err(error) = SetId::parse(settings.run.default_set_id.clone()) {
         found.push(format!("`run.default_set_id`: {error}"));
     }
@@ -70,6 +85,12 @@ fn positive(settings: &Settings, found: &mut Vec<String>) {
         ("telemetry.sink.timeout_seconds", settings.telemetry.sink.timeout_seconds),
         ("telemetry.sink.retry_seconds", settings.telemetry.sink.retry_seconds),
         ("telemetry.sink.retention_seconds", settings.telemetry.sink.retention_seconds),
+        ("store.statement_timeout_seconds", settings.store.statement_timeout_seconds),
+        ("store.pool.max_connections", u64::from(settings.store.pool.max_connections)),
+        ("store.pool.acquire_timeout_seconds", settings.store.pool.acquire_timeout_seconds),
+        ("store.pool.idle_timeout_seconds", settings.store.pool.idle_timeout_seconds),
+        ("store.pool.max_lifetime_seconds", settings.store.pool.max_lifetime_seconds),
+        ("history.retention_seconds", settings.history.retention_seconds),
     ];
     let zero = values.iter().filter(|(_, value)| *value == 0);
     found.extend(zero.map(|(name, _)| format!("`{name}` must be at least 1")));
@@ -78,6 +99,7 @@ fn positive(settings: &Settings, found: &mut Vec<String>) {
 #[expect(clippy::too_many_lines, reason = "one line for each setting, as a table")]
 fn too_large(settings: &Settings, found: &mut Vec<String>) {
     let (consumer, events, run) = (&settings.consumer, &settings.events, &settings.run);
+    let store = &settings.store;
     let values = [
         ("nats.replicas", settings.nats.replicas as u64, MOST_REPLICAS),
         ("consumer.ack_wait_seconds", consumer.ack_wait_seconds, MOST_SECONDS),
@@ -110,6 +132,12 @@ fn too_large(settings: &Settings, found: &mut Vec<String>) {
         ),
         ("telemetry.sink.retry_seconds", settings.telemetry.sink.retry_seconds, MOST_SECONDS),
         ("telemetry.sink.retention_seconds", settings.telemetry.sink.retention_seconds, MOST_SECONDS),
+        ("store.statement_timeout_seconds", store.statement_timeout_seconds, MOST_STORE_WAIT_SECONDS),
+        ("store.pool.max_connections", u64::from(store.pool.max_connections), MOST_CONNECTIONS),
+        ("store.pool.acquire_timeout_seconds", store.pool.acquire_timeout_seconds, MOST_STORE_WAIT_SECONDS),
+        ("store.pool.idle_timeout_seconds", store.pool.idle_timeout_seconds, MOST_SECONDS),
+        ("store.pool.max_lifetime_seconds", store.pool.max_lifetime_seconds, MOST_SECONDS),
+        ("history.retention_seconds", settings.history.retention_seconds, MOST_HISTORY_SECONDS),
     ];
     let beyond = values.iter().filter(|(_, value, most)| value > most);
     found.extend(beyond.map(|(name, value, most)| format!("`{name}` is {value}; it must be at most {most}")));
@@ -137,9 +165,9 @@ fn relations(settings: &Settings, found: &mut Vec<String>) {
 }
 
 fn addresses(settings: &Settings, found: &mut Vec<String>) {
-    let scheme = settings.store.url.split(':').next().unwrap_or_default();
-    if !["sqlite", "postgres", "postgresql"].contains(&scheme) {
-        found.push(format!("`store.url` begins with '{scheme}:'; it must be a sqlite:// or postgres:// URL"));
+    found.extend(store_url_problem("store.url", &settings.store.url));
+    if settings.store.url_file.is_some() && settings.store.names_a_url() {
+        found.push("`store.url` and `store.url_file` are both set; keep one of them".to_owned());
     }
     for server in settings.nats.url.split(',') {
         check_url("nats.url", server.trim(), &["nats", "tls"], found);
@@ -155,10 +183,30 @@ fn addresses(settings: &Settings, found: &mut Vec<String>) {
     }
 }
 
+/// What is wrong with a URL of the store that is the value of `setting`, or in its file. It may hold a password, and what
+/// is no URL at all may be one.
+pub(crate) fn store_url_problem(setting: &str, url: &str) -> Option<String> {
+    let scheme = url.split(':').next().unwrap_or_default();
+    if STORE_SCHEMES.contains(&scheme) {
+        return None;
+    }
+    let found = match url.split_once("://") {
+        Some((scheme, _)) => format!("begins with '{scheme}:'"),
+        None => "is no URL".to_owned(),
+    };
+    Some(format!("`{setting}` {found}; it must be a sqlite:// or postgres:// URL"))
+}
+
 /// An empty token would be one that everybody has.
 fn receiver(settings: &Settings, found: &mut Vec<String>) {
-    let token = settings.telemetry.receiver.token.as_ref();
-    if token.is_some_and(|token| token.expose().trim().is_empty()) {
+    let ReceiverSettings { token, token_file, .. } = &settings.telemetry.receiver;
+    if token.is_some() && token_file.is_some() {
+        found.push(
+            "`telemetry.receiver.token` and `telemetry.receiver.token_file` are both set; keep one of them"
+                .to_owned(),
+        );
+    }
+    if token.as_ref().is_some_and(|token| token.expose().trim().is_empty()) {
         found.push("`telemetry.receiver.token` is empty; leave it out if senders need none".to_owned());
     }
 }
@@ -185,6 +233,35 @@ fn encryption_keys(settings: &Settings, found: &mut Vec<String>) {
     if let Err(error) = Keyring::parse(keys.expose()) {
         found.push(format!("`store.encryption_keys`: {error}"));
     }
+}
+
+fn store(store: &StoreSettings, found: &mut Vec<String>) {
+    let (min, max) = (store.pool.min_connections, store.pool.max_connections);
+    if min > max {
+        found.push(format!(
+            "`store.pool.min_connections` is {min}, more than `store.pool.max_connections` ({max})"
+        ));
+    }
+    if store.tls != StoreTlsSettings::default() {
+        store_tls(store, found);
+    }
+}
+
+fn store_tls(store: &StoreSettings, found: &mut Vec<String>) {
+    let StoreTlsSettings { mode, ca_file, cert_file, key_file } = &store.tls;
+    let idle = mode.filter(|mode| ca_file.is_some() && !mode.verifies());
+    found.extend(idle.map(|mode| {
+        let mode = mode.as_str();
+        format!("`store.tls.mode` is {mode}, which does not look at `store.tls.ca_file`; it must be verify-full or verify-ca")
+    }));
+    let is_file = store.url_file.is_none() && store.url.starts_with("sqlite:");
+    let also_says_it = store.url.split_once('?').is_some_and(|(_, query)| query.contains("ssl"));
+    let broken = [
+        (cert_file.is_some() != key_file.is_some(), CERT_WITHOUT_KEY),
+        (is_file, TLS_TO_A_FILE),
+        (also_says_it, TLS_SAID_TWICE),
+    ];
+    found.extend(broken.into_iter().filter(|(is_so, _)| *is_so).map(|(_, rule)| rule.to_owned()));
 }
 
 fn egress(settings: &Settings, found: &mut Vec<String>) {

@@ -7,6 +7,7 @@ use sqlx::any::AnyConnectOptions;
 use url::Url;
 
 use super::StoreError;
+use crate::settings::{StoreSettings, StoreTlsMode, StoreTlsSettings};
 
 /// What stays as it is when a file's name becomes part of a URL.
 const FILE_NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_');
@@ -23,11 +24,12 @@ pub(super) enum Address {
 }
 
 impl Address {
-    pub(super) fn parse(url: &str) -> Result<Self, StoreError> {
+    pub(super) fn of(settings: &StoreSettings) -> Result<Self, StoreError> {
+        let url = settings.url.as_str();
         let (scheme, rest) = url.split_once(':').ok_or_else(|| refused("it has no scheme"))?;
         match scheme {
             "sqlite" => sqlite(rest.strip_prefix("//").unwrap_or(rest)),
-            "postgres" | "postgresql" => postgres(url),
+            "postgres" | "postgresql" => postgres(url, &settings.tls),
             _ => Err(refused("its scheme is neither sqlite nor postgres")),
         }
     }
@@ -78,19 +80,77 @@ fn sqlite(rest: &str) -> Result<Address, StoreError> {
     Ok(Address::SqliteFile { path: PathBuf::from(path.as_ref()), options: options(&url)? })
 }
 
-fn postgres(url: &str) -> Result<Address, StoreError> {
-    let parsed = Url::parse(url).map_err(|error| refused(error.to_string()))?;
+fn postgres(url: &str, tls: &StoreTlsSettings) -> Result<Address, StoreError> {
+    let mut parsed = Url::parse(url).map_err(|error| refused(error.to_string()))?;
+    add_tls(&mut parsed, tls)?;
+    refuse_idle_authority(&parsed)?;
     let port = parsed.port().map(|port| format!(":{port}")).unwrap_or_default();
     let shown = format!("postgres://{}{port}{}", parsed.host_str().unwrap_or_default(), parsed.path());
-    Ok(Address::Postgres { shown, options: options(url)? })
+    Ok(Address::Postgres { shown, options: options(parsed.as_str())? })
+}
+
+/// Says what is set in the URL's own words (`sslmode` and so on), which the driver reads.
+fn add_tls(url: &mut Url, tls: &StoreTlsSettings) -> Result<(), StoreError> {
+    let StoreTlsSettings { mode, ca_file, cert_file, key_file } = tls;
+    if *tls != StoreTlsSettings::default() && url.query_pairs().any(|(name, _)| name.starts_with("ssl")) {
+        return Err(refused("it says `sslmode` or its like, and `store.tls` is set; say it in one of them"));
+    }
+    let mode = mode.or(ca_file.as_ref().map(|_| StoreTlsMode::VerifyFull));
+    if let Some(mode) = mode {
+        url.query_pairs_mut().append_pair("sslmode", mode.as_str());
+    }
+    for (name, file) in [("sslrootcert", ca_file), ("sslcert", cert_file), ("sslkey", key_file)] {
+        let Some(file) = file else { continue };
+        let path = file.to_str().ok_or_else(|| refused(format!("the path of its {name} is not UTF-8")))?;
+        url.query_pairs_mut().append_pair(name, path);
+    }
+    Ok(())
+}
+
+/// The driver reads an authority and takes any certificate all the same, unless it is told to verify. Whoever names one
+/// believes otherwise.
+fn refuse_idle_authority(url: &Url) -> Result<(), StoreError> {
+    let has = |names: &[&str]| url.query_pairs().filter(|(name, _)| names.contains(&name.as_ref())).last();
+    let mode = has(&["sslmode", "ssl-mode"]).map(|(_, mode)| mode.to_ascii_lowercase()).unwrap_or_default();
+    if has(&["sslrootcert", "ssl-root-cert", "ssl-ca"]).is_some() && !mode.starts_with("verify-") {
+        return Err(refused(
+            "it names an sslrootcert, which is looked at with sslmode=verify-full or verify-ca only",
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn parse(url: &str) -> Result<Address, StoreError> {
+        Address::of(&StoreSettings { url: url.to_owned(), ..StoreSettings::default() })
+    }
+
     fn shown(url: &str) -> String {
-        Address::parse(url).unwrap().shown()
+        parse(url).unwrap().shown()
+    }
+
+    #[test]
+    fn what_is_set_about_tls_becomes_part_of_the_url() {
+        let tls = StoreTlsSettings { ca_file: Some("/etc/my ca.pem".into()), ..StoreTlsSettings::default() };
+        let settings = StoreSettings { url: "postgres://h/d".to_owned(), tls, ..StoreSettings::default() };
+        let address = Address::of(&settings).unwrap();
+        let query = address.options().database_url.query().unwrap();
+        assert_eq!(query, "sslmode=verify-full&sslrootcert=%2Fetc%2Fmy+ca.pem");
+        assert_eq!(address.shown(), "postgres://h/d");
+    }
+
+    #[test]
+    fn an_authority_that_nobody_would_look_at_is_refused() {
+        for query in
+            ["sslrootcert=ca.pem", "sslmode=require&sslrootcert=ca.pem", "ssl-ca=ca.pem&ssl-mode=prefer"]
+        {
+            let error = parse(&format!("postgres://h/d?{query}")).err().unwrap().to_string();
+            assert!(error.contains("verify-full"), "{query}: {error}");
+        }
+        assert!(parse("postgres://h/d?sslmode=verify-full&sslrootcert=ca.pem").is_ok());
     }
 
     #[test]
@@ -116,7 +176,7 @@ mod tests {
     #[test]
     fn a_refused_url_is_not_repeated() {
         for url in ["hunter2", "mysql://me:hunter2@x/y", "postgres://me:hunter2@x:port/y", "sqlite://"] {
-            let error = Address::parse(url).err().unwrap();
+            let error = parse(url).err().unwrap();
             let text = format!("{error} {error:?}");
             assert!(text.contains("store.url") && !text.contains("hunter2"), "{url}: {text}");
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use backon::Retryable as _;
 use sqlx::any::{Any, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{AnyConnection, AnyPool, Connection, Executor, Transaction};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Transaction};
 use tokio::sync::OnceCell;
 
 use super::address::Address;
@@ -14,14 +14,9 @@ use super::error::StoreError;
 use super::sealing::Keyring;
 use super::tables::Table;
 use super::{Kind, sqlite};
+use crate::settings::{PoolSettings, StoreSettings};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations");
-
-/// Connections of one process at most. Lookups are short and few: some for each run that begins.
-const MAX_CONNECTIONS: u32 = 8;
-
-/// How long a caller waits for a connection before the store counts as out of reach.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// PostgreSQL alone: one import after the other, while readers go on.
 const POSTGRES_ONE_WRITER: &str = "LOCK TABLE projects IN EXCLUSIVE MODE";
@@ -31,6 +26,7 @@ const POSTGRES_ONE_WRITER: &str = "LOCK TABLE projects IN EXCLUSIVE MODE";
 pub struct Store {
     pool: AnyPool,
     address: Address,
+    acquire_timeout: Duration,
     keys: Keyring,
     /// Set once this process has found the tables up to date.
     migrated: Arc<OnceCell<()>>,
@@ -43,7 +39,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the URL cannot be used or the database cannot be reached.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        let store = Self::lazy(url)?;
+        Self::open_with(&StoreSettings { url: url.to_owned(), ..StoreSettings::default() }).await
+    }
+
+    /// As [`Store::open`], with everything that can be set. Keys are not looked at, see [`Store::with_keys`].
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open_with(settings: &StoreSettings) -> Result<Self, StoreError> {
+        let store = Self::lazy(settings)?;
         if let Address::SqliteFile { path, .. } = &store.address {
             sqlite::create_file(path)?;
         }
@@ -51,13 +55,13 @@ impl Store {
         Ok(store)
     }
 
-    /// As [`Store::open`], and brings the tables up to date, but creates no file: whoever only reads definitions would
+    /// As [`Store::open_with`], and brings the tables up to date, but creates no file: whoever only reads definitions would
     /// find none in it. While there is no file, everything that is asked for is unavailable.
     ///
     /// # Errors
     /// As [`Store::open`] and [`Store::migrate`], where there is a database.
-    pub async fn open_existing(url: &str) -> Result<Self, StoreError> {
-        let store = Self::lazy(url)?;
+    pub async fn open_existing(settings: &StoreSettings) -> Result<Self, StoreError> {
+        let store = Self::lazy(settings)?;
         if store.check_file().is_ok() {
             store.connect().await?;
             store.migrated.get_or_try_init(|| store.migrate()).await?;
@@ -77,15 +81,16 @@ impl Store {
         Self { keys, ..self }
     }
 
-    fn lazy(url: &str) -> Result<Self, StoreError> {
+    fn lazy(settings: &StoreSettings) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
-        let address = Address::parse(url)?;
-        let pool = pool_options(&address).connect_lazy_with(address.options().clone());
-        Ok(Self { pool, address, keys: Keyring::default(), migrated: Arc::default() })
+        let address = Address::of(settings)?;
+        let pool = pool_options(&address, settings).connect_lazy_with(address.options().clone());
+        let acquire_timeout = settings.pool.acquire_timeout();
+        Ok(Self { pool, address, acquire_timeout, keys: Keyring::default(), migrated: Arc::default() })
     }
 
     async fn connect(&self) -> Result<(), StoreError> {
-        probe(&self.address).await?;
+        probe(&self.address, self.acquire_timeout).await?;
         self.ping().await
     }
 
@@ -105,7 +110,11 @@ impl Store {
         self.check_filled().await
     }
 
-    pub(super) fn check_file(&self) -> Result<(), StoreError> {
+    /// Finds out whether there is a file, where the database is one.
+    ///
+    /// # Errors
+    /// [`StoreError::NoFile`] if there is none.
+    pub fn check_file(&self) -> Result<(), StoreError> {
         match &self.address {
             Address::SqliteFile { path, .. } if !path.exists() => {
                 Err(StoreError::NoFile { path: path.clone() })
@@ -128,17 +137,17 @@ impl Store {
     /// # Errors
     /// [`StoreError::Migrate`] if a migration fails, or the tables are newer than this program.
     pub async fn migrate(&self) -> Result<(), StoreError> {
+        // Every command of this program comes by here: where there is nothing to do, nothing is locked.
+        if self.is_migrated().await {
+            return Ok(());
+        }
         let sqlite = self.address.is_sqlite();
         let result = if sqlite { self.migrate_sqlite().await } else { self.migrate_postgres().await };
         result.map_err(|source| StoreError::Migrate { database: self.address.shown(), source })
     }
 
-    /// SQLite has no lock for migrations, so the write lock of a transaction around them all has to serve. Every command of
-    /// this program comes by here: where there is nothing to do, nothing is locked.
+    /// SQLite has no lock for migrations, so the write lock of a transaction around them all has to serve.
     async fn migrate_sqlite(&self) -> Result<(), MigrateError> {
-        if self.is_migrated().await {
-            return Ok(());
-        }
         let begin = || self.pool.begin_with(sqlite::BEGIN_WRITING);
         let mut transaction = begin.retry(sqlite::migration_pauses()).when(sqlite::is_locked).await?;
         run_migrations(&mut transaction).await?;
@@ -152,13 +161,13 @@ impl Store {
         made.is_ok_and(|made| made.into_iter().eq(known))
     }
 
-    /// A failed migration leaves its lock with its connection, which therefore must not go back to the pool.
+    /// On a connection of its own: a failed migration leaves its lock with it, and one of a large table, or the wait for
+    /// somebody else's, takes longer than statements may.
     async fn migrate_postgres(&self) -> Result<(), MigrateError> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = AnyConnection::connect_with(self.address.options()).await?;
         let result = run_migrations(&mut connection).await;
-        if result.is_err() {
-            drop(connection.detach());
-        }
+        // What was done is done, however the connection ends.
+        drop(connection.close().await);
         result
     }
 
@@ -178,6 +187,10 @@ impl Store {
 
     pub(super) fn pool(&self) -> &AnyPool {
         &self.pool
+    }
+
+    pub(super) fn is_file(&self) -> bool {
+        self.address.is_sqlite()
     }
 
     pub(super) fn keys(&self) -> &Keyring {
@@ -227,25 +240,44 @@ async fn run_migrations(connection: &mut AnyConnection) -> Result<(), MigrateErr
     MIGRATIONS.run_direct(None, connection, false).await
 }
 
-fn pool_options(address: &Address) -> AnyPoolOptions {
-    let options = AnyPoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT);
-    match address {
+fn pool_options(address: &Address, settings: &StoreSettings) -> AnyPoolOptions {
+    let PoolSettings { max_connections, min_connections, .. } = settings.pool;
+    let options = AnyPoolOptions::new().acquire_timeout(settings.pool.acquire_timeout());
+    if matches!(address, Address::SqliteMemory { .. }) {
         // The database is gone when its connection is, and a second connection would have one of its own.
-        Address::SqliteMemory { .. } => options.max_connections(1).idle_timeout(None).max_lifetime(None),
-        Address::SqliteFile { .. } => {
-            options.max_connections(MAX_CONNECTIONS).after_connect(|connection, _| {
-                Box::pin(async move {
-                    connection.execute(sqlite::WAIT_FOR_LOCKS).await?;
-                    connection.execute(sqlite::OVERWRITE_REMOVED).await.map(drop)
-                })
+        return options.max_connections(1).idle_timeout(None).max_lifetime(None);
+    }
+    let greetings = greetings(address, settings.statement_timeout());
+    options
+        .max_connections(max_connections)
+        .min_connections(min_connections)
+        .idle_timeout(settings.pool.idle_timeout())
+        .max_lifetime(settings.pool.max_lifetime())
+        .after_connect(move |connection, _| {
+            let greetings = greetings.clone();
+            Box::pin(async move {
+                for statement in greetings {
+                    connection.execute(AssertSqlSafe(statement)).await?;
+                }
+                Ok(())
             })
+        })
+}
+
+/// What every connection is told before anything else.
+fn greetings(address: &Address, timeout: Duration) -> Vec<String> {
+    let millis = timeout.as_millis();
+    match address {
+        Address::SqliteMemory { .. } => Vec::new(),
+        Address::SqliteFile { .. } => {
+            vec![format!("PRAGMA busy_timeout = {millis}"), sqlite::OVERWRITE_REMOVED.to_owned()]
         }
-        Address::Postgres { .. } => options.max_connections(MAX_CONNECTIONS),
+        Address::Postgres { .. } => vec![format!("SET statement_timeout = {millis}")],
     }
 }
 
 /// Connects once without the pool, which would only say that it ran out of time.
-async fn probe(address: &Address) -> Result<(), StoreError> {
+async fn probe(address: &Address, patience: Duration) -> Result<(), StoreError> {
     let first_contact = async {
         match address {
             Address::SqliteFile { options, .. } => sqlite::use_write_ahead_log(options).await,
@@ -253,7 +285,7 @@ async fn probe(address: &Address) -> Result<(), StoreError> {
             Address::Postgres { options, .. } => AnyConnection::connect_with(options).await?.close().await,
         }
     };
-    let result = tokio::time::timeout(ACQUIRE_TIMEOUT, first_contact).await;
+    let result = tokio::time::timeout(patience, first_contact).await;
     result.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|source| StoreError::Database {
         attempted: format!("connecting to {}", address.shown()),
         source,

@@ -78,7 +78,7 @@ impl Store {
         row.map(|row| self.decode(kind, project, row)).transpose()
     }
 
-    async fn all<T: DeserializeOwned>(
+    pub(super) async fn all<T: DeserializeOwned>(
         &self,
         kind: Kind,
         project: &ProjectId,

@@ -14,9 +14,6 @@ use super::StoreError;
 /// process wrote in between.
 pub(super) const BEGIN_WRITING: &str = "BEGIN IMMEDIATE";
 
-/// A statement waits 5000 ms for the lock of another connection or process.
-pub(super) const WAIT_FOR_LOCKS: &str = "PRAGMA busy_timeout = 5000";
-
 /// What is removed or replaced is overwritten, because it may be a credential.
 pub(super) const OVERWRITE_REMOVED: &str = "PRAGMA secure_delete = ON";
 
@@ -32,8 +29,8 @@ const LOCKED_PAUSE: Duration = Duration::from_millis(20);
 /// How often it is tried again: for two seconds.
 const LOCKED_RETRIES: usize = 100;
 
-/// How often a migration waits for the lock again, each time as long as a statement does: half a minute for all of those
-/// who start at the same time.
+/// How often a migration waits for the lock again, each time as long as a statement does: time for all of those who start
+/// at once.
 const MIGRATION_RETRIES: usize = 5;
 
 /// The migrations that were made, in their order.

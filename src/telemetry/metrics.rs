@@ -96,6 +96,32 @@ impl SinkResult {
     }
 }
 
+/// What became of a run that was to be written down in the history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HistoryResult {
+    /// It was.
+    Stored,
+    /// It was there already.
+    Known,
+    /// The database did not answer, and it is tried again.
+    Retried,
+    /// It cannot be written down as it is, and is tried again much later.
+    Refused,
+}
+
+impl HistoryResult {
+    const ALL: [Self; 4] = [Self::Stored, Self::Known, Self::Retried, Self::Refused];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::Known => "known",
+            Self::Retried => "retried",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 /// What limits of one kind did to calls so far.
 #[derive(Debug, Clone, Copy)]
 pub struct LimitsMetric {
@@ -140,6 +166,7 @@ struct Instruments {
     spans_refused: Counter<u64>,
     receiver_requests_refused: Counter<u64>,
     sink_posts: Counter<u64>,
+    history_writes: Counter<u64>,
 }
 
 /// Counts one run as in flight until it is dropped.
@@ -244,6 +271,11 @@ impl Metrics {
         self.0.sink_posts.add(count, &[KeyValue::new("result", result.as_str())]);
     }
 
+    /// This many runs were to be written down in the history.
+    pub fn history_writes(&self, result: HistoryResult, count: u64) {
+        self.0.history_writes.add(count, &[KeyValue::new("result", result.as_str())]);
+    }
+
     /// From now on, `count` is asked how often the broker denied something.
     pub fn observe_permission_denials(&self, count: impl Fn() -> u64 + Send + Sync + 'static) {
         // The instrument lives in the provider; nothing has to be kept here.
@@ -339,6 +371,9 @@ impl Metrics {
         for result in SinkResult::ALL {
             self.count_sink_posts(result, 0);
         }
+        for result in HistoryResult::ALL {
+            self.history_writes(result, 0);
+        }
     }
 }
 
@@ -413,6 +448,10 @@ impl Instruments {
             sink_posts: counter(
                 "scenario_worker_sink_posts",
                 "Events of runs that LangWatch was told, by what became of that",
+            ),
+            history_writes: counter(
+                "scenario_worker_history_writes",
+                "Runs that were to be written down in the history, by what became of that",
             ),
             registry,
             provider,

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::processor::Processor;
-use super::{GivenUp, Listening, Sink, SpoolSender};
+use super::{GivenUp, History, Listening, Sink, SpoolSender};
 use crate::queue::{Cancellations, Consumer, ConsumerError, LONGEST_CLOSE};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::run::LAST_DELIVERY;
@@ -41,6 +41,8 @@ pub struct Service {
     pub spooled: SpoolSender,
     /// Who tells platforms of runs.
     pub sink: Sink,
+    /// Who writes runs down.
+    pub history: History,
     /// What is done with requests.
     pub processor: Arc<Processor>,
     /// Runs in flight at most.
@@ -68,17 +70,18 @@ impl Service {
         self.metrics.observe_permits(self.concurrency, move || busy.len());
         let pulling = stop.child_token();
         let beside = CancellationToken::new();
-        let (pulled, cancelled, given_up, spooled, told, ()) = tokio::join!(
+        let (pulled, cancelled, given_up, spooled, told, recorded, ()) = tokio::join!(
             self.play(&tracker, &pulling).inspect(|_| beside.cancel()),
             // A worker that cannot hear cancel requests must not take new runs.
             wound_up(self.cancellations.run(beside.clone()), &beside).inspect(|_| pulling.cancel()),
             wound_up(self.given_up.run(beside.clone()), &beside).inspect(|_| pulling.cancel()),
             wound_up(self.spooled.run(beside.clone()), &beside).inspect(|_| pulling.cancel()),
             wound_up(self.sink.run(beside.clone()), &beside).inspect(|_| pulling.cancel()),
+            wound_up(self.history.run(beside.clone()), &beside).inspect(|_| pulling.cancel()),
             // Who asks while this worker drains is answered by another.
             endpoints.run(pulling.clone()),
         );
-        Ok(pulled.and(cancelled).and(given_up).and(spooled).and(told)?)
+        Ok(pulled.and(cancelled).and(given_up).and(spooled).and(told).and(recorded)?)
     }
 
     /// Pulls until `stop` fires, and drains. The time for that begins with the stop: closing the last pull is part of it.

@@ -1,6 +1,8 @@
 //! Tests of `store`: the same bodies on SQLite and on PostgreSQL.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod encryption;
+mod history;
 mod sealing;
 
 use std::error::Error;
@@ -12,6 +14,7 @@ use scenario_worker::execution::ports::{
     AgentRepository, ProjectRepository, PromptRepository, ProviderRepository, ScenarioRepository,
     SecretRepository,
 };
+use scenario_worker::settings::StoreSettings;
 use scenario_worker::store::files::{ParsedDocument, SourceFile, parse};
 use scenario_worker::store::{AgentCheck, Changes, ImportError, ImportMode, ImportReport, Kind, Store};
 use sqlx::{Connection as _, Executor as _};
@@ -62,8 +65,9 @@ scenarios:
 
 const SECRET_VALUES: [&str; 3] = ["traces-hunter2", "models-hunter2", "shop-hunter2"];
 
-/// How long somebody has the write lock: longer than a statement waits for it (5 s).
-const LOCKED: std::time::Duration = std::time::Duration::from_secs(6);
+/// How long a statement waits for the write lock, and how long somebody has it.
+const WAITING_SECONDS: u64 = 1;
+const LOCKED: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// What a process of a shared file is told: its number and the URL of the file.
 const SHARED_FILE: &str = "TEST_SHARED_FILE";
@@ -479,14 +483,15 @@ async fn tables_that_are_up_to_date_are_not_locked() {
     import(&store, ACME).await;
     let _writer = writer(&database).await;
     store.migrate().await.unwrap();
-    let another = Store::open_existing(&database.url()).await.unwrap();
+    let another = Store::open_existing(&database.settings()).await.unwrap();
     assert!(another.project(&project("acme")).await.unwrap().is_some());
 }
 
 #[tokio::test]
 async fn a_migration_waits_for_whoever_has_the_lock_for_longer_than_a_statement_does() {
     let database = TestDatabase::sqlite();
-    let store = Store::open(&database.url()).await.unwrap();
+    let settings = StoreSettings { statement_timeout_seconds: WAITING_SECONDS, ..database.settings() };
+    let store = Store::open_with(&settings).await.unwrap();
     let writer = writer(&database).await;
     let release = async {
         tokio::time::sleep(LOCKED).await;
@@ -542,7 +547,7 @@ async fn one_process_of_a_shared_file() {
 #[tokio::test]
 async fn a_file_that_is_missing_is_not_created_for_a_reader_and_is_found_when_it_comes() {
     let database = TestDatabase::sqlite();
-    let reader = Store::open_existing(&database.url()).await.unwrap();
+    let reader = Store::open_existing(&database.settings()).await.unwrap();
     let error = chain(&reader.check().await.unwrap_err());
     assert!(error.contains("there is no database file") && error.contains("worker.db"), "{error}");
     assert!(reader.project(&project("acme")).await.is_err(), "it is not called missing");

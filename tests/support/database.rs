@@ -5,6 +5,7 @@
 use std::io::Write;
 use std::sync::Once;
 
+use scenario_worker::settings::StoreSettings;
 use scenario_worker::store::Store;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
 use tempfile::TempDir;
@@ -62,6 +63,11 @@ impl TestDatabase {
         }
     }
 
+    /// Settings that lead to it.
+    pub(crate) fn settings(&self) -> StoreSettings {
+        StoreSettings { url: self.url(), ..StoreSettings::default() }
+    }
+
     /// A store on the database with its tables.
     pub(crate) async fn store(&self) -> Store {
         let store = Store::open(&self.url()).await.unwrap();
@@ -81,7 +87,7 @@ impl TestDatabase {
         }
         let mut connection = AnyConnection::connect(&self.url()).await.unwrap();
         let mut bytes = Vec::new();
-        for table in ["projects", "providers", "secrets", "prompts", "agents", "scenarios"] {
+        for table in ["projects", "providers", "secrets", "prompts", "agents", "scenarios", "runs"] {
             let query = AssertSqlSafe(format!("SELECT CAST(row_to_json({table}) AS TEXT) FROM {table}"));
             let rows: Vec<String> = sqlx::query_scalar(query).fetch_all(&mut connection).await.unwrap();
             bytes.extend(rows.into_iter().flat_map(String::into_bytes));

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use scenario_worker::settings::NatsSettings;
 
 /// Accounts of the shared server: at least as many as the binary has tests that ask for one.
-const ACCOUNTS: usize = 232;
+const ACCOUNTS: usize = 272;
 /// What [`NatsAccount::narrow`] may neither publish on nor subscribe to.
 pub(crate) const FORBIDDEN: &str = "scenario.run.dead_lettered";
 /// The password of [`NatsAccount::with_secret_password`], which is like nothing else that a test sees.
@@ -43,6 +43,7 @@ static NEXT_ACCOUNT: AtomicUsize = AtomicUsize::new(0);
 pub(crate) struct NatsServer {
     guard: Child,
     address: String,
+    folder: PathBuf,
 }
 
 /// An account of a server: streams, buckets and subjects of its own.
@@ -69,6 +70,11 @@ pub(crate) enum Role {
 }
 
 impl Role {
+    /// Its name in the file.
+    pub(crate) fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(role, _)| *role == self).map_or("", |(_, name)| name)
+    }
+
     /// Each of them, with its name in the file.
     pub(crate) const ALL: [(Self, &'static str); 4] = [
         (Self::Worker, "worker"),
@@ -76,10 +82,6 @@ impl Role {
         (Self::Watcher, "watcher"),
         (Self::Operator, "operator"),
     ];
-
-    fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(role, _)| *role == self).map_or("", |(_, name)| name)
-    }
 }
 
 impl NatsAccount {
@@ -147,8 +149,30 @@ impl NatsServer {
 
     /// Starts a server with more lines in its configuration, and waits until it listens.
     pub(crate) fn start_with(more: &str) -> Self {
+        Self::configured(|folder, port| configuration(folder, port) + more)
+    }
+
+    /// Starts a server with nothing in its configuration but `JetStream`, of `domain` if there is one, and `more`.
+    pub(crate) fn bare(domain: Option<&str>, more: &str) -> Self {
+        Self::configured(|folder, port| bare_configuration(folder, port, domain) + more)
+    }
+
+    /// Gives a server of [`NatsServer::bare`] something else in its configuration, and starts it anew.
+    pub(crate) fn reconfigure(&mut self, more: &str) {
+        let port = self.address.rsplit_once(':').unwrap().1;
+        let text = bare_configuration(&self.folder, port, None) + more;
+        fs::write(self.folder.join("nats.conf"), text).unwrap();
+        self.kill_and_restart();
+    }
+
+    /// Host and port.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    fn configured(text: impl Fn(&Path, &str) -> String) -> Self {
         let folder = tempfile::Builder::new().prefix("scenario-nats-").tempdir().unwrap().keep();
-        fs::write(folder.join("nats.conf"), configuration(&folder, "-1") + more).unwrap();
+        fs::write(folder.join("nats.conf"), text(&folder, "-1")).unwrap();
         let guard = Command::new("sh")
             .args(["-c", GUARD])
             .arg(program())
@@ -161,8 +185,8 @@ impl NatsServer {
         let address = wait_for_address(&folder);
         // A restarted server has to be found where it was.
         let port = address.rsplit_once(':').unwrap().1;
-        fs::write(folder.join("nats.conf"), configuration(&folder, port) + more).unwrap();
-        Self { guard, address }
+        fs::write(folder.join("nats.conf"), text(&folder, port)).unwrap();
+        Self { guard, address, folder }
     }
 
     /// The account with this number.
@@ -216,6 +240,15 @@ pub(crate) fn program() -> PathBuf {
     let output = Command::new(script).output().expect("deploy/nats-server runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().into()
+}
+
+fn bare_configuration(folder: &Path, port: &str, domain: Option<&str>) -> String {
+    let folder = folder.display();
+    let domain = domain.map(|domain| format!("domain: {domain}, ")).unwrap_or_default();
+    format!(
+        "host: 127.0.0.1\nport: {port}\nports_file_dir: \"{folder}\"\n\
+         jetstream {{ {domain}store_dir: \"{folder}/store\", max_file_store: 8G, max_memory_store: 1G }}\n"
+    )
 }
 
 fn configuration(folder: &Path, port: &str) -> String {
@@ -274,5 +307,5 @@ fn read_address(folder: &Path) -> Option<String> {
     let mut entries = fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path());
     let file = entries.find(|path| path.extension().is_some_and(|extension| extension == "ports"))?;
     let ports: serde_json::Value = serde_json::from_str(&fs::read_to_string(file).ok()?).ok()?;
-    ports["nats"][0].as_str()?.strip_prefix("nats://").map(str::to_owned)
+    Some(ports["nats"][0].as_str()?.split_once("://")?.1.to_owned())
 }

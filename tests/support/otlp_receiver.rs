@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a double that cannot work must fail its test")]
 
 use std::io::Read as _;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use flate2::read::GzDecoder;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode, Version, header};
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceResponse,
 };
@@ -21,6 +20,8 @@ use scenario_worker::telemetry::receiver::{PROTOBUF, ReceivedSpan, accepted, dec
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+
+use super::tls::{BY_ADDRESS, TlsListener};
 
 /// How the endpoint behaves.
 #[derive(Debug, Clone)]
@@ -53,6 +54,8 @@ pub(crate) enum Mode {
 #[derive(Debug, Clone)]
 pub(crate) struct Attempt {
     pub(crate) path: String,
+    /// Of HTTP.
+    pub(crate) version: Version,
     pub(crate) headers: HeaderMap,
     /// As it travelled.
     pub(crate) body: Bytes,
@@ -62,6 +65,15 @@ impl Attempt {
     /// Bytes of its body, unpacked.
     pub(crate) fn unpacked_len(&self) -> usize {
         unpacked(&self.body).len()
+    }
+
+    /// Its body, unpacked if it was packed.
+    pub(crate) fn content(&self) -> Vec<u8> {
+        if self.headers.contains_key(header::CONTENT_ENCODING) {
+            unpacked(&self.body)
+        } else {
+            self.body.to_vec()
+        }
     }
 
     /// Its spans; none if it is about something else.
@@ -87,7 +99,7 @@ struct Log {
 /// The endpoint. It stops when it is dropped.
 #[derive(Debug)]
 pub(crate) struct OtlpReceiver {
-    address: SocketAddr,
+    endpoint: String,
     log: Arc<Mutex<Log>>,
     mode: Arc<Mutex<Mode>>,
     server: JoinHandle<()>,
@@ -114,12 +126,22 @@ impl OtlpReceiver {
             let app = app(Arc::clone(&log), Arc::clone(&mode));
             tokio::spawn(async move { axum::serve(listener, app).await.unwrap() })
         };
-        Self { address, log, mode, server }
+        Self { endpoint: format!("http://{address}"), log, mode, server }
+    }
+
+    /// An endpoint that speaks TLS, with a certificate of the authority that only tests know, and HTTP/2 with whoever can.
+    pub(crate) async fn over_tls(mode: Mode) -> Self {
+        let listener = TlsListener::bind(BY_ADDRESS).await;
+        let endpoint = format!("https://{}", listener.address());
+        let (log, mode) = (Arc::<Mutex<Log>>::default(), Arc::new(Mutex::new(mode)));
+        let app = app(Arc::clone(&log), Arc::clone(&mode));
+        let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        Self { endpoint, log, mode, server }
     }
 
     /// The base URL.
     pub(crate) fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        self.endpoint.clone()
     }
 
     /// Behaves differently from now on.
@@ -147,10 +169,13 @@ fn app(log: Arc<Mutex<Log>>, mode: Arc<Mutex<Mode>>) -> Router {
 
 async fn misbehave(State((log, mode)): State<Shared>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let body = to_bytes(body, usize::MAX).await.unwrap();
-    let (path, headers) = (parts.uri.path().to_owned(), parts.headers.clone());
+    // Whoever sends may be killed in the middle.
+    let Ok(body) = to_bytes(body, usize::MAX).await else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let (path, version, headers) = (parts.uri.path().to_owned(), parts.version, parts.headers.clone());
     let authorization = headers.get(header::AUTHORIZATION).cloned();
-    log.lock().unwrap().attempts.push(Attempt { path, headers, body: body.clone() });
+    log.lock().unwrap().attempts.push(Attempt { path, version, headers, body: body.clone() });
     let mode = behaviour(&mut mode.lock().unwrap());
     let refusal = |status: u16| {
         let body = format!("no entry with {authorization:?}");

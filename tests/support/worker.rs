@@ -11,7 +11,7 @@ use tokio::process::{Child, ChildStderr, Command};
 
 use super::nats::{self, NatsAccount, Role};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_scenario-worker");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_scenario-worker");
 /// Longer than anything here may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -27,6 +27,8 @@ pub(crate) struct Place {
     pub(crate) nats: NatsAccount,
     folder: TempDir,
     environment: Vec<(String, String)>,
+    /// Whether each user of the broker has an inbox of its own.
+    own_inboxes: bool,
 }
 
 impl Place {
@@ -43,7 +45,7 @@ impl Place {
     /// A new place on an account.
     pub(crate) fn on(nats: NatsAccount) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let place = Self { nats, folder, environment: Vec::new() };
+        let place = Self { nats, folder, environment: Vec::new(), own_inboxes: false };
         let store = format!("sqlite://{}", place.path("worker.db").display());
         let place = place.with("STORE__URL", &store).with("HTTP__BIND", "127.0.0.1:0");
         match std::env::var(ISOLATION) {
@@ -56,6 +58,18 @@ impl Place {
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.environment.push((format!("SCENARIO_WORKER__{name}"), value.to_owned()));
         self
+    }
+
+    /// A setting that names a file of the place, with `content`.
+    pub(crate) fn with_file(self, name: &str, content: &str) -> Self {
+        let file = self.path(name);
+        std::fs::write(&file, content).unwrap();
+        self.with(name, file.to_str().unwrap())
+    }
+
+    /// Each user of the broker has an inbox of its own, which begins with `_INBOX_` and the user's name.
+    pub(crate) fn with_own_inboxes(self) -> Self {
+        Self { own_inboxes: true, ..self }
     }
 
     /// A variable of any name.
@@ -79,6 +93,9 @@ impl Place {
             .env("SCENARIO_WORKER__NATS__URL", self.nats.with_role(user).url)
             .envs(self.environment.iter().cloned())
             .current_dir(self.folder.path());
+        if self.own_inboxes {
+            command.env("SCENARIO_WORKER__NATS__INBOX_PREFIX", format!("_INBOX_{}", user.name()));
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command
     }
@@ -127,7 +144,7 @@ impl Place {
 /// Whom deploy/nats-permissions.conf means a command for.
 fn role(command: &str) -> Role {
     match command {
-        "serve" => Role::Worker,
+        "serve" | "config" => Role::Worker,
         "watch" => Role::Watcher,
         "dead-letters" | "rejudge" => Role::Operator,
         _ => Role::Client,
@@ -172,6 +189,12 @@ impl Worker {
     /// Kills it, as a crash would.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.unwrap();
+    }
+
+    /// Kills it, as a crash would, and returns what it logged.
+    pub(crate) async fn killed(self) -> Vec<String> {
+        signal(&self.child, "KILL");
+        self.ended().await.1
     }
 
     /// Asks it to stop, as Kubernetes would.

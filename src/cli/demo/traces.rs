@@ -65,6 +65,15 @@ fn tree_span(span: &ReceivedSpan) -> TreeSpan {
         name: span.name.clone(),
         start_nanos: span.start_unix_nanos,
         duration: Duration::from_nanos(span.end_unix_nanos.saturating_sub(span.start_unix_nanos)),
+        tokens: tokens(span),
         error: (span.status == "error").then(|| span.status_message.clone()),
     }
+}
+
+/// What the span says of tokens, by the conventions of OpenTelemetry for generative AI.
+fn tokens(span: &ReceivedSpan) -> Option<(u64, u64)> {
+    let count = |direction: &str| {
+        span.attributes.get(&format!("gen_ai.usage.{direction}_tokens")).and_then(serde_json::Value::as_u64)
+    };
+    Some((count("input")?, count("output")?))
 }

@@ -4,7 +4,7 @@ use textwrap::Options;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{BAD, DIM, HEADING, WIDTH, plain_line, styled};
+use super::{BAD, DIM, HEADING, plain_line, styled, width};
 use crate::events::DeadLetter;
 use crate::queue::Letter;
 
@@ -39,7 +39,7 @@ fn facts(content: &DeadLetter, bytes: usize) -> String {
 
 fn entry(letter: &Letter, at: OffsetDateTime, code: &str, facts: &str, reason: &str) -> String {
     let sequence = styled(HEADING, letter.sequence);
-    let wrap = Options::new(WIDTH).initial_indent(INDENT).subsequent_indent(INDENT).break_words(true);
+    let wrap = Options::new(width()).initial_indent(INDENT).subsequent_indent(INDENT).break_words(true);
     let reason = textwrap::fill(&plain_line(reason), wrap);
     format!("{sequence} {} {} {}\n{reason}", styled(DIM, time(at)), styled(BAD, code), plain_line(facts))
 }

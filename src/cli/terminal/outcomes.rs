@@ -3,7 +3,7 @@
 use anstyle::Style;
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::{BAD, GOOD, WARN, WIDTH, plain, styled};
+use super::{BAD, GOOD, WARN, plain, styled, width};
 use crate::events::{CriterionStatus, RunCompleted, RunStatus};
 
 /// Milliseconds in a second, for showing durations.
@@ -23,7 +23,7 @@ const MARKS: [(&str, Style); 6] = [
 pub(crate) fn table(outcomes: &[RunCompleted]) -> String {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(u16::try_from(WIDTH).unwrap_or(u16::MAX));
+    table.set_width(u16::try_from(width()).unwrap_or(u16::MAX));
     table.set_header(["scenario", "status", "turns", "time", "criteria"]);
     for outcome in outcomes {
         table.add_row([
@@ -38,7 +38,7 @@ pub(crate) fn table(outcomes: &[RunCompleted]) -> String {
 }
 
 /// Colours go in last: the table counts characters, and colours are none that show.
-fn coloured(table: &str) -> String {
+pub(super) fn coloured(table: &str) -> String {
     let (mut text, mut rest) = (String::with_capacity(table.len()), table);
     while let Some((at, mark, style)) = next_mark(rest) {
         let (before, behind) = rest.split_at(at);
@@ -54,7 +54,17 @@ fn next_mark(text: &str) -> Option<(usize, &'static str, Style)> {
     found.min_by_key(|(at, _, _)| *at)
 }
 
-fn status(status: RunStatus) -> &'static str {
+/// The colour of how a run ended.
+pub(crate) fn style_of(status: RunStatus) -> Style {
+    match status {
+        RunStatus::Success => GOOD,
+        RunStatus::Failed | RunStatus::Error => BAD,
+        RunStatus::Cancelled => WARN,
+    }
+}
+
+/// How a run ended, with a mark.
+pub(crate) fn status(status: RunStatus) -> &'static str {
     match status {
         RunStatus::Success => "✔ SUCCESS",
         RunStatus::Failed => "✘ FAILED",
@@ -63,8 +73,9 @@ fn status(status: RunStatus) -> &'static str {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a duration for reading, to a tenth of a second")]
-fn seconds(millis: u64) -> String {
+/// A duration for reading.
+#[expect(clippy::cast_precision_loss, reason = "to a tenth of a second")]
+pub(crate) fn seconds(millis: u64) -> String {
     format!("{:.1} s", millis as f64 / MILLIS_PER_SECOND)
 }
 

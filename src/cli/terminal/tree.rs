@@ -3,10 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use super::branches::{Branch, draw};
 use super::{BAD, DIM, plain_line, styled};
-
-/// Columns before the durations.
-const NAME_COLUMN: usize = 64;
 
 /// A span as the tree shows it.
 #[derive(Debug, Clone)]
@@ -21,6 +19,8 @@ pub(crate) struct TreeSpan {
     pub(crate) start_nanos: u64,
     /// How long it took.
     pub(crate) duration: Duration,
+    /// Tokens that were sent to a model and came back, where the span is about a call of one.
+    pub(crate) tokens: Option<(u64, u64)>,
     /// What went wrong, if something did.
     pub(crate) error: Option<String>,
 }
@@ -39,30 +39,21 @@ pub(crate) fn tree(spans: &[TreeSpan]) -> String {
     for siblings in children.values_mut() {
         siblings.sort_by_key(|span| span.start_nanos);
     }
-    let mut lines = Vec::new();
-    for root in children.get(&None).into_iter().flatten() {
-        lines.push(line("", root));
-        below(root, "", &children, &mut lines);
-    }
-    lines.join("\n")
+    let roots = children.get(&None).into_iter().flatten();
+    roots.map(|root| draw(&branch(root, &children))).collect::<Vec<_>>().join("\n")
 }
 
-fn below(parent: &TreeSpan, indent: &str, children: &Children<'_>, lines: &mut Vec<String>) {
-    let Some(siblings) = children.get(&Some(parent.id.as_str())) else { return };
-    for (position, child) in siblings.iter().enumerate() {
-        let is_last = position + 1 == siblings.len();
-        let (branch, stem) = if is_last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-        lines.push(line(&format!("{indent}{branch}"), child));
-        below(child, &format!("{indent}{stem}"), children, lines);
-    }
+fn branch(span: &TreeSpan, children: &Children<'_>) -> Branch {
+    let below = children.get(&Some(span.id.as_str())).into_iter().flatten();
+    let below = below.map(|child| branch(child, children)).collect();
+    Branch::new(plain_line(&span.name)).noted(note(span)).above(below)
 }
 
-fn line(indent: &str, span: &TreeSpan) -> String {
-    let name = format!("{indent}{}", plain_line(&span.name));
+fn note(span: &TreeSpan) -> String {
     let duration = styled(DIM, format_args!("{:>6} ms", span.duration.as_millis()));
+    let tokens = span.tokens.map(|(input, output)| styled(DIM, format_args!("  {input} → {output} tokens")));
     let error = span.error.as_ref().map(|error| format!("  {}", styled(BAD, plain_line(error))));
-    let error = error.unwrap_or_default();
-    format!("{name:<NAME_COLUMN$}{duration}{error}")
+    format!("{duration}{}{}", tokens.unwrap_or_default(), error.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -71,7 +62,15 @@ mod tests {
 
     fn span(id: &str, parent: &str, name: &str, start_nanos: u64) -> TreeSpan {
         let (id, parent, name) = (id.to_owned(), parent.to_owned(), name.to_owned());
-        TreeSpan { id, parent, name, start_nanos, duration: Duration::from_millis(1), error: None }
+        TreeSpan {
+            id,
+            parent,
+            name,
+            start_nanos,
+            duration: Duration::from_millis(1),
+            tokens: None,
+            error: None,
+        }
     }
 
     #[test]

@@ -19,7 +19,9 @@ use crate::settings::Settings;
 use apply::Applier;
 pub use drift::{Difference, Differences};
 pub(super) use spec::SPOOL_GRACE;
-pub use spec::{ADVISORIES_DURABLE, COMMANDS_DURABLE, MAX_DELIVER, SINK_DURABLE, SPOOL_DURABLE};
+pub use spec::{
+    ADVISORIES_DURABLE, COMMANDS_DURABLE, HISTORY_DURABLE, MAX_DELIVER, SINK_DURABLE, SPOOL_DURABLE,
+};
 use spec::{ConsumerSpec, StreamSpec};
 
 /// What the program needs of JetStream, checked.
@@ -51,6 +53,8 @@ pub struct Topology {
     pub spooled: PullConsumer,
     /// The durable consumer on the events, for platforms that are told of them.
     pub told: PullConsumer,
+    /// The durable consumer on the outcomes, for the history.
+    pub recorded: PullConsumer,
 }
 
 impl fmt::Debug for Topology {
@@ -154,6 +158,7 @@ async fn apply_all(connection: &Connection, settings: &Settings) -> Result<Topol
         spooled: applier.consumer(&ConsumerSpec::spool()).await?,
         // Behind the stream of the events, which is applied first.
         told: applier.consumer(&ConsumerSpec::sink(settings)).await?,
+        recorded: applier.consumer(&ConsumerSpec::history()).await?,
     })
 }
 

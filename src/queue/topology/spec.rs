@@ -26,6 +26,13 @@ pub const SINK_DURABLE: &str = "scenario-sink";
 /// Events that are told or wait for their next attempt, over all workers: all of them, so that those of a dead platform are in
 /// nobody's way.
 const SINK_MAX_ACK_PENDING: i64 = -1;
+/// The durable consumer of the outcomes, for the history. Whoever writes them down has what it was given settled within
+/// [`HISTORY_ACK_WAIT`], or writes it again.
+pub const HISTORY_DURABLE: &str = "scenario-history";
+/// Time to write outcomes down behind those that came before them.
+const HISTORY_ACK_WAIT: Duration = Duration::from_mins(1);
+/// Outcomes that are written down or wait for the database, over all workers; the others wait in the stream.
+const HISTORY_MAX_ACK_PENDING: i64 = 1_024;
 /// How much longer than `telemetry.spool.retention_seconds` the broker has them: whoever gives them up wants to say so.
 pub(in crate::queue) const SPOOL_GRACE: Duration = Duration::from_hours(1);
 /// Time to send spooled spans once and to write down what became of them.
@@ -224,6 +231,8 @@ pub(super) struct ConsumerSpec {
     ack_wait: Duration,
     max_ack_pending: i64,
     deliver: DeliverPolicy,
+    /// Empty for everything in the stream.
+    filter: &'static str,
 }
 
 impl ConsumerSpec {
@@ -235,6 +244,7 @@ impl ConsumerSpec {
             ack_wait: consumer.ack_wait(),
             max_ack_pending: consumer.max_ack_pending,
             deliver: DeliverPolicy::All,
+            filter: "",
         }
     }
 
@@ -245,6 +255,7 @@ impl ConsumerSpec {
             ack_wait: COMMANDS_ACK_WAIT,
             max_ack_pending: COMMANDS_MAX_ACK_PENDING,
             deliver: DeliverPolicy::All,
+            filter: "",
         }
     }
 
@@ -255,6 +266,7 @@ impl ConsumerSpec {
             ack_wait: SPOOL_ACK_WAIT,
             max_ack_pending: SPOOL_MAX_ACK_PENDING,
             deliver: DeliverPolicy::All,
+            filter: "",
         }
     }
 
@@ -266,6 +278,19 @@ impl ConsumerSpec {
             ack_wait: settings.telemetry.sink.hold(),
             max_ack_pending: SINK_MAX_ACK_PENDING,
             deliver: DeliverPolicy::New,
+            filter: "",
+        }
+    }
+
+    /// What was there before is history, too.
+    pub(super) fn history() -> Self {
+        Self {
+            stream: subjects::EVENTS_STREAM,
+            name: HISTORY_DURABLE.to_owned(),
+            ack_wait: HISTORY_ACK_WAIT,
+            max_ack_pending: HISTORY_MAX_ACK_PENDING,
+            deliver: DeliverPolicy::All,
+            filter: subjects::OUTCOMES_FILTER,
         }
     }
 
@@ -276,6 +301,7 @@ impl ConsumerSpec {
             ack_wait: ADVISORIES_ACK_WAIT,
             max_ack_pending: ADVISORIES_MAX_ACK_PENDING,
             deliver: DeliverPolicy::All,
+            filter: "",
         }
     }
 
@@ -291,7 +317,7 @@ impl ConsumerSpec {
             max_deliver: if base.max_deliver == UNSET { MAX_DELIVER } else { base.max_deliver },
             max_ack_pending: self.max_ack_pending,
             max_waiting: MAX_WAITING,
-            filter_subject: String::new(),
+            filter_subject: self.filter.to_owned(),
             filter_subjects: Vec::new(),
             backoff: Vec::new(),
             headers_only: false,

@@ -72,7 +72,7 @@ impl<'a> Variables<'a> {
         Ok(expanded + rest)
     }
 
-    fn value(&mut self, reference: &Reference) -> Result<String, String> {
+    fn value(&mut self, reference: &Reference<'_>) -> Result<String, String> {
         let Reference { name, otherwise } = *reference;
         // As in a shell, `:-` is for a variable that is empty, too.
         match ((self.lookup)(name), otherwise) {

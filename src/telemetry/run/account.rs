@@ -12,6 +12,8 @@ pub(super) struct Account {
     pub(super) exported: u64,
     pub(super) rejected: u64,
     pub(super) spooled: u64,
+    /// Time ran out while they were being kept for later: nobody knows whether they are.
+    pub(super) in_doubt: u64,
     /// Why the last attempt failed. It is the reason of whatever is left when there are no more attempts.
     last: Option<DeliveryFailure>,
     failures: Vec<DeliveryFailure>,
@@ -59,10 +61,10 @@ impl Account {
         self.blame(last, spans);
     }
 
-    /// The end of the account. Whatever nobody has taken is undelivered.
+    /// The end of the account. Whatever nobody has taken is undelivered, unless that is in doubt.
     pub(super) fn close(&mut self, made: u64) -> Delivered {
-        let &mut Self { exported, rejected, spooled, .. } = self;
-        let undelivered = made.saturating_sub(exported + rejected + spooled);
+        let &mut Self { exported, rejected, spooled, in_doubt, .. } = self;
+        let undelivered = made.saturating_sub(exported + rejected + spooled + in_doubt);
         let (failures, received) = (std::mem::take(&mut self.failures), 0);
         Delivered {
             counts: SpanCounts { made, received, exported, rejected, spooled, undelivered },

@@ -45,9 +45,11 @@ impl Delivery {
             let body = encode(&self.envelope, batch);
             let (packed, spans) = (compress(body).await, taken.batch_len());
             let kept = timeout_at(until, spool.keep(&self.parcel(spans, &packed), &packed)).await;
-            match kept.unwrap_or_else(|late| Err(Unavailable::new("keeping spans for later", late))) {
-                Ok(()) => self.kept(taken.settle_batch()),
-                Err(error) => return self.not_kept(&error, spans),
+            match kept {
+                Ok(Ok(())) => self.kept(taken.settle_batch()),
+                Ok(Err(error)) => return self.not_kept(&error, spans),
+                // What was begun may be done all the same.
+                Err(_) => return self.doubt(taken.settle_batch()),
             }
         }
     }
@@ -57,6 +59,20 @@ impl Delivery {
         let mut account = self.account();
         account.spooled += spans;
         account.blame_last(spans);
+    }
+
+    fn doubt(&self, spans: u64) {
+        let kind = DeliveryFailureKind::Spool;
+        self.means.metrics.export_failed(kind.as_str());
+        tracing::warn!(
+            project = %self.owner.key.project, run = %self.owner.key.run, spans,
+            "time ran out while spans of a run were being kept for later; they may be"
+        );
+        let text = "time ran out while the spans were being kept for later; they may be sent all the same"
+            .to_owned();
+        let mut account = self.account();
+        account.in_doubt += spans;
+        account.blame(failure(kind, text), spans);
     }
 
     /// The spans themselves are told of with whatever else is lost.

@@ -69,8 +69,8 @@ impl Trace {
 
     fn receipt(&self, delivered: Delivered, open: usize) -> TelemetryReceipt {
         let counts = self.earlier.plus(delivered.counts);
-        let unconfirmed = self.earlier.unconfirmed();
-        let mut errors = [delivered.failures, worker_lost(unconfirmed).into_iter().collect()].concat();
+        let lost = worker_lost(self.earlier.unconfirmed());
+        let mut errors = [delivered.failures, lost.into_iter().collect()].concat();
         let told = errors.iter().map(|error| error.message.clone());
         let mut texts: Vec<String> = told.chain(earlier_failures(self.earlier)).collect();
         texts.extend(
@@ -78,7 +78,7 @@ impl Trace {
         );
         errors.extend(open_spans(open));
         let error = (!texts.is_empty()).then(|| texts.join("; "));
-        TelemetryReceipt { error, errors, ..counts.receipt(Some(self.trace_id()), unconfirmed) }
+        TelemetryReceipt { error, errors, ..counts.receipt(Some(self.trace_id()), counts.unconfirmed()) }
     }
 }
 

@@ -39,7 +39,7 @@ impl Refusal {
     }
 
     fn passing(message: String) -> Self {
-        let error = ReceiptError { code: UNAVAILABLE_CODE.to_owned(), message };
+        let error = ReceiptError::new(UNAVAILABLE_CODE, message);
         Self { number: UNAVAILABLE, error, is_receipt: false }
     }
 
@@ -71,7 +71,7 @@ impl Refusal {
 
 impl From<RequestRejection> for Refusal {
     fn from(RequestRejection { code, reason }: RequestRejection) -> Self {
-        let error = ReceiptError { code: code.as_str().to_owned(), message: reason };
+        let error = ReceiptError::new(code.as_str(), reason);
         Self { number: BAD_REQUEST, error, is_receipt: false }
     }
 }

@@ -87,14 +87,12 @@ fn the_pod_uses_the_account_the_settings_and_the_secret_that_there_are() {
     let merged = document("kubernetes/components/nack/kustomization.yaml");
     assert_eq!(&merged["configMapGenerator"][0]["name"], settings);
     assert_eq!(container["image"], kustomization["images"][0]["name"]);
-    let secret = &pod["volumes"][0]["secret"];
-    let references =
-        list(container, "/env").iter().filter_map(|entry| entry.pointer("/valueFrom/secretKeyRef"));
-    let mut keys = vec![text(secret, "/items/0/key")];
-    for reference in references {
-        assert_eq!(reference["name"], secret["secretName"]);
-        keys.push(text(reference, "/key"));
-    }
+    assert!(
+        !container["env"].to_string().contains("secretKeyRef"),
+        "secrets are files, which can be renewed"
+    );
+    let items = list(&pod["volumes"][0], "/secret/items");
+    let keys: Vec<_> = items.iter().map(|item| text(item, "/key")).collect();
     for key in keys {
         assert!(
             README.contains(&format!("={key}=")) || README.contains(&format!("{key}=")),
@@ -104,13 +102,17 @@ fn the_pod_uses_the_account_the_settings_and_the_secret_that_there_are() {
 }
 
 #[test]
-fn the_keys_are_read_where_they_are_mounted() {
-    let pod = pod();
+fn each_secret_is_read_where_it_is_mounted() {
+    let (pod, settings) = (pod(), of_kubernetes(false));
     let (container, volume) = (&pod["containers"][0], &pod["volumes"][0]);
     assert_eq!(container["volumeMounts"][0]["name"], volume["name"]);
-    let file =
-        format!("{}/{}", text(container, "/volumeMounts/0/mountPath"), text(volume, "/secret/items/0/path"));
-    assert_eq!(of_kubernetes(false).store.encryption_keys_file.unwrap().to_str(), Some(file.as_str()));
+    assert!(container["volumeMounts"][0].get("subPath").is_none(), "such a file would never change");
+    let folder = text(container, "/volumeMounts/0/mountPath");
+    let mounted = list(volume, "/secret/items").iter();
+    let mounted: BTreeSet<_> = mounted.map(|item| format!("{folder}/{}", text(item, "/path"))).collect();
+    let named = [settings.nats.password_file, settings.store.url_file, settings.store.encryption_keys_file];
+    let named: BTreeSet<_> = named.map(|file| file.unwrap().to_str().unwrap().to_owned()).into();
+    assert_eq!(mounted, named);
 }
 
 #[test]

@@ -74,6 +74,8 @@ struct ObjectStoreSpec {
 struct ConsumerSpec {
     stream_name: String,
     durable_name: String,
+    #[serde(default)]
+    filter_subject: String,
     deliver_policy: Deliver,
     replay_policy: consumer::ReplayPolicy,
     ack_policy: consumer::AckPolicy,
@@ -158,6 +160,7 @@ impl ConsumerSpec {
                 Deliver::All => consumer::DeliverPolicy::All,
                 Deliver::New => consumer::DeliverPolicy::New,
             },
+            filter_subject: self.filter_subject.clone(),
             replay_policy: self.replay_policy,
             ack_policy: self.ack_policy,
             ack_wait: duration(&self.ack_wait),

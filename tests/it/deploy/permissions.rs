@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 use async_nats::HeaderMap;
 use scenario_worker::queue::{self, topology};
 use scenario_worker::settings::Settings;
+use serde_json::Value;
 
 use super::nack;
-use crate::end_to_end::{offline, request};
+use crate::end_to_end::{assert_nothing_was_denied, offline, play, request};
 use crate::support::nats::{self, NatsServer, Role, account_users, permissions};
 use crate::support::raw_nats::RawClient;
-use crate::support::shop::Shop;
-use crate::support::worker::{PATIENCE, Place, Worker, json_lines, text, until_said, within};
+use crate::support::worker::{PATIENCE, Place, until_said, within};
 
 /// The comment behind which the lines are that only a worker needs which creates its streams.
 const ONLY_TO_MANAGE: &str = "# From here to the end of the list:";
@@ -48,44 +48,6 @@ fn server(files: &[String]) -> NatsServer {
     NatsServer::start_with(&format!("accounts {{ {accounts} }}\n"))
 }
 
-/// What a person does with it: schedule, wait, watch.
-async fn play(place: &Place) -> Worker {
-    let shop = Shop::open(std::time::Duration::ZERO).await;
-    place.import(&offline(shop.url())).await;
-    let worker = place.serve().await;
-    let scheduled = [
-        "schedule",
-        "--project",
-        "acme",
-        "--scenario",
-        "refund",
-        "--target",
-        "http:shop",
-        "--wait",
-        "--json",
-    ];
-    let output = place.run(&scheduled).await;
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    let lines = json_lines(&output.stdout);
-    assert_eq!(lines[1]["status"], "SUCCESS", "{lines:?}");
-    let run = lines[0]["scenarioRunId"].as_str().unwrap();
-    let watched = place.run(&["watch", "--run", run, "--json"]).await;
-    assert_eq!(watched.status.code(), Some(0), "{}", text(&watched.stderr));
-    assert_eq!(json_lines(&watched.stdout).last().unwrap()["status"], "SUCCESS");
-    let cancelled = place.run(&["cancel", "--project", "acme", run]).await;
-    assert!(text(&cancelled.stderr).contains("finished already"), "{}", text(&cancelled.stderr));
-    worker
-}
-
-/// Stops the worker, so that it has done everything that it does.
-async fn assert_nothing_was_denied(worker: Worker) {
-    assert_eq!(worker.get("/readyz").await, (200, "ready\n".to_owned()));
-    worker.terminate();
-    let (ended, log) = worker.ended().await;
-    let denials: Vec<_> = log.iter().filter(|line| line.contains("forbids this user")).collect();
-    assert!(ended.success() && denials.is_empty(), "{denials:?}");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_a_client_and_a_watcher_play_a_run_with_exactly_the_shipped_permissions() {
     let server = server(&[permissions()]);
@@ -102,12 +64,17 @@ fn worker_lines() -> BTreeSet<String> {
 }
 
 /// What a worker publishes on for a stream, a bucket, an object store, or a consumer (`STREAM/CONSUMER`).
-fn needed(name: &str) -> Vec<String> {
+fn needed(name: &str, definition: &Value) -> Vec<String> {
     let api = |rest: String| format!("$JS.API.{rest}");
     if let Some((stream, consumer)) = name.split_once('/') {
         let of_consumer = ["INFO", "CREATE", "MSG.NEXT"];
         let of_messages = ["GET", "DELETE"].map(|verb| api(format!("STREAM.MSG.{verb}.{stream}")));
-        let mut lines = of_consumer.map(|verb| api(format!("CONSUMER.{verb}.{stream}.{consumer}"))).to_vec();
+        // What a consumer filters is part of what is asked for when it is created.
+        let filter =
+            definition["filter_subject"].as_str().map(|filter| format!(".{filter}")).unwrap_or_default();
+        let about = |verb| if verb == "CREATE" { filter.as_str() } else { "" };
+        let line = |verb| api(format!("CONSUMER.{verb}.{stream}.{consumer}{}", about(verb)));
+        let mut lines = of_consumer.map(line).to_vec();
         lines.push(format!("$JS.ACK.{stream}.{consumer}.>"));
         return [lines, of_messages.to_vec()].concat();
     }
@@ -131,7 +98,8 @@ async fn a_worker_has_every_line_for_each_stream_bucket_store_and_consumer_that_
     let settings = Settings { nats: account.settings(), ..Settings::default() };
     topology::ensure(&connection, &settings).await.unwrap();
     let created = nack::definitions(&connection).await;
-    let needed: BTreeSet<String> = created.keys().flat_map(|name| needed(name)).collect();
+    let needed: BTreeSet<String> =
+        created.iter().flat_map(|(name, definition)| needed(name, definition)).collect();
     let lines = worker_lines();
     let missing: Vec<_> = needed.difference(&lines).collect();
     assert!(missing.is_empty(), "no lines for {missing:?}");

@@ -4,15 +4,8 @@ use std::collections::BTreeMap;
 
 use regex::Regex;
 use scenario_worker::settings::{Settings, load};
-use serde_json::Value;
 
 use super::{document, files, list, read, text};
-
-/// What stands for the values of the secret, none of which are shipped.
-const SECRETS: [(&str, &str); 2] = [
-    ("nats-url", "nats://worker:secret@nats.nats.svc:4222"),
-    ("store-url", "postgres://worker:secret@postgres.postgres.svc/scenario"),
-];
 
 /// The settings of the workers of Kubernetes, with or without the components.
 pub(super) fn of_kubernetes(components: bool) -> Settings {
@@ -25,17 +18,10 @@ pub(super) fn of_kubernetes(components: bool) -> Settings {
     }
     let deployment = document("kubernetes/base/deployment.yaml");
     for variable in list(&deployment, "/spec/template/spec/containers/0/env") {
-        let value = variable["value"].as_str().map_or_else(|| secret(variable), str::to_owned);
-        variables.insert(text(variable, "/name").to_owned(), value);
+        variables.insert(text(variable, "/name").to_owned(), text(variable, "/value").to_owned());
     }
-    // The keys themselves are not shipped, and the file is looked at when the worker starts.
+    // No secret is shipped; the files are looked at when the worker starts.
     load(None, variables, &[]).unwrap_or_else(|error| panic!("{error}"))
-}
-
-fn secret(variable: &Value) -> String {
-    let key = text(variable, "/valueFrom/secretKeyRef/key");
-    let (_, value) = SECRETS.iter().find(|(name, _)| *name == key).expect("the key is known");
-    (*value).to_owned()
 }
 
 fn environment_file(text: &str) -> BTreeMap<String, String> {

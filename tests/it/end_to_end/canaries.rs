@@ -324,6 +324,7 @@ async fn look_everywhere(isolation: &str) {
         &["config", "show"][..],
         &["config", "show", "--json"],
         &["config", "check"],
+        &["config", "check", "--connect", "--json"],
         &["migrate"],
         &["watch", "--run", id, "--json"],
         &["rejudge", "--project", "acme", id, "--json", "--param", &parameter],

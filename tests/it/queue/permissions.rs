@@ -41,3 +41,20 @@ async fn a_new_connection_begins_without_denials_and_finds_those_that_are_still_
     until(async || !connection.denials.in_the_way().is_empty()).await;
     assert_eq!(connection.denials.count(), 2);
 }
+
+#[tokio::test]
+async fn an_inbox_of_ones_own_that_is_forbidden_is_named_as_a_permission_names_it() {
+    let deny = "publish: { deny: \"_INBOX_w.>\" }, subscribe: { deny: \"_INBOX_w.>\" }";
+    let users =
+        format!("authorization {{ users: [ {{ user: w, password: p, permissions: {{ {deny} }} }} ] }}\n");
+    let server = NatsServer::bare(None, &users);
+    let url = format!("nats://w:p@{}", server.address());
+    let settings = NatsSettings { url, inbox_prefix: "_INBOX_w".to_owned(), ..NatsSettings::default() };
+    let connection = queue::connect(&settings, "test").await.unwrap();
+    let inbox = connection.client.new_inbox();
+    connection.client.publish(inbox.clone(), "x".into()).await.unwrap();
+    let _subscriber = connection.client.subscribe(inbox).await.unwrap();
+    until(async || connection.denials.count() == 2).await;
+    let subjects: Vec<_> = connection.denials.in_the_way().into_iter().map(|denial| denial.subject).collect();
+    assert_eq!(subjects, ["_INBOX_w.>", "_INBOX_w.>"]);
+}

@@ -110,7 +110,8 @@ async fn a_wrong_password_is_refused() {
     let mut settings = nats::account().settings();
     settings.url = settings.url.replacen(":p", ":wrong", 1);
     let error = queue::connect(&settings, "test").await.unwrap_err();
-    assert!(matches!(error, queue::ConnectError::OutOfReach { .. }), "{error}");
+    assert!(matches!(error, queue::ConnectError::Unauthorized { .. }), "{error}");
+    assert!(error.is_for_the_settings() && !error.may_pass(), "waiting does not help");
 }
 
 #[tokio::test]

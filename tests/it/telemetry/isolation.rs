@@ -15,6 +15,7 @@ use scenario_worker::execution::ports::RunTracers as _;
 use scenario_worker::execution::types::{SpanEnd, SpanStart};
 use scenario_worker::http_client;
 use scenario_worker::telemetry::propagation::headers;
+use scenario_worker::telemetry::receiver::ReceivedSpan;
 use scenario_worker::telemetry::run::RunTracerFactory;
 use scenario_worker::telemetry::worker::{WorkerTelemetryOptions, init};
 use serde_json::json;
@@ -178,11 +179,11 @@ fn tenant_has_its_own(receiver: &OtlpReceiver, tenant_index: usize, traces: &[St
         let n: usize = run.strip_prefix(&format!("{own}-")).unwrap().parse().unwrap();
         assert_eq!(span.trace_id, traces[n], "a run is in two traces");
     }
-    for Attempt { headers, body, .. } in receiver.attempts() {
+    for attempt in receiver.attempts() {
+        let Attempt { headers, .. } = &attempt;
         assert_eq!(headers["authorization"].to_str().unwrap(), format!("Bearer key-of-{own}"));
         assert_eq!(headers["x-auth-token"].to_str().unwrap(), format!("key-of-{own}"));
         assert!(!headers.contains_key("x-worker") && !headers.contains_key("traceparent"));
-        let attempt = Attempt { path: "/v1/traces".into(), headers, body };
         let runs: BTreeSet<_> =
             attempt.spans().iter().map(|span| span.attributes["scenario.run_id"].to_string()).collect();
         assert_eq!(runs.len(), 1, "one request holds spans of several runs");
@@ -208,6 +209,55 @@ fn worker_has_its_own(worker: &OtlpReceiver, traces: &BTreeSet<String>) {
     for attempt in attempts {
         assert_eq!(attempt.header("x-worker"), Some(WORKER_SECRET));
     }
+}
+
+#[test]
+fn a_run_that_panics_takes_its_spans_along_and_those_of_no_other() {
+    let output = alone("telemetry::isolation::many_runs_that_panic", &[("SCENARIO_WORKER_LOG", "trace")]);
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(log.contains("a bug in a run") && !log.contains("key-of-"), "{log}");
+}
+
+/// A run whose work panics in a task of its own while a call is open; its supervisor finishes the trace all the same.
+async fn panicking_run(factory: RunTracerFactory, receiver: Arc<OtlpReceiver>, n: usize) -> String {
+    let project = tenant(n);
+    let destination = destination(&receiver, &format!("key-of-{project}"));
+    let trace = factory.start(spec(project, &format!("{project}-{n}"), Some(destination)));
+    let span = trace.root().child(SpanStart::Target { target: target(), transcript: transcript(&[]) });
+    let work = async move {
+        let _open = span.child(SpanStart::Turn { number: 1 });
+        panic!("a bug in a run");
+    };
+    let ended = tokio::spawn(work.instrument(tracing::info_span!("call_of_a_run"))).await;
+    assert!(ended.is_err_and(|error| error.is_panic()));
+    let receipt = trace.finish(SpanEnd::Judged(judgement())).await;
+    assert_eq!((receipt.spans, receipt.exported), (3, 3), "{receipt:?}");
+    receipt.trace_id.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "sets the process's subscriber: `a_run_that_panics_takes_its_spans_along_and_those_of_no_other` starts it"]
+async fn many_runs_that_panic() {
+    let worker = OtlpReceiver::start(Mode::Ok).await;
+    let tenants = [OtlpReceiver::start(Mode::Ok).await, OtlpReceiver::start(Mode::Ok).await].map(Arc::new);
+    let (otlp_endpoint, span_level) = (Some(worker.endpoint()), LevelFilter::TRACE);
+    let options = WorkerTelemetryOptions { otlp_endpoint, span_level, ..Default::default() };
+    let telemetry = init(&options).unwrap();
+    let factory = factory_with(DEADLINE, telemetry.metrics());
+    let runs = (0..RUNS).map(|n| {
+        let run = panicking_run(factory.clone(), Arc::clone(&tenants[n % 2]), n);
+        tokio::spawn(run.instrument(tracing::info_span!("execute", n)))
+    });
+    let ended = futures::future::join_all(runs.collect::<Vec<_>>()).await;
+    telemetry.shutdown().await;
+    let traces: Vec<String> = ended.into_iter().map(Result::unwrap).collect();
+    for (n, receiver) in tenants.iter().enumerate() {
+        tenant_has_its_own(receiver, n, &traces);
+        let abandoned = |span: &&ReceivedSpan| span.attributes.get("error.type") == Some(&json!("abandoned"));
+        assert_eq!(receiver.spans().iter().filter(abandoned).count(), RUNS, "two calls of each run");
+    }
+    let text = serde_json::to_string(&worker.spans()).unwrap();
+    assert!(text.contains("call_of_a_run") && !traces.iter().any(|trace| text.contains(trace)));
 }
 
 #[test]

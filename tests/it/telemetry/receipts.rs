@@ -3,11 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use scenario_worker::definitions::ContentCapture;
 use scenario_worker::events::{DeliveryFailureKind as Kind, TelemetryReceipt};
+use scenario_worker::execution::failure::Unavailable;
 use scenario_worker::execution::ports::RunTracers as _;
 use scenario_worker::execution::types::{SpanEnd, SpanStart};
+use scenario_worker::telemetry::export::Packed;
 use scenario_worker::telemetry::metrics::Metrics;
+use scenario_worker::telemetry::spool::{Parcel, SpanSpool};
 use serde_json::Value;
 
 use super::play::{
@@ -146,6 +150,27 @@ async fn a_run_that_goes_on_elsewhere_leaves_its_spans_in_the_spool_and_says_so(
     assert_eq!((receipt.spans, receipt.exported, receipt.spooled), (2 * SPANS - 1, SPANS, SPANS - 1));
     assert_eq!(receiver.spans().len() as u64, receipt.exported);
     assert!(receipt.error.unwrap().contains("6 spans are kept and sent later"));
+}
+
+/// A spool that nobody hears of again.
+#[derive(Debug)]
+struct Silence;
+
+#[async_trait]
+impl SpanSpool for Silence {
+    async fn keep(&self, _: &Parcel, _: &Packed) -> Result<(), Unavailable> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn spans_of_which_the_spool_does_not_say_in_time_that_it_has_them_are_in_doubt_and_not_lost() {
+    let receiver = OtlpReceiver::start(Mode::Refuse(503)).await;
+    let factory = factory_with(DEADLINE, Metrics::new().unwrap()).spooling_to(Arc::new(Silence));
+    let receipt = run(&factory, spec("acme", "r1", Some(destination(&receiver, KEY)))).await;
+    assert_eq!((receipt.spans, receipt.unconfirmed, receipt.undelivered), (SPANS, SPANS, 0), "{receipt:?}");
+    let told: Vec<_> = receipt.errors.iter().map(|error| (error.kind, error.spans)).collect();
+    assert_eq!(told, [(Kind::Spool, SPANS)], "{receipt:?}");
 }
 
 #[tokio::test]

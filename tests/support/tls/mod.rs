@@ -1,6 +1,8 @@
 //! TLS servers: one that nobody has a reason to trust, because its certificate is signed by itself, and those of an
 //! authority that only tests know.
 
+mod listener;
+
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -11,6 +13,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientCertVerifierBuilder, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig, ServerConnection, Stream};
 use scenario_worker::http_client;
+
+pub(crate) use self::listener::TlsListener;
 
 /// A certificate and its key. All of them are made for these tests and used nowhere else.
 #[derive(Clone, Copy)]
@@ -81,17 +85,7 @@ pub(crate) fn answering(
     callers: Callers,
     answer: Vec<u8>,
 ) -> (SocketAddr, Arc<Mutex<Vec<bool>>>) {
-    http_client::install_tls_provider();
-    let builder = match callers {
-        Callers::Anybody => ServerConfig::builder().with_no_client_auth(),
-        Callers::Known => ServerConfig::builder().with_client_cert_verifier(verifier().build().unwrap()),
-        Callers::Asked => {
-            let verifier = verifier().allow_unauthenticated().build().unwrap();
-            ServerConfig::builder().with_client_cert_verifier(verifier)
-        }
-    };
-    let key = PrivateKeyDer::try_from(identity.key).unwrap();
-    let config = Arc::new(builder.with_single_cert(vec![identity.certificate.into()], key).unwrap());
+    let config = Arc::new(config(identity, callers));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (address, proofs) = (listener.local_addr().unwrap(), Arc::default());
     let (answer, seen) = (Arc::new(answer), Arc::clone(&proofs));
@@ -102,6 +96,20 @@ pub(crate) fn answering(
         }
     });
     (address, proofs)
+}
+
+fn config(identity: Identity, callers: Callers) -> ServerConfig {
+    http_client::install_tls_provider();
+    let builder = match callers {
+        Callers::Anybody => ServerConfig::builder().with_no_client_auth(),
+        Callers::Known => ServerConfig::builder().with_client_cert_verifier(verifier().build().unwrap()),
+        Callers::Asked => {
+            let verifier = verifier().allow_unauthenticated().build().unwrap();
+            ServerConfig::builder().with_client_cert_verifier(verifier)
+        }
+    };
+    let key = PrivateKeyDer::try_from(identity.key).unwrap();
+    builder.with_single_cert(vec![identity.certificate.into()], key).unwrap()
 }
 
 fn verifier() -> ClientCertVerifierBuilder {

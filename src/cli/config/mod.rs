@@ -2,20 +2,29 @@
 
 use serde_json::Value;
 
+mod check;
+mod connect;
+
 use super::arguments::{ConfigAction, ConfigOptions, Layers};
 use super::error::{CliError, Finished};
 use super::redaction::redact;
-use super::terminal::{emit, print, say};
+use super::terminal::{emit, print};
 
 /// Checks the settings, or prints them without their secrets.
-pub(super) fn run(layers: &Layers, options: &ConfigOptions) -> Result<Finished, CliError> {
-    let settings = layers.settings()?;
-    let mut shown = serde_json::to_value(&settings).map_err(CliError::refused)?;
+pub(super) async fn run(layers: &Layers, options: &ConfigOptions) -> Result<Finished, CliError> {
+    match &options.action {
+        ConfigAction::Check(options) => check::run(layers, options).await,
+        ConfigAction::Show { json } => show(layers, *json),
+    }
+}
+
+fn show(layers: &Layers, json: bool) -> Result<Finished, CliError> {
+    let mut shown = serde_json::to_value(layers.settings()?).map_err(CliError::refused)?;
     redact(&mut shown);
-    match options.action {
-        ConfigAction::Check => say("the settings can be used"),
-        ConfigAction::Show { json: true } => emit(&shown)?,
-        ConfigAction::Show { json: false } => print(&toml(&shown))?,
+    if json {
+        emit(&shown)?;
+    } else {
+        print(&toml(&shown))?;
     }
     Ok(Finished::Well)
 }
