@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use super::arrival::Arrival;
 use super::family::Id;
 
-/// The most of them whose parents are remembered. It costs little, and lets a span be found below one that had to go.
+/// The most of one pool whose parents are remembered. It costs little, and lets a span be found below one that had to go.
 const MAX_REMEMBERED: usize = 16 * 1024;
-/// The most of them that are kept whole: as many as one run passes on of its target.
-pub(super) const MAX_HELD: usize = 4096;
+/// The most of one pool that are kept whole: as many as one run passes on of its target.
+const MAX_HELD: usize = 4096;
 /// The most bytes of those, with what is around them: 4 MiB.
 const MAX_HELD_BYTES: usize = 4 * 1024 * 1024;
 
@@ -18,12 +18,18 @@ const MAX_HELD_BYTES: usize = 4 * 1024 * 1024;
 pub(super) struct Orphans {
     all: HashMap<Id, Orphan>,
     by_parent: BTreeSet<(Id, Id)>,
-    /// The first goes first: tools go last.
-    by_turn: BTreeMap<(bool, u64), Id>,
-    /// Those that are whole, in the same order.
-    held: BTreeMap<(bool, u64), Id>,
-    held_bytes: usize,
+    tools: Pool,
+    others: Pool,
     came: u64,
+}
+
+/// Tools, or others: neither takes the place of the other, whatever anybody calls what he sends.
+#[derive(Debug, Default)]
+struct Pool {
+    by_age: BTreeMap<u64, Id>,
+    /// Those that are whole.
+    held: BTreeMap<u64, Id>,
+    held_bytes: usize,
 }
 
 /// One of them.
@@ -46,20 +52,19 @@ impl Orphans {
     pub(super) fn add(&mut self, arrival: Arrival) -> Vec<Arrival> {
         self.came += 1;
         let (id, parent, is_tool, age) = (arrival.id(), arrival.parent, arrival.is_tool(), self.came);
-        self.by_turn.insert((is_tool, age), id);
         self.by_parent.extend(parent.map(|parent| (parent, id)));
-        self.held.insert((is_tool, age), id);
-        self.held_bytes += arrival.bytes;
+        let pool = self.pool(is_tool);
+        pool.by_age.insert(age, id);
+        pool.held.insert(age, id);
+        pool.held_bytes += arrival.bytes;
         let request = arrival.request;
         self.all.insert(id, Orphan { parent, request, is_tool, whole: Some(Box::new(arrival)), age });
         let mut gone = Vec::new();
-        while self.held.len() > MAX_HELD || self.held_bytes > MAX_HELD_BYTES {
-            gone.extend(self.let_go());
+        while let Some(oldest) = self.pool(is_tool).one_too_many() {
+            gone.extend(self.let_go(oldest, is_tool));
         }
-        if self.all.len() > MAX_REMEMBERED
-            && let Some(next) = self.by_turn.first_key_value().map(|(_, id)| *id)
-        {
-            gone.extend(self.remove(next).and_then(|orphan| orphan.whole).map(|whole| *whole));
+        if let Some(oldest) = self.pool(is_tool).forgotten() {
+            self.remove(oldest);
         }
         gone
     }
@@ -73,9 +78,8 @@ impl Orphans {
 
     /// Every span that is whole; nothing is left.
     pub(super) fn drain(&mut self) -> Vec<Arrival> {
-        let mut left = std::mem::take(self);
-        let ids = std::mem::take(&mut left.by_turn).into_values();
-        ids.filter_map(|id| left.all.remove(&id)?.whole.map(|whole| *whole)).collect()
+        let all = std::mem::take(self).all.into_values();
+        all.filter_map(|orphan| orphan.whole.map(|whole| *whole)).collect()
     }
 
     /// Parents of spans of these `requests` that have not come.
@@ -84,23 +88,46 @@ impl Orphans {
         vouched.filter_map(|orphan| orphan.parent).filter(|parent| !self.has(*parent))
     }
 
-    /// The next that has to go; who its parent is stays known.
-    fn let_go(&mut self) -> Option<Arrival> {
-        let (_, id) = self.held.pop_first()?;
-        let whole = self.all.get_mut(&id)?.whole.take()?;
-        self.held_bytes -= whole.bytes;
+    /// A span has to go; who its parent is stays known.
+    fn let_go(&mut self, id: Id, is_tool: bool) -> Option<Arrival> {
+        let orphan = self.all.get_mut(&id)?;
+        let (age, whole) = (orphan.age, orphan.whole.take()?);
+        self.pool(is_tool).drop_whole(age, whole.bytes);
         Some(*whole)
+    }
+
+    fn pool(&mut self, is_tool: bool) -> &mut Pool {
+        if is_tool { &mut self.tools } else { &mut self.others }
     }
 
     fn remove(&mut self, id: Id) -> Option<Orphan> {
         let orphan = self.all.remove(&id)?;
-        self.by_turn.remove(&(orphan.is_tool, orphan.age));
-        self.held.remove(&(orphan.is_tool, orphan.age));
-        self.held_bytes -= orphan.whole.as_ref().map_or(0, |whole| whole.bytes);
+        let pool = self.pool(orphan.is_tool);
+        pool.by_age.remove(&orphan.age);
+        pool.drop_whole(orphan.age, orphan.whole.as_ref().map_or(0, |whole| whole.bytes));
         if let Some(parent) = orphan.parent {
             self.by_parent.remove(&(parent, id));
         }
         Some(orphan)
+    }
+}
+
+impl Pool {
+    /// The oldest that is whole, if there are too many of those.
+    fn one_too_many(&self) -> Option<Id> {
+        let is_full = self.held.len() > MAX_HELD || self.held_bytes > MAX_HELD_BYTES;
+        self.held.first_key_value().filter(|_| is_full).map(|(_, id)| *id)
+    }
+
+    /// The oldest of all, if there are too many to remember. It is not whole any more: fewer are.
+    fn forgotten(&self) -> Option<Id> {
+        let is_full = self.by_age.len() > MAX_REMEMBERED;
+        self.by_age.first_key_value().filter(|_| is_full).map(|(_, id)| *id)
+    }
+
+    fn drop_whole(&mut self, age: u64, bytes: usize) {
+        self.held.remove(&age);
+        self.held_bytes -= bytes;
     }
 }
 
@@ -128,18 +155,23 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_go_first_and_tools_last_and_their_parents_stay_known() {
+    fn the_oldest_go_first_but_no_tool_for_others_and_their_parents_stay_known() {
         let mut orphans = Orphans::default();
         assert!(orphans.add(arrival(1, 1000, "tool")).is_empty());
         let gone: Vec<Arrival> = (2..=5000).flat_map(|n| orphans.add(arrival(n, n - 1, "step"))).collect();
         let (first, last) = (gone.first().unwrap().id(), gone.last().unwrap().id());
         assert_eq!((first, last, gone.len()), (of(2), of(5000 - 4095), 5000 - MAX_HELD));
+        for n in 10_000..20_000 {
+            assert!(
+                orphans.add(arrival(n, n - 1, "tool")).iter().all(Arrival::is_tool),
+                "nor others for tools"
+            );
+        }
         let below: Vec<(Id, Orphan)> = orphans.take_below(of(1000));
         assert_eq!(below.len(), 2);
-        assert!(below.iter().any(|(id, orphan)| *id == of(1) && orphan.whole.is_some()));
         let pushed_out = orphans.take_below(of(1)).remove(0).1;
         assert!(pushed_out.whole.is_none() && !pushed_out.is_tool);
-        assert_eq!(orphans.drain().len(), MAX_HELD - 2);
+        assert_eq!(orphans.drain().len(), 2 * MAX_HELD - 1);
         assert!(orphans.drain().is_empty());
     }
 
@@ -152,8 +184,11 @@ mod tests {
         for n in 100..=40_000 {
             orphans.add(arrival(n, 99, "step"));
         }
-        assert_eq!((orphans.all.len(), orphans.by_turn.len()), (MAX_REMEMBERED, MAX_REMEMBERED));
+        assert_eq!((orphans.all.len(), orphans.others.by_age.len()), (MAX_REMEMBERED, MAX_REMEMBERED));
         assert_eq!(orphans.take_below(of(99)).len(), MAX_REMEMBERED);
-        assert_eq!((orphans.held_bytes, orphans.by_parent.len(), orphans.held.len()), (0, 0, 0));
+        assert_eq!(
+            (orphans.others.held_bytes, orphans.by_parent.len(), orphans.others.held.len()),
+            (0, 0, 0)
+        );
     }
 }
