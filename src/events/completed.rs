@@ -315,7 +315,8 @@ pub struct RunCompleted {
     /// True where the transcript was left out for its size.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub messages_truncated: bool,
-    /// True where the agent may have called tools that are not in the transcript, because it does not report them.
+    /// True where the agent may have called tools that are not in the transcript, because it does not report them, or
+    /// more of them than are taken in.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tool_calls_unknown: bool,
     /// Tokens and calls by role.

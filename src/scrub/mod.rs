@@ -22,6 +22,7 @@ use crate::events::ToolCall;
 use crate::execution::failure::RunFailure;
 use crate::execution::ports::TargetReply;
 use crate::execution::types::ChatReply;
+use crate::text::TRUNCATED;
 
 /// The shortest secret that is taken out of what agents and models say, in bytes: a shorter one occurs in what people say,
 /// and is no secret there.
@@ -114,8 +115,21 @@ impl Scrubber {
 
     /// `text`, which broke off somewhere, without secrets and without what may be the beginning of one.
     pub(crate) fn scrub_broken_off(&self, text: &str) -> String {
+        self.without_begun(text, SHORTEST)
+    }
+
+    /// `text`, which the worker cut if it ends so, without secrets and without the beginning of one at the cut. Short ones
+    /// stay.
+    fn scrub_cut(&self, text: &str) -> String {
+        match text.strip_suffix(TRUNCATED) {
+            Some(begin) => self.without_begun(begin, SHORTEST_IN_ANSWERS) + TRUNCATED,
+            None => self.scrub_answer(text),
+        }
+    }
+
+    fn without_begun(&self, text: &str, shortest: usize) -> String {
         let end = self.begun_at(text.as_bytes(), Layers::NONE).unwrap_or(text.len());
-        let mut found = self.found(text.as_bytes(), SHORTEST);
+        let mut found = self.found(text.as_bytes(), shortest);
         let end = found.iter().find(|range| range.contains(&end)).map_or(end, |range| range.end);
         found.retain(|range| range.start < end);
         redacted(&text[..text.floor_char_boundary(end)], found)
@@ -123,6 +137,15 @@ impl Scrubber {
 
     /// Every text and number within `value`, names included, without secrets. Short ones stay.
     pub(crate) fn scrub_json(&self, value: &mut Value) {
+        self.scrub_each(value, Self::scrub_answer);
+    }
+
+    /// The same of what an agent told, whose texts may have been cut: the beginning of a secret at a cut goes, too.
+    pub(crate) fn scrub_told(&self, told: &mut Value) {
+        self.scrub_each(told, Self::scrub_cut);
+    }
+
+    fn scrub_each(&self, value: &mut Value, scrub: fn(&Self, &str) -> String) {
         match value {
             Value::Number(number) => {
                 let written = number.to_string();
@@ -131,13 +154,13 @@ impl Scrubber {
                     *value = Value::from(REDACTED);
                 }
             }
-            Value::String(text) => *text = self.scrub_answer(text),
-            Value::Array(list) => list.iter_mut().for_each(|item| self.scrub_json(item)),
+            Value::String(text) => *text = scrub(self, text),
+            Value::Array(list) => list.iter_mut().for_each(|item| self.scrub_each(item, scrub)),
             Value::Object(map) => {
                 let entries = std::mem::take(map).into_iter();
                 map.extend(entries.map(|(name, mut value)| {
-                    self.scrub_json(&mut value);
-                    (self.scrub_answer(&name), value)
+                    self.scrub_each(&mut value, scrub);
+                    (scrub(self, &name), value)
                 }));
             }
             Value::Null | Value::Bool(_) => {}

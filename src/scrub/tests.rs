@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::definitions::REDACTED;
+use crate::text::cut;
 
 /// Every character that some encoding writes otherwise.
 const AWKWARD: &str = "a b+\"/\\<ü&'🙂%41\n=z";
@@ -118,6 +119,22 @@ fn the_beginning_of_a_secret_at_a_break_goes_too() {
     ] {
         assert_eq!(scrubber.scrub_broken_off(text), shown, "{text}");
     }
+}
+
+#[test]
+fn the_beginning_of_a_secret_at_a_cut_goes_from_what_is_told() {
+    let scrubber = Scrubber::new(["SECRET-abcdefghijklmnopqrstuvwxyz"]);
+    for length in 1..33 {
+        let said = format!("{} SECRET-abcdefghijklmnopqrstuvwxyz", "x".repeat(99 - length));
+        let mut told =
+            json!({ "arguments": { "q": cut(&said, 100) }, "error": cut(&said, 100), "cut": said });
+        scrubber.scrub_told(&mut told);
+        let told = told.to_string();
+        assert!(!told.contains("SEC") && told.contains(TRUNCATED), "{length}: {told}");
+    }
+    let mut told = json!(["it is SECRET… [truncated]", "it is SECRET", "abc… [truncated]"]);
+    scrubber.scrub_told(&mut told);
+    assert_eq!(told, json!(["it is … [truncated]", "it is SECRET", "abc… [truncated]"]), "only what was cut");
 }
 
 #[test]

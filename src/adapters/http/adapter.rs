@@ -149,7 +149,7 @@ impl TargetAdapter for HttpAdapter {
     }
 
     fn scrub(&self, told: &mut Value) {
-        self.scrubber.scrub_json(told);
+        self.scrubber.scrub_told(told);
     }
 
     fn asked(&self, turn: &TargetTurn<'_>) -> Option<Value> {

@@ -26,6 +26,8 @@ pub struct Observed<'a> {
     pub messages: &'a [Message],
     /// The agent may have called tools that no message has.
     pub tool_calls_unknown: bool,
+    /// How many calls of tools it told of that were too many to be known.
+    pub tool_calls_left_out: u64,
     /// Turns begun.
     pub turns: u32,
     /// What was used.

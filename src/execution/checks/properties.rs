@@ -38,7 +38,11 @@ impl Course {
 
     fn standing(&self, check: &Check) -> Standing {
         let Self { messages, turns, usage } = self;
-        examine(check, &Observed { messages, tool_calls_unknown: false, turns: *turns, usage }).standing
+        examine(
+            check,
+            &Observed { messages, tool_calls_unknown: false, tool_calls_left_out: 0, turns: *turns, usage },
+        )
+        .standing
     }
 
     /// How `check` stands before the first move and after each.
@@ -196,7 +200,7 @@ proptest! {
             course.goes_on(next);
         }
         let Course { messages, turns, usage } = &course;
-        let observed = Observed { messages, tool_calls_unknown: false, turns: *turns, usage };
+        let observed = Observed { messages, tool_calls_unknown: false, tool_calls_left_out: 0, turns: *turns, usage };
         for quote in CHECKS.iter().flat_map(|check| examine(check, &observed).evidence) {
             let message = &messages[quote.index as usize];
             prop_assert!(message.role == MessageRole::Assistant && message.content.contains(&quote.quote));

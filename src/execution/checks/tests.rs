@@ -33,10 +33,14 @@ fn calling(calls: &[(&str, Value)]) -> Vec<Message> {
     vec![message(MessageRole::User, "refund?"), reply]
 }
 
+fn observed<'a>(messages: &'a [Message], turns: u32, usage: &'a UsageByRole) -> Observed<'a> {
+    Observed { messages, tool_calls_unknown: false, tool_calls_left_out: 0, turns, usage }
+}
+
 fn find(written: Value, messages: &[Message]) -> Finding {
     let usage = UsageByRole::default();
     let check = serde_json::from_value(written).unwrap();
-    examine(&check, &Observed { messages, tool_calls_unknown: false, turns: 2, usage: &usage })
+    examine(&check, &observed(messages, 2, &usage))
 }
 
 fn standing(written: Value, replies: &[&str]) -> Standing {
@@ -239,10 +243,12 @@ fn where_nobody_knows_of_tools_no_rule_of_them_holds() {
     ] {
         let check = serde_json::from_value(written).unwrap();
         for messages in [&calls[..], &[]] {
-            let observed = Observed { messages, tool_calls_unknown: true, turns: 1, usage: &usage };
+            let observed = Observed { tool_calls_unknown: true, ..observed(messages, 1, &usage) };
             let found = examine(&check, &observed);
             assert_eq!(found.standing, Standing::Open, "{check:?}");
             assert!(found.reasoning.contains("`toolCalls` of its definition"), "{}", found.reasoning);
+            let found = examine(&check, &Observed { tool_calls_left_out: 7, ..observed });
+            assert!(found.reasoning.contains("7 calls more"), "{}", found.reasoning);
         }
     }
 }
@@ -304,8 +310,7 @@ fn tokens_and_cost_have_limits_and_what_is_not_known_is_not_within_them() {
         (json!({ "tokens": { "max": 199 } }), partly, Standing::Broken),
     ] {
         let check = serde_json::from_value(written.clone()).unwrap();
-        let found =
-            examine(&check, &Observed { messages: &[], tool_calls_unknown: false, turns: 1, usage: &usage });
+        let found = examine(&check, &observed(&[], 1, &usage));
         assert_eq!(found.standing, expected, "{written}: {}", found.reasoning);
     }
 }
@@ -332,17 +337,9 @@ fn a_result_is_decided_by_the_check_and_carries_its_evidence() {
     let (check, usage) =
         (serde_json::from_value(json!({ "contains": "a", "name": "A" })).unwrap(), UsageByRole::default());
     let met = conversation(&["a"]);
-    let met = result(
-        "check1".to_owned(),
-        &check,
-        &Observed { messages: &met, tool_calls_unknown: false, turns: 1, usage: &usage },
-    );
+    let met = result("check1".to_owned(), &check, &observed(&met, 1, &usage));
     assert_eq!((met.id.as_str(), met.text.as_str(), met.status), ("check1", "A", CriterionStatus::Met));
     assert_eq!((met.decided_by, met.evidence.len()), (DecidedBy::Check, 1));
-    let open = result(
-        "check1".to_owned(),
-        &check,
-        &Observed { messages: &[], tool_calls_unknown: false, turns: 1, usage: &usage },
-    );
+    let open = result("check1".to_owned(), &check, &observed(&[], 1, &usage));
     assert_eq!(open.status, CriterionStatus::Unmet);
 }

@@ -12,18 +12,27 @@ use crate::events::ToolCall;
 const MAX_LISTED: usize = 5;
 
 /// What is said of an agent whose tools nobody knows of.
-const NOT_KNOWN: &str = "Which tools the agent called is not known, because it does not report them: say in `toolCalls` of its definition \
-     where its replies have them.";
+const NOT_KNOWN: &str = "Which tools the agent called is not known: its replies do not tell of them, and no spans of its own that are whole \
+     do. Say in `toolCalls` of its definition where its replies have them.";
 
 pub(super) fn examine(rule: &ToolRule, observed: &Observed<'_>) -> Finding {
     if observed.tool_calls_unknown {
-        return Finding::new(Standing::Open, NOT_KNOWN);
+        return Finding::new(Standing::Open, not_known(observed.tool_calls_left_out));
     }
     let calls = calls(observed);
     match rule {
         ToolRule::Called(tool) => called(tool, &calls),
         ToolRule::NotCalled(name) => not_called(name, &calls),
         ToolRule::InOrder(names) => in_order(names, &calls),
+    }
+}
+
+fn not_known(left_out: u64) -> String {
+    match left_out {
+        0 => NOT_KNOWN.to_owned(),
+        calls => format!(
+            "Which tools the agent called is not known: its spans tell of {calls} calls more than are taken in for one reply."
+        ),
     }
 }
 

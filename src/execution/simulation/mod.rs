@@ -131,6 +131,7 @@ impl Seen<'_> {
     fn observed(&self) -> Observed<'_> {
         let Conversation { turn, usage, .. } = self.conversation;
         let tool_calls_unknown = self.conversation.may_lack_tool_calls();
-        Observed { messages: &self.messages, tool_calls_unknown, turns: *turn, usage }
+        let tool_calls_left_out = self.conversation.tool_calls_left_out();
+        Observed { messages: &self.messages, tool_calls_unknown, tool_calls_left_out, turns: *turn, usage }
     }
 }

@@ -167,7 +167,7 @@ mod tests {
             ..TargetWork::default()
         };
         let kinds = [WorkKind::Tool, WorkKind::Model, WorkKind::Agent, WorkKind::Other];
-        let heard = Heard { settled: true, work: kinds.map(work).into(), left_out: 2 };
+        let heard = Heard { settled: true, work: kinds.map(work).into(), left_out: 2, ..Heard::default() };
         let report = TargetReport { heard: Some(heard), ..TargetReport::default() };
         let rendered = render_with(&[said("hi", Vec::new())], &TargetReports::from([(0, report)]));
         assert_eq!(rendered.lines().count(), 6, "{rendered}");

@@ -89,7 +89,7 @@ pub struct Conversation {
     pub started: bool,
     /// The transcript; a message's index is its position.
     pub messages: Vec<Message>,
-    /// The agent may have called tools that are not in the transcript, because it does not report them.
+    /// The agent may have called tools that are not in the transcript, because its replies do not tell of them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tool_calls_unknown: bool,
     /// What the agent reports of its replies by spans of its own.
@@ -153,6 +153,12 @@ impl Conversation {
     #[must_use]
     pub fn may_lack_tool_calls(&self) -> bool {
         self.tool_calls_unknown || self.reports.values().any(TargetReport::tool_calls_unknown)
+    }
+
+    /// Calls of tools that the agent tells of and that are too many to be known.
+    #[must_use]
+    pub fn tool_calls_left_out(&self) -> u64 {
+        self.reports.values().map(TargetReport::tool_calls_left_out).sum()
     }
 }
 

@@ -60,6 +60,9 @@ pub struct Heard {
     /// How many pieces are left out, because they are too many.
     #[serde(default)]
     pub left_out: u64,
+    /// How many of those are calls of tools.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub tools_left_out: u64,
 }
 
 /// What the agent reports of one of its replies.
@@ -78,6 +81,11 @@ pub struct TargetReport {
 /// What the agent reports of its replies, by their places in the transcript.
 pub type TargetReports = BTreeMap<u32, TargetReport>;
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
 impl Heard {
     /// Whether it tells which tools were called: it is whole, and comes from somebody who tells of an agent's work and not
     /// only of requests.
@@ -91,6 +99,13 @@ impl TargetReport {
     #[must_use]
     pub fn tool_calls_unknown(&self) -> bool {
         self.unknown && !self.heard.as_ref().is_some_and(Heard::tells_of_tools)
+    }
+
+    /// Calls of tools that it tells of and that are too many to be known.
+    #[must_use]
+    pub fn tool_calls_left_out(&self) -> u64 {
+        let heard = self.heard.as_ref().filter(|_| self.tool_calls_unknown());
+        heard.map_or(0, |heard| heard.tools_left_out)
     }
 
     /// The agent's work as far as it was heard.
@@ -170,7 +185,7 @@ mod tests {
     }
 
     fn report(work: Vec<TargetWork>, settled: bool) -> TargetReport {
-        let heard = Some(Heard { settled, work, left_out: 0 });
+        let heard = Some(Heard { settled, work, ..Heard::default() });
         TargetReport { span: String::new(), unknown: true, heard }
     }
 

@@ -47,7 +47,7 @@ impl Recipient for Doorstep {
             self.0.send((bundle, told)).await.ok()?;
             said.await.ok()?
         };
-        let late = |_| Some(Reception::refusal(Refusal::Full, spans));
+        let late = |_| Some(Reception::refusal(Refusal::Busy, spans));
         tokio::time::timeout(PATIENCE, handing_over).await.unwrap_or_else(late)
     }
 }

@@ -14,7 +14,7 @@ mod sender;
 pub use destination::{Destination, InvalidDestination};
 pub use error::ExportError;
 pub(in crate::telemetry) use error::{STATUS_TOO_LARGE, said};
-pub use payload::{MAX_REQUEST_BYTES, Packed, SpanEnvelope};
+pub use payload::{MAX_REQUEST_BYTES, Packed, ResourceEnvelope, SpanEnvelope};
 pub(in crate::telemetry) use payload::{SPAN_FRAMING_BYTES, compress, unwrapped};
 pub(in crate::telemetry) use response::{quote, read};
 pub(in crate::telemetry) use sender::{AGENT, Attempts};

@@ -1,12 +1,12 @@
 //! The body of an export request.
 
 use std::io::Write as _;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use opentelemetry::InstrumentationScope;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope as WireScope;
 use opentelemetry_proto::tonic::resource::v1::Resource as WireResource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
@@ -19,19 +19,43 @@ pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 
 /// The most bytes that a span takes in a request beside its own: a tag and a length.
 pub(crate) const SPAN_FRAMING_BYTES: usize = 6;
-/// The most bytes by which the lengths of what is around the spans grow with these.
-const NESTING_BYTES: usize = 8;
+/// The most bytes that a resource, or a scope, takes in a request beside its own: a tag and a length.
+const AROUND_FRAMING_BYTES: usize = 6;
 
 /// Bodies above this many bytes are compressed on a thread for blocking work; below it, moving them costs more.
 const COMPRESS_ELSEWHERE_BYTES: usize = 256 * 1024;
 
-/// What every request of one run says around its spans: who made them.
-#[derive(Debug, Clone)]
-pub struct SpanEnvelope {
+/// A resource that made spans, as it stands in a request.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ResourceEnvelope {
     resource: Option<WireResource>,
-    resource_schema: String,
+    schema: String,
+    /// Bytes that it adds to a request.
+    size: usize,
+}
+
+impl ResourceEnvelope {
+    /// A resource whose spans somebody sent.
+    pub(crate) fn received(resource: Option<WireResource>, schema_url: String) -> Self {
+        let alone = ResourceSpans { resource, schema_url, ..ResourceSpans::default() };
+        let size = alone.encoded_len() + AROUND_FRAMING_BYTES;
+        Self { resource: alone.resource, schema: alone.schema_url, size }
+    }
+
+    /// `scope_spans` with the resource around them.
+    fn around(&self, scope_spans: Vec<ScopeSpans>) -> ResourceSpans {
+        ResourceSpans { resource: self.resource.clone(), scope_spans, schema_url: self.schema.clone() }
+    }
+}
+
+/// What every request says around its spans: who made them. Those of one resource share it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SpanEnvelope {
+    resource: Arc<ResourceEnvelope>,
     scope: Option<WireScope>,
     scope_schema: String,
+    /// Bytes that the scope adds to a request.
+    scope_size: usize,
 }
 
 impl SpanEnvelope {
@@ -39,26 +63,41 @@ impl SpanEnvelope {
     #[must_use]
     pub fn new(resource: &Resource, scope: &InstrumentationScope) -> Self {
         let ResourceAttributesWithSchema { attributes, schema_url } = resource.into();
-        Self {
-            resource: Some(WireResource { attributes: attributes.0, ..WireResource::default() }),
-            resource_schema: schema_url.unwrap_or_default(),
-            scope: Some((scope, None).into()),
-            scope_schema: scope.schema_url().unwrap_or_default().to_owned(),
-        }
+        let resource = WireResource { attributes: attributes.0, ..WireResource::default() };
+        let resource = Arc::new(ResourceEnvelope::received(Some(resource), schema_url.unwrap_or_default()));
+        let schema = scope.schema_url().unwrap_or_default().to_owned();
+        Self::received(&resource, Some((scope, None).into()), schema)
     }
 
     /// The envelope in which somebody else sent spans.
     pub(crate) fn received(
-        resource: (Option<WireResource>, String),
-        scope: (Option<WireScope>, String),
+        resource: &Arc<ResourceEnvelope>,
+        scope: Option<WireScope>,
+        schema_url: String,
     ) -> Self {
-        let ((resource, resource_schema), (scope, scope_schema)) = (resource, scope);
-        Self { resource, resource_schema, scope, scope_schema }
+        let alone = ScopeSpans { scope, schema_url, ..ScopeSpans::default() };
+        let scope_size = alone.encoded_len() + AROUND_FRAMING_BYTES;
+        Self {
+            resource: Arc::clone(resource),
+            scope: alone.scope,
+            scope_schema: alone.schema_url,
+            scope_size,
+        }
     }
 
     /// Bytes that it adds to a request.
     pub(crate) fn size(&self) -> usize {
-        self.encode(&mut Vec::new()).len() + NESTING_BYTES
+        self.resource.size + self.scope_size
+    }
+
+    /// Bytes that it adds to a request which has `other` already, if that is of the same resource.
+    pub(crate) fn size_beside(&self, other: Option<&Self>) -> usize {
+        if other.is_some_and(|other| self.is_beside(other)) { self.scope_size } else { self.size() }
+    }
+
+    /// Whether both are of the same resource of the same request.
+    pub(crate) fn is_beside(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.resource, &other.resource)
     }
 
     /// Bytes of spans, framing included, that fit in one request.
@@ -66,26 +105,22 @@ impl SpanEnvelope {
         MAX_REQUEST_BYTES.saturating_sub(self.size())
     }
 
-    /// The request for `spans`, encoded. The spans are handed back untouched.
-    pub(crate) fn encode(&self, spans: &mut Vec<Span>) -> Vec<u8> {
-        let mut request =
-            ExportTraceServiceRequest { resource_spans: vec![self.around(std::mem::take(spans))] };
-        let body = request.encode_to_vec();
-        *spans = request.resource_spans.pop().map(unwrapped).unwrap_or_default();
-        body
-    }
-
     /// `spans` with what is around them.
     pub(crate) fn around(&self, spans: Vec<Span>) -> ResourceSpans {
-        ResourceSpans {
-            resource: self.resource.clone(),
-            scope_spans: vec![ScopeSpans {
-                scope: self.scope.clone(),
-                spans,
-                schema_url: self.scope_schema.clone(),
-            }],
-            schema_url: self.resource_schema.clone(),
-        }
+        self.resource.around(vec![self.within_scope(spans)])
+    }
+
+    /// Spans of scopes of one resource, which is that of the first, with what is around them.
+    pub(crate) fn around_all<'a>(
+        scopes: impl Iterator<Item = (&'a Self, Vec<Span>)>,
+    ) -> Option<ResourceSpans> {
+        let mut scopes = scopes.peekable();
+        let resource = Arc::clone(&scopes.peek()?.0.resource);
+        Some(resource.around(scopes.map(|(envelope, spans)| envelope.within_scope(spans)).collect()))
+    }
+
+    fn within_scope(&self, spans: Vec<Span>) -> ScopeSpans {
+        ScopeSpans { scope: self.scope.clone(), spans, schema_url: self.scope_schema.clone() }
     }
 }
 
@@ -126,17 +161,23 @@ fn gzip(body: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+
     use super::*;
 
     #[test]
-    fn encoding_hands_the_spans_back() {
-        let scope = InstrumentationScope::builder("test").build();
-        let envelope = SpanEnvelope::new(&Resource::builder_empty().build(), &scope);
-        let given = vec![Span { name: "a".into(), ..Span::default() }];
-        let mut spans = given.clone();
-        let body = envelope.encode(&mut spans);
-        assert_eq!(spans, given);
-        let request = ExportTraceServiceRequest::decode(body.as_slice()).unwrap();
-        assert_eq!(request.resource_spans[0].scope_spans[0].spans, given);
+    fn an_envelope_is_as_large_as_it_says_and_shares_its_resource() {
+        let resource = Resource::builder_empty().with_service_name("shop".repeat(1000)).build();
+        let resource = SpanEnvelope::new(&resource, &InstrumentationScope::builder("one").build()).resource;
+        let scope = |name: &str| {
+            let scope = WireScope { name: name.repeat(1000), ..WireScope::default() };
+            SpanEnvelope::received(&resource, Some(scope), "schema".into())
+        };
+        let (one, next) = (scope("one"), scope("next"));
+        let group = SpanEnvelope::around_all([(&one, Vec::new()), (&next, Vec::new())].into_iter()).unwrap();
+        let encoded = ExportTraceServiceRequest { resource_spans: vec![group] }.encoded_len();
+        let told = one.size() + next.size_beside(Some(&one));
+        assert!(encoded <= told && told < encoded + 20, "{encoded} {told}");
+        assert_eq!(next.size_beside(Some(&SpanEnvelope::default())), next.size());
     }
 }

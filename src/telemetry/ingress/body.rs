@@ -2,16 +2,22 @@
 
 use std::io::Read as _;
 
-use flate2::read::GzDecoder;
+use axum::body::Body;
+use flate2::read::MultiGzDecoder;
+use futures::StreamExt as _;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
 
 use super::answer::{Format, Problem};
+use super::room::Share;
+use super::weight;
 
 /// The most bytes of a body, before and after it is unpacked: 8 MiB. Exporters send a few hundred spans at a time.
 pub(super) const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes that are unpacked at a time.
+const PIECE_BYTES: usize = 32 * 1024;
 
 /// How a body is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,30 +42,61 @@ pub(super) fn packing(headers: &HeaderMap) -> Result<Packing, Problem> {
     }
 }
 
+/// Takes a body in, and room for it as it comes.
+pub(super) async fn collect(body: Body, share: &mut Share) -> Result<Vec<u8>, Problem> {
+    let (mut pieces, mut whole) = (body.into_data_stream(), Vec::new());
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|_| Problem::Malformed)?;
+        append(&mut whole, &piece, share)?;
+    }
+    Ok(whole)
+}
+
 /// Reads a body.
 pub(super) fn decode(
     body: &[u8],
     packing: Packing,
     format: Format,
+    share: &mut Share,
 ) -> Result<ExportTraceServiceRequest, Problem> {
     match packing {
-        Packing::Plain => read(body, format),
-        Packing::Gzip => read(&unpack(body)?, format),
+        Packing::Plain => read(body, format, share),
+        Packing::Gzip => read(&unpack(body, share)?, format, share),
     }
 }
 
-fn read(body: &[u8], format: Format) -> Result<ExportTraceServiceRequest, Problem> {
+fn read(body: &[u8], format: Format, share: &mut Share) -> Result<ExportTraceServiceRequest, Problem> {
     match format {
-        Format::Protobuf => ExportTraceServiceRequest::decode(body).map_err(|_| Problem::Malformed),
-        Format::Json => serde_json::from_slice(body).map_err(|_| Problem::Malformed),
+        Format::Protobuf => {
+            share.take(weight::of_protobuf(body)?)?;
+            ExportTraceServiceRequest::decode(body).map_err(|_| Problem::Malformed)
+        }
+        Format::Json => {
+            share.take(weight::of_json(body)?)?;
+            serde_json::from_slice(body).map_err(|_| Problem::Malformed)
+        }
     }
 }
 
-fn unpack(body: &[u8]) -> Result<Vec<u8>, Problem> {
-    let mut unpacked = Vec::new();
-    let mut reader = GzDecoder::new(body).take(MAX_BODY_BYTES as u64 + 1);
-    reader.read_to_end(&mut unpacked).map_err(|_| Problem::Malformed)?;
-    if unpacked.len() > MAX_BODY_BYTES { Err(Problem::TooLarge) } else { Ok(unpacked) }
+/// A body may be several that were packed one by one (RFC 1952, section 2.2).
+fn unpack(body: &[u8], share: &mut Share) -> Result<Vec<u8>, Problem> {
+    let (mut reader, mut unpacked) = (MultiGzDecoder::new(body), Vec::new());
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        match reader.read(&mut piece).map_err(|_| Problem::Malformed)? {
+            0 => return Ok(unpacked),
+            bytes => append(&mut unpacked, &piece[..bytes], share)?,
+        }
+    }
+}
+
+fn append(whole: &mut Vec<u8>, piece: &[u8], share: &mut Share) -> Result<(), Problem> {
+    if whole.len() + piece.len() > MAX_BODY_BYTES {
+        return Err(Problem::TooLarge);
+    }
+    share.take(piece.len())?;
+    whole.extend_from_slice(piece);
+    Ok(())
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
@@ -73,8 +110,14 @@ mod tests {
     use flate2::Compression;
     use flate2::write::GzEncoder;
     use opentelemetry_proto::tonic::common::v1::any_value;
+    use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 
+    use super::super::room::{ROOM_BYTES, Room};
     use super::*;
+
+    fn decode(body: &[u8], packing: Packing, format: Format) -> Result<ExportTraceServiceRequest, Problem> {
+        super::decode(body, packing, format, &mut Room::default().share())
+    }
 
     fn packed(body: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -112,6 +155,29 @@ mod tests {
             let bomb = packed(&vec![0; MAX_BODY_BYTES + 1]);
             assert_eq!(decode(&bomb, Packing::Gzip, format).unwrap_err(), Problem::TooLarge);
         }
+    }
+
+    #[test]
+    fn a_body_of_several_packed_ones_is_read_whole_and_together_they_may_be_too_large() {
+        // Two messages of protobuf one behind the other are one.
+        let one = ExportTraceServiceRequest { resource_spans: vec![ResourceSpans::default()] };
+        let twice = packed(&one.encode_to_vec()).repeat(2);
+        let read = decode(&twice, Packing::Gzip, Format::Protobuf).unwrap();
+        assert_eq!(read.resource_spans.len(), 2);
+        let bomb = packed(&vec![0; MAX_BODY_BYTES / 2]).repeat(3);
+        assert_eq!(decode(&bomb, Packing::Gzip, Format::Protobuf).unwrap_err(), Problem::TooLarge);
+        let broken = [packed(&one.encode_to_vec()), vec![7; 20]].concat();
+        assert_eq!(decode(&broken, Packing::Gzip, Format::Protobuf).unwrap_err(), Problem::Malformed);
+    }
+
+    #[test]
+    fn a_small_body_takes_room_for_all_that_it_unpacks_to() {
+        let room = Room::default();
+        let mut others = room.share();
+        others.take(ROOM_BYTES - MAX_BODY_BYTES / 2).unwrap();
+        let packed = packed(&vec![0; MAX_BODY_BYTES]);
+        let busy = super::decode(&packed, Packing::Gzip, Format::Protobuf, &mut room.share());
+        assert_eq!(busy.unwrap_err(), Problem::Busy);
     }
 
     #[test]

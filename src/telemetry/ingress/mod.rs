@@ -10,10 +10,12 @@ mod bundle;
 mod handler;
 mod hub;
 mod reception;
+mod room;
 mod routing;
 mod server;
+mod weight;
 
-pub use bundle::{Bundle, TraceKey};
+pub use bundle::{Bundle, Group, TraceKey};
 pub use hub::{Hub, Recipient, Registration, TraceChange};
 pub use reception::{Reception, Refusal};
 pub use routing::{Elsewhere, Routing};

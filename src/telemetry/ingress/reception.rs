@@ -12,6 +12,10 @@ pub enum Refusal {
     UnknownTrace,
     /// The run has taken as many as it takes.
     Full,
+    /// The run has no room for more before some of them are delivered.
+    Busy,
+    /// The request has spans of too many traces.
+    TooManyTraces,
     /// They are larger than what can be passed on.
     TooLarge,
     /// Their ids are none.
@@ -23,7 +27,15 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every reason.
-    pub const ALL: [Self; 5] = [Self::UnknownTrace, Self::Full, Self::TooLarge, Self::Invalid, Self::Other];
+    pub const ALL: [Self; 7] = [
+        Self::UnknownTrace,
+        Self::Full,
+        Self::Busy,
+        Self::TooManyTraces,
+        Self::TooLarge,
+        Self::Invalid,
+        Self::Other,
+    ];
 
     /// The reason as a metric's label.
     #[must_use]
@@ -31,6 +43,8 @@ impl Refusal {
         match self {
             Self::UnknownTrace => "unknown_trace",
             Self::Full => "full",
+            Self::Busy => "busy",
+            Self::TooManyTraces => "too_many_traces",
             Self::TooLarge => "too_large",
             Self::Invalid => "invalid",
             Self::Other => "other",
@@ -42,6 +56,8 @@ impl Refusal {
         match self {
             Self::UnknownTrace => "no run that is under way has their trace",
             Self::Full => "their run takes no more",
+            Self::Busy => "their run has no room for them now",
+            Self::TooManyTraces => "the request has spans of too many traces",
             Self::TooLarge => "they, or the resource around them, are too large",
             Self::Invalid => "their trace id or span id is none",
             Self::Other => "a newer worker says no",

@@ -14,8 +14,6 @@ use crate::execution::failure::Unavailable;
 
 /// The most traces of one request that are looked for at once.
 const MOST_LOOKUPS: usize = 16;
-/// The most traces of one request: an agent that serves more runs at once sends more than one request.
-const MOST_TRACES: usize = 256;
 /// A trace that nobody knows is looked for once more after this: its run may be on its way from one worker to another, or
 /// may only just have begun.
 const SECOND_LOOK: Duration = Duration::from_millis(300);
@@ -42,15 +40,13 @@ pub struct Routing {
 impl Routing {
     /// Brings spans to their runs.
     pub(super) async fn deliver(&self, bundles: Vec<Bundle>) -> Result<Reception, Unavailable> {
-        let mut bundles: Vec<Arc<Bundle>> = bundles.into_iter().map(Arc::new).collect();
-        let beyond = bundles.split_off(bundles.len().min(MOST_TRACES));
-        let (first, unknown) = self.deliver_known(bundles).await?;
-        if unknown.is_empty() && beyond.is_empty() {
+        let (first, unknown) = self.deliver_known(bundles.into_iter().map(Arc::new).collect()).await?;
+        if unknown.is_empty() {
             return Ok(first);
         }
         tokio::time::sleep(SECOND_LOOK).await;
         let (second, unknown) = self.deliver_known(unknown).await?;
-        let lost = unknown.iter().chain(&beyond).map(|bundle| bundle.spans()).sum();
+        let lost = unknown.iter().map(|bundle| bundle.spans()).sum();
         Ok(first.plus(second).plus(Reception::refusal(Refusal::UnknownTrace, lost)))
     }
 

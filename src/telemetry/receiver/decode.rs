@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, StatusCode};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -66,7 +66,7 @@ fn header(headers: &HeaderMap, name: &HeaderName) -> String {
 
 fn unpack(body: &[u8]) -> Result<Vec<u8>, DecodeError> {
     let mut unpacked = Vec::new();
-    GzDecoder::new(body).take(MAX_BODY_BYTES as u64 + 1).read_to_end(&mut unpacked)?;
+    MultiGzDecoder::new(body).take(MAX_BODY_BYTES as u64 + 1).read_to_end(&mut unpacked)?;
     if unpacked.len() > MAX_BODY_BYTES { Err(DecodeError::TooLarge) } else { Ok(unpacked) }
 }
 

@@ -44,11 +44,13 @@ mod tests {
     use opentelemetry_proto::tonic::common::v1::InstrumentationScope as WireScope;
     use opentelemetry_sdk::Resource;
 
+    use super::super::buffer::Maker;
     use super::*;
+    use crate::telemetry::export::ResourceEnvelope;
 
     fn sized(name: &str, envelope: Option<&Arc<SpanEnvelope>>) -> SizedSpan {
         let span = Span { name: name.into(), ..Span::default() };
-        SizedSpan { span, bytes: 0, envelope: envelope.cloned() }
+        SizedSpan { span, bytes: 0, envelope: envelope.cloned(), maker: Maker::Run, weight: 0 }
     }
 
     #[test]
@@ -58,7 +60,8 @@ mod tests {
             &InstrumentationScope::builder("own").build(),
         );
         let scope = WireScope { name: "theirs".into(), ..WireScope::default() };
-        let theirs = SpanEnvelope::received((None, "resource".into()), (Some(scope), "scope".into()));
+        let resource = Arc::new(ResourceEnvelope::received(None, "resource".into()));
+        let theirs = SpanEnvelope::received(&resource, Some(scope), "scope".into());
         let theirs = Arc::new(theirs);
         let mut batch =
             vec![sized("a", None), sized("x", Some(&theirs)), sized("b", None), sized("y", Some(&theirs))];

@@ -13,6 +13,7 @@ use prost::Message as _;
 use super::describe::without_words;
 use super::fitting::fitting;
 use crate::definitions::ContentCapture;
+use crate::events::TraceContext;
 use crate::telemetry::export::{SPAN_FRAMING_BYTES, SpanEnvelope};
 
 /// The most ended spans that one run keeps in memory. A run of 100 turns makes fewer.
@@ -20,8 +21,37 @@ pub(super) const MAX_SPANS: usize = 2048;
 /// The most encoded bytes of ended spans that one run keeps in memory: 8 MiB.
 pub(super) const MAX_BYTES: usize = 8 * 1024 * 1024;
 
-/// The most encoded bytes of spans that the target of one run sent and nobody has taken yet: 4 MiB.
-pub(super) const MAX_RECEIVED_BYTES: usize = 4 * 1024 * 1024;
+/// Who made a span. Each has room of its own and costs the others none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Maker {
+    /// The run.
+    Run,
+    /// Its target, for a call that the run made.
+    Target,
+    /// Somebody who has the run's trace id, and of whom no more is known.
+    Stranger,
+}
+
+impl Maker {
+    /// The most spans of it that are kept: as many as one run takes in all, so that only their bytes are too many between two
+    /// deliveries.
+    pub(super) fn most_spans(self) -> usize {
+        match self {
+            Self::Run => MAX_SPANS,
+            Self::Target => 4096,
+            Self::Stranger => 512,
+        }
+    }
+
+    /// The most bytes of them that are kept, with what is around them.
+    pub(super) fn most_bytes(self) -> usize {
+        match self {
+            Self::Run => MAX_BYTES,
+            Self::Target => 4 * 1024 * 1024,
+            Self::Stranger => 1024 * 1024,
+        }
+    }
+}
 
 /// Ended spans, oldest first. When it is full the oldest go, because the verdict and the root come last.
 #[derive(Debug)]
@@ -34,10 +64,9 @@ pub(super) struct SpanBuffer {
 #[derive(Debug, Default)]
 struct Ended {
     spans: VecDeque<SizedSpan>,
-    /// The run's own.
     own: Amount,
-    /// Those that its target sent.
-    received: Amount,
+    targets: Amount,
+    strangers: Amount,
     dropped: u64,
 }
 
@@ -52,8 +81,11 @@ struct Amount {
 pub(super) struct SizedSpan {
     pub(super) span: WireSpan,
     pub(super) bytes: usize,
-    /// In what it came, if the run's target sent it; the run's own spans have the run's envelope.
+    /// In what it came, if somebody sent it; the run's own spans have the run's envelope.
     pub(super) envelope: Option<Arc<SpanEnvelope>>,
+    pub(super) maker: Maker,
+    /// What it counts for here: its bytes, and those of its envelope if it is the first that has it.
+    pub(super) weight: usize,
 }
 
 impl SpanBuffer {
@@ -73,7 +105,7 @@ impl SpanBuffer {
     /// Takes every span out. What the guard still holds when it is dropped goes back, so a delivery may be cancelled.
     pub(super) fn take(&self) -> Taken<'_> {
         let mut ended = self.lock();
-        (ended.own, ended.received) = Default::default();
+        (ended.own, ended.targets, ended.strangers) = Default::default();
         Taken {
             waiting: std::mem::take(&mut ended.spans),
             sending: Vec::new(),
@@ -86,21 +118,33 @@ impl SpanBuffer {
         if self.keep {
             let bytes = span.encoded_len() + SPAN_FRAMING_BYTES;
             let mut ended = self.lock();
-            ended.add(SizedSpan { span, bytes, envelope: None }, VecDeque::push_back);
+            let sized = SizedSpan { span, bytes, envelope: None, maker: Maker::Run, weight: bytes };
+            ended.add(sized, VecDeque::push_back);
             ended.shed();
         }
     }
 
-    /// Takes a span that the run's target sent; false if there is no room for it. It never costs the run one of its own.
-    pub(super) fn push_received(&self, span: WireSpan, envelope: &Arc<SpanEnvelope>) -> bool {
+    /// Takes a span that somebody sent, and gives it back if there is no room for it now.
+    pub(super) fn push_received(
+        &self,
+        span: WireSpan,
+        envelope: &Arc<SpanEnvelope>,
+        maker: Maker,
+    ) -> Option<WireSpan> {
         let bytes = span.encoded_len() + SPAN_FRAMING_BYTES;
         let mut ended = self.lock();
-        let has_room = ended.received.spans < MAX_SPANS && ended.received.bytes + bytes <= MAX_RECEIVED_BYTES;
-        if self.keep && has_room {
-            let envelope = Some(Arc::clone(envelope));
-            ended.add(SizedSpan { span, bytes, envelope }, VecDeque::push_back);
+        let last = ended.spans.back().and_then(|last| last.envelope.as_ref());
+        let is_there = last.is_some_and(|last| Arc::ptr_eq(last, envelope));
+        let weight = if is_there { bytes } else { bytes + envelope.size() };
+        let amount = ended.amount(maker);
+        if amount.spans >= maker.most_spans() || amount.bytes + weight > maker.most_bytes() {
+            return Some(span);
         }
-        has_room
+        if self.keep {
+            let sized = SizedSpan { span, bytes, envelope: Some(Arc::clone(envelope)), maker, weight };
+            ended.add(sized, VecDeque::push_back);
+        }
+        None
     }
 
     fn put_back(&self, spans: impl DoubleEndedIterator<Item = SizedSpan>) {
@@ -118,15 +162,23 @@ impl SpanBuffer {
 
 impl Ended {
     fn add(&mut self, span: SizedSpan, push: fn(&mut VecDeque<SizedSpan>, SizedSpan)) {
-        let amount = if span.envelope.is_none() { &mut self.own } else { &mut self.received };
+        let amount = self.amount(span.maker);
         amount.spans += 1;
-        amount.bytes += span.bytes;
+        amount.bytes += span.weight;
         push(&mut self.spans, span);
+    }
+
+    fn amount(&mut self, maker: Maker) -> &mut Amount {
+        match maker {
+            Maker::Run => &mut self.own,
+            Maker::Target => &mut self.targets,
+            Maker::Stranger => &mut self.strangers,
+        }
     }
 
     fn shed(&mut self) {
         while self.own.spans > MAX_SPANS || self.own.bytes > MAX_BYTES {
-            let place = self.spans.iter().position(|span| span.envelope.is_none());
+            let place = self.spans.iter().position(|span| span.maker == Maker::Run);
             let Some(oldest) = place.and_then(|place| self.spans.remove(place)) else { return };
             self.own.spans -= 1;
             self.own.bytes -= oldest.bytes;
@@ -212,11 +264,30 @@ pub(super) struct IntoBuffer {
     buffer: Arc<SpanBuffer>,
     /// What of the conversation comes in.
     capture: ContentCapture,
+    /// The caller's span, whose `tracestate` the SDK is not told of.
+    caller: Option<TraceContext>,
 }
 
 impl IntoBuffer {
-    pub(super) fn new(buffer: &Arc<SpanBuffer>, capture: ContentCapture) -> Self {
-        Self { buffer: Arc::clone(buffer), capture }
+    pub(super) fn new(
+        buffer: &Arc<SpanBuffer>,
+        capture: ContentCapture,
+        caller: Option<TraceContext>,
+    ) -> Self {
+        Self { buffer: Arc::clone(buffer), capture, caller }
+    }
+
+    /// `span` with the caller's state, where it or what it links to is of the caller's trace.
+    fn stated(&self, mut span: WireSpan) -> WireSpan {
+        if let Some(caller) = &self.caller {
+            if span.trace_id == caller.trace_id {
+                span.trace_state.clone_from(&caller.state);
+            }
+            for link in span.links.iter_mut().filter(|link| link.trace_id == caller.trace_id) {
+                link.trace_state.clone_from(&caller.state);
+            }
+        }
+        span
     }
 }
 
@@ -224,7 +295,7 @@ impl SpanProcessor for IntoBuffer {
     fn on_start(&self, _span: &mut Span, _cx: &Context) {}
 
     fn on_end(&self, span: SpanData) {
-        let span = WireSpan::from(span);
+        let span = self.stated(span.into());
         self.buffer.push(fitting(match self.capture {
             ContentCapture::Full => span,
             ContentCapture::Metadata => without_words(span),
@@ -243,6 +314,7 @@ impl SpanProcessor for IntoBuffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::export::ResourceEnvelope;
 
     fn span(name: &str) -> WireSpan {
         WireSpan { name: name.to_owned(), ..WireSpan::default() }
@@ -268,20 +340,41 @@ mod tests {
     }
 
     #[test]
-    fn spans_of_the_target_have_room_of_their_own_and_cost_the_run_none() {
+    fn each_maker_of_spans_has_room_of_its_own_and_costs_the_others_none() {
         let buffer = SpanBuffer::new(true);
-        let envelope = Arc::new(SpanEnvelope::received(Default::default(), Default::default()));
+        let envelope = Arc::new(SpanEnvelope::default());
         buffer.push(span("mine"));
-        let taken = (0..=MAX_SPANS).filter(|_| buffer.push_received(span("its"), &envelope)).count();
-        assert_eq!((taken, buffer.dropped()), (MAX_SPANS, 0));
+        for maker in [Maker::Stranger, Maker::Target] {
+            let push = |_: &usize| buffer.push_received(span("its"), &envelope, maker).is_none();
+            assert_eq!((0..=MAX_SPANS * 2).filter(push).count(), maker.most_spans());
+        }
         let mut all = buffer.take();
-        assert_eq!(all.next_batch(usize::MAX).unwrap().len(), MAX_SPANS + 1);
+        assert_eq!(all.next_batch(usize::MAX).unwrap().len(), 1 + 4096 + 512);
         drop(all);
         for _ in 0..=MAX_SPANS {
             buffer.push(span("mine"));
         }
         assert_eq!(buffer.dropped(), 2);
-        assert!(!buffer.push_received(span("its"), &envelope), "they are there again");
+        assert!(
+            buffer.push_received(span("its"), &envelope, Maker::Target).is_some(),
+            "they are there again"
+        );
+        buffer.take().give_up();
+        assert!(buffer.push_received(span("its"), &envelope, Maker::Target).is_none(), "they are gone");
+    }
+
+    #[test]
+    fn what_is_around_spans_takes_room_once() {
+        let buffer = SpanBuffer::new(true);
+        let resource = Arc::new(ResourceEnvelope::received(None, "x".repeat(64 * 1024)));
+        let mut envelopes =
+            std::iter::repeat_with(|| Arc::new(SpanEnvelope::received(&resource, None, String::new())));
+        let one = envelopes.next().unwrap();
+        let push = |envelope: &Arc<SpanEnvelope>| {
+            buffer.push_received(span("its"), envelope, Maker::Target).is_none()
+        };
+        assert_eq!((0..1000).filter(|_| push(&one)).count(), 1000);
+        assert_eq!(envelopes.take(1000).filter(push).count(), 62, "4 MiB hold 63 of them, and the spans");
     }
 
     #[test]

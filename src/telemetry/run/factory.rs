@@ -109,17 +109,18 @@ impl RunTracers for RunTracerFactory {
         let (inbox, registration) = self.inbox(&spec, &buffer).unzip();
         let recorder = Recorder::new(&spec, resource, buffer, inbox, capture);
         let root = recorder.begin_root(&spec, root(&spec));
-        let delivery = Delivery::new(owner(&spec, &root), destination, envelope, self.means.clone());
+        let owner = owner(&spec, &root, recorder.state());
+        let delivery = Delivery::new(owner, destination, envelope, self.means.clone());
         Box::new(Trace::new(recorder, root, delivery, self.deadline, spec.earlier, registration))
     }
 }
 
-fn owner(spec: &TraceSpec, root: &SpanHandle) -> Owner {
+fn owner(spec: &TraceSpec, root: &SpanHandle, state: &str) -> Owner {
     let context = root.span_context();
     Owner {
         key: spec.request.key.clone(),
         ids: spec.request.ids(),
         trace_id: context.trace_id().to_string(),
-        context: spec.request.parent.is_some().then(|| trace_context(context)),
+        context: spec.request.parent.is_some().then(|| trace_context(context, state)),
     }
 }

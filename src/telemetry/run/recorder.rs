@@ -18,7 +18,7 @@ use super::identity::RunIds;
 use super::inbox::Inbox;
 use super::span::SpanHandle;
 use crate::definitions::ContentCapture;
-use crate::events::TraceContextMode;
+use crate::events::{TraceContext, TraceContextMode};
 use crate::execution::types::{SpanEnd, SpanNote, TraceSpec};
 use crate::telemetry::propagation::remote_span_context;
 
@@ -39,6 +39,8 @@ pub(super) struct Recorder {
     /// Is told of the spans below which the target may work.
     inbox: Option<Arc<Inbox>>,
     run_id: String,
+    /// The `tracestate` of the trace that the run continues; empty if it continues none.
+    state: String,
     common: Vec<KeyValue>,
     open: Mutex<Open>,
     made: AtomicU64,
@@ -73,13 +75,14 @@ impl Recorder {
             .with_id_generator(RunIds::new(&spec.request.key))
             .with_span_limits(LIMITS)
             .with_resource(resource)
-            .with_span_processor(IntoBuffer::new(&buffer, capture))
+            .with_span_processor(IntoBuffer::new(&buffer, capture, spec.request.parent.clone()))
             .build();
         Arc::new(Self {
             tracer: provider.tracer_with_scope(scope()),
             buffer,
             inbox,
             run_id: spec.request.key.run.to_string(),
+            state: continued(spec).map(|parent| parent.state.clone()).unwrap_or_default(),
             common: common(spec),
             open: Mutex::default(),
             made: AtomicU64::new(0),
@@ -175,6 +178,10 @@ impl Recorder {
         &self.run_id
     }
 
+    pub(super) fn state(&self) -> &str {
+        &self.state
+    }
+
     fn builder(&self, links: Vec<Link>, opening: Opening) -> SpanBuilder {
         let mut attributes = opening.attributes;
         attributes.extend(self.common.iter().cloned());
@@ -198,6 +205,12 @@ impl Recorder {
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The span below which the run stands, if it continues somebody else's trace.
+fn continued(spec: &TraceSpec) -> Option<&TraceContext> {
+    let continues = spec.request.trace_context_mode == TraceContextMode::Continue;
+    spec.request.parent.as_ref().filter(|_| continues)
 }
 
 fn finish(mut span: Span, closing: Closing) {

@@ -57,7 +57,7 @@ impl RunSpan for SpanHandle {
     }
 
     fn context(&self) -> TraceContext {
-        trace_context(&self.context)
+        trace_context(&self.context, self.recorder.state())
     }
 
     fn note(&self, note: SpanNote) {

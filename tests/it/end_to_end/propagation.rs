@@ -40,7 +40,7 @@ async fn a_run_that_continues_its_request_takes_the_trace_along_and_of_baggage_w
     let mut headers = HeaderMap::new();
     headers.insert("TraceParent", format!("00-{TRACE}-{SPAN}-00"));
     headers.append("tracestate", "a=1");
-    headers.append("tracestate", " b@v=2 ,");
+    headers.append("tracestate", " b@v=2 ,a@@b=3");
     headers.insert("baggage", "user.email=somebody");
     let asked = request(&json!({ "traceContext": "continue", "scenarioRunId": "r-1" }));
     publish(&client, "scenario.run.requested.acme", headers, asked).await;
@@ -50,7 +50,7 @@ async fn a_run_that_continues_its_request_takes_the_trace_along_and_of_baggage_w
         let own = header(&event, "traceparent").unwrap();
         assert!(own.starts_with(&format!("00-{TRACE}-")) && own.ends_with("-01"), "{own}");
         assert!(!own.contains(SPAN), "the events carry the run's own span");
-        assert_eq!(header(&event, "tracestate").as_deref(), Some("a=1,b@v=2"));
+        assert_eq!(header(&event, "tracestate").as_deref(), Some("a=1,b@v=2,a@@b=3"));
         assert_eq!(header(&event, "baggage"), None);
         if event.subject.ends_with(".completed") {
             break;
@@ -58,7 +58,7 @@ async fn a_run_that_continues_its_request_takes_the_trace_along_and_of_baggage_w
     }
     let (to_agent, _) = &shop.questions()[0];
     assert!(to_agent["traceparent"].to_str().unwrap().starts_with(&format!("00-{TRACE}-")));
-    assert_eq!(to_agent["tracestate"], "a=1,b@v=2");
+    assert_eq!(to_agent["tracestate"], "a=1,b@v=2,a@@b=3");
     assert_eq!(to_agent["baggage"], "langwatch.origin=simulation,scenario.run_id=r-1");
     let to_models = models.received();
     let calls = to_models.iter().map(|call| &call.headers);

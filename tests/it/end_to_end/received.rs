@@ -182,6 +182,45 @@ async fn spans_that_never_come_are_not_waited_for_for_ever_and_leave_the_tools_u
     assert!(!stage.judged_on().contains("agent reports"));
 }
 
+/// Spans of somebody who has a run's trace id and nothing else: below nothing, and below what there is not.
+fn junk(trace_id: &str) -> Value {
+    let span = |n: u32| {
+        let parent = if n.is_multiple_of(2) { String::new() } else { format!("{:016x}", 0x7700_0000 + n) };
+        json!({
+            "traceId": trace_id, "spanId": format!("{:016x}", n + 1), "parentSpanId": parent, "name": "wire_money",
+            "attributes": [{ "key": "gen_ai.tool.name", "value": { "stringValue": "wire_money" } }],
+        })
+    };
+    let scope = json!({ "scope": { "name": "stranger" }, "spans": (0..6000).map(span).collect::<Vec<_>>() });
+    json!({ "resourceSpans": [{ "scopeSpans": [scope] }] })
+}
+
+#[tokio::test]
+async fn a_stranger_who_has_the_trace_id_changes_no_verdict_and_is_not_waited_for() {
+    let mut stage = Stage::new(place().with("TELEMETRY__RECEIVER__SETTLE_SECONDS", "30")).await;
+    let worker = stage.place.serve().await;
+    stage.ask(&json!({})).await;
+    within(async || !stage.agent.asked().is_empty()).await;
+    let traceparent = stage.agent.asked()[0]["traceparent"].to_str().unwrap().to_owned();
+    let trace_id = traceparent.split('-').nth(1).unwrap();
+    let client = scenario_worker::http_client::builder().build().unwrap();
+    let sending = client.post(format!("{}/v1/traces", worker.receiver())).json(&junk(trace_id));
+    assert_eq!(sending.send().await.unwrap().status(), 200);
+    stage.agent.sends_to(to(&worker));
+    let outcome = stage.outcome().await;
+    assert_eq!(outcome["status"], "SUCCESS", "{outcome}");
+    assert!(outcome.get("toolCallsUnknown").is_none(), "{outcome}");
+    assert_eq!(stage.names(), all_names(), "the agent's own spans are all there");
+    let spans = stage.collector.spans();
+    assert_eq!(spans.iter().filter(|span| span.scope == "stranger").count(), 512);
+    let note = spans.iter().flat_map(|span| &span.events).find(|event| event.name == "scenario.target_spans");
+    let note = &note.unwrap().attributes;
+    assert_eq!(
+        (&note["scenario.target_spans.settled"], &note["scenario.target_spans.count"]),
+        (&json!(true), &json!(SPANS))
+    );
+}
+
 #[tokio::test]
 async fn a_run_that_waits_for_spans_is_cancelled_at_once() {
     let mut stage = Stage::new(place().with("TELEMETRY__RECEIVER__SETTLE_SECONDS", "30")).await;

@@ -171,7 +171,7 @@ async fn who_lacks_the_token_sends_nothing_and_who_can_ask_nobody_sends_back() {
             given.into_iter().fold(request, |request, given| request.header("authorization", given));
         assert_eq!(request.send().await.unwrap().status(), 401, "{given:?}");
     }
-    let response = door.post(PROTOBUF, body()).header("authorization", "Bearer right").send().await.unwrap();
+    let response = door.post(PROTOBUF, body()).header("authorization", "bearer right").send().await.unwrap();
     assert_eq!(response.status(), 503);
     assert!(response.headers()["retry-after"].to_str().unwrap().parse::<u64>().unwrap() > 0);
     door.counted("scenario_worker_receiver_requests_refused_total{reason=\"unreachable\"} 1");

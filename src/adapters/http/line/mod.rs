@@ -96,7 +96,7 @@ impl Line {
 
     /// Takes the credentials of the definition out of what the agent tells of itself.
     pub(in crate::adapters) fn scrub(&self, told: &mut serde_json::Value) {
-        self.0.scrubber.scrub_json(told);
+        self.0.scrubber.scrub_told(told);
     }
 
     /// One turn.

@@ -73,8 +73,13 @@ fn until(reader: &mut Reader<'_>, field: &Field<'_>, condition: &Check) {
         let reason = "is a condition and no check of its own: `name` and `required` mean nothing here";
         reader.report(field, reason);
     }
-    let nothing =
-        Observed { messages: &[], tool_calls_unknown: false, turns: 0, usage: &UsageByRole::default() };
+    let nothing = Observed {
+        messages: &[],
+        tool_calls_unknown: false,
+        tool_calls_left_out: 0,
+        turns: 0,
+        usage: &UsageByRole::default(),
+    };
     if examine(condition, &nothing).standing == Standing::Holds {
         reader.report(field, "holds before anything is said, so the conversation would not go on at all");
     }

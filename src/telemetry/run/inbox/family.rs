@@ -1,35 +1,33 @@
-//! Which spans descend from which.
+//! Which spans stand below the run's own.
 
 use std::collections::{HashMap, HashSet};
 
 /// A span id.
 pub(super) type Id = [u8; 8];
 
-/// The most generations that are followed: deeper than any call stack that people trace.
-const MAX_GENERATIONS: usize = 256;
+/// The most spans below the run's own that are followed: four times as many as are passed on.
+const MAX_KNOWN: usize = 16 * 1024;
+/// The most of them below spans that others may know, too: no more than are passed on.
+const MAX_BELOW_RUN: usize = 512;
 
 /// Where a span comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// It stands below this call of the target.
+    /// It stands below this call of the target, whose id nobody but the target was told.
     Call(Id),
-    /// It stands below another span of the run.
+    /// It stands below another span of the run, whose id is no secret.
     Run,
-    /// Nobody knows yet.
-    Unknown,
 }
 
-/// The received spans of one run and the run's own that they may stand below.
+/// The spans of one run, and those received that descend from them.
 #[derive(Debug, Default)]
 pub(super) struct Family {
-    /// Received spans and their parents.
-    parents: HashMap<Id, Option<Id>>,
-    calls: HashSet<Id>,
+    /// Calls, and how many spans came below each.
+    calls: HashMap<Id, u64>,
     own: HashSet<Id>,
-    /// Parents that have not come.
-    missing: HashSet<Id>,
-    /// Parents that nobody waits for any more.
-    given_up: HashSet<Id>,
+    /// Received spans with their parents and origins.
+    known: HashMap<Id, (Id, Origin)>,
+    below_run: usize,
 }
 
 /// The id that these bytes are, if they are one (OTLP: 8 bytes, not all zero).
@@ -40,63 +38,54 @@ pub(super) fn id(bytes: &[u8]) -> Option<Id> {
 impl Family {
     /// The run called its target in this span.
     pub(super) fn call(&mut self, id: Id) {
-        self.calls.insert(id);
-        self.missing.remove(&id);
+        self.calls.entry(id).or_default();
     }
 
-    /// The run made this span, and told its target of it.
+    /// The run made this span, and told others of it.
     pub(super) fn own(&mut self, id: Id) {
         self.own.insert(id);
     }
 
-    pub(super) fn has(&self, id: Id) -> bool {
-        self.parents.contains_key(&id) || self.is_ours(id)
-    }
-
-    /// How many spans came.
-    pub(super) fn received(&self) -> usize {
-        self.parents.len()
-    }
-
-    /// A span came.
-    pub(super) fn add(&mut self, id: Id, parent: Option<Id>) {
-        self.parents.insert(id, parent);
-        self.missing.remove(&id);
-        if let Some(parent) = parent.filter(|parent| !self.has(*parent) && !self.given_up.contains(parent)) {
-            self.missing.insert(parent);
+    /// Where the span comes from, if that is known.
+    pub(super) fn origin(&self, id: Id) -> Option<Origin> {
+        if self.calls.contains_key(&id) {
+            return Some(Origin::Call(id));
         }
+        if self.own.contains(&id) {
+            return Some(Origin::Run);
+        }
+        self.known.get(&id).map(|(_, origin)| *origin)
+    }
+
+    /// A span came whose parent is of `origin`; false if there are too many to follow it.
+    pub(super) fn add(&mut self, id: Id, parent: Id, origin: Origin) -> bool {
+        match origin {
+            Origin::Call(call) => {
+                *self.calls.entry(call).or_default() += 1;
+                if self.known.len() - self.below_run >= MAX_KNOWN {
+                    return false;
+                }
+            }
+            Origin::Run if self.below_run >= MAX_BELOW_RUN => return false,
+            Origin::Run => self.below_run += 1,
+        }
+        self.known.insert(id, (parent, origin));
+        true
     }
 
     /// The parent of a span that came.
     pub(super) fn parent(&self, id: Id) -> Option<Id> {
-        self.parents.get(&id).copied().flatten()
+        self.known.get(&id).map(|(parent, _)| *parent)
     }
 
-    pub(super) fn origin(&self, id: Id) -> Origin {
-        let ancestors = std::iter::successors(Some(id), |id| self.parent(*id));
-        for id in ancestors.take(MAX_GENERATIONS) {
-            if self.calls.contains(&id) {
-                return Origin::Call(id);
-            }
-            if self.own.contains(&id) {
-                return Origin::Run;
-            }
-        }
-        Origin::Unknown
+    /// Whether anything came below `call`.
+    pub(super) fn has_come(&self, call: Id) -> bool {
+        self.calls.get(&call).is_some_and(|spans| *spans > 0)
     }
 
-    /// Whether something came for `call`, and nothing that came points to more.
-    pub(super) fn is_settled(&self, call: Id) -> bool {
-        self.missing.is_empty() && self.parents.keys().any(|id| self.origin(*id) == Origin::Call(call))
-    }
-
-    /// Nobody waits any more for what is missing now.
-    pub(super) fn forget_missing(&mut self) {
-        self.given_up.extend(self.missing.drain());
-    }
-
-    fn is_ours(&self, id: Id) -> bool {
-        self.calls.contains(&id) || self.own.contains(&id)
+    /// Whether anything came below any call.
+    pub(super) fn has_any_come(&self) -> bool {
+        self.calls.values().any(|spans| *spans > 0)
     }
 }
 
@@ -104,38 +93,31 @@ impl Family {
 mod tests {
     use super::*;
 
-    fn of(number: u8) -> Id {
-        [number; 8]
+    fn of(number: usize) -> Id {
+        number.to_be_bytes()
     }
 
     #[test]
-    fn a_call_settles_when_something_came_and_every_parent_is_there() {
+    fn a_span_has_the_origin_of_its_parent() {
         let mut family = Family::default();
         family.call(of(1));
-        assert!(!family.is_settled(of(1)), "nothing came");
-        family.add(of(3), Some(of(2)));
-        assert!(!family.is_settled(of(1)), "the parent is missing");
-        assert_eq!(family.origin(of(3)), Origin::Unknown);
-        family.add(of(2), Some(of(1)));
-        assert!(family.is_settled(of(1)));
-        assert_eq!(family.origin(of(3)), Origin::Call(of(1)));
-        family.call(of(9));
-        assert!(!family.is_settled(of(9)), "that was for another call");
-        family.add(of(8), Some(of(7)));
-        family.forget_missing();
-        assert!(family.is_settled(of(1)), "nobody waits for it");
+        family.own(of(2));
+        assert!(family.add(of(3), of(1), Origin::Call(of(1))) && family.add(of(4), of(2), Origin::Run));
+        let origins = [1, 2, 3, 4, 5].map(|n| family.origin(of(n)));
+        let call = Some(Origin::Call(of(1)));
+        assert_eq!(origins, [call, Some(Origin::Run), call, Some(Origin::Run), None]);
+        assert_eq!((family.parent(of(3)), family.parent(of(1))), (Some(of(1)), None));
+        assert!(family.has_come(of(1)) && family.has_any_come() && !family.has_come(of(9)));
+        assert_eq!((id(&[0; 8]), id(&[1; 7]), id(&[1; 8])), (None, None, Some([1; 8])));
     }
 
     #[test]
-    fn spans_that_are_each_others_parents_come_from_nowhere() {
+    fn spans_below_what_others_may_know_cost_those_below_calls_no_place() {
         let mut family = Family::default();
-        family.add(of(1), Some(of(2)));
-        family.add(of(2), Some(of(1)));
-        family.add(of(3), Some(of(3)));
-        assert_eq!([1, 2, 3].map(|n| family.origin(of(n))), [Origin::Unknown; 3]);
-        family.own(of(4));
-        family.add(of(5), Some(of(4)));
-        assert_eq!(family.origin(of(5)), Origin::Run);
-        assert_eq!((id(&[0; 8]), id(&[1; 7]), id(&[1; 8])), (None, None, Some(of(1))));
+        let add = |family: &mut Family, from: usize, origin| {
+            (from..from + 2 * MAX_KNOWN).filter(|n| family.add(of(*n), of(1), origin)).count()
+        };
+        assert_eq!(add(&mut family, 1000, Origin::Run), MAX_BELOW_RUN);
+        assert_eq!(add(&mut family, 1_000_000, Origin::Call(of(1))), MAX_KNOWN);
     }
 }

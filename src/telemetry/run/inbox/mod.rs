@@ -1,72 +1,66 @@
 //! Spans that the target of a run sends itself: they go to the run's tenant, and judge and checks hear of them.
 //!
-//! Only what stands below a call that this run made is the target's work for it. A run that continues somebody else's trace
-//! shares its trace id, so that it passes on nothing else; in a trace of its own a run passes on whatever comes.
+//! Only what stands below a call that this run made is the target's work for it: the id of that call is what nobody but the
+//! target was told. Whatever else comes with the run's trace id is a stranger's, and has room of its own: it is waited for by
+//! nobody, heard by nobody, and takes no place of the target's spans. A run that continues somebody else's trace shares its
+//! trace id, so that it passes on nothing of strangers; in a trace of its own a run does, as far as they have room.
 
+mod arrival;
 mod digest;
 mod family;
+mod onward;
+mod orphans;
+mod pieces;
 mod work;
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use opentelemetry::trace::SpanId;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
+use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use self::digest::{Piece, digest};
+use self::arrival::Arrival;
+use self::digest::digest;
 use self::family::{Family, Id, Origin};
-use super::buffer::SpanBuffer;
+use self::onward::Onward;
+use self::orphans::{Orphan, Orphans};
+use self::pieces::Pieces;
+use super::buffer::{Maker, SpanBuffer};
 use super::describe::Work;
-use super::fitting::fitting;
 use crate::execution::ports::TargetSpans;
 use crate::execution::types::Heard;
 use crate::telemetry::export::SpanEnvelope;
 use crate::telemetry::ingress::{Bundle, Reception, Recipient, Refusal};
 use crate::telemetry::metrics::{Metrics, SpanLoss};
 
-/// The most spans that one run takes from its target. An agent that makes more in one conversation has run wild.
-const MAX_RECEIVED: usize = 4096;
-/// The most spans of one run of which judge and checks hear. Others are passed on all the same.
-const MAX_HEARD: usize = 1024;
-/// The most bytes of what stands around the spans of a request, such as the resource: it travels with every batch.
-const MAX_ENVELOPE_BYTES: usize = 64 * 1024;
-/// The most spans that wait until it is known whose they are.
-const MAX_HELD: usize = 512;
-
 /// What one run has received.
 pub(super) struct Inbox {
-    /// Nobody else can have this trace id.
-    owns_trace: bool,
     /// How long it is waited for spans of one call.
     patience: Duration,
-    buffer: Arc<SpanBuffer>,
-    metrics: Metrics,
     state: Mutex<State>,
     changed: Notify,
 }
 
-#[derive(Default)]
 struct State {
+    /// Nobody else can have this trace id.
+    owns_trace: bool,
     closed: bool,
     family: Family,
-    pieces: Vec<Piece>,
-    /// Spans of which it is not known yet whether they are this run's.
-    held: Vec<Held>,
-    /// Spans that were taken for the tenant.
-    passed_on: u64,
-    /// Something came that nobody is told of.
-    overflowed: bool,
-    /// It was waited in vain, and nothing has come since.
+    orphans: Orphans,
+    pieces: Pieces,
+    onward: Onward,
+    /// How many requests came.
+    requests: u64,
+    /// Those that had something below a call: whoever sent them was told of it.
+    vouched: HashSet<u64>,
+    /// Parents that nobody waits for any more.
+    given_up: HashSet<Id>,
+    /// It was waited in vain, and nothing has come below a call since.
     in_vain: bool,
-}
-
-struct Held {
-    id: Id,
-    span: Span,
-    envelope: Arc<SpanEnvelope>,
 }
 
 impl Inbox {
@@ -76,137 +70,55 @@ impl Inbox {
         buffer: Arc<SpanBuffer>,
         metrics: Metrics,
     ) -> Arc<Self> {
-        let (state, changed) = Default::default();
-        Arc::new(Self { owns_trace, patience, buffer, metrics, state, changed })
+        let state = Mutex::new(State::new(owns_trace, Onward::new(buffer, metrics)));
+        Arc::new(Self { patience, state, changed: Notify::new() })
     }
 
     /// The run made a span.
     pub(super) fn made(&self, span: SpanId, work: Work) {
         match work {
-            Work::Target => self.state().family.call(span.to_bytes()),
-            Work::Run => self.state().family.own(span.to_bytes()),
+            Work::Target => self.state().call(span.to_bytes()),
+            Work::Run => self.state().own(span.to_bytes()),
             _ => {}
         }
     }
 
     /// Spans that were taken for the tenant so far.
     pub(super) fn passed_on(&self) -> u64 {
-        self.state().passed_on
+        self.state().onward.count()
     }
 
-    /// Nothing is taken any more. What nobody knew the owner of is nobody's.
+    /// Nothing is taken any more. What nobody knew the owner of is a stranger's.
     pub(super) fn close(&self) {
-        let held = {
-            let mut state = self.state();
-            state.closed = true;
-            std::mem::take(&mut state.held).len()
-        };
-        self.metrics.spans_dropped(SpanLoss::Unrelated, held as u64);
+        self.state().close();
         self.changed.notify_waiters();
     }
 
     fn take(&self, bundle: &Bundle) -> Option<Reception> {
-        let mut reception = Reception { owns: self.owns_trace, ..Reception::default() };
-        let mut state = self.state();
-        if state.closed {
-            return None;
-        }
-        for (envelope, spans) in bundle.groups.iter().flat_map(groups) {
-            let envelope = (envelope.size() <= MAX_ENVELOPE_BYTES).then(|| Arc::new(envelope));
-            for span in spans {
-                match self.take_span(&mut state, span, envelope.as_ref()) {
-                    Ok(()) => reception.taken += 1,
-                    Err(refusal) => reception.refuse(refusal, 1),
-                }
-            }
-        }
-        self.release(&mut state);
-        state.in_vain = false;
-        drop(state);
+        let reception = self.state().take(bundle)?;
         self.changed.notify_waiters();
         Some(reception)
     }
 
-    fn take_span(
-        &self,
-        state: &mut State,
-        span: &Span,
-        envelope: Option<&Arc<SpanEnvelope>>,
-    ) -> Result<(), Refusal> {
-        let id = family::id(&span.span_id).ok_or(Refusal::Invalid)?;
-        let envelope = envelope.ok_or(Refusal::TooLarge)?;
-        if state.family.has(id) {
-            // Whoever heard no answer sends again.
-            return Ok(());
-        }
-        if state.family.received() >= MAX_RECEIVED {
-            return Err(Refusal::Full);
-        }
-        self.keep(state, id, fitting(span.clone()), envelope)?;
-        state.family.add(id, family::id(&span.parent_span_id));
-        if state.pieces.len() < MAX_HEARD {
-            state.pieces.push(Piece { id, start: span.start_time_unix_nano, work: work::of(span) });
-        } else {
-            state.overflowed = true;
-        }
-        Ok(())
-    }
-
-    /// In a trace of its own whatever comes is the run's; else it is seen once its parents are there.
-    fn keep(
-        &self,
-        state: &mut State,
-        id: Id,
-        span: Span,
-        envelope: &Arc<SpanEnvelope>,
-    ) -> Result<(), Refusal> {
-        if self.owns_trace {
-            return self.pass_on(state, span, envelope);
-        }
-        if state.held.len() >= MAX_HELD {
-            return Err(Refusal::Full);
-        }
-        state.held.push(Held { id, span, envelope: Arc::clone(envelope) });
-        Ok(())
-    }
-
-    fn pass_on(&self, state: &mut State, span: Span, envelope: &Arc<SpanEnvelope>) -> Result<(), Refusal> {
-        if !self.buffer.push_received(span, envelope) {
-            return Err(Refusal::Full);
-        }
-        state.passed_on += 1;
-        Ok(())
-    }
-
-    /// Passes on what is the run's by now.
-    fn release(&self, state: &mut State) {
-        let (known, held): (Vec<Held>, Vec<Held>) = std::mem::take(&mut state.held)
-            .into_iter()
-            .partition(|held| state.family.origin(held.id) != Origin::Unknown);
-        state.held = held;
-        let lost = known
-            .into_iter()
-            .filter_map(|Held { span, envelope, .. }| self.pass_on(state, span, &envelope).err());
-        self.metrics.spans_dropped(SpanLoss::BufferFull, lost.count() as u64);
-    }
-
     /// What there is below `call`.
     fn heard(&self, call: Id) -> Heard {
-        let state = self.state();
-        let settled = state.family.is_settled(call) && !state.overflowed;
-        digest(&state.pieces, &state.family, call, settled)
+        let mut state = self.state();
+        let settled = state.is_whole(call);
+        let of_call = state.pieces.of(call);
+        digest(&of_call, &state.family, settled)
     }
 
     fn is_settled(&self, call: Id) -> bool {
         let state = self.state();
-        state.closed || state.in_vain || state.family.is_settled(call)
+        state.closed || state.in_vain || state.is_whole(call)
     }
 
     /// Whoever was waited for in vain is not waited for again.
     fn give_up(&self) {
         let mut state = self.state();
-        state.family.forget_missing();
-        state.in_vain = state.family.received() == 0;
+        let State { orphans, vouched, given_up, family, in_vain, .. } = &mut *state;
+        given_up.extend(orphans.missing(vouched));
+        *in_vain = !family.has_any_come();
     }
 
     async fn settled(&self, call: Id) {
@@ -231,6 +143,146 @@ impl Inbox {
     }
 }
 
+impl State {
+    fn new(owns_trace: bool, onward: Onward) -> Self {
+        let (family, orphans, pieces, vouched, given_up) = Default::default();
+        let (closed, requests, in_vain) = Default::default();
+        Self { owns_trace, closed, family, orphans, pieces, onward, requests, vouched, given_up, in_vain }
+    }
+
+    fn call(&mut self, id: Id) {
+        self.family.call(id);
+        self.adopt_below(id, Origin::Call(id));
+    }
+
+    fn own(&mut self, id: Id) {
+        self.family.own(id);
+        self.adopt_below(id, Origin::Run);
+    }
+
+    fn take(&mut self, bundle: &Bundle) -> Option<Reception> {
+        if self.closed {
+            return None;
+        }
+        self.onward.retry();
+        self.requests += 1;
+        let mut reception = Reception { owns: self.owns_trace, ..Reception::default() };
+        for group in &bundle.groups {
+            for span in &group.spans {
+                match self.take_span(span, &group.around) {
+                    Ok(()) => reception.taken += 1,
+                    Err(refusal) => reception.refuse(refusal, 1),
+                }
+            }
+        }
+        Some(reception)
+    }
+
+    fn take_span(&mut self, span: &Span, envelope: &Arc<SpanEnvelope>) -> Result<(), Refusal> {
+        let id = family::id(&span.span_id).ok_or(Refusal::Invalid)?;
+        if self.orphans.has(id) || self.onward.has(id) {
+            // Whoever heard no answer sends again.
+            return Ok(());
+        }
+        let known = self.family.origin(id);
+        let arrival = Arrival::new(id, span, envelope, self.requests)?;
+        if let Some(origin) = known {
+            return self.onward.offer(arrival, maker(origin));
+        }
+        let Some((parent, origin)) = self.origin_of_parent(&arrival) else {
+            self.shelter(arrival);
+            return Ok(());
+        };
+        self.recognise(&arrival, parent, origin)?;
+        let said = self.onward.offer(arrival, maker(origin));
+        self.adopt_below(id, origin);
+        said
+    }
+
+    fn origin_of_parent(&self, arrival: &Arrival) -> Option<(Id, Origin)> {
+        let parent = arrival.parent?;
+        Some((parent, self.family.origin(parent)?))
+    }
+
+    /// It is known now whose the span is. Tools are heard of even if the span itself is one too many to be passed on.
+    fn recognise(&mut self, arrival: &Arrival, parent: Id, origin: Origin) -> Result<(), Refusal> {
+        let is_followed = self.family.add(arrival.id(), parent, origin);
+        if let Origin::Call(call) = origin {
+            self.in_vain = false;
+            if is_followed {
+                self.vouched.insert(arrival.request);
+                self.pieces.add(call, arrival.piece.clone());
+            } else {
+                self.pieces.lose(call, arrival.is_tool());
+            }
+        }
+        if is_followed { Ok(()) } else { Err(Refusal::Full) }
+    }
+
+    /// Keeps a span until its parents are there. Those that have to go for it are treated as strangers'.
+    fn shelter(&mut self, arrival: Arrival) {
+        for gone in self.orphans.add(arrival) {
+            self.let_go(gone, SpanLoss::BufferFull);
+        }
+    }
+
+    /// A span goes on as a stranger's, or nowhere where the trace is not the run's alone.
+    fn let_go(&mut self, arrival: Arrival, loss: SpanLoss) {
+        if self.owns_trace {
+            self.onward.settle(arrival, Maker::Stranger);
+        } else {
+            self.onward.lose(loss, 1);
+        }
+    }
+
+    /// `parent` is known now, and so is everything below it.
+    fn adopt_below(&mut self, parent: Id, origin: Origin) {
+        let mut parents = vec![parent];
+        while let Some(parent) = parents.pop() {
+            for (id, orphan) in self.orphans.take_below(parent) {
+                self.adopt(id, orphan, parent, origin);
+                parents.push(id);
+            }
+        }
+    }
+
+    fn adopt(&mut self, id: Id, orphan: Orphan, parent: Id, origin: Origin) {
+        if let Some(arrival) = orphan.whole {
+            return match self.recognise(&arrival, parent, origin) {
+                Ok(()) => self.onward.settle(*arrival, maker(origin)),
+                Err(_) => self.onward.lose(SpanLoss::BufferFull, 1),
+            };
+        }
+        self.family.add(id, parent, origin);
+        if let Origin::Call(call) = origin {
+            self.vouched.insert(orphan.request);
+            self.pieces.lose(call, orphan.is_tool);
+        }
+    }
+
+    /// Whether something came for `call`, and nothing that came points to more. Spans of whoever was not told of a call point
+    /// to nothing.
+    fn is_whole(&self, call: Id) -> bool {
+        let mut missing = self.orphans.missing(&self.vouched);
+        self.family.has_come(call) && missing.all(|parent| self.given_up.contains(&parent))
+    }
+
+    fn close(&mut self) {
+        self.closed = true;
+        self.onward.close();
+        for arrival in self.orphans.drain() {
+            self.let_go(arrival, SpanLoss::Unrelated);
+        }
+    }
+}
+
+fn maker(origin: Origin) -> Maker {
+    match origin {
+        Origin::Call(_) => Maker::Target,
+        Origin::Run => Maker::Stranger,
+    }
+}
+
 #[async_trait]
 impl Recipient for Inbox {
     async fn receive(&self, bundle: Arc<Bundle>) -> Option<Reception> {
@@ -242,7 +294,7 @@ impl Recipient for Inbox {
 impl TargetSpans for Inbox {
     fn expect(&self, call: &str) {
         if let Some(call) = read(call) {
-            self.state().family.call(call);
+            self.state().call(call);
         }
     }
 
@@ -255,17 +307,6 @@ impl TargetSpans for Inbox {
 
 fn read(call: &str) -> Option<Id> {
     family::id(&hex::decode(call).ok()?)
-}
-
-/// The spans of a resource by their scopes, with what is around them.
-fn groups(resource: &ResourceSpans) -> impl Iterator<Item = (SpanEnvelope, &[Span])> {
-    resource.scope_spans.iter().map(|scope| {
-        let around = SpanEnvelope::received(
-            (resource.resource.clone(), resource.schema_url.clone()),
-            (scope.scope.clone(), scope.schema_url.clone()),
-        );
-        (around, scope.spans.as_slice())
-    })
 }
 
 #[cfg(test)]

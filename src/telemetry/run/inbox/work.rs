@@ -305,4 +305,25 @@ mod tests {
         let told = serde_json::to_string(&of(&hostile)).unwrap();
         assert!(told.len() < 12 * 1024, "{}", told.len());
     }
+
+    #[test]
+    fn a_secret_that_stands_across_any_cut_is_found_in_what_is_told() {
+        const SECRET: &str = "SECRETCANARY1-abcdefghijklmnopqrstuvwxyz";
+        let across = |limit: usize| format!("{}{SECRET}", "y".repeat(limit - 35));
+        let arguments = json!({ "q": across(MAX_ARGUMENTS - 6) }).to_string();
+        let tool = [
+            ("gen_ai.tool.name", across(MAX_NAME)),
+            ("gen_ai.tool.call.id", across(MAX_NAME)),
+            ("gen_ai.tool.call.arguments", arguments),
+            ("gen_ai.tool.call.result", across(MAX_RESULT)),
+        ];
+        let pairs: Vec<(&str, &str)> = tool.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        let status = Status { code: StatusCode::Error.into(), message: across(MAX_ERROR) };
+        let work = of(&Span { status: Some(status), ..span("x", &pairs) });
+        let mut told = serde_json::to_value(&work).unwrap();
+        assert_eq!(told.to_string().matches("SECRETCANARY").count(), 5, "what is cut is kept as it is here");
+        crate::scrub::Scrubber::new([SECRET]).scrub_told(&mut told);
+        let told = told.to_string();
+        assert!(!told.contains("SECRET") && told.matches(crate::text::TRUNCATED).count() == 5, "{told}");
+    }
 }
