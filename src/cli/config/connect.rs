@@ -18,6 +18,8 @@ const CLIENT_NAME: &str = "scenario-worker config check";
 const PATIENCE: Duration = Duration::from_secs(20);
 /// What to do where something is not on the broker, by who creates it.
 const WORKER_CREATES: &str = "start a worker, which creates it: `scenario-worker serve`";
+/// What becomes of a definition that differs where workers look after them.
+const WORKER_UPDATES: &str = "the next worker that starts with these settings changes it, for all workers; where the server does not allow that, it says so and ends";
 const NOBODY_CREATES: &str = "create it, as `nats.manage_topology` is false: workers do not";
 
 /// Asks everything that the settings name.
@@ -78,6 +80,10 @@ async fn streams(connection: &Connection, settings: &Settings) -> Finding {
         Err(TopologyError::Missing { what }) => {
             let hint = if settings.nats.manage_topology { WORKER_CREATES } else { NOBODY_CREATES };
             Finding::new("streams", State::Refused, format!("{what} is missing")).hinted(hint)
+        }
+        Err(TopologyError::Drift { what, differences }) if settings.nats.manage_topology => {
+            let message = format!("{what} is defined otherwise than by these settings: {differences}");
+            Finding::new("streams", State::Warning, message).hinted(WORKER_UPDATES)
         }
         Err(error) => Finding::failed("streams", wiring::unfit(&error)),
     }

@@ -51,13 +51,16 @@ impl Shelf {
         found.prompt = self.prompts.prompt(project, target).await?;
         found.agent = self.agents.agent(project, target).await?;
         found.hidden = self.secrets.secrets(project).await?;
-        // Who replays a run compares what would be asked with what was, and asks nobody.
+        let providers = self.providers.providers(project).await?;
+        // Who replays a run compares what would be asked with what was, and asks nobody: spans name the providers, and no
+        // key is needed.
         if request.cassette.as_ref().is_some_and(|asked| asked.mode == CassetteMode::Replay) {
+            found.providers = known_providers(providers, &[]);
             return Ok(found);
         }
         found.secrets = take_named(&mut found.hidden, found.agent.as_ref());
         let models = self.models(request, resumed, &found);
-        found.providers = known_providers(self.providers.providers(project).await?, &models);
+        found.providers = known_providers(providers, &models);
         Ok(found)
     }
 

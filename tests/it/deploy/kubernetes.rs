@@ -44,7 +44,7 @@ fn each_kustomization_lists_files_that_are_there_and_all_of_them() {
         );
         seen += 1;
     }
-    assert_eq!(seen, 4);
+    assert_eq!(seen, 5);
 }
 
 /// Every manifest in a folder.
@@ -71,6 +71,10 @@ fn everything_selects_the_pods_of_the_deployment() {
     ] {
         assert_eq!(base(name).pointer(pointer), Some(labels), "{name} {pointer}");
     }
+    let monitor = document("kubernetes/components/prometheus/podmonitor.yaml");
+    assert_eq!(monitor.pointer("/spec/selector/matchLabels"), Some(labels), "podmonitor");
+    let job = monitor.pointer("/spec/jobLabel").and_then(Value::as_str).unwrap();
+    assert_eq!(labels[job], "scenario-worker", "the job of alerts and dashboard");
 }
 
 #[test]

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use async_nats::HeaderMap;
+use async_nats::{HeaderMap, jetstream};
 use scenario_worker::queue::{self, topology};
 use scenario_worker::settings::Settings;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::nack;
 use crate::end_to_end::{assert_nothing_was_denied, offline, play, request};
@@ -213,4 +213,51 @@ async fn a_watcher_may_not_ask_for_runs_and_a_client_may_not_read_their_states()
         connection.client.publish(forbidden, "x".into()).await.unwrap();
         within(async || connection.denials.count() == 1).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_but_a_worker_may_delete_change_or_empty_what_workers_share() {
+    let place = Place::new();
+    place.import(&offline("http://127.0.0.1:9/")).await;
+    let _worker = place.serve().await;
+    let stream = jetstream::new(place.nats.client().await).get_stream("SCENARIO_EVENTS").await.unwrap();
+    for name in ["scenario-sink", "scenario-history"] {
+        let before = stream.consumer_info(name).await.unwrap();
+        for role in [Role::Client, Role::Watcher, Role::Operator] {
+            let client = place.nats.with_role(role).client().await;
+            for (subject, payload) in attempts(name) {
+                client
+                    .publish_with_reply(subject, client.new_inbox(), payload.to_string().into())
+                    .await
+                    .unwrap();
+            }
+            // The server has seen everything once it answers.
+            client.flush().await.unwrap();
+        }
+        let after = stream.consumer_info(name).await.unwrap();
+        assert_eq!(after.created, before.created, "{name} was made anew");
+        assert_eq!(
+            serde_json::to_value(&after.config).unwrap(),
+            serde_json::to_value(&before.config).unwrap()
+        );
+        assert_eq!(
+            after.delivered.consumer_sequence, before.delivered.consumer_sequence,
+            "{name} was emptied"
+        );
+    }
+}
+
+/// Requests that would delete, replace or empty a consumer of events.
+fn attempts(name: &str) -> Vec<(String, Value)> {
+    let api = |rest: &str| format!("$JS.API.CONSUMER.{rest}");
+    let config = json!({ "durable_name": name, "name": name, "ack_policy": "none", "filter_subject": "scenario.events.a.b.c" });
+    let create = json!({ "stream_name": "SCENARIO_EVENTS", "config": config });
+    vec![
+        (api(&format!("DELETE.SCENARIO_EVENTS.{name}")), Value::Null),
+        (api(&format!("CREATE.SCENARIO_EVENTS.{name}.scenario.events.a.b.c")), create.clone()),
+        (api(&format!("CREATE.SCENARIO_EVENTS.{name}")), create.clone()),
+        (api("CREATE.SCENARIO_EVENTS"), create.clone()),
+        (api(&format!("DURABLE.CREATE.SCENARIO_EVENTS.{name}")), create),
+        (api(&format!("MSG.NEXT.SCENARIO_EVENTS.{name}")), json!({ "batch": 1, "no_wait": true })),
+    ]
 }

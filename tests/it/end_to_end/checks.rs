@@ -68,6 +68,11 @@ async fn a_check_that_connects_says_what_is_there_and_what_to_do_about_the_rest(
     assert!(states.len() == 4 && states.iter().all(|(_, state)| state == "ok"), "{states:?}");
     let said = text(&place.run(&check[..3]).await.stderr);
     assert!(said.contains("✔ streams: ") && !said.contains('✘'), "{said}");
+    let place = place.with("CONSUMER__MAX_ACK_PENDING", "7");
+    let changed = place.run(&check).await;
+    let streams = json_lines(&changed.stdout).remove(3);
+    assert_eq!((changed.status.code(), &streams["state"]), (Some(0), &"warning".into()), "{streams}");
+    assert!(streams["hint"].as_str().unwrap().contains("the next worker"), "{streams}");
 }
 
 #[tokio::test]
