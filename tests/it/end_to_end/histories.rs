@@ -83,6 +83,7 @@ async fn a_run_that_is_over_is_listed_and_shown_once() {
         assert_eq!(line[field], outcome[field], "{field}");
     }
     assert_eq!(line["traceId"], outcome["telemetry"]["traceId"]);
+    assert_eq!(listed(&place, &["--status", "SUCCESS"]).await.len(), 1);
     assert_eq!(listed(&place, &["--status", "failed"]).await, Vec::<Value>::new());
     assert_eq!(listed(&place, &["--before", line["cursor"].as_str().unwrap()]).await, Vec::<Value>::new());
     let shown = place.run(&["runs", "show", "--project", "acme", run, "--json"]).await;
