@@ -105,6 +105,9 @@ async fn a_run_that_is_over_is_listed_and_shown_once() {
         "{missing}"
     );
     assert!((writes(&worker, "stored").await - 1.0).abs() < f64::EPSILON);
+    let place = place.with("HISTORY__ENABLED", "false");
+    let unwritten = said(&place, &["runs", "show", "--project", "acme", "nobody"], 2).await;
+    assert!(unwritten.contains("`history.enabled` is false"), "{unwritten}");
 }
 
 #[tokio::test]
