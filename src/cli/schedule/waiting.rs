@@ -47,8 +47,7 @@ async fn wait(
 ) -> Result<Vec<RunCompleted>, CliError> {
     let filters = filters(&order.options.project, ordered);
     let opened = feed::open(connection, &filters, FeedStart::Beginning).await;
-    let hint = Hint { text: NOT_TAKEN.to_owned(), after: SILENCE };
-    let mut events = Listening::new(opened.map_err(|error| CliError::out_of_reach(&error))?, Some(hint));
+    let mut events = Listening::new(opened.map_err(|error| CliError::out_of_reach(&error))?, Some(hint()));
     let mut awaited: BTreeSet<&RunId> = ordered.runs.keys().collect();
     let (mut tally, mut outcomes) = (Tally::of(Some(ordered.runs.len() as u64)), Vec::new());
     while !awaited.is_empty() {
@@ -64,6 +63,10 @@ async fn wait(
         outcomes.push(*outcome);
     }
     Ok(outcomes)
+}
+
+fn hint() -> Hint {
+    Hint { text: NOT_TAKEN.to_owned(), after: SILENCE }
 }
 
 fn show(order: &Order, tally: &Tally) {
