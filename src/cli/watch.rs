@@ -1,10 +1,11 @@
 //! `watch`: conversations as they happen.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::arguments::{Layers, WatchOptions};
 use super::error::{CliError, Finished};
-use super::listening::Listening;
+use super::listening::{Hint, Listening};
 use super::signals::{StopSignal, StopSignals};
 use super::terminal::{
     CellSummary, Story, Tally, cells_table, clear_progress, emit, progress, run_tree, say,
@@ -17,11 +18,13 @@ use crate::queue::feed::{self, Event, FeedFilter, FeedStart};
 /// Name of this client at the broker.
 const CLIENT_NAME: &str = "scenario-worker watch";
 
+/// How long nothing may happen before somebody is told what is awaited: an event that is there comes at once.
+const SILENCE: Duration = Duration::from_secs(2);
 /// What is said where nothing happens.
 const NOTHING: &str = "nothing has happened yet: runs show up here once one is scheduled and a worker runs (`scenario-worker serve`)";
 /// What is said where nothing is known of what is watched.
 const NOT_YET: &str =
-    "no event of it yet: is the id right, is it scheduled, and does a worker run (`scenario-worker serve`)?";
+    "it is waited for: is the id right, is it scheduled, and does a worker run (`scenario-worker serve`)?";
 
 /// Prints events until Ctrl-C, until the outcome of the one run that was asked for, or until a batch of a known size is
 /// over.
@@ -29,7 +32,7 @@ pub(super) async fn run(layers: &Layers, options: WatchOptions) -> Result<Finish
     let connection = wiring::connect(&layers.settings()?, CLIENT_NAME).await?;
     wiring::require_streams(&connection, &[EVENTS_STREAM]).await?;
     let (mut signals, mut watching) = (StopSignals::listen()?, Watching::of(options));
-    let (start, hint) = watching.start();
+    let (start, hint) = (watching.start(), watching.hint());
     let opened = feed::open(&connection, &[watching.filter()], start).await;
     let mut events = Listening::new(opened.map_err(|error| CliError::out_of_reach(&error))?, hint);
     let finished = loop {
@@ -67,10 +70,20 @@ impl Watching {
         FeedFilter { project: project.clone(), run: run.clone(), kind: None }
     }
 
-    /// Where the watching begins, and what is said where nothing comes of it.
-    fn start(&self) -> (FeedStart, &'static str) {
+    /// Where the watching begins.
+    fn start(&self) -> FeedStart {
         let is_bounded = self.options.run.is_some() || self.options.batch.is_some();
-        if is_bounded { (FeedStart::Beginning, NOT_YET) } else { (FeedStart::Now, NOTHING) }
+        if is_bounded { FeedStart::Beginning } else { FeedStart::Now }
+    }
+
+    /// What people are told where nothing comes of it.
+    fn hint(&self) -> Option<Hint> {
+        let text = match (&self.options.run, &self.options.batch) {
+            (Some(run), _) => format!("no event of run {run} yet; {NOT_YET}"),
+            (None, Some(batch)) => format!("no event of batch {batch} yet; {NOT_YET}"),
+            (None, None) => NOTHING.to_owned(),
+        };
+        (!self.options.json).then_some(Hint { text, after: SILENCE })
     }
 
     fn show_progress(&self) {

@@ -6,7 +6,8 @@ use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 
 use super::retry::{self, WRITE_PATIENCE};
-use super::{Connection, Consumer, Topology};
+use super::topology::ConsumerDefinition;
+use super::{Connection, LastingConsumer, Topology};
 use crate::events::subjects::{self, EventKind};
 use crate::events::{RunKey, RunMessage, TranscriptMessage};
 use crate::execution::failure::Unavailable;
@@ -16,7 +17,7 @@ use crate::settings::Settings;
 #[derive(Clone)]
 pub struct Outcomes {
     events: Stream,
-    consumer: Consumer,
+    consumer: LastingConsumer,
 }
 
 impl fmt::Debug for Outcomes {
@@ -29,13 +30,15 @@ impl Outcomes {
     /// In the streams of `topology`.
     #[must_use]
     pub fn new(connection: &Connection, topology: &Topology, settings: &Settings) -> Self {
-        let consumer = Consumer::new(connection, &topology.recorded, settings.consumer.pull_expires());
+        let definition = ConsumerDefinition::history(connection, settings);
+        let pull_expires = settings.consumer.pull_expires();
+        let consumer = LastingConsumer::new(connection, &topology.recorded, definition, pull_expires);
         Self { events: topology.events.clone(), consumer }
     }
 
     /// Where they come from.
     #[must_use]
-    pub fn consumer(&self) -> &Consumer {
+    pub fn consumer(&self) -> &LastingConsumer {
         &self.consumer
     }
 

@@ -12,6 +12,7 @@ pub mod feed;
 pub mod given_up;
 pub mod headers;
 pub mod history;
+pub mod lasting;
 pub mod lease;
 pub mod limits;
 mod objects;
@@ -37,6 +38,7 @@ pub use dead_letters::{Burials, DeadLetters, Letter, LetterError, Letters, Origi
 pub use delivery::{Delivery, SettleError};
 pub use given_up::{GivenUpRequest, GivenUpRequests};
 pub use history::Outcomes;
+pub use lasting::LastingConsumer;
 pub use lease::{Lease, LeaseMisses};
 pub use limits::KvLimiter;
 pub use permissions::{Denial, Denials, Forbidden};

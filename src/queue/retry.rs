@@ -46,19 +46,26 @@ pub(super) async fn retry<T, E, F: Future<Output = Result<T, E>>>(
 #[derive(Debug)]
 pub(super) struct Pause {
     longest_ms: u64,
+    limit_ms: u64,
 }
 
 impl Default for Pause {
     fn default() -> Self {
-        Self { longest_ms: FIRST_PAUSE_MS }
+        Self { longest_ms: FIRST_PAUSE_MS, limit_ms: LONGEST_PAUSE_MS }
     }
 }
 
 impl Pause {
+    /// Pauses that grow to `limit`.
+    pub(super) fn up_to(limit: Duration) -> Self {
+        let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        Self { limit_ms, ..Self::default() }
+    }
+
     /// The next pause: half of it is fixed, half is chance, so that a fleet does not move in step.
     pub(super) fn next(&mut self) -> Duration {
         let longest = self.longest_ms;
-        self.longest_ms = (longest * 2).min(LONGEST_PAUSE_MS);
+        self.longest_ms = longest.saturating_mul(2).min(self.limit_ms);
         Duration::from_millis(rand::rng().random_range(longest / 2..=longest))
     }
 }

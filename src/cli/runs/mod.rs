@@ -15,7 +15,7 @@ use super::terminal::{emit, print_json, run_tree, say};
 use super::wiring::unusable;
 use crate::events::RunKey;
 use crate::execution::history::{RunHistory as _, RunRecord, RunSummary};
-use crate::settings::Settings;
+use crate::settings::{HistorySettings, Settings};
 use crate::store::Store;
 use list::{Line, list};
 use options::{ListOptions, ShowOptions};
@@ -29,13 +29,17 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// What is said where nothing is found.
 const NONE: &str = "no run of the history is like that: runs show up here once they are over (`scenario-worker watch` follows those that are not)";
 
+/// What is said besides where a run is missing and the settings say that none is written down.
+const NOT_WRITTEN: &str =
+    "; `history.enabled` is false here, and workers with that setting write no run down";
+
 /// Lists runs, or shows one.
 pub(super) async fn run(layers: &Layers, options: RunsOptions) -> Result<Finished, CliError> {
     let settings = layers.settings()?;
     let store = open(&settings).await?;
     match options.action {
         RunsAction::List(options) => list_runs(&store, *options).await,
-        RunsAction::Show(options) => show_run(&store, options).await,
+        RunsAction::Show(options) => show_run(&store, options, &settings.history).await,
     }
 }
 
@@ -66,10 +70,14 @@ async fn list_runs(store: &Store, options: ListOptions) -> Result<Finished, CliE
     Ok(Finished::Well)
 }
 
-async fn show_run(store: &Store, options: ShowOptions) -> Result<Finished, CliError> {
+async fn show_run(
+    store: &Store,
+    options: ShowOptions,
+    history: &HistorySettings,
+) -> Result<Finished, CliError> {
     let ShowOptions { project, run, tree, json } = options;
     let key = RunKey { project, run };
-    let Some(record) = find(store, &key).await? else { return Err(missing(&key)) };
+    let Some(record) = find(store, &key).await? else { return Err(missing(&key, history)) };
     if json {
         print_json(&record.document)?;
     } else if tree {
@@ -91,9 +99,10 @@ async fn find(store: &Store, key: &RunKey) -> Result<Option<RunRecord>, CliError
     }
 }
 
-fn missing(RunKey { project, run }: &RunKey) -> CliError {
+fn missing(RunKey { project, run }: &RunKey, history: &HistorySettings) -> CliError {
+    let unwritten = if history.enabled { "" } else { NOT_WRITTEN };
     CliError::Refused(format!(
         "the history has no run {run} of project {project}: it is not over yet (`scenario-worker watch --run {run}` follows it), \
-         its id or project is another, or it is older than `history.retention_seconds`"
+         its id or project is another, or it is older than `history.retention_seconds`{unwritten}"
     ))
 }

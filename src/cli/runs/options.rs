@@ -48,7 +48,7 @@ pub(in crate::cli) struct ListOptions {
     #[arg(long, value_parser = parse_set, value_name = "ID")]
     set: Option<SetId>,
     /// Only those that ended so; may be given several times, or with commas.
-    #[arg(long = "status", value_enum, value_delimiter = ',')]
+    #[arg(long = "status", value_enum, value_delimiter = ',', ignore_case = true)]
     statuses: Vec<StatusName>,
     /// Only those against this agent, such as `http:shop-agent`.
     #[arg(long, value_parser = parse_target, value_name = "TYPE:ID")]
@@ -103,7 +103,8 @@ pub(in crate::cli) struct ShowOptions {
 /// How a run ends, as people say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum StatusName {
-    /// Every criterion was met.
+    /// Every criterion was met; outcomes call it `SUCCESS`.
+    #[value(alias = "success")]
     Passed,
     /// It was judged and did not pass.
     Failed,
@@ -157,6 +158,18 @@ fn since(text: &str, now: OffsetDateTime) -> Option<OffsetDateTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_status_is_also_understood_as_outcomes_have_it() {
+        for (text, status) in [
+            ("passed", StatusName::Passed),
+            ("success", StatusName::Passed),
+            ("SUCCESS", StatusName::Passed),
+            ("Failed", StatusName::Failed),
+        ] {
+            assert_eq!(StatusName::from_str(text, true), Ok(status), "{text}");
+        }
+    }
 
     #[test]
     fn a_time_is_said_back_from_now_or_as_a_date() {

@@ -7,6 +7,8 @@ use crate::events::{JudgeModels, ScenarioId, TargetRef};
 
 /// How an axis is written.
 const FORM: &str = "an axis is written NAME=VALUE,VALUE or NAME=[JSON, JSON]";
+/// What a list in JSON begins with.
+const LIST: char = '[';
 /// Names of axes that are no parameters.
 const SCENARIO: &str = "scenario";
 const TARGET: &str = "target";
@@ -42,7 +44,10 @@ pub(in crate::cli) struct Axis {
 /// Reads an axis from the command line.
 pub(in crate::cli) fn parse_axis(text: &str) -> Result<Axis, String> {
     let (name, values) = text.split_once('=').ok_or(FORM)?;
-    let (name, values) = (name.trim(), values_of(values));
+    let name = name.trim();
+    let values = values_of(values).map_err(|error| {
+        format!("the values of the axis {name} begin with '{LIST}' and are no JSON list ({error}); {FORM}")
+    })?;
     if name.is_empty() || values.is_empty() {
         return Err(FORM.to_owned());
     }
@@ -56,12 +61,12 @@ pub(in crate::cli) fn parse_axis(text: &str) -> Result<Axis, String> {
 }
 
 /// A JSON list, or texts between commas, each of which may be JSON.
-fn values_of(text: &str) -> Vec<Value> {
-    if let Ok(Value::Array(values)) = serde_json::from_str(text) {
-        return values;
+fn values_of(text: &str) -> Result<Vec<Value>, serde_json::Error> {
+    if text.trim_start().starts_with(LIST) {
+        return serde_json::from_str(text);
     }
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-    parts.map(|part| serde_json::from_str(part).unwrap_or_else(|_| Value::from(part))).collect()
+    Ok(parts.map(|part| serde_json::from_str(part).unwrap_or_else(|_| Value::from(part))).collect())
 }
 
 fn choice(name: &str, value: Value) -> Result<Choice, String> {
@@ -139,6 +144,8 @@ mod tests {
             ("=eu", "NAME=VALUE"),
             ("region=eu,us,eu", "'eu' is there twice"),
             ("target=shop", "TYPE:ID"),
+            ("region=[1,2", "the values of the axis region begin with '['"),
+            ("region=[1],[2]", "are no JSON list"),
             ("judge=[[]]", "name 1 to 9"),
         ] {
             let error = parse_axis(text).unwrap_err();

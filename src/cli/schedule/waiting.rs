@@ -1,10 +1,11 @@
 //! Waiting for the outcomes of the runs that were asked for.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::ordering::{Order, Ordered};
 use crate::cli::error::{CliError, Finished};
-use crate::cli::listening::Listening;
+use crate::cli::listening::{Hint, Listening};
 use crate::cli::terminal::{
     CellSummary, Tally, cells_table, clear_progress, emit, outcome_line, progress, say, table,
 };
@@ -13,6 +14,8 @@ use crate::events::{ProjectId, RunCompleted, RunId};
 use crate::queue::Connection;
 use crate::queue::feed::{self, Event, FeedFilter, FeedStart};
 
+/// How long no run may begin before somebody is told: a worker needs a moment to take one.
+const SILENCE: Duration = Duration::from_secs(5);
 /// What is said where no run begins.
 const NOT_TAKEN: &str = "no run has begun yet: does a worker run (`scenario-worker serve`), and has it room? Still waiting; Ctrl-C stops \
      only the waiting";
@@ -44,7 +47,7 @@ async fn wait(
 ) -> Result<Vec<RunCompleted>, CliError> {
     let filters = filters(&order.options.project, ordered);
     let opened = feed::open(connection, &filters, FeedStart::Beginning).await;
-    let mut events = Listening::new(opened.map_err(|error| CliError::out_of_reach(&error))?, NOT_TAKEN);
+    let mut events = Listening::new(opened.map_err(|error| CliError::out_of_reach(&error))?, Some(hint()));
     let mut awaited: BTreeSet<&RunId> = ordered.runs.keys().collect();
     let (mut tally, mut outcomes) = (Tally::of(Some(ordered.runs.len() as u64)), Vec::new());
     while !awaited.is_empty() {
@@ -60,6 +63,10 @@ async fn wait(
         outcomes.push(*outcome);
     }
     Ok(outcomes)
+}
+
+fn hint() -> Hint {
+    Hint { text: NOT_TAKEN.to_owned(), after: SILENCE }
 }
 
 fn show(order: &Order, tally: &Tally) {

@@ -13,7 +13,8 @@ use tracing::warn;
 use super::bucket::{Bucket, Stored, WriteError};
 use super::delivery::stored_as;
 use super::retry::{self, WRITE_PATIENCE};
-use super::{Connection, Consumer, DeadLetters, Original, Topology};
+use super::topology::ConsumerDefinition;
+use super::{Connection, DeadLetters, LastingConsumer, Original, Topology};
 use crate::events::subjects::{self, EventKind};
 use crate::events::{DeadLetterCode, RunKey};
 use crate::execution::failure::Unavailable;
@@ -26,7 +27,7 @@ pub use lock::SinkLock;
 pub struct SinkLog {
     events: Stream,
     bucket: Bucket,
-    notices: Consumer,
+    notices: LastingConsumer,
     dead_letters: DeadLetters,
     lock_ttl: Duration,
     ttl: Duration,
@@ -61,10 +62,12 @@ impl SinkLog {
     /// In the streams of `topology`.
     #[must_use]
     pub fn new(connection: &Connection, topology: &Topology, settings: &Settings) -> Self {
+        let definition = ConsumerDefinition::sink(connection, settings);
+        let pull_expires = settings.consumer.pull_expires();
         Self {
             events: topology.events.clone(),
             bucket: Bucket::new(connection, topology),
-            notices: Consumer::new(connection, &topology.told, settings.consumer.pull_expires()),
+            notices: LastingConsumer::new(connection, &topology.told, definition, pull_expires),
             dead_letters: DeadLetters::new(connection),
             lock_ttl: settings.telemetry.sink.hold(),
             ttl: settings.events.longest_retention(),
@@ -73,7 +76,7 @@ impl SinkLog {
 
     /// Where it comes from that there are events.
     #[must_use]
-    pub fn notices(&self) -> &Consumer {
+    pub fn notices(&self) -> &LastingConsumer {
         &self.notices
     }
 

@@ -3,6 +3,7 @@
 //! Only the fields that this program asks for are touched and compared; limits that an operator sets besides stay.
 
 mod apply;
+mod definition;
 mod drift;
 mod passing;
 mod spec;
@@ -10,6 +11,7 @@ mod spec;
 use std::fmt;
 
 use async_nats::jetstream::consumer::PullConsumer;
+use async_nats::jetstream::context::{ConsumerInfoError, ConsumerInfoErrorKind};
 use async_nats::jetstream::object_store::ObjectStore;
 use async_nats::jetstream::{kv, stream};
 
@@ -17,6 +19,7 @@ use super::Connection;
 use crate::events::subjects;
 use crate::settings::Settings;
 use apply::Applier;
+pub(super) use definition::ConsumerDefinition;
 pub use drift::{Difference, Differences};
 pub(super) use spec::SPOOL_GRACE;
 pub use spec::{
@@ -111,6 +114,13 @@ impl TopologyError {
             Self::Refused { source, .. } => passing::write_may_pass(source),
             Self::Unreadable { source, .. } => passing::read_may_pass(source),
         }
+    }
+
+    /// Whether the stream of a consumer does not exist.
+    pub(super) fn is_without_stream(&self) -> bool {
+        let Self::Unreadable { source, .. } = self else { return false };
+        let error = source.downcast_ref::<ConsumerInfoError>().map(ConsumerInfoError::kind);
+        error == Some(ConsumerInfoErrorKind::StreamNotFound)
     }
 }
 

@@ -10,6 +10,7 @@ mod writing;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::TryFutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +18,7 @@ pub use self::pruning::Pruning;
 use self::writing::Writer;
 use crate::execution::history::RunHistory;
 use crate::queue::{ConsumerError, Delivery, Outcomes, spans};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{HistoryResult, Metrics};
 
 /// Outcomes that this process has at one time. Each may be as large as a message of the server, and is here three times over.
 const AT_ONCE: usize = 32;
@@ -50,10 +51,13 @@ impl History {
     /// Works until `stop` fires; then what was delivered is written down, or handed back.
     ///
     /// # Errors
-    /// [`ConsumerError`] if the consumer of the outcomes is gone.
+    /// [`ConsumerError`] if the stream of the outcomes is gone. A consumer that is gone is waited for, and made anew.
     pub async fn run(&self, stop: CancellationToken) -> Result<(), ConsumerError> {
-        let pruning = stop.run_until_cancelled(self.0.pruning.run());
-        let (written, _) = tokio::join!(self.write(stop.clone()), pruning);
+        let ended = stop.child_token();
+        let pruning = ended.run_until_cancelled(self.0.pruning.run());
+        // Whoever waits for this hears at once that nothing can be written any more.
+        let writing = self.write(stop).inspect_err(|_| ended.cancel());
+        let (written, _) = tokio::join!(writing, pruning);
         written
     }
 
@@ -63,7 +67,8 @@ impl History {
         let mut writer = Writer::new(outcomes, self.0.history.as_ref(), &self.0.metrics);
         let take = async {
             let (consumer, room) = (outcomes.consumer(), Arc::new(Semaphore::new(AT_ONCE)));
-            let taken = consumer.run(room, stop, hand_to(&sender, consumer.name())).await;
+            let missed = || self.0.metrics.history_writes(HistoryResult::Retried, 1);
+            let taken = consumer.run(room, stop, hand_to(&sender, consumer.name()), missed).await;
             drop(sender);
             taken
         };

@@ -21,7 +21,7 @@ use crate::execution::failure::Unavailable;
 use crate::execution::ports::{ProjectRepository, ScenarioRepository};
 use crate::queue::{ConsumerError, Delivery, SinkLog, spans};
 use crate::settings::SinkSettings;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Metrics, SinkResult};
 use crate::telemetry::sink::SinkSender;
 use crate::text::chain;
 
@@ -80,13 +80,14 @@ impl Sink {
     /// Tells until `stop` fires.
     ///
     /// # Errors
-    /// [`ConsumerError`] if the consumer of the events is gone.
+    /// [`ConsumerError`] if the stream of the events is gone. A consumer that is gone is waited for, and made anew.
     pub async fn run(&self, stop: CancellationToken) -> Result<(), ConsumerError> {
         let take = |notice| {
             let (this, stop) = (self.clone(), stop.clone());
             async move { this.take(notice, stop).await }
         };
-        self.parts.log.notices().work(AT_ONCE, stop.clone(), take).await
+        let missed = || self.parts.metrics.sink_post(SinkResult::Retried);
+        self.parts.log.notices().work(AT_ONCE, stop.clone(), take, missed).await
     }
 
     async fn take(&self, notice: Delivery, stop: CancellationToken) {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::consumer::{FromConsumer as _, pull};
 use async_nats::{Client, HeaderMap};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -82,6 +83,7 @@ async fn a_run_that_is_over_is_listed_and_shown_once() {
         assert_eq!(line[field], outcome[field], "{field}");
     }
     assert_eq!(line["traceId"], outcome["telemetry"]["traceId"]);
+    assert_eq!(listed(&place, &["--status", "SUCCESS"]).await.len(), 1);
     assert_eq!(listed(&place, &["--status", "failed"]).await, Vec::<Value>::new());
     assert_eq!(listed(&place, &["--before", line["cursor"].as_str().unwrap()]).await, Vec::<Value>::new());
     let shown = place.run(&["runs", "show", "--project", "acme", run, "--json"]).await;
@@ -103,6 +105,9 @@ async fn a_run_that_is_over_is_listed_and_shown_once() {
         "{missing}"
     );
     assert!((writes(&worker, "stored").await - 1.0).abs() < f64::EPSILON);
+    let place = place.with("HISTORY__ENABLED", "false");
+    let unwritten = said(&place, &["runs", "show", "--project", "acme", "nobody"], 2).await;
+    assert!(unwritten.contains("`history.enabled` is false"), "{unwritten}");
 }
 
 #[tokio::test]
@@ -126,6 +131,48 @@ async fn what_is_delivered_again_is_written_once() {
     within(async || writes(&worker, "known").await >= 2.0).await;
     assert_eq!(listed(&place, &[]).await.len(), 2);
     assert!(writes(&worker, "stored").await.abs() < f64::EPSILON);
+}
+
+#[tokio::test]
+async fn a_consumer_that_is_deleted_under_a_worker_is_made_anew_and_what_it_missed_is_written() {
+    let shop = Shop::open(Duration::ZERO).await;
+    let place = Place::new();
+    place.import(&offline(shop.url())).await;
+    let client = place.nats.client().await;
+    let mut outcomes = client.subscribe("scenario.run.completed").await.unwrap();
+    let worker = place.serve().await;
+    let jetstream = async_nats::jetstream::new(client.clone());
+    jetstream.delete_consumer_from_stream("scenario-history", "SCENARIO_EVENTS").await.unwrap();
+    ask(&client, "missed").await;
+    outcome(&mut outcomes).await;
+    within(async || listed(&place, &[]).await.len() == 1).await;
+    assert!(writes(&worker, "retried").await >= 1.0, "it was counted");
+    ask(&client, "next").await;
+    outcome(&mut outcomes).await;
+    within(async || listed(&place, &[]).await.len() == 2).await;
+}
+
+#[tokio::test]
+async fn a_deleted_consumer_is_waited_for_where_the_worker_may_not_make_it() {
+    let shop = Shop::open(Duration::ZERO).await;
+    let place = Place::new();
+    place.import(&offline(shop.url())).await;
+    let client = place.nats.client().await;
+    let mut outcomes = client.subscribe("scenario.run.completed").await.unwrap();
+    place.serve().await.kill().await;
+    let place = place.with("NATS__MANAGE_TOPOLOGY", "false");
+    let worker = place.serve().await;
+    let jetstream = async_nats::jetstream::new(client.clone());
+    let events = jetstream.get_stream("SCENARIO_EVENTS").await.unwrap();
+    let config = events.consumer_info("scenario-history").await.unwrap().config;
+    events.delete_consumer("scenario-history").await.unwrap();
+    within(async || writes(&worker, "retried").await >= 2.0).await;
+    ask(&client, "missed").await;
+    assert_eq!(outcome(&mut outcomes).await["status"], "SUCCESS", "runs go on");
+    assert_eq!(listed(&place, &[]).await.len(), 0);
+    let config = pull::Config::try_from_consumer_config(config).unwrap();
+    events.create_consumer(config).await.unwrap();
+    within(async || listed(&place, &[]).await.len() == 1).await;
 }
 
 #[tokio::test]

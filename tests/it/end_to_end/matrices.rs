@@ -154,7 +154,9 @@ async fn a_batch_of_a_known_size_is_watched_to_its_end() {
     let kinds = json_lines(&json.stdout).iter().filter(|event| event["kind"] == "completed").count();
     assert_eq!((json.status.code(), kinds), (Some(1), 2));
     let mut other = place.command(&["watch", "--project", "other", "--batch", "nightly"]).spawn().unwrap();
-    let _rest = until_said(&mut other, "no event of it yet").await;
+    let _rest = until_said(&mut other, "no event of batch nightly yet").await;
+    let mut nobody = place.command(&["watch", "--run", "nope"]).spawn().unwrap();
+    let _rest = until_said(&mut nobody, "no event of run nope yet; it is waited for").await;
 }
 
 #[tokio::test]

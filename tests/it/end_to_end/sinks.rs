@@ -104,6 +104,25 @@ impl Stage {
 }
 
 #[tokio::test]
+async fn a_consumer_that_is_deleted_under_a_worker_is_made_anew_and_runs_go_on() {
+    let mut stage = Stage::open(Mode::Take).await;
+    let worker = stage.place.serve().await;
+    let jetstream = async_nats::jetstream::new(stage.client.clone());
+    let events = jetstream.get_stream("SCENARIO_EVENTS").await.unwrap();
+    events.delete_consumer("scenario-sink").await.unwrap();
+    stage.ask("meanwhile").await;
+    assert_eq!(stage.outcome().await["status"], "SUCCESS");
+    within(async || events.consumer_info("scenario-sink").await.is_ok()).await;
+    stage.ask("later").await;
+    assert_eq!(stage.outcome().await["status"], "SUCCESS");
+    stage.shows("later", "SUCCESS").await;
+    assert!(
+        worker.metric("scenario_worker_sink_posts_total{result=\"retried\"}").await >= 1.0,
+        "it was counted"
+    );
+}
+
+#[tokio::test]
 async fn the_platform_shows_a_run_while_it_happens_and_all_that_came_of_it() {
     let mut stage = Stage::new(Shop::closed().await, Mode::Take, Place::new()).await;
     let worker = stage.place.serve().await;
