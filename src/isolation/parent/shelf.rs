@@ -51,16 +51,12 @@ impl Shelf {
         found.prompt = self.prompts.prompt(project, target).await?;
         found.agent = self.agents.agent(project, target).await?;
         found.hidden = self.secrets.secrets(project).await?;
-        let providers = self.providers.providers(project).await?;
-        // Who replays a run compares what would be asked with what was, and asks nobody: spans name the providers, and no
-        // key is needed.
-        if request.cassette.as_ref().is_some_and(|asked| asked.mode == CassetteMode::Replay) {
-            found.providers = known_providers(providers, &[]);
-            return Ok(found);
+        let mut models = Vec::new();
+        if !replays(request) {
+            found.secrets = take_named(&mut found.hidden, found.agent.as_ref());
+            models = self.models(request, resumed, &found);
         }
-        found.secrets = take_named(&mut found.hidden, found.agent.as_ref());
-        let models = self.models(request, resumed, &found);
-        found.providers = known_providers(providers, &models);
+        found.providers = known_providers(self.providers.providers(project).await?, &models);
         Ok(found)
     }
 
@@ -84,6 +80,12 @@ impl Shelf {
         names.extend(found.agent.as_ref().map(written));
         names
     }
+}
+
+/// Who replays a run compares what would be asked with what was, and asks nobody: spans name the providers, and no key is
+/// needed.
+fn replays(request: &RunRequest) -> bool {
+    request.cassette.as_ref().is_some_and(|asked| asked.mode == CassetteMode::Replay)
 }
 
 /// The project without who is told of its runs: the worker tells, and has the key for that.
