@@ -13,9 +13,9 @@ use crate::support::shop::Shop;
 use crate::support::worker::{Place, Worker, text, within};
 
 /// What the log says of a pull that went wrong, and how often it may for one loss of a cluster's leader: the worker has
-/// three consumers, and each may meet the loss of the connection, the silence and the return as troubles of their own.
+/// six consumers, and each may meet the loss of the connection, the silence and the return as troubles of their own.
 const CUT_SHORT: &str = "a pull was cut short";
-const MOST_CUT_SHORT: usize = 9;
+const MOST_CUT_SHORT: usize = 18;
 
 /// How often a worker tries in vain to connect before its broker is back.
 const ATTEMPTS: usize = 4;
