@@ -27,7 +27,7 @@ pub const SINK_DURABLE: &str = "scenario-sink";
 /// nobody's way.
 const SINK_MAX_ACK_PENDING: i64 = -1;
 /// The durable consumer of the outcomes, for the history. Whoever writes them down has what it was given settled within
-/// [`HISTORY_ACK_WAIT`], or writes it again.
+/// a minute, or writes it again.
 pub const HISTORY_DURABLE: &str = "scenario-history";
 /// Time to write outcomes down behind those that came before them.
 const HISTORY_ACK_WAIT: Duration = Duration::from_mins(1);
