@@ -42,7 +42,7 @@ async fn whoever_waits_for_nothing_is_told_so_and_can_leave_quietly() {
     let place = Place::new();
     place.import(&offline("http://127.0.0.1:9/")).await;
     place.serve().await.kill().await;
-    let mut watching = place.command(&["watch", "--run", "other", "--json"]).spawn().unwrap();
+    let mut watching = place.command(&["watch", "--run", "other"]).spawn().unwrap();
     let mut waiting = place.command(&schedule(&["--wait"])).spawn().unwrap();
     let mut rest = until_said(&mut waiting, "does a worker run").await;
     signal(&waiting, "INT");
